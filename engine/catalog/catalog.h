@@ -1,0 +1,98 @@
+/* The catalog: an SQLite file (WAL mode) in the state directory that holds configuration and
+ * history: peers, mirrors, table mappings, users, tokens, runs, logs. Losing it loses
+ * configuration, never data: progress lives at the destination. The only room with sqlite3.h.
+ *
+ * One handle, its own leaf lock inside: every function may be called from any thread, and waits
+ * for the disk. A change is on disk (synchronous=FULL) before its function returns. Peer passwords
+ * are encrypted (libsodium secretbox; key file "secret.key", mode 0600, made when missing and no
+ * secret exists yet). */
+#ifndef BUNNY_CATALOG_H
+#define BUNNY_CATALOG_H
+
+#include "engine.h"
+
+struct catalog;
+
+/* Opens or creates DIR/catalog.db, migrates it to this program's schema version; refuses a newer
+ * one, and a damaged file, with a sentence that says what to do. */
+bool catalog_open(const char *dir, struct catalog **out, struct err *err) MUST_CHECK;
+void catalog_close(struct catalog *c);
+
+/* Peers. Those handed out here hold the decrypted password: engine-internal; free with peer_free.
+ */
+bool catalog_peer_insert(struct catalog *c, const struct peer *p, struct err *err) MUST_CHECK;
+bool catalog_peer_update(struct catalog *c, const char *name, const struct peer *p, unsigned fields,
+                         struct err *err) MUST_CHECK;
+/* ERR_PEER_IN_USE names the mirrors. */
+bool catalog_peer_delete(struct catalog *c, const char *name, struct err *err) MUST_CHECK;
+bool catalog_peer_get(struct catalog *c, const char *name, struct peer *out,
+                      struct err *err) MUST_CHECK;
+bool catalog_peers(struct catalog *c, struct peer_list *out, struct err *err) MUST_CHECK;
+
+/* Where a mirror stands, as far as a restart needs to know. */
+enum mirror_wish {
+    WISH_RUN,    /* shall run */
+    WISH_PAUSE,  /* shall stay paused */
+    WISH_DELETE, /* being deleted: a tombstone until slot and publication are gone */
+};
+struct mirror_row {
+    struct mirror_config config; /* tables: what was asked for, "*" resolved */
+    char mirror_id[37];          /* a random UUID, also kept at the destination */
+    enum mirror_wish wish;
+    bool snapshot_done; /* the first snapshot is complete: the stream may resume */
+    bool slot_created;  /* a slot of that name at the source is ours */
+    /* stream counters since creation survive a restart: see catalog_counters_save */
+};
+struct mirror_row_list {
+    struct mirror_row *items;
+    size_t n;
+};
+void mirror_row_free(struct mirror_row *m); /* the contents */
+void mirror_row_list_free(struct mirror_row_list *l);
+/* One transaction: the mirror and its mappings. Fills row->mirror_id. ERR_MIRROR_EXISTS;
+ * ERR_SLOT_IN_USE when another mirror on the same source peer has that slot name. */
+bool catalog_mirror_insert(struct catalog *c, struct mirror_row *row, struct err *err) MUST_CHECK;
+bool catalog_mirror_get(struct catalog *c, const char *name, struct mirror_row *out,
+                        struct err *err) MUST_CHECK;
+bool catalog_mirrors(struct catalog *c, struct mirror_row_list *out, struct err *err) MUST_CHECK;
+bool catalog_mirror_set(struct catalog *c, const char *name, enum mirror_wish wish,
+                        bool snapshot_done, bool slot_created, struct err *err) MUST_CHECK;
+bool catalog_mirror_delete(struct catalog *c, const char *name, struct err *err) MUST_CHECK;
+
+/* Row counters of a mirror's tables, written now and then and at the end of a run. Only source,
+ * rows_synced, rows_inserted, rows_updated, rows_deleted, rows_missing, last_synced_at count. */
+bool catalog_counters_save(struct catalog *c, const char *mirror, const struct table_status *t,
+                           size_t n, struct err *err) MUST_CHECK;
+/* Fills the same fields of those t whose source is known; leaves the others. */
+bool catalog_counters_load(struct catalog *c, const char *mirror, struct table_status *t, size_t n,
+                           struct err *err) MUST_CHECK;
+
+/* The history of runs. A run that has no end when the catalog is opened ends as "interrupted". */
+bool catalog_run_begin(struct catalog *c, const char *mirror, const char *kind, int64_t *run_id,
+                       struct err *err) MUST_CHECK;
+bool catalog_run_end(struct catalog *c, int64_t run_id, const char *end, const char *error,
+                     struct err *err) MUST_CHECK;
+
+/* Logs: one transaction for the batch; rows older than keep_days go now and then. */
+bool catalog_log_append(struct catalog *c, const struct log_line *lines, size_t n,
+                        struct err *err) MUST_CHECK;
+bool catalog_log_prune(struct catalog *c, int keep_days, struct err *err) MUST_CHECK;
+bool catalog_logs(struct catalog *c, const char *mirror, enum log_level least, bool exact,
+                  const char *search, int limit, int64_t offset, struct log_page *out,
+                  struct err *err) MUST_CHECK;
+
+/* Users and tokens: as the engine_user_… and engine_token_… functions of engine.h. */
+bool catalog_users(struct catalog *c, struct user_list *out, struct err *err) MUST_CHECK;
+bool catalog_user_get(struct catalog *c, const char *name, struct user *out,
+                      struct err *err) MUST_CHECK;
+bool catalog_user_insert(struct catalog *c, const struct user *u, struct err *err) MUST_CHECK;
+bool catalog_user_delete(struct catalog *c, const char *name, struct err *err) MUST_CHECK;
+bool catalog_user_password(struct catalog *c, const char *name, const char *hash, const char *keep,
+                           struct err *err) MUST_CHECK;
+bool catalog_token_insert(struct catalog *c, const char *token_hash, const char *user,
+                          int64_t expires_at, struct err *err) MUST_CHECK;
+bool catalog_token_user(struct catalog *c, const char *token_hash, struct user *out,
+                        int64_t *expires_at, struct err *err) MUST_CHECK;
+bool catalog_token_delete(struct catalog *c, const char *token_hash, struct err *err) MUST_CHECK;
+
+#endif

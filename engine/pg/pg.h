@@ -1,0 +1,158 @@
+/* Everything we ask of libpq, and the only room that includes libpq-fe.h.
+ *
+ * A struct pg_conn belongs to the thread that opened it. Every call that waits takes a struct task:
+ * it polls the connection and the task's wake descriptor together, calls task->tick at least every
+ * tick_ms, and gives up with ERR_CANCELLED as soon as task->is_cancelled says so (the statement is
+ * cancelled at the server too). Every call has a limit in milliseconds; 0 means no limit beside
+ * cancellation. */
+#ifndef BUNNY_PG_H
+#define BUNNY_PG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/lsn.h"
+
+struct pg_conn;
+struct pg_result;
+
+/* Who waits, and what has to go on meanwhile. Borrowed by the calls; all callbacks run in the
+ * calling thread, inside the wait. */
+struct task {
+    int wake_fd;                     /* polled beside the connection; -1: none */
+    bool (*is_cancelled)(void *arg); /* asked on each wake-up and tick; NULL: never */
+    void (*tick)(void *arg);         /* keep-alives, heartbeat, publishing; NULL: none */
+    void *arg;
+    int tick_ms; /* 0: 1000 */
+};
+
+/* Where a server is and how to log in; see struct peer in engine.h for its users' view. */
+struct pg_target {
+    const char *host;
+    int port;
+    const char *user;
+    const char *password; /* NULL: libpq's own ways */
+    const char *database;
+    const char *ssl_mode;
+    size_t n_options; /* further libpq keywords */
+    const char *const *option_names;
+    const char *const *option_values;
+};
+
+enum pg_kind {
+    PG_SQL,         /* an ordinary session with our GUCs, autocommit, search_path empty */
+    PG_APPLY,       /* as PG_SQL, and session_replication_role=replica where permitted */
+    PG_REPLICATION, /* replication=database */
+};
+
+/* Opens a session: UTF8, ISO dates, hex bytea, UTC, search_path '', no statement, lock or idle
+ * timeouts of the server's, TCP keepalives. extra_options: more "-c name=value" for the server, or
+ * NULL. app goes to application_name. */
+bool pg_connect(const struct pg_target *target, enum pg_kind kind, const char *app,
+                const char *extra_options, struct task *task, int limit_ms, struct pg_conn **out,
+                struct err *err) MUST_CHECK;
+/* Closes at once; a running statement is cancelled first when cancel is true. NULL is fine. */
+void pg_close(struct pg_conn *c, bool cancel);
+int pg_version(const struct pg_conn *c); /* 150018 */
+int pg_backend_pid(const struct pg_conn *c);
+int pg_socket(const struct pg_conn *c);
+bool pg_is_replica_role(
+    const struct pg_conn *c); /* PG_APPLY got session_replication_role=replica */
+/* True when name is a keyword that libpq knows (its own list). */
+bool pg_is_conn_keyword(const char *name);
+
+/* Runs sql (several statements allowed when no parameters) and waits. *out, when asked for, is the
+ * last result and is to be freed with pg_free. */
+bool pg_exec(struct pg_conn *c, struct task *task, int limit_ms, const char *sql,
+             struct pg_result **out, struct err *err) MUST_CHECK;
+/* One statement with text parameters ($1 …), NULL for SQL NULL. */
+bool pg_exec_params(struct pg_conn *c, struct task *task, int limit_ms, const char *sql, size_t n,
+                    const char *const *values, struct pg_result **out, struct err *err) MUST_CHECK;
+void pg_free(struct pg_result *r);
+size_t pg_rows(const struct pg_result *r);
+size_t pg_cols(const struct pg_result *r);
+/* Text of a cell, "" for NULL; borrowed until pg_free. */
+const char *pg_text(const struct pg_result *r, size_t row, size_t col);
+bool pg_is_null(const struct pg_result *r, size_t row, size_t col);
+bool pg_bool(const struct pg_result *r, size_t row, size_t col);
+int64_t pg_int(const struct pg_result *r, size_t row, size_t col);
+lsn_t pg_lsn(const struct pg_result *r, size_t row, size_t col); /* 0 for NULL */
+/* Rows touched, from the command tag. */
+int64_t pg_affected(const struct pg_result *r);
+
+/* Appends a quoted identifier / "schema"."name" / a literal (standard_conforming_strings or not).
+ */
+void pg_quote_ident(struct buf *b, const char *name);
+void pg_quote_qualified(struct buf *b, const char *schema, const char *name);
+void pg_quote_literal(struct buf *b, const char *text);
+/* An array literal for a text[] parameter: {"a","b"}. */
+void pg_quote_array(struct buf *b, size_t n, const char *const *items);
+
+/* --- COPY (libpq, "Functions Associated with the COPY Command") ---------------------------- */
+/* Starts a COPY … TO STDOUT or FROM STDIN. */
+bool pg_copy_start(struct pg_conn *c, struct task *task, int limit_ms, const char *sql,
+                   struct err *err) MUST_CHECK;
+/* The next CopyData: 1 = *data/*len (owned, free with pg_copy_free), 0 = the COPY ended well,
+ * -1 = error. Waits (stall_ms: longest time without a byte; 0 none). */
+int pg_copy_read(struct pg_conn *c, struct task *task, int stall_ms, char **data, size_t *len,
+                 struct err *err) MUST_CHECK;
+/* As pg_copy_read, never waits: 2 = nothing there yet. */
+int pg_copy_try_read(struct pg_conn *c, char **data, size_t *len, struct err *err) MUST_CHECK;
+void pg_copy_free(char *data);
+/* Queues bytes to a COPY FROM STDIN; waits only while more than a window is unsent. */
+bool pg_copy_write(struct pg_conn *c, struct task *task, int stall_ms, const char *data, size_t len,
+                   struct err *err) MUST_CHECK;
+/* Ends a COPY FROM STDIN (abort_reason NULL: well) and waits for the server's word. */
+bool pg_copy_finish(struct pg_conn *c, struct task *task, int limit_ms, const char *abort_reason,
+                    int64_t *rows, struct err *err) MUST_CHECK;
+
+/* --- Pipeline mode (libpq, "Pipeline Mode") -------------------------------------------------- */
+/* Enters pipeline mode; from here on only the pg_pipe_* calls are allowed until pg_pipe_leave. */
+bool pg_pipe_enter(struct pg_conn *c, struct err *err) MUST_CHECK;
+/* Only when nothing is under way. */
+bool pg_pipe_leave(struct pg_conn *c, struct err *err) MUST_CHECK;
+bool pg_pipe_prepare(struct pg_conn *c, const char *name, const char *sql,
+                     struct err *err) MUST_CHECK;
+/* values/lengths/formats as PQsendQueryPrepared; the bytes are copied before it returns. */
+bool pg_pipe_run(struct pg_conn *c, const char *name, int n, const char *const *values,
+                 const int *lengths, const int *formats, struct err *err) MUST_CHECK;
+bool pg_pipe_query(struct pg_conn *c, const char *sql, int n, const char *const *values,
+                   struct err *err) MUST_CHECK;
+/* Marks the end of a unit: an error before it does not reach behind it. */
+bool pg_pipe_sync(struct pg_conn *c, struct err *err) MUST_CHECK;
+/* Asks the server to send what it has without ending the unit. */
+bool pg_pipe_flush_request(struct pg_conn *c, struct err *err) MUST_CHECK;
+/* Pushes queued bytes out: 0 = all sent, 1 = the socket is full, -1 = error. Never waits. */
+int pg_flush(struct pg_conn *c, struct err *err) MUST_CHECK;
+/* Takes in what the socket has; never waits. */
+bool pg_consume(struct pg_conn *c, struct err *err) MUST_CHECK;
+enum pg_pipe_got {
+    PIPE_NOTHING, /* nothing complete is there yet */
+    PIPE_RESULT,  /* *out: one statement's result, owned; free it */
+    PIPE_SYNC,    /* the end of a unit was reached */
+    PIPE_ERROR,   /* a statement failed: err is filled; what follows up to the sync is skipped */
+    PIPE_SKIPPED, /* a statement behind a failed one */
+};
+enum pg_pipe_got pg_pipe_next(struct pg_conn *c, struct pg_result **out, struct err *err);
+
+/* --- Replication protocol ("Streaming Replication Protocol", "Logical Replication Message
+ *     Formats") ------------------------------------------------------------------------------ */
+/* CREATE_REPLICATION_SLOT … LOGICAL pgoutput EXPORT_SNAPSHOT. *snapshot (caller frees) stays
+ * valid until the connection's next command. temporary: gone with the connection. */
+bool pg_repl_create_slot(struct pg_conn *c, struct task *task, int limit_ms, const char *slot,
+                         bool temporary, lsn_t *consistent_point, char **snapshot,
+                         struct err *err) MUST_CHECK;
+/* START_REPLICATION … LOGICAL with proto_version 1 and the publication; then read with
+ * pg_copy_try_read and write with pg_repl_feedback. binary: values in binary format. */
+bool pg_repl_start(struct pg_conn *c, struct task *task, int limit_ms, const char *slot, lsn_t from,
+                   const char *publication, bool binary, struct err *err) MUST_CHECK;
+/* Standby status update; flushed is what the source may forget. Queues and pushes, never waits. */
+bool pg_repl_feedback(struct pg_conn *c, lsn_t written, lsn_t flushed, lsn_t applied,
+                      struct err *err) MUST_CHECK;
+/* CopyDone and the wait for the server's, so that the last feedback is known to have arrived. */
+bool pg_repl_stop(struct pg_conn *c, struct task *task, int limit_ms, struct err *err) MUST_CHECK;
+
+#endif

@@ -1,0 +1,145 @@
+/* Definitions: what the source's tables look like, what has to run at the destination so that they
+ * exist there, and whether both servers can carry a mirror at all (preflight).
+ *
+ * Everything here runs in the calling thread on connections that the caller owns, reads the
+ * servers' catalogs with an empty search_path, and keeps no state. A struct schema is immutable
+ * once read: copy workers and the stream may share it. */
+#ifndef BUNNY_SCHEMA_H
+#define BUNNY_SCHEMA_H
+
+#include "engine.h"
+#include "pg/pg.h"
+
+struct schema_column {
+    char *name;
+    int attnum;        /* at the source */
+    char *type;        /* format_type, schema-qualified where it is not built in: "numeric(5,2)" */
+    uint32_t type_oid; /* at the source */
+    bool is_built_in;  /* a type of pg_catalog (or an array of one): same OID on both sides */
+    bool can_binary;   /* is_built_in, has send and receive: safe in binary formats */
+    bool not_null;
+    bool is_generated;  /* GENERATED ALWAYS AS (…) STORED: neither copied nor streamed */
+    char identity;      /* 'a' always, 'd' by default, 0 none */
+    bool is_excluded;   /* by the mapping */
+    char *default_expr; /* pg_get_expr, or the generation expression; NULL none */
+    char *collation;    /* qualified and quoted, when not the type's default; NULL */
+    char *comment;
+};
+
+enum schema_index_kind {
+    INDEX_PLAIN,      /* CREATE INDEX */
+    INDEX_UNIQUE,     /* CREATE UNIQUE INDEX, no constraint */
+    INDEX_PRIMARY,    /* constraint */
+    INDEX_CONSTRAINT, /* unique or exclusion constraint */
+};
+struct schema_index {
+    enum schema_index_kind kind;
+    char *name;
+    char *create_sql; /* for the destination: CREATE INDEX …, or ALTER TABLE … ADD CONSTRAINT … */
+    bool is_replica_identity;
+};
+struct schema_fkey {
+    char *name;
+    char *add_sql; /* … ADD CONSTRAINT … FOREIGN KEY … DEFERRABLE INITIALLY DEFERRED NOT VALID */
+    char *validate_sql; /* NULL when it was not valid at the source (or cannot be NOT VALID) */
+};
+
+/* A relation of the source that holds rows: an ordinary table, or a leaf partition of a mapped
+ * partitioned table (each leaf is published, copied and streamed as itself). */
+struct schema_table {
+    uint32_t oid; /* at the source */
+    char *schema, *name;
+    char *dest_schema, *dest_name;
+    int mapping;         /* index of the struct table_map it comes from */
+    bool is_partitioned; /* a partitioned parent: created, never copied or streamed */
+    bool is_unlogged;
+    char replica_identity; /* pg_class.relreplident: 'd' 'f' 'i' 'n' */
+    size_t n_columns;
+    struct schema_column *columns; /* in attnum order, dropped ones left out */
+    size_t n_indexes;
+    struct schema_index *indexes; /* primary key first */
+    size_t n_fkeys;
+    struct schema_fkey *fkeys;
+    size_t n_key;
+    char **key;    /* column names of the primary key, in key order; none: n_key 0 */
+    int64_t pages; /* heap size in blocks now (pg_relation_size), for ctid ranges */
+    int64_t bytes; /* pages * block size, and TOAST */
+    double rows;   /* reltuples; -1 unknown */
+};
+
+struct schema {
+    size_t n_tables;
+    struct schema_table *tables; /* parents before their partitions, then by name */
+    size_t n_before;
+    struct schema_statement {
+        char *sql;
+        char *what;    /* "type public.mood", for logs and errors */
+        bool optional; /* when it fails the mirror goes on, with a warning and the statement */
+    } * before; /* schemas, extensions, types, sequences, tables: in order, before the copy */
+    size_t n_after;
+    struct schema_statement *after; /* sequence values and ownership, comments: after the copy */
+    int server_version;             /* of the source */
+};
+void schema_free(struct schema *s);
+/* NULL when there is none. */
+const struct schema_table *schema_find(const struct schema *s, const char *src_schema,
+                                       const char *src_table);
+
+/* Resolves "*" mappings against the source, fills in defaults (dest names), refuses duplicates, two
+ * sources for one destination, and tables that do not exist (all of them in one error). Returns
+ * the new list; free each with table_map_free, then the array. */
+bool schema_resolve_maps(struct pg_conn *source, struct task *task, const struct table_map *maps,
+                         size_t n, struct table_map **out, size_t *n_out,
+                         struct err *err) MUST_CHECK;
+
+/* Reads all definitions of the mapped tables in one transaction of the connection (inside one that
+ * is open already, if so: it runs no BEGIN of its own when in_transaction). */
+bool schema_read(struct pg_conn *source, struct task *task, const struct table_map *maps, size_t n,
+                 bool with_indexes, bool with_fkeys, bool in_transaction, struct schema **out,
+                 struct err *err) MUST_CHECK;
+
+/* Creates at the destination what of s->before is missing there (IF NOT EXISTS, or asked first).
+ * Tables that exist are compared: every column we write must be there, and no other may be NOT
+ * NULL without a default (ERR_SCHEMA names all of them). Binary agreement is checked: a column
+ * whose type at the destination differs gets can_binary = false (the one change of s, made before
+ * it is shared). create = false: only the comparison, missing tables are ERR_TABLE_MISSING. */
+bool schema_create(struct pg_conn *dest, struct task *task, struct schema *s, bool create,
+                   const char *mirror, struct err *err) MUST_CHECK;
+
+/* What a destination relation really is: the stream prepares its statements from this. */
+struct dest_column {
+    char *name;
+    char *type; /* format_type */
+    uint32_t type_oid;
+    bool is_generated;
+    bool has_equality; /* a default btree or hash operator class with = */
+};
+struct dest_table {
+    bool exists;
+    bool is_partitioned;
+    size_t n_columns;
+    struct dest_column *columns;
+    size_t n_key;
+    char **key; /* of its primary key; none: 0 */
+};
+void dest_table_free(struct dest_table *t); /* the contents */
+bool schema_read_dest(struct pg_conn *dest, struct task *task, const char *schema,
+                      const char *table, struct dest_table *out, struct err *err) MUST_CHECK;
+
+/* Preflight, as engine.md and troubleshooting.md say. Everything that is wrong goes to findings;
+ * an error return means that the question itself could not be asked. */
+bool preflight_source(struct pg_conn *source, struct task *task, struct findings *f,
+                      struct err *err) MUST_CHECK;
+bool preflight_dest(struct pg_conn *dest, struct task *task, struct findings *f,
+                    struct err *err) MUST_CHECK;
+/* For one mirror: rights on each table, replica identities, slot and publication names free at the
+ * source, destination tables (absent, or empty when a snapshot is to be made, or present when not),
+ * source and destination not the same database. maps are resolved ones. */
+bool preflight_mirror(struct pg_conn *source, struct pg_conn *dest, struct task *task,
+                      const struct mirror_config *c, struct findings *f,
+                      struct err *err) MUST_CHECK;
+/* For engine_peer_tables. */
+bool schema_list_tables(struct pg_conn *c, struct task *task, struct peer_table_list *out,
+                        struct err *err) MUST_CHECK;
+
+#endif
