@@ -95,7 +95,7 @@ void pg_quote_array(struct buf *b, size_t n, const char *const *items);
 /* Starts a COPY … TO STDOUT or FROM STDIN. */
 bool pg_copy_start(struct pg_conn *c, struct task *task, int limit_ms, const char *sql,
                    struct err *err) MUST_CHECK;
-/* The next CopyData: 1 = *data/*len (owned, free with pg_copy_free), 0 = the COPY ended well,
+/* The next CopyData: 1 = *data, *len (owned, free with pg_copy_free), 0 = the COPY ended well,
  * -1 = error. Waits (stall_ms: longest time without a byte; 0 none). */
 int pg_copy_read(struct pg_conn *c, struct task *task, int stall_ms, char **data, size_t *len,
                  struct err *err) MUST_CHECK;
