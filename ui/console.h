@@ -1,0 +1,22 @@
+/* The console: the one way into this room. Runs in the calling thread, which owns the terminal. */
+#ifndef BUNNY_CONSOLE_H
+#define BUNNY_CONSOLE_H
+
+#include "engine.h"
+
+enum console_end {
+    CONSOLE_QUIT,     /* the operator chose to stop the process */
+    CONSOLE_DETACHED, /* the operator chose to go on without a console */
+    CONSOLE_LOST,     /* the terminal is gone (hang-up): go on without a console */
+    CONSOLE_STOPPED,  /* stop_fd became readable */
+    CONSOLE_FAILED,   /* the terminal cannot be used; *err says why */
+};
+struct console_options {
+    int stop_fd;             /* readable: leave the screen and return (a signal came); -1 none */
+    const char *process;     /* host or instance name for the head line */
+    const char *attach_hint; /* how the API can be reached, for the detach dialog; may be NULL */
+};
+/* Draws until one of the ends. Never blocks on a server: commands go through a helper thread. */
+enum console_end console_run(struct engine *e, const struct console_options *o, struct err *err);
+
+#endif
