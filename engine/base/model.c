@@ -1,0 +1,112 @@
+/* Defaults, names and freeing of plain data; see model.h. */
+#include "base/model.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+/* Frees an array of n strings. */
+static void free_strings(char **items, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        free(items[i]);
+    free(items);
+}
+
+void peer_free(struct peer *p)
+{
+    free(p->name);
+    free(p->host);
+    free(p->user);
+    if (p->password)
+        explicit_bzero(p->password, strlen(p->password));
+    free(p->password);
+    free(p->database);
+    free(p->ssl_mode);
+    free_strings(p->option_names, p->n_options);
+    free_strings(p->option_values, p->n_options);
+    *p = (struct peer){0};
+}
+
+void peer_list_free(struct peer_list *l)
+{
+    for (size_t i = 0; i < l->n; i++)
+        peer_free(&l->items[i]);
+    free(l->items);
+    *l = (struct peer_list){0};
+}
+
+void peer_report_free(struct peer_report *r)
+{
+    findings_free(&r->as_source);
+    findings_free(&r->as_destination);
+    *r = (struct peer_report){0};
+}
+
+void peer_table_list_free(struct peer_table_list *l)
+{
+    free(l->items);
+    *l = (struct peer_table_list){0};
+}
+
+void table_map_free(struct table_map *m)
+{
+    free_strings(m->exclude, m->n_exclude);
+    *m = (struct table_map){0};
+}
+
+void mirror_config_init(struct mirror_config *c)
+{
+    *c = (struct mirror_config){
+        .do_initial_snapshot = true,
+        .snapshot_num_rows_per_partition = 500000,
+        .snapshot_max_parallel_workers = 4,
+        .snapshot_num_tables_in_parallel = 4,
+        .cdc_batch_size = 10000,
+        .replicate_indexes = true,
+        .replicate_foreign_keys = true,
+        .resync_strategy = "truncate",
+        .schema_changes = "manual",
+        .on_table_error = "stop",
+    };
+}
+
+void mirror_config_free(struct mirror_config *c)
+{
+    for (size_t i = 0; i < c->n_tables; i++)
+        table_map_free(&c->tables[i]);
+    free(c->tables);
+    *c = (struct mirror_config){0};
+}
+
+const char *mirror_state_name(enum mirror_state s)
+{
+    switch (s) {
+    case MIRROR_INITIALIZING:
+        return "initializing";
+    case MIRROR_SNAPSHOTTING:
+        return "snapshotting";
+    case MIRROR_RUNNING:
+        return "running";
+    case MIRROR_PAUSED:
+        return "paused";
+    case MIRROR_ERROR:
+        return "error";
+    case MIRROR_STOPPED:
+        return "stopped";
+    }
+    return "error";
+}
+
+void user_list_free(struct user_list *l)
+{
+    free(l->items);
+    *l = (struct user_list){0};
+}
+
+void log_page_free(struct log_page *p)
+{
+    free(p->rows);
+    *p = (struct log_page){0};
+}

@@ -1,0 +1,149 @@
+/* Plain data that the engine, its catalog and its users speak of: peers, mirrors' configuration,
+ * users, log pages. No behaviour but defaults, names and freeing; no locks: each value belongs to
+ * whoever holds it. */
+#ifndef BUNNY_MODEL_H
+#define BUNNY_MODEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/findings.h"
+#include "base/log.h"
+
+#define NAME_SIZE 64 /* an SQL identifier or a mirror's name, and the end */
+
+/* --- Peers ------------------------------------------------------------------------------------ */
+struct peer {
+    char *name;
+    char *host;
+    int port;
+    char *user;
+    char *password; /* NULL: none given; never filled in what the engine hands out */
+    char *database;
+    char *ssl_mode;
+    size_t n_options; /* further libpq keywords */
+    char **option_names;
+    char **option_values;
+    bool has_password;  /* of what the engine hands out */
+    int64_t created_at; /* us */
+    int64_t updated_at;
+};
+struct peer_list {
+    struct peer *items;
+    size_t n;
+};
+void peer_free(struct peer *p); /* the contents, not *p itself */
+void peer_list_free(struct peer_list *l);
+
+/* Which fields of a struct peer a change names. */
+enum peer_field {
+    PEER_HOST = 1 << 0,
+    PEER_PORT = 1 << 1,
+    PEER_USER = 1 << 2,
+    PEER_PASSWORD = 1 << 3,
+    PEER_DATABASE = 1 << 4,
+    PEER_SSL_MODE = 1 << 5,
+    PEER_OPTIONS = 1 << 6,
+};
+
+/* The server's answer to a test: its version, and the preflight findings of both roles. */
+struct peer_report {
+    char version[64]; /* "15.18" */
+    int version_num;
+    struct findings as_source;
+    struct findings as_destination;
+};
+void peer_report_free(struct peer_report *r);
+
+struct peer_table {
+    char schema[NAME_SIZE];
+    char table[NAME_SIZE];
+    char kind[24];          /* "table", "partitioned table" */
+    int64_t estimated_rows; /* -1: never analysed */
+    int64_t bytes;
+    char replica_identity[16]; /* "default", "full", "index", "nothing" */
+    bool has_primary_key;
+    bool can_mirror;
+    char reason[200]; /* why not, or a warning; may be empty */
+};
+struct peer_table_list {
+    struct peer_table *items;
+    size_t n;
+};
+void peer_table_list_free(struct peer_table_list *l);
+
+/* --- Mirrors ---------------------------------------------------------------------------------- */
+struct table_map {
+    char source_schema[NAME_SIZE];
+    char source_table[NAME_SIZE]; /* "*" in a request: every table of the schema */
+    char dest_schema[NAME_SIZE];  /* empty in a request: the source's */
+    char dest_table[NAME_SIZE];
+    size_t n_exclude;
+    char **exclude; /* column names */
+    char partition_key[NAME_SIZE];
+};
+void table_map_free(struct table_map *m); /* the contents */
+
+struct mirror_config {
+    char name[NAME_SIZE];
+    char source_peer[NAME_SIZE];
+    char dest_peer[NAME_SIZE];
+    size_t n_tables;
+    struct table_map *tables;
+    bool do_initial_snapshot;
+    int64_t snapshot_num_rows_per_partition;
+    int snapshot_max_parallel_workers;
+    int snapshot_num_tables_in_parallel;
+    int64_t cdc_batch_size;
+    int cdc_sync_interval_seconds;
+    char publication[NAME_SIZE]; /* empty in a request: the default name */
+    char slot[NAME_SIZE];
+    bool replicate_indexes;
+    bool replicate_foreign_keys;
+    char resync_strategy[16]; /* "truncate", "swap" */
+    char schema_changes[16];  /* "manual", "auto" */
+    char on_table_error[16];  /* "stop", "set_aside" */
+    int64_t created_at;
+};
+/* Fills in every default of the contract. */
+void mirror_config_init(struct mirror_config *c);
+void mirror_config_free(struct mirror_config *c); /* the contents */
+
+enum mirror_state {
+    MIRROR_INITIALIZING,
+    MIRROR_SNAPSHOTTING,
+    MIRROR_RUNNING,
+    MIRROR_PAUSED,
+    MIRROR_ERROR,
+    MIRROR_STOPPED,
+};
+const char *mirror_state_name(enum mirror_state s);
+
+/* --- Logs ------------------------------------------------------------------------------------- */
+struct log_row {
+    int64_t id;
+    struct log_line line;
+};
+struct log_page {
+    struct log_row *rows; /* newest first */
+    size_t n;
+    int64_t total;
+};
+void log_page_free(struct log_page *p);
+
+/* --- Users ------------------------------------------------------------------------------------ */
+struct user {
+    int64_t id;
+    char name[NAME_SIZE];
+    char role[16]; /* "admin", "viewer" */
+    char password_hash[160];
+    int64_t created_at;
+};
+struct user_list {
+    struct user *items;
+    size_t n;
+};
+void user_list_free(struct user_list *l);
+
+#endif
