@@ -26,6 +26,7 @@ struct engine_options {
     const char *state_dir; /* exists, mode 0700, locked by the caller */
     size_t memory_budget;  /* bytes; 0: 256 MiB */
     int log_keep_days;     /* logs in the catalog; 0: 14 */
+    bool catalog_only;     /* start no mirror: for a command on a state directory nobody runs */
 };
 
 /* Opens the catalog (creating or migrating it) and starts every mirror that was running. (waits) */
@@ -34,6 +35,10 @@ bool engine_open(const struct engine_options *options, struct engine **out,
 /* Stops all mirrors cleanly (what is in flight is committed or rolled back, the last position is
  * reported), joins every thread, frees everything. Takes at most about limit_ms. NULL is fine. */
 void engine_close(struct engine *e, int limit_ms);
+/* The process is about to stop: every call that waits now, and every later one, ends with
+ * ERR_SHUTTING_DOWN within about 100 ms, so that all callers are gone before engine_close. Mirrors
+ * go on until engine_close. */
+void engine_interrupt(struct engine *e);
 const char *engine_version(void);
 
 /* --- Peers ---------------------------------------------------------------------------------- */
