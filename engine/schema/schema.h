@@ -37,6 +37,7 @@ struct schema_index {
     char *name;
     char *create_sql; /* for the destination: CREATE INDEX …, or ALTER TABLE … ADD CONSTRAINT … */
     bool is_replica_identity;
+    bool needs_objects; /* functions, operators, … that are not mirrored: schema_create tries it */
 };
 struct schema_fkey {
     char *name;
@@ -57,7 +58,11 @@ struct schema_table {
     size_t n_columns;
     struct schema_column *columns; /* in attnum order, dropped ones left out */
     size_t n_indexes;
-    struct schema_index *indexes; /* primary key first */
+    /* Primary key first. Those of a partitioned parent belong to all its partitions: they are built
+     * on the parent once every partition has its rows (the server then builds one on each), and are
+     * not listed again with the partitions. Without with_indexes: only the primary key, the replica
+     * identity and what a mapped foreign key refers to. */
+    struct schema_index *indexes;
     size_t n_fkeys;
     struct schema_fkey *fkeys;
     size_t n_key;
@@ -67,14 +72,27 @@ struct schema_table {
     double rows;   /* reltuples; -1 unknown */
 };
 
+enum schema_object {
+    OBJECT_SCHEMA,
+    OBJECT_EXTENSION,
+    OBJECT_COLLATION,
+    OBJECT_TYPE,
+    OBJECT_SEQUENCE,
+    OBJECT_TABLE,
+};
+
 struct schema {
     size_t n_tables;
     struct schema_table *tables; /* parents before their partitions, then by name */
     size_t n_before;
     struct schema_statement {
-        char *sql;
+        char *sql;     /* NULL: it cannot be created from here, and must exist */
         char *what;    /* "type public.mood", for logs and errors */
         bool optional; /* when it fails the mirror goes on, with a warning and the statement */
+        enum schema_object object;
+        char *schema, *name; /* of the object at the destination (schema "" for a schema itself) */
+        bool is_part;        /* runs only right after the object itself was created */
+        char *labels;        /* of an enum: an array literal; NULL for all others */
     } * before; /* schemas, extensions, types, sequences, tables: in order, before the copy */
     size_t n_after;
     struct schema_statement *after; /* sequence values and ownership, comments: after the copy */
@@ -85,9 +103,10 @@ void schema_free(struct schema *s);
 const struct schema_table *schema_find(const struct schema *s, const char *src_schema,
                                        const char *src_table);
 
-/* Resolves "*" mappings against the source, fills in defaults (dest names), refuses duplicates, two
- * sources for one destination, and tables that do not exist (all of them in one error). Returns
- * the new list; free each with table_map_free, then the array. */
+/* Resolves "*" mappings against the source (a table that is also named by itself keeps its own
+ * mapping; partitions come with their mapped parent), fills in defaults (dest names), refuses
+ * duplicates, two sources for one destination, and tables that do not exist (all of them in one
+ * error). Returns the new list; free each with table_map_free, then the array. */
 bool schema_resolve_maps(struct pg_conn *source, struct task *task, const struct table_map *maps,
                          size_t n, struct table_map **out, size_t *n_out,
                          struct err *err) MUST_CHECK;
@@ -98,11 +117,14 @@ bool schema_read(struct pg_conn *source, struct task *task, const struct table_m
                  bool with_indexes, bool with_fkeys, bool in_transaction, struct schema **out,
                  struct err *err) MUST_CHECK;
 
-/* Creates at the destination what of s->before is missing there (IF NOT EXISTS, or asked first).
- * Tables that exist are compared: every column we write must be there, and no other may be NOT
- * NULL without a default (ERR_SCHEMA names all of them). Binary agreement is checked: a column
- * whose type at the destination differs gets can_binary = false (the one change of s, made before
- * it is shared). create = false: only the comparison, missing tables are ERR_TABLE_MISSING. */
+/* Creates at the destination what of s->before is missing there, everything that is wrong being
+ * found before the first statement runs. Indexes and foreign keys that an existing table has
+ * already (by name, or a primary key by any name) are taken off the lists of s, and so are those
+ * that need functions which the destination lacks (with a warning). Tables that exist are compared:
+ * every column we write must be there, and no other may be NOT NULL without a default (ERR_SCHEMA
+ * names all of them). Binary agreement is checked: a column whose type at the destination differs
+ * gets can_binary = false. These are the only changes of s, made before it is shared. create =
+ * false: only the comparison, missing tables are ERR_TABLE_MISSING. */
 bool schema_create(struct pg_conn *dest, struct task *task, struct schema *s, bool create,
                    const char *mirror, struct err *err) MUST_CHECK;
 
