@@ -1,0 +1,140 @@
+"""Fixtures of the end-to-end tests: two clusters per session, two databases and one process per
+test, and a look at what was left behind after each."""
+import os
+import shutil
+import signal
+
+import pytest
+
+from harness.bunny import Bunny
+from harness.cluster import Cluster
+from harness.pair import Pair
+
+DEFAULT_LIMIT = 180
+
+
+def _remove_stale():
+    """Directories of runs that were killed: their clusters died with them."""
+    for name in os.listdir("/tmp"):
+        pid = name.removeprefix("be2e-")
+        if name.startswith("be2e-") and pid.isdigit() and not os.path.exists(f"/proc/{pid}"):
+            shutil.rmtree(f"/tmp/{name}", ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def root():
+    """A short path (Unix sockets end at 107 bytes), removed at the end."""
+    def terminate(*_):
+        raise KeyboardInterrupt
+    signal.signal(signal.SIGTERM, terminate)
+    _remove_stale()
+    path = f"/tmp/be2e-{os.getpid()}"
+    os.mkdir(path, 0o755)
+    yield path
+    if not os.environ.get("BUNNYDB_KEEP"):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def source(root):
+    cluster = Cluster(root, "src").start()
+    yield cluster
+    cluster.stop("immediate")
+
+
+@pytest.fixture(scope="session")
+def dest(root):
+    cluster = Cluster(root, "dst").start()
+    yield cluster
+    cluster.stop("immediate")
+
+
+@pytest.fixture(autouse=True)
+def _limit(request):
+    """A test that hangs fails, and the session goes on."""
+    marker = request.node.get_closest_marker("limit")
+    seconds = marker.args[0] if marker else DEFAULT_LIMIT
+    if os.environ.get("BUNNYDB_SLOW"):
+        seconds *= int(os.environ["BUNNYDB_SLOW"])
+
+    def expired(*_):
+        raise TimeoutError(f"the test took longer than {seconds} s")
+    signal.signal(signal.SIGALRM, expired)
+    signal.alarm(seconds)
+    yield
+    signal.alarm(0)
+
+
+@pytest.fixture
+def pair(source, dest):
+    """Two empty databases. The test fails when a slot or publication is left in the first."""
+    p = Pair(source, dest)
+    yield p
+    try:
+        p.assert_clean()
+    finally:
+        p.drop()
+
+
+@pytest.fixture
+def make_pair(source, dest):
+    """More than one pair, or special ones: make_pair(extra="ENCODING 'LATIN1' …")."""
+    made = []
+
+    def make(**kw):
+        made.append(Pair(source, dest, **kw))
+        return made[-1]
+    yield make
+    try:
+        for p in made:
+            p.assert_clean()
+    finally:
+        for p in made:
+            p.drop()
+
+
+def _finish(bunny):
+    """Deletes all mirrors and ends the process, as an operator would; says what was wrong."""
+    try:
+        if not bunny.is_running:
+            return
+        bunny.delete_all()
+        code, seconds = bunny.stop()
+        assert code == 0, f"exit code {code}:\n{bunny.log_tail()}"
+        assert seconds < 2 * int(os.environ.get("BUNNYDB_SLOW", 1)), f"took {seconds:.1f} s to end"
+    finally:
+        bunny.kill()
+    report = bunny.sanitizer_reports()
+    assert not report, report[:6000]
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """The process's and the servers' last words go into the report of a failed test."""
+    outcome = yield
+    report = outcome.get_result()
+    if report.when == "call" and report.failed:
+        for name, value in getattr(item, "funcargs", {}).items():
+            if isinstance(value, Bunny):
+                report.sections.append((f"bunnydb ({name})", value.log_tail()))
+            if isinstance(value, Cluster):
+                with open(value.log, encoding="utf-8", errors="replace") as f:
+                    report.sections.append((f"server {name}", f.read()[-3000:]))
+
+
+@pytest.fixture
+def bunny(root, pair):
+    """The program, running, beside a pair. Its mirrors are deleted at the end."""
+    b = Bunny(root, f"b{Pair.count}").start()
+    yield b
+    _finish(b)
+    b.remove()
+
+
+@pytest.fixture
+def lone_bunny(root, request):
+    """The program, not started yet and without databases."""
+    b = Bunny(root, f"l{abs(hash(request.node.name)) % 10**8}")
+    yield b
+    _finish(b)
+    b.remove()

@@ -1,0 +1,96 @@
+"""Are two databases equal? Every row of every table, as ordered text, hashed at the server."""
+import psycopg.sql as s
+
+TABLES = """
+SELECT n.nspname, c.relname FROM pg_catalog.pg_class c
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p') AND n.nspname NOT LIKE 'pg\\_%%'
+  AND n.nspname NOT IN ('information_schema', '_bunnydb')
+ORDER BY 1, 2"""
+
+COLUMNS = """
+SELECT attname FROM pg_catalog.pg_attribute a
+WHERE attrelid = pg_catalog.to_regclass(%s) AND attnum > 0 AND NOT attisdropped
+ORDER BY attname"""
+
+
+def tables_of(connection):
+    """Every (schema, table) of the users, partitioned parents and leaves included."""
+    return connection.execute(TABLES).fetchall()
+
+
+def columns_of(connection, table):
+    name = s.Identifier(*table).as_string(connection)
+    return [row[0] for row in connection.execute(COLUMNS, (name,))]
+
+
+def _row(columns):
+    """The text of a row; columns by name, as their order may differ."""
+    return s.SQL("ROW({})::text").format(s.SQL(", ").join(map(s.Identifier, columns)))
+
+
+def fingerprint(connection, table, columns):
+    """(count, md5 over the ordered rows' md5): one round trip, bounded by 32 bytes per row."""
+    query = s.SQL("SELECT count(*), md5(string_agg(h, '' ORDER BY h)) "
+                  "FROM (SELECT md5({}) AS h FROM {}) AS rows")
+    return connection.execute(query.format(_row(columns), s.Identifier(*table))).fetchone()
+
+
+def _difference(src, dst, table, dest_table, columns):
+    """Some rows that only one side has, for the message."""
+    def rows(connection, name):
+        query = s.SQL("SELECT left({}, 300) FROM {} ORDER BY 1 LIMIT 200000")
+        result = connection.execute(query.format(_row(columns), s.Identifier(*name)))
+        return [r[0] for r in result]
+    left, right = rows(src, table), rows(dst, dest_table)
+    only_left = sorted(set(left) - set(right))[:5]
+    only_right = sorted(set(right) - set(left))[:5]
+    return (f"rows {len(left)} and {len(right)}\n  only at the source: {only_left}\n"
+            f"  only at the destination: {only_right}")
+
+
+def assert_equal_databases(src, dst, tables=None, renamed=None, excluded=None):
+    """src, dst: connections. tables: (schema, table) pairs, default all of the source's.
+    renamed: {source pair: destination pair}; excluded: {source pair: column names not mirrored}.
+    Returns the number of rows compared."""
+    tables = tables_of(src) if tables is None else tables
+    present = set(tables_of(dst))
+    total = 0
+    for table in tables:
+        table = tuple(table)
+        dest_table = tuple((renamed or {}).get(table, table))
+        assert dest_table in present, f"{dest_table} is missing at the destination"
+        columns = [c for c in columns_of(src, table)
+                   if c not in (excluded or {}).get(table, ())]
+        left = fingerprint(src, table, columns)
+        right = fingerprint(dst, dest_table, columns)
+        assert left == right, (f"{'.'.join(table)} differs: "
+                               + _difference(src, dst, table, dest_table, columns))
+        total += left[0]
+    return total
+
+
+INDEXES = """
+SELECT schemaname, tablename, indexname, indexdef FROM pg_catalog.pg_indexes
+WHERE schemaname NOT LIKE 'pg\\_%%' AND schemaname NOT IN ('information_schema', '_bunnydb')
+  AND (schemaname, tablename) IN
+      (SELECT n.nspname, c.relname FROM pg_catalog.pg_class c
+       JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p'))
+ORDER BY 1, 2, 3"""
+
+CONSTRAINTS = """
+SELECT conrelid::regclass::text, conname, contype, convalidated,
+       regexp_replace(pg_get_constraintdef(oid), ' (NOT )?DEFERRABLE| INITIALLY DEFERRED', '', 'g')
+FROM pg_catalog.pg_constraint
+WHERE conrelid <> 0 AND contype IN ('p', 'u', 'f', 'x', 'c')
+  AND connamespace::regnamespace::text NOT IN
+      ('pg_catalog', 'information_schema', '_bunnydb', 'pg_toast')
+ORDER BY 1, 2"""
+
+
+def assert_equal_structure(src, dst):
+    """The same indexes and constraints on both sides (foreign keys may be deferrable there)."""
+    for query in (INDEXES, CONSTRAINTS):
+        left, right = src.execute(query).fetchall(), dst.execute(query).fetchall()
+        assert left == right, (f"only at the source: {sorted(set(left) - set(right))}\n"
+                               f"only at the destination: {sorted(set(right) - set(left))}")
