@@ -172,8 +172,7 @@ bool engine_logs(struct engine *e, const char *mirror, enum log_level least, boo
 size_t engine_log_tail(struct engine *e, const char *mirror, enum log_level least,
                        struct log_row *out, size_t max);
 
-/* --- Users --------------------------------------------------------------------------------------
- */
+/* --- Users ------------------------------------------------------------------------------------ */
 /* Password hashes and tokens are made by the caller; the engine only keeps them. */
 bool engine_users(struct engine *e, struct user_list *out, struct err *err) MUST_CHECK;
 bool engine_user_get(struct engine *e, const char *name, struct user *out,

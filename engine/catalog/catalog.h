@@ -73,9 +73,13 @@ bool catalog_run_begin(struct catalog *c, const char *mirror, const char *kind, 
 bool catalog_run_end(struct catalog *c, int64_t run_id, const char *end, const char *error,
                      struct err *err) MUST_CHECK;
 
-/* Logs: one transaction for the batch; rows older than keep_days go now and then. */
-bool catalog_log_append(struct catalog *c, const struct log_line *lines, size_t n,
+/* Logs: one transaction for the batch. Ids are the caller's, growing, so that a line has one
+ * identity in memory and here; appending the same rows again is harmless. */
+bool catalog_log_append(struct catalog *c, const struct log_row *rows, size_t n,
                         struct err *err) MUST_CHECK;
+/* The highest id that was ever used; 0 in a new catalog. */
+bool catalog_log_last_id(struct catalog *c, int64_t *id, struct err *err) MUST_CHECK;
+/* Rows older than keep_days go, and all but the newest million. */
 bool catalog_log_prune(struct catalog *c, int keep_days, struct err *err) MUST_CHECK;
 bool catalog_logs(struct catalog *c, const char *mirror, enum log_level least, bool exact,
                   const char *search, int limit, int64_t offset, struct log_page *out,
