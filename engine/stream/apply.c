@@ -1,0 +1,475 @@
+/* The apply of one mirror: changes into a pipeline; see apply.h. libpq docs, "Pipeline Mode". */
+#include "stream/apply.h"
+
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+#define DRAIN_LIMIT_MS 600000
+#define FLUSH_REQUEST_EVERY 128 /* statements: the server answers at least that often */
+#define MAX_EXPECTED 32768      /* statements under way */
+#define MAX_QUEUED                                                                \
+    (256 * 1024) /* unsent bytes in libpq; beyond, its buffer moves cost too much \
+                  */
+
+/* What a result that comes back belongs to. Results come in the order of the statements. */
+enum expect_kind {
+    EXPECT_OTHER, /* BEGIN, PREPARE, TRUNCATE: only has to succeed */
+    EXPECT_ROW,   /* one row touched */
+    EXPECT_MOVE,  /* the progress row */
+    EXPECT_COMMIT,
+};
+struct expect {
+    unsigned char kind;
+    unsigned char op; /* enum pgo_kind */
+    int target;       /* number; -1 none */
+    uint32_t bytes;
+};
+
+struct apply {
+    struct pg_conn *dest;
+    struct task *task;
+    struct apply_options o;
+    char *epoch;
+    struct batch_queue batches;
+    bool is_open;     /* BEGIN was sent for the open batch */
+    bool is_skipping; /* a transaction that is already applied */
+    lsn_t durable;
+    size_t n_targets, cap_targets;
+    struct target **targets;
+    const char **params; /* room for the widest target */
+    size_t cap_params;
+    struct expect *expected; /* ring */
+    size_t first, n_expected;
+    size_t in_flight; /* bytes of changes under way */
+    unsigned since_flush_request;
+    unsigned syncs; /* syncs under way */
+};
+
+bool apply_new(struct pg_conn *dest, struct task *task, const struct apply_options *o, lsn_t from,
+               struct apply **out, struct err *err)
+{
+    struct apply *a = mem_calloc(1, sizeof *a);
+    a->dest = dest;
+    a->task = task;
+    a->o = *o;
+    a->epoch = mem_printf("%lld", (long long)o->epoch);
+    a->durable = from;
+    a->expected = mem_calloc(MAX_EXPECTED, sizeof *a->expected);
+    batch_queue_init(&a->batches, &o->limits, o->schema->n_tables);
+    if (!pg_pipe_enter(dest, err)) {
+        apply_free(a);
+        return false;
+    }
+    *out = a;
+    return true;
+}
+
+void apply_free(struct apply *a)
+{
+    if (!a)
+        return;
+    for (size_t i = 0; i < a->n_targets; i++)
+        target_free(a->targets[i]);
+    free(a->targets);
+    free(a->params);
+    free(a->expected);
+    free(a->epoch);
+    batch_queue_free(&a->batches);
+    free(a);
+}
+
+/* --- statements under way ----------------------------------------------------------------------
+ */
+
+static void expect_push(struct apply *a, enum expect_kind kind, enum pgo_kind op, int target,
+                        size_t bytes)
+{
+    struct expect *e = &a->expected[(a->first + a->n_expected++) % MAX_EXPECTED];
+    *e = (struct expect){.kind = (unsigned char)kind,
+                         .op = (unsigned char)op,
+                         .target = target,
+                         .bytes = bytes > UINT32_MAX ? UINT32_MAX : (uint32_t)bytes};
+    a->in_flight += e->bytes;
+}
+
+static bool send_query(struct apply *a, const char *sql, int n, const char *const *values,
+                       enum expect_kind kind, struct err *err)
+{
+    if (!pg_pipe_query(a->dest, sql, n, values, err))
+        return false;
+    expect_push(a, kind, PGO_OTHER, -1, 0);
+    return true;
+}
+
+static bool send_sync(struct apply *a, struct err *err)
+{
+    if (!pg_pipe_sync(a->dest, err))
+        return false;
+    a->syncs++;
+    a->since_flush_request = 0;
+    return true;
+}
+
+static bool ensure_open(struct apply *a, struct err *err)
+{
+    if (a->is_open)
+        return true;
+    a->is_open = true;
+    return send_query(a, "BEGIN", 0, NULL, EXPECT_OTHER, err);
+}
+
+static bool send_move(struct apply *a, lsn_t lsn, struct err *err)
+{
+    char text[LSN_TEXT_SIZE];
+    const char *values[] = {lsn_format(lsn, text), a->o.mirror_id, a->epoch};
+    return send_query(a, progress_move_sql, COUNT_OF(values), values, EXPECT_MOVE, err);
+}
+
+/* Ends the open batch: rows and progress become durable together, or not at all. */
+static bool send_commit(struct apply *a, struct err *err)
+{
+    const struct batch *b = batch_close(&a->batches);
+    a->is_open = false;
+    return send_move(a, b->end_lsn, err) && send_query(a, "COMMIT", 0, NULL, EXPECT_COMMIT, err) &&
+           send_sync(a, err);
+}
+
+/* --- results -------------------------------------------------------------------------------------
+ */
+
+static const char *op_name(enum pgo_kind op)
+{
+    return op == PGO_INSERT ? "insert into" : op == PGO_UPDATE ? "update of" : "delete from";
+}
+
+static void batch_is_durable(struct apply *a)
+{
+    struct batch b = batch_pop(&a->batches);
+    a->durable = b.end_lsn;
+    a->o.committed(a->o.arg, &b);
+    batch_done(&b);
+}
+
+static bool check_result(struct apply *a, const struct expect *e, const struct pg_result *r,
+                         struct err *err)
+{
+    switch ((enum expect_kind)e->kind) {
+    case EXPECT_OTHER:
+    case EXPECT_MOVE:
+        return true;
+    case EXPECT_ROW:
+        if (pg_affected(r) == 0)
+            a->o.missed(a->o.arg, a->targets[e->target]->table, (enum pgo_kind)e->op);
+        else if (pg_affected(r) != 1)
+            return err_set(err, ERR_SCHEMA, "%s %s touched %lld rows instead of one",
+                           op_name((enum pgo_kind)e->op), a->targets[e->target]->dest,
+                           (long long)pg_affected(r));
+        return true;
+    case EXPECT_COMMIT:
+        batch_is_durable(a);
+        return true;
+    }
+    return err_set(err, ERR_INTERNAL, "a result that nobody waits for");
+}
+
+static bool explain_failure(struct apply *a, const struct expect *e, struct err *err)
+{
+    if (e->kind == EXPECT_MOVE && !strcmp(err->sqlstate, PROGRESS_FENCED_SQLSTATE)) {
+        err_set(err, ERR_FENCED, "another process took over this mirror: nothing was applied");
+        return err_hint(err, "Stop the other bunnydb; this one goes on by itself then.");
+    }
+    if (e->target >= 0)
+        return err_context(err, "%s %s", op_name((enum pgo_kind)e->op),
+                           a->targets[e->target]->dest);
+    if (e->kind == EXPECT_COMMIT)
+        return err_context(err, "commit at the destination");
+    return false;
+}
+
+static bool take_result(struct apply *a, struct pg_result *r, struct err *err)
+{
+    if (!a->n_expected) {
+        pg_free(r);
+        return err_set(err, ERR_INTERNAL, "the destination answered more than it was asked");
+    }
+    struct expect e = a->expected[a->first];
+    a->first = (a->first + 1) % MAX_EXPECTED;
+    a->n_expected--;
+    a->in_flight -= e.bytes;
+    if (!r)
+        return explain_failure(a, &e, err);
+    bool ok = check_result(a, &e, r, err);
+    pg_free(r);
+    return ok;
+}
+
+static bool take_results(struct apply *a, struct err *err)
+{
+    for (;;) {
+        struct pg_result *r = NULL;
+        switch (pg_pipe_next(a->dest, &r, err)) {
+        case PIPE_NOTHING:
+            return true;
+        case PIPE_RESULT:
+            if (!take_result(a, r, err))
+                return false;
+            break;
+        case PIPE_SYNC:
+            a->syncs--;
+            break;
+        case PIPE_ERROR:
+        case PIPE_SKIPPED:
+            if (err->code == ERR_CONNECT)
+                return false;
+            return take_result(a, NULL, err);
+        }
+    }
+}
+
+static bool exchange(struct apply *a, struct err *err)
+{
+    if (pg_flush(a->dest, err) < 0)
+        return false;
+    return pg_consume(a->dest, err) && take_results(a, err);
+}
+
+bool apply_pump(struct apply *a, bool is_dry, struct err *err)
+{
+    if (!exchange(a, err))
+        return false;
+    if (!batch_is_due(&a->batches, is_dry, clock_mono_ms()))
+        return true;
+    return send_commit(a, err) && exchange(a, err);
+}
+
+/* Waits until everything sent so far is answered; the batch stays open. */
+static bool drain(struct apply *a, struct err *err)
+{
+    int64_t until = clock_mono_ms() + DRAIN_LIMIT_MS;
+    if (!send_sync(a, err))
+        return false;
+    for (;;) {
+        if (!exchange(a, err))
+            return false;
+        if (!a->n_expected && !a->syncs)
+            return true;
+        int64_t left = until - clock_mono_ms();
+        if (left <= 0)
+            return err_set(err, ERR_TIMEOUT, "the destination did not answer for %d s",
+                           DRAIN_LIMIT_MS / 1000);
+        if (!pg_wait(a->dest, a->task, apply_wants_write(a), (int)left, err))
+            return false;
+    }
+}
+
+/* --- relations
+ * ------------------------------------------------------------------------------------- */
+
+static int find_table(const struct schema *s, const struct pgo_message *m)
+{
+    for (size_t i = 0; i < s->n_tables; i++)
+        if (!strcmp(s->tables[i].name, m->table) && !strcmp(s->tables[i].schema, m->schema))
+            return (int)i;
+    for (size_t i = 0; i < s->n_tables; i++)
+        if (s->tables[i].oid == m->relation)
+            return (int)i;
+    return -1;
+}
+
+static struct target *find_target(struct apply *a, uint32_t oid)
+{
+    for (size_t i = a->n_targets; i-- > 0;) /* the newest binding of a relation counts */
+        if (a->targets[i]->oid == oid)
+            return a->targets[i];
+    return NULL;
+}
+
+static bool read_dest(struct apply *a, const struct schema_table *t, struct dest_table *d,
+                      struct err *err)
+{
+    if (!drain(a, err) || !pg_pipe_leave(a->dest, err))
+        return false;
+    if (!schema_read_dest(a->dest, a->task, t->dest_schema, t->dest_name, d, err))
+        return err_context(err, "read the definition of %s.%s", t->dest_schema, t->dest_name);
+    if (pg_pipe_enter(a->dest, err))
+        return true;
+    dest_table_free(d);
+    return false;
+}
+
+static bool bind_relation(struct apply *a, const struct pgo_message *m, struct err *err)
+{
+    struct dest_table d = {0};
+    struct target *t;
+    int i = find_table(a->o.schema, m);
+    if (i < 0) {
+        err_set(err, ERR_SCHEMA, "the stream has changes of %s.%s, which is not in the mirror",
+                m->schema, m->table);
+        return err_hint(err, "A new partition, or a table added to the publication by hand: retry "
+                             "reads the definitions again.");
+    }
+    if (!read_dest(a, &a->o.schema->tables[i], &d, err))
+        return false;
+    bool ok = target_bind(m, &a->o.schema->tables[i], i, &d, (int)a->n_targets, &t, err);
+    dest_table_free(&d);
+    if (!ok)
+        return false;
+    MEM_PUSH(a->targets, a->n_targets, a->cap_targets, t);
+    if (2 * t->n_columns > a->cap_params) {
+        a->cap_params = 2 * t->n_columns;
+        a->params = mem_realloc(a->params, a->cap_params * sizeof *a->params);
+    }
+    return true;
+}
+
+/* --- changes
+ * --------------------------------------------------------------------------------------- */
+
+static bool send_change(struct apply *a, struct target *t, const struct pgo_message *m,
+                        size_t bytes, struct err *err)
+{
+    bool is_new;
+    const struct target_statement *s = target_statement_for(t, m, &is_new, err);
+    if (!s || !ensure_open(a, err))
+        return false;
+    if (is_new) {
+        if (!pg_pipe_prepare(a->dest, s->name, s->sql, err))
+            return false;
+        expect_push(a, EXPECT_OTHER, m->kind, t->number, 0);
+    }
+    int n = target_params(t, s, m, a->params);
+    if (!pg_pipe_run(a->dest, s->name, n, a->params, NULL, NULL, err))
+        return false;
+    expect_push(a, EXPECT_ROW, m->kind, t->number, bytes);
+    if (++a->since_flush_request >= FLUSH_REQUEST_EVERY) {
+        a->since_flush_request = 0;
+        if (!pg_pipe_flush_request(a->dest, err))
+            return false;
+    }
+    return true;
+}
+
+static bool apply_change(struct apply *a, const struct pgo_message *m, size_t bytes,
+                         struct err *err)
+{
+    struct target *t = find_target(a, m->relation);
+    if (!t)
+        return err_set(err, ERR_PROTOCOL, "a change of relation %u came before its definition",
+                       m->relation);
+    if (!send_change(a, t, m, bytes, err))
+        return false;
+    batch_add(&a->batches, t->table, m->kind, bytes);
+    return true;
+}
+
+static bool apply_truncate(struct apply *a, const struct pgo_message *m, struct err *err)
+{
+    struct buf sql = {0};
+    bool ok = ensure_open(a, err);
+    for (size_t i = 0; ok && i < m->n_relations; i++) {
+        struct target *t = find_target(a, m->relations[i]);
+        if (!t) {
+            ok = err_set(err, ERR_PROTOCOL, "TRUNCATE of relation %u came before its definition",
+                         m->relations[i]);
+            break;
+        }
+        /* ONLY: the source names each table that it emptied */
+        buf_printf(&sql, "%s%s%s", i ? ", " : "TRUNCATE ", t->is_partitioned ? "" : "ONLY ",
+                   t->dest);
+        batch_add(&a->batches, t->table, PGO_TRUNCATE, 0);
+    }
+    if (m->restart_identity)
+        buf_puts(&sql, " RESTART IDENTITY");
+    if (ok && sql.len)
+        ok = send_query(a, buf_text(&sql), 0, NULL, EXPECT_OTHER, err);
+    buf_free(&sql);
+    return ok;
+}
+
+static void begin_seen(struct apply *a, const struct pgo_message *m)
+{
+    a->batches.is_in_transaction = true;
+    /* The server skips what committed before the start position; this is the second lock. */
+    a->is_skipping = m->commit_lsn < a->durable && batch_is_empty(&a->batches) && !a->batches.n;
+}
+
+static void commit_seen(struct apply *a, const struct pgo_message *m)
+{
+    a->batches.is_in_transaction = false;
+    if (!a->is_skipping)
+        batch_commit_seen(&a->batches, m->end_lsn, m->commit_time);
+    a->is_skipping = false;
+}
+
+bool apply_message(struct apply *a, const struct pgo_message *m, size_t bytes, struct err *err)
+{
+    switch (m->kind) {
+    case PGO_BEGIN:
+        begin_seen(a, m);
+        return true;
+    case PGO_COMMIT:
+        commit_seen(a, m);
+        return true;
+    case PGO_RELATION:
+        return bind_relation(a, m, err);
+    case PGO_INSERT:
+    case PGO_UPDATE:
+    case PGO_DELETE:
+        return a->is_skipping || apply_change(a, m, bytes, err);
+    case PGO_TRUNCATE:
+        return a->is_skipping || apply_truncate(a, m, err);
+    case PGO_OTHER:
+        return true;
+    }
+    return err_set(err, ERR_INTERNAL, "a message of an unknown kind");
+}
+
+/* --- what the loop asks
+ * ----------------------------------------------------------------------------- */
+
+bool apply_is_idle(const struct apply *a)
+{
+    return batch_is_empty(&a->batches) && !a->batches.n && !a->n_expected && !a->syncs &&
+           !a->batches.is_in_transaction;
+}
+
+bool apply_has_room(const struct apply *a)
+{
+    return a->in_flight < a->o.window && a->n_expected < MAX_EXPECTED - 8 &&
+           pg_queued_bytes(a->dest) < MAX_QUEUED;
+}
+
+bool apply_wants_write(const struct apply *a)
+{
+    return pg_queued_bytes(a->dest) > 0;
+}
+
+bool apply_is_in_transaction(const struct apply *a)
+{
+    return a->batches.is_in_transaction;
+}
+
+lsn_t apply_durable(const struct apply *a)
+{
+    return a->durable;
+}
+
+int64_t apply_deadline(const struct apply *a)
+{
+    return batch_deadline(&a->batches);
+}
+
+bool apply_move_idle(struct apply *a, lsn_t lsn, struct err *err)
+{
+    if (lsn <= a->durable)
+        return true;
+    if (!send_move(a, lsn, err) || !drain(a, err))
+        return false;
+    a->durable = lsn;
+    return true;
+}

@@ -1,0 +1,51 @@
+/* Apply: turns decoded changes into statements in one libpq pipeline to the destination, one
+ * destination transaction a batch, with the progress row as its last statement. It never waits: the
+ * stream's loop polls both sockets and calls apply_pump. Affected-row counts are checked as results
+ * come back. After any error the apply is dead: close the connection, start again from the
+ * progress. Owned and used by the mirror's thread; borrows the connection. */
+#ifndef BUNNY_APPLY_H
+#define BUNNY_APPLY_H
+
+#include "stream/batch.h"
+#include "stream/progress.h"
+#include "stream/target.h"
+
+struct apply;
+
+struct apply_options {
+    const char *mirror;
+    const char *mirror_id;
+    int64_t epoch;
+    const struct schema *schema; /* borrowed; index of counters */
+    struct batch_limits limits;
+    size_t window; /* bytes of changes that may be under way to the destination */
+    /* a batch was committed durably: its counts, in order; borrowed */
+    void (*committed)(void *arg, const struct batch *b);
+    /* an update or delete found no row */
+    void (*missed)(void *arg, int table, enum pgo_kind kind);
+    void *arg;
+};
+
+bool apply_new(struct pg_conn *dest, struct task *task, const struct apply_options *o, lsn_t from,
+               struct apply **out, struct err *err) MUST_CHECK;
+void apply_free(struct apply *a);
+
+/* One decoded message of the stream; bytes is its size. A relation message may wait for the
+ * destination (it asks for the table's definition). */
+bool apply_message(struct apply *a, const struct pgo_message *m, size_t bytes,
+                   struct err *err) MUST_CHECK;
+/* Sends and receives what is possible without waiting, closes the open batch when it is due. */
+bool apply_pump(struct apply *a, bool is_dry, struct err *err) MUST_CHECK;
+/* Nothing is open, queued or under way: every change read so far is durable. */
+bool apply_is_idle(const struct apply *a);
+/* False while too much is under way: read no more from the source then. */
+bool apply_has_room(const struct apply *a);
+bool apply_wants_write(const struct apply *a);
+bool apply_is_in_transaction(const struct apply *a); /* of the source */
+/* Durable at the destination: what the slot may be told. */
+lsn_t apply_durable(const struct apply *a);
+/* Moves the progress row over a stretch of WAL that held nothing for us; only when idle. */
+bool apply_move_idle(struct apply *a, lsn_t lsn, struct err *err) MUST_CHECK;
+int64_t apply_deadline(const struct apply *a);
+
+#endif

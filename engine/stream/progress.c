@@ -1,0 +1,193 @@
+/* The progress row; see progress.h. */
+#include "stream/progress.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+
+#define LIMIT_MS 30000
+/* Serialises creation and removal of our schema among mirrors of one destination. */
+#define SCHEMA_LOCK "SELECT pg_catalog.pg_advisory_xact_lock(7041130286271)"
+/* Two-key advisory locks of this class are the mirrors' session locks. */
+#define MIRROR_LOCK_CLASS "1651207790"
+
+const char progress_move_sql[] =
+    "WITH moved AS (UPDATE _bunnydb.progress SET lsn = $1::pg_catalog.pg_lsn, updated_at = "
+    "pg_catalog.clock_timestamp() WHERE mirror_id = $2::pg_catalog.text AND epoch = "
+    "$3::pg_catalog.int8 AND lsn <= $1::pg_catalog.pg_lsn RETURNING 1) SELECT 1 / "
+    "pg_catalog.count(*) FROM moved";
+
+static const char create_sql[] =
+    "BEGIN; " SCHEMA_LOCK "; CREATE SCHEMA IF NOT EXISTS _bunnydb; "
+    "CREATE TABLE IF NOT EXISTS _bunnydb.progress ("
+    "mirror_id text PRIMARY KEY, mirror text NOT NULL, epoch bigint NOT NULL, "
+    "system_id text NOT NULL, database_oid bigint NOT NULL, slot text NOT NULL, "
+    "slot_lsn pg_lsn NOT NULL, lsn pg_lsn NOT NULL, is_streaming boolean NOT NULL, "
+    "updated_at timestamptz NOT NULL DEFAULT now()) WITH (fillfactor = 10); COMMIT";
+
+static const char lock_sql[] =
+    "SELECT pg_catalog.pg_try_advisory_lock(" MIRROR_LOCK_CLASS ", pg_catalog.hashtext($1))";
+
+static const char holder_sql[] =
+    "SELECT a.pid, coalesce(a.client_addr::text, 'local'), a.application_name FROM "
+    "pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid WHERE l.locktype = "
+    "'advisory' AND l.granted AND l.objsubid = 2 AND l.classid = " MIRROR_LOCK_CLASS
+    " AND l.objid::int8 = (pg_catalog.hashtext($1)::int8 & 4294967295) AND l.database = "
+    "(SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()) LIMIT "
+    "1";
+
+/* Nobody else has a row, or is about to write one (its session lock comes first). */
+static const char last_sql[] =
+    "SELECT NOT EXISTS (SELECT 1 FROM _bunnydb.progress) AND NOT EXISTS (SELECT 1 FROM "
+    "pg_catalog.pg_locks WHERE locktype = 'advisory' AND objsubid = 2 AND classid "
+    "= " MIRROR_LOCK_CLASS " AND pid <> pg_catalog.pg_backend_pid())";
+
+static bool name_holder(struct pg_conn *dest, struct task *task, const char *mirror_id,
+                        struct err *err)
+{
+    struct pg_result *r;
+    if (!pg_exec_params(dest, task, LIMIT_MS, holder_sql, 1, &mirror_id, &r, err))
+        return false;
+    if (pg_rows(r))
+        err_set(err, ERR_FENCED,
+                "another process applies to this mirror: %s, PID %s at the destination, client %s",
+                pg_text(r, 0, 2), pg_text(r, 0, 0), pg_text(r, 0, 1));
+    else
+        err_set(err, ERR_FENCED, "another process applies to this mirror");
+    err_hint(err,
+             "Stop the other bunnydb, or end its connection; this one goes on by itself then.");
+    pg_free(r);
+    return false;
+}
+
+/* A session of ours that was cut off may hold the lock for a moment longer. */
+static bool take_lock(struct pg_conn *dest, struct task *task, const char *mirror_id, int limit_ms,
+                      struct err *err)
+{
+    int64_t until = clock_mono_ms() + limit_ms;
+    for (;;) {
+        struct pg_result *r;
+        if (!pg_exec_params(dest, task, LIMIT_MS, lock_sql, 1, &mirror_id, &r, err))
+            return false;
+        bool got = pg_bool(r, 0, 0);
+        pg_free(r);
+        if (got)
+            return true;
+        if (clock_mono_ms() >= until)
+            return name_holder(dest, task, mirror_id, err);
+        if (!pg_exec(dest, task, LIMIT_MS, "SELECT pg_catalog.pg_sleep(0.1)", NULL, err))
+            return false;
+    }
+}
+
+bool progress_open(struct pg_conn *dest, struct task *task, const char *mirror_id, int limit_ms,
+                   struct err *err)
+{
+    struct pg_result *r;
+    if (!pg_exec(dest, task, LIMIT_MS,
+                 "SELECT pg_catalog.to_regclass('_bunnydb.progress') IS NOT NULL", &r, err))
+        return false;
+    bool exists = pg_bool(r, 0, 0);
+    pg_free(r);
+    if (!exists && !pg_exec(dest, task, LIMIT_MS, create_sql, NULL, err))
+        return err_context(err, "create _bunnydb.progress at the destination");
+    return take_lock(dest, task, mirror_id, limit_ms, err);
+}
+
+bool progress_claim(struct pg_conn *dest, struct task *task, const char *mirror_id,
+                    struct progress *out, struct err *err)
+{
+    struct pg_result *r;
+    *out = (struct progress){0};
+    if (!pg_exec_params(dest, task, LIMIT_MS,
+                        "UPDATE _bunnydb.progress SET epoch = epoch + 1 WHERE mirror_id = $1 "
+                        "RETURNING epoch, system_id, database_oid, slot, slot_lsn, lsn, "
+                        "is_streaming",
+                        1, &mirror_id, &r, err))
+        return err_context(err, "read the progress at the destination");
+    out->exists = pg_rows(r) == 1;
+    if (out->exists) {
+        out->epoch = pg_int(r, 0, 0);
+        str_copy(out->system_id, sizeof out->system_id, pg_text(r, 0, 1));
+        out->database_oid = (uint32_t)pg_int(r, 0, 2);
+        str_copy(out->slot, sizeof out->slot, pg_text(r, 0, 3));
+        out->slot_lsn = pg_lsn(r, 0, 4);
+        out->lsn = pg_lsn(r, 0, 5);
+        out->is_streaming = pg_bool(r, 0, 6);
+    }
+    pg_free(r);
+    return true;
+}
+
+bool progress_start(struct pg_conn *dest, struct task *task, const char *mirror_id,
+                    const char *mirror, struct progress *p, struct err *err)
+{
+    char lsn[LSN_TEXT_SIZE], oid[16];
+    const char *values[] = {mirror_id, mirror, p->system_id, oid, p->slot, lsn};
+    struct pg_result *r;
+    lsn_format(p->slot_lsn, lsn);
+    str_printf(oid, sizeof oid, "%u", p->database_oid);
+    if (!pg_exec_params(dest, task, LIMIT_MS,
+                        "INSERT INTO _bunnydb.progress (mirror_id, mirror, epoch, system_id, "
+                        "database_oid, slot, slot_lsn, lsn, is_streaming) VALUES ($1, $2, 1, $3, "
+                        "$4, $5, $6, $6, false) ON CONFLICT (mirror_id) DO UPDATE SET mirror = "
+                        "excluded.mirror, epoch = progress.epoch + 1, system_id = "
+                        "excluded.system_id, database_oid = excluded.database_oid, slot = "
+                        "excluded.slot, slot_lsn = excluded.slot_lsn, lsn = excluded.lsn, "
+                        "is_streaming = false, updated_at = pg_catalog.clock_timestamp() "
+                        "RETURNING epoch",
+                        COUNT_OF(values), values, &r, err))
+        return err_context(err, "write the progress at the destination");
+    p->exists = true;
+    p->epoch = pg_int(r, 0, 0);
+    p->lsn = p->slot_lsn;
+    p->is_streaming = false;
+    pg_free(r);
+    return true;
+}
+
+bool progress_set_streaming(struct pg_conn *dest, struct task *task, const char *mirror_id,
+                            int64_t epoch, struct err *err)
+{
+    char text[24];
+    const char *values[] = {mirror_id, text};
+    struct pg_result *r;
+    str_printf(text, sizeof text, "%lld", (long long)epoch);
+    if (!pg_exec_params(dest, task, LIMIT_MS,
+                        "UPDATE _bunnydb.progress SET is_streaming = true, updated_at = "
+                        "pg_catalog.clock_timestamp() WHERE mirror_id = $1 AND epoch = $2",
+                        2, values, &r, err))
+        return err_context(err, "write the progress at the destination");
+    bool ours = pg_affected(r) == 1;
+    pg_free(r);
+    if (!ours)
+        return err_set(err, ERR_FENCED, "another process took over this mirror");
+    return true;
+}
+
+bool progress_delete(struct pg_conn *dest, struct task *task, const char *mirror_id,
+                     struct err *err)
+{
+    struct pg_result *r;
+    if (!pg_exec(dest, task, LIMIT_MS,
+                 "SELECT pg_catalog.to_regclass('_bunnydb.progress') IS NOT NULL", &r, err))
+        return false;
+    bool exists = pg_bool(r, 0, 0);
+    pg_free(r);
+    if (!exists)
+        return true;
+    if (!pg_exec(dest, task, LIMIT_MS, "BEGIN; " SCHEMA_LOCK, NULL, err) ||
+        !pg_exec_params(dest, task, LIMIT_MS, "DELETE FROM _bunnydb.progress WHERE mirror_id = $1",
+                        1, &mirror_id, NULL, err) ||
+        !pg_exec(dest, task, LIMIT_MS, last_sql, &r, err))
+        return false;
+    bool is_last = pg_bool(r, 0, 0);
+    pg_free(r);
+    return pg_exec(dest, task, LIMIT_MS,
+                   is_last ? "DROP TABLE _bunnydb.progress; DROP SCHEMA _bunnydb; COMMIT"
+                           : "COMMIT",
+                   NULL, err);
+}

@@ -1,0 +1,243 @@
+/* Publication and slot at the source; see source.h. */
+#include "stream/source.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+
+#define LIMIT_MS 30000
+
+bool source_identify(struct pg_conn *repl, struct pg_conn *sql, struct task *task,
+                     struct source_identity *out, struct err *err)
+{
+    struct pg_result *r;
+    *out = (struct source_identity){0};
+    if (!pg_exec(repl, task, LIMIT_MS, "IDENTIFY_SYSTEM", &r, err))
+        return err_context(err, "identify the source");
+    str_copy(out->system_id, sizeof out->system_id, pg_text(r, 0, 0));
+    out->timeline = (int)pg_int(r, 0, 1);
+    pg_free(r);
+    if (!pg_exec(sql, task, LIMIT_MS,
+                 "SELECT d.oid, s.setting::int8 FROM pg_catalog.pg_database d, "
+                 "pg_catalog.pg_settings s WHERE d.datname = pg_catalog.current_database() AND "
+                 "s.name = 'wal_sender_timeout'",
+                 &r, err))
+        return err_context(err, "identify the source");
+    out->database_oid = (uint32_t)pg_int(r, 0, 0);
+    int64_t timeout_ms = pg_rows(r) ? pg_int(r, 0, 1) : 0;
+    pg_free(r);
+    out->keepalive_ms = timeout_ms > 0 && timeout_ms < 30000 ? (int)timeout_ms / 3 : 10000;
+    return true;
+}
+
+bool source_publish(struct pg_conn *sql, struct task *task, const char *publication,
+                    const struct schema *s, struct err *err)
+{
+    struct buf b = {0};
+    buf_puts(&b, "CREATE PUBLICATION ");
+    pg_quote_ident(&b, publication);
+    for (size_t i = 0; i < s->n_tables; i++) {
+        buf_puts(&b, i ? ", " : " FOR TABLE ");
+        if (!s->tables[i].is_partitioned)
+            buf_puts(&b, "ONLY "); /* inheritance children are published only when mapped */
+        pg_quote_qualified(&b, s->tables[i].schema, s->tables[i].name);
+    }
+    buf_puts(&b, " WITH (publish = 'insert, update, delete, truncate')");
+    bool ok = pg_exec(sql, task, LIMIT_MS, buf_text(&b), NULL, err);
+    buf_free(&b);
+    return ok || err_context(err, "create publication %s", publication);
+}
+
+bool source_unpublish(struct pg_conn *sql, struct task *task, const char *publication,
+                      struct err *err)
+{
+    struct buf b = {0};
+    buf_puts(&b, "DROP PUBLICATION IF EXISTS ");
+    pg_quote_ident(&b, publication);
+    bool ok = pg_exec(sql, task, LIMIT_MS, buf_text(&b), NULL, err);
+    buf_free(&b);
+    return ok || err_context(err, "drop publication %s", publication);
+}
+
+static bool is_published(const struct pg_result *r, const struct schema_table *t)
+{
+    for (size_t i = 0; i < pg_rows(r); i++)
+        if (!strcmp(pg_text(r, i, 1), t->name) && !strcmp(pg_text(r, i, 0), t->schema))
+            return true;
+    return false;
+}
+
+bool source_check_publication(struct pg_conn *sql, struct task *task, const char *publication,
+                              const struct schema *s, struct err *err)
+{
+    struct pg_result *r;
+    struct buf missing = {0};
+    size_t n = 0;
+    if (!pg_exec_params(sql, task, LIMIT_MS,
+                        "SELECT schemaname, tablename FROM pg_catalog.pg_publication_tables "
+                        "WHERE pubname = $1",
+                        1, &publication, &r, err))
+        return err_context(err, "read publication %s", publication);
+    for (size_t i = 0; i < s->n_tables; i++) {
+        const struct schema_table *t = &s->tables[i];
+        if (t->is_partitioned || is_published(r, t))
+            continue;
+        buf_printf(&missing, "%s%s.%s", n++ ? ", " : "", t->schema, t->name);
+    }
+    bool is_empty = pg_rows(r) == 0;
+    pg_free(r);
+    if (n) {
+        err_set(err, ERR_PUBLICATION,
+                is_empty ? "publication %s is gone from the source, or empty (%s)"
+                         : "publication %s at the source lacks %s",
+                publication, buf_text(&missing));
+        err_hint(err, "Changes made meanwhile are not in the stream: a retry makes the publication "
+                      "and the slot anew and copies the tables again.");
+    }
+    buf_free(&missing);
+    return n == 0;
+}
+
+bool source_slot(struct pg_conn *sql, struct task *task, const char *slot, struct slot_status *out,
+                 struct err *err)
+{
+    struct pg_result *r;
+    *out = (struct slot_status){.safe_wal_size = -1};
+    /* wal_status and safe_wal_size came with version 13 */
+    const char *query =
+        pg_version(sql) >= 130000
+            ? "SELECT active, coalesce(active_pid, 0), coalesce(wal_status, ''), "
+              "confirmed_flush_lsn, restart_lsn, coalesce(safe_wal_size, -1) "
+              "FROM pg_catalog.pg_replication_slots WHERE slot_name = $1"
+            : "SELECT active, coalesce(active_pid, 0), 'reserved', confirmed_flush_lsn, "
+              "restart_lsn, -1 FROM pg_catalog.pg_replication_slots WHERE slot_name = $1";
+    if (!pg_exec_params(sql, task, LIMIT_MS, query, 1, &slot, &r, err))
+        return err_context(err, "read slot %s", slot);
+    out->exists = pg_rows(r) == 1;
+    if (out->exists) {
+        out->active = pg_bool(r, 0, 0);
+        out->active_pid = (int)pg_int(r, 0, 1);
+        str_copy(out->wal_status, sizeof out->wal_status, pg_text(r, 0, 2));
+        out->confirmed_flush = pg_lsn(r, 0, 3);
+        out->restart = pg_lsn(r, 0, 4);
+        out->safe_wal_size = pg_int(r, 0, 5);
+    }
+    pg_free(r);
+    return true;
+}
+
+#define NEW_SNAPSHOT_HINT \
+    "Retry makes a new slot and copies the tables again; the destination's rows are replaced."
+
+bool source_check_slot(struct pg_conn *sql, struct task *task, const char *slot, lsn_t progress,
+                       struct err *err)
+{
+    struct slot_status s;
+    if (!source_slot(sql, task, slot, &s, err))
+        return false;
+    if (!s.exists) {
+        err_set(err, ERR_SLOT_MISSING, "slot %s is gone from the source", slot);
+        return err_hint(err, NEW_SNAPSHOT_HINT);
+    }
+    if (!strcmp(s.wal_status, "lost") || !s.restart) {
+        err_set(err, ERR_SLOT_LOST, "slot %s is lost: the source removed WAL that it still needs",
+                slot);
+        return err_hint(err, NEW_SNAPSHOT_HINT " Raise max_slot_wal_keep_size to keep more WAL.");
+    }
+    if (s.confirmed_flush > progress) {
+        err_set(err, ERR_SLOT_AHEAD,
+                "slot %s stands at " LSN_FMT ", after our progress " LSN_FMT
+                ": changes between are gone",
+                slot, LSN_ARGS(s.confirmed_flush), LSN_ARGS(progress));
+        return err_hint(err, NEW_SNAPSHOT_HINT);
+    }
+    return true;
+}
+
+static bool end_holder(struct pg_conn *sql, struct task *task, const char *slot, const char *app,
+                       struct err *err)
+{
+    const char *values[] = {slot, app};
+    return pg_exec_params(sql, task, LIMIT_MS,
+                          "SELECT pg_catalog.pg_terminate_backend(a.pid) FROM "
+                          "pg_catalog.pg_replication_slots s JOIN pg_catalog.pg_stat_activity a "
+                          "ON a.pid = s.active_pid WHERE s.slot_name = $1 AND "
+                          "a.usename = current_user AND a.application_name = $2",
+                          2, values, NULL, err);
+}
+
+static bool name_holder(struct pg_conn *sql, struct task *task, const char *slot, struct err *err)
+{
+    struct pg_result *r;
+    if (!pg_exec_params(sql, task, LIMIT_MS,
+                        "SELECT a.pid, a.application_name, coalesce(a.client_addr::text, 'local') "
+                        "FROM pg_catalog.pg_replication_slots s JOIN pg_catalog.pg_stat_activity a "
+                        "ON a.pid = s.active_pid WHERE s.slot_name = $1",
+                        1, &slot, &r, err))
+        return false;
+    if (pg_rows(r))
+        err_set(err, ERR_SLOT_ACTIVE, "slot %s is in use by PID %s (%s, client %s)", slot,
+                pg_text(r, 0, 0), pg_text(r, 0, 1), pg_text(r, 0, 2));
+    else
+        err_set(err, ERR_SLOT_ACTIVE, "slot %s is in use", slot);
+    pg_free(r);
+    return err_hint(err, "It is tried again by itself. If that backend is a leftover, end it at "
+                         "the source with pg_terminate_backend.");
+}
+
+bool source_free_slot(struct pg_conn *sql, struct task *task, const char *slot, const char *app,
+                      int limit_ms, struct err *err)
+{
+    int64_t until = clock_mono_ms() + limit_ms;
+    for (;;) {
+        struct slot_status s;
+        if (!source_slot(sql, task, slot, &s, err))
+            return false;
+        if (!s.exists || !s.active)
+            return true;
+        if (!end_holder(sql, task, slot, app, err))
+            return false;
+        if (clock_mono_ms() >= until)
+            return name_holder(sql, task, slot, err);
+        if (!pg_exec(sql, task, LIMIT_MS, "SELECT pg_catalog.pg_sleep(0.05)", NULL, err))
+            return false;
+    }
+}
+
+bool source_drop_slot(struct pg_conn *sql, struct task *task, const char *slot, int limit_ms,
+                      struct err *err)
+{
+    struct slot_status s;
+    if (!source_slot(sql, task, slot, &s, err))
+        return false;
+    if (!s.exists)
+        return true;
+    if (pg_exec_params(sql, task, limit_ms, "SELECT pg_catalog.pg_drop_replication_slot($1)", 1,
+                       &slot, NULL, err))
+        return true;
+    return err_context(err, "drop slot %s", slot);
+}
+
+void source_explain_slot_wait(struct pg_conn *sql, struct task *task, struct err *err)
+{
+    struct pg_result *r;
+    struct err ignored = {0};
+    if (!pg_exec(sql, task, LIMIT_MS,
+                 "SELECT pid, pg_catalog.left(coalesce(application_name, ''), 30), "
+                 "extract(epoch FROM pg_catalog.clock_timestamp() - xact_start)::int8 FROM "
+                 "pg_catalog.pg_stat_activity WHERE backend_xid IS NOT NULL AND pid <> "
+                 "pg_catalog.pg_backend_pid() ORDER BY xact_start LIMIT 3",
+                 &r, &ignored))
+        return;
+    struct buf b = {0};
+    for (size_t i = 0; i < pg_rows(r); i++)
+        buf_printf(&b, "%sPID %s (%s, open for %s s)", i ? ", " : "", pg_text(r, i, 0),
+                   pg_text(r, i, 1), pg_text(r, i, 2));
+    pg_free(r);
+    if (b.len)
+        err_hint(err, "A slot can only start when older transactions have ended: %s.",
+                 buf_text(&b));
+    buf_free(&b);
+}

@@ -1,0 +1,258 @@
+/* The stream's loop; see stream.h. */
+#include "stream/stream.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/wake.h"
+
+#define REPORT_MS 250
+#define READ_BURST 512             /* messages between two looks at the destination */
+#define FEEDBACK_MS 100            /* shortest time between two statuses under load */
+#define IDLE_MOVE_MS 10000         /* how often a quiet mirror's position is written down */
+#define IDLE_MOVE_BYTES (16 << 20) /* …or as soon as so much WAL has passed by */
+#define IDLE_MOVE_MIN_MS 1000
+#define GATHER_MS 1        /* under load data gathers for so long before it is read */
+#define GATHER_BYTES 32768 /* what "load" means: so much was read in the last round */
+#define STOP_LIMIT_MS 800
+
+struct stream {
+    struct stream_options o;
+    struct pgo_decoder *decoder;
+    struct apply *apply;
+    struct task task; /* waits inside the apply go through it: the source must hear from us */
+    lsn_t safe;       /* up to here the WAL holds nothing that is not durable */
+    lsn_t quiet;      /* last position seen while nothing was pending */
+    lsn_t reported;
+    int64_t reported_at, moved_at, published_at; /* monotonic ms */
+    size_t round_bytes;
+    bool is_dry, answer_now, is_stopping;
+};
+
+/* --- what the source is told ---------------------------------------------------------------------
+ */
+
+static bool send_feedback(struct stream *s, struct err *err)
+{
+    lsn_t durable = apply_durable(s->apply);
+    s->reported = durable;
+    s->reported_at = clock_mono_ms();
+    s->answer_now = false;
+    return pg_repl_feedback(s->o.source, durable, durable, durable, err);
+}
+
+static bool feedback_if_due(struct stream *s, struct err *err)
+{
+    int64_t since = clock_mono_ms() - s->reported_at;
+    bool moved = apply_durable(s->apply) > s->reported;
+    if (s->answer_now || since >= s->o.keepalive_ms ||
+        (moved && (since >= FEEDBACK_MS || apply_is_idle(s->apply))))
+        return send_feedback(s, err);
+    return true;
+}
+
+/* Inside a long wait for the destination: the mirror's own tick, and the source hears from us. */
+static void tick(void *arg)
+{
+    struct stream *s = arg;
+    struct err ignored = {0}; /* a dead source shows itself at the next read */
+    if (s->o.task->tick)
+        s->o.task->tick(s->o.task->arg);
+    if (s->apply && clock_mono_ms() - s->reported_at >= s->o.keepalive_ms)
+        (void)!send_feedback(s, &ignored);
+}
+
+static bool is_cancelled(void *arg)
+{
+    struct stream *s = arg;
+    return !s->is_stopping && s->o.task->is_cancelled && s->o.task->is_cancelled(s->o.task->arg);
+}
+
+static void note_quiet(struct stream *s, lsn_t lsn)
+{
+    if (apply_is_idle(s->apply) && lsn > s->quiet)
+        s->quiet = lsn;
+}
+
+/* The quiet stretch goes into the progress row first; only then may the source forget it. */
+static bool move_idle_if_due(struct stream *s, struct err *err)
+{
+    int64_t since = clock_mono_ms() - s->moved_at;
+    lsn_t durable = apply_durable(s->apply);
+    if (s->quiet <= durable || !apply_is_idle(s->apply) || since < IDLE_MOVE_MIN_MS)
+        return true;
+    if (since < IDLE_MOVE_MS && s->quiet - durable < IDLE_MOVE_BYTES)
+        return true;
+    s->moved_at = clock_mono_ms();
+    return apply_move_idle(s->apply, s->quiet, err);
+}
+
+/* --- reading
+ * --------------------------------------------------------------------------------------- */
+
+static bool take_frame(struct stream *s, char *data, size_t len, struct err *err)
+{
+    struct repl_frame f;
+    struct pgo_message m;
+    if (!repl_frame_read(data, len, &f, err))
+        return false;
+    if (f.kind == 'k') {
+        note_quiet(s, f.wal_end);
+        s->answer_now |= f.reply;
+        return true;
+    }
+    if (!pgo_decode(s->decoder, f.data, f.len, &m, err) || !apply_message(s->apply, &m, len, err))
+        return false;
+    if (m.kind == PGO_COMMIT)
+        note_quiet(s, m.end_lsn); /* a transaction that held nothing for us */
+    return true;
+}
+
+/* Reads what is there, as long as the destination can take it. */
+static bool read_burst(struct stream *s, struct err *err)
+{
+    s->is_dry = false;
+    for (int i = 0; i < READ_BURST && apply_has_room(s->apply); i++) {
+        char *data;
+        size_t len;
+        int got = pg_copy_try_read(s->o.source, &data, &len, err);
+        if (got < 0)
+            return false;
+        if (got == 0)
+            return err_set(err, ERR_CONNECT, "the source ended the stream");
+        if (got == 2) {
+            s->is_dry = true;
+            return true;
+        }
+        s->round_bytes += len;
+        bool ok = take_frame(s, data, len, err);
+        pg_copy_free(data);
+        if (!ok)
+            return false;
+    }
+    return true;
+}
+
+/* --- waiting
+ * ----------------------------------------------------------------------------------------- */
+
+static int wait_ms(const struct stream *s)
+{
+    int64_t now = clock_mono_ms();
+    int64_t ms = s->reported_at + s->o.keepalive_ms - now;
+    int64_t deadline = apply_deadline(s->apply);
+    if (deadline && deadline - now < ms)
+        ms = deadline - now;
+    if (s->quiet > apply_durable(s->apply) && s->moved_at + IDLE_MOVE_MS - now < ms)
+        ms = s->moved_at + IDLE_MOVE_MS - now;
+    int64_t tick_ms = s->o.task->tick_ms ? s->o.task->tick_ms : 1000;
+    if (tick_ms < ms)
+        ms = tick_ms;
+    return ms < 0 ? 0 : (int)ms;
+}
+
+static bool poll_fds(struct stream *s, bool read_source, int ms, struct err *err)
+{
+    struct pollfd fds[3] = {
+        {.fd = s->o.task->wake_fd, .events = POLLIN},
+        {.fd = pg_socket(s->o.dest),
+         .events = (short)(POLLIN | (apply_wants_write(s->apply) ? POLLOUT : 0))},
+        {.fd = read_source ? pg_socket(s->o.source) : -1, .events = POLLIN},
+    };
+    if (poll(fds, COUNT_OF(fds), ms) < 0 && errno != EINTR)
+        return err_set(err, ERR_IO, "poll failed");
+    return true;
+}
+
+/* Under load the WAL sender is slow when each of its sends wakes a reader: data gathers for a
+ * moment first. A mirror that has little to do is never delayed. */
+static bool wait_for_work(struct stream *s, struct err *err)
+{
+    bool is_loaded = s->round_bytes >= GATHER_BYTES;
+    s->round_bytes = 0;
+    if (!s->is_dry && apply_has_room(s->apply))
+        return true;
+    if (s->is_dry && is_loaded)
+        return poll_fds(s, false, GATHER_MS, err);
+    return poll_fds(s, apply_has_room(s->apply), wait_ms(s), err);
+}
+
+/* --- the loop
+ * ------------------------------------------------------------------------------------------ */
+
+static void publish_if_due(struct stream *s)
+{
+    int64_t now = clock_mono_ms();
+    bool idle = s->is_dry && apply_is_idle(s->apply);
+    lsn_t durable = apply_durable(s->apply);
+    lsn_t safe = idle && s->quiet > durable ? s->quiet : durable;
+    if (now - s->published_at < REPORT_MS && !(idle && safe > s->safe))
+        return;
+    s->published_at = now;
+    s->safe = safe;
+    s->o.report(s->o.arg, durable, safe, idle);
+}
+
+static bool turn(struct stream *s, struct err *err)
+{
+    if (!read_burst(s, err) || !apply_pump(s->apply, s->is_dry, err) || !move_idle_if_due(s, err) ||
+        !feedback_if_due(s, err))
+        return false;
+    publish_if_due(s);
+    tick(s);
+    if (is_cancelled(s))
+        return err_set(err, ERR_CANCELLED, "stopped on command");
+    return wait_for_work(s, err);
+}
+
+/* A clean stop: what is complete is committed, what is not is rolled back with its connection, and
+ * the source hears the last position. All of it within the limit, or it is left to the restart,
+ * which loses nothing either. */
+static void stop_cleanly(struct stream *s)
+{
+    struct err err = {0};
+    int64_t until = clock_mono_ms() + STOP_LIMIT_MS;
+    s->is_stopping = true;
+    while (!apply_is_idle(s->apply) && !apply_is_in_transaction(s->apply) &&
+           clock_mono_ms() < until) {
+        if (!apply_pump(s->apply, true, &err) ||
+            !pg_wait(s->o.dest, &s->task, apply_wants_write(s->apply), 50, &err)) {
+            if (err.code != ERR_TIMEOUT)
+                return;
+            err_clear(&err);
+        }
+    }
+    if (apply_is_idle(s->apply) && !apply_move_idle(s->apply, s->quiet, &err))
+        return;
+    int left = (int)(until - clock_mono_ms());
+    if (send_feedback(s, &err) && left > 0)
+        (void)!pg_repl_stop(s->o.source, &s->task, left, &err);
+}
+
+bool stream_run(const struct stream_options *o, struct err *err)
+{
+    struct stream s = {.o = *o, .safe = o->from, .quiet = o->from, .reported = o->from};
+    s.task = (struct task){.wake_fd = o->task->wake_fd,
+                           .is_cancelled = is_cancelled,
+                           .tick = tick,
+                           .arg = &s,
+                           .tick_ms = o->task->tick_ms};
+    if (s.task.tick_ms == 0 || s.task.tick_ms > o->keepalive_ms / 2)
+        s.task.tick_ms = o->keepalive_ms / 2;
+    s.moved_at = s.reported_at = clock_mono_ms();
+    s.decoder = pgo_new();
+    if (apply_new(o->dest, &s.task, &o->apply, o->from, &s.apply, err)) {
+        while (turn(&s, err))
+            continue;
+        if (err->code == ERR_CANCELLED)
+            stop_cleanly(&s);
+        o->report(o->arg, apply_durable(s.apply), apply_durable(s.apply), false);
+    }
+    apply_free(s.apply);
+    pgo_free(s.decoder);
+    return false;
+}

@@ -1,0 +1,349 @@
+/* Binding of relations to destination tables, and the SQL of changes; see target.h. */
+#include "stream/target.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+static const struct dest_column *find_dest_column(const struct dest_table *d, const char *name)
+{
+    for (size_t i = 0; i < d->n_columns; i++)
+        if (!strcmp(d->columns[i].name, name))
+            return &d->columns[i];
+    return NULL;
+}
+
+static bool is_excluded(const struct schema_table *t, const char *name)
+{
+    for (size_t i = 0; i < t->n_columns; i++)
+        if (!strcmp(t->columns[i].name, name))
+            return t->columns[i].is_excluded;
+    return false;
+}
+
+static bool is_in_key(const struct dest_table *d, const char *name)
+{
+    for (size_t i = 0; i < d->n_key; i++)
+        if (!strcmp(d->key[i], name))
+            return true;
+    return false;
+}
+
+static bool bind_column(struct target *t, const struct pgo_column *from,
+                        const struct schema_table *table, const struct dest_table *dest,
+                        struct target_column *to, struct err *err)
+{
+    to->name = mem_strdup(from->name);
+    to->is_key = from->is_key;
+    to->is_skipped = is_excluded(table, from->name);
+    if (to->is_skipped)
+        return true;
+    const struct dest_column *d = find_dest_column(dest, from->name);
+    if (!d) {
+        err_set(err, ERR_SCHEMA, "column %s of %s is missing at the destination (%s)", from->name,
+                t->source, t->dest);
+        return err_hint(err, "Add the column to %s, then retry.", t->dest);
+    }
+    if (d->is_generated) {
+        err_set(err, ERR_SCHEMA,
+                "column %s is generated at the destination (%s) but not at the source", from->name,
+                t->dest);
+        return err_hint(err, "Drop the generation expression of %s.%s, then retry.", t->dest,
+                        from->name);
+    }
+    to->type = mem_strdup(d->type);
+    to->is_dest_key = is_in_key(dest, from->name);
+    return true;
+}
+
+/* The destination's key finds a row of an old image only when every column of it is streamed. */
+static bool has_whole_key(const struct target *t, const struct dest_table *dest)
+{
+    size_t found = 0;
+    for (size_t i = 0; i < t->n_columns; i++)
+        found += t->columns[i].is_dest_key;
+    return dest->n_key > 0 && found == dest->n_key;
+}
+
+bool target_bind(const struct pgo_message *relation, const struct schema_table *table, int index,
+                 const struct dest_table *dest, int number, struct target **out, struct err *err)
+{
+    struct buf quoted = {0};
+    struct target *t = mem_calloc(1, sizeof *t);
+    pg_quote_qualified(&quoted, table->dest_schema, table->dest_name);
+    t->oid = relation->relation;
+    t->number = number;
+    t->table = index;
+    t->source = mem_printf("%s.%s", relation->schema, relation->table);
+    t->dest = buf_take(&quoted);
+    t->is_partitioned = dest->is_partitioned;
+    t->is_parent = table->is_partitioned;
+    t->n_columns = relation->n_columns;
+    t->columns = mem_calloc(t->n_columns, sizeof *t->columns);
+    if (!dest->exists) {
+        err_set(err, ERR_TABLE_MISSING, "table %s is missing at the destination", t->dest);
+        err_hint(err, "Create %s like %s at the source, then retry.", t->dest, t->source);
+        target_free(t);
+        return false;
+    }
+    for (size_t i = 0; i < t->n_columns; i++)
+        if (!bind_column(t, &relation->columns[i], table, dest, &t->columns[i], err)) {
+            target_free(t);
+            return false;
+        }
+    t->has_dest_key = has_whole_key(t, dest);
+    *out = t;
+    return true;
+}
+
+static void statement_free(struct target_statement *s)
+{
+    free(s->sql);
+    free(s->mask);
+    free(s);
+}
+
+void target_free(struct target *t)
+{
+    if (!t)
+        return;
+    for (size_t i = 0; i < t->n_columns; i++) {
+        free(t->columns[i].name);
+        free(t->columns[i].type);
+    }
+    free(t->columns);
+    for (size_t i = 0; i < t->n_statements; i++)
+        statement_free(t->statements[i]);
+    free(t->statements);
+    free(t->source);
+    free(t->dest);
+    free(t);
+}
+
+/* --- which columns go where ---------------------------------------------------------------- */
+
+static bool is_written(const struct target *t, const struct target_statement *s, size_t i)
+{
+    return !t->columns[i].is_skipped && !(s->mask && s->mask[i]);
+}
+
+static bool is_in_where(const struct target *t, enum target_where where, size_t i)
+{
+    const struct target_column *c = &t->columns[i];
+    if (c->is_skipped)
+        return false;
+    return where == WHERE_IMAGE || (where == WHERE_KEY && c->is_key) ||
+           (where == WHERE_PKEY && c->is_dest_key);
+}
+
+static void add_param(struct buf *b, struct target_statement *s, const char *cast)
+{
+    buf_printf(b, "$%d", ++s->n_params);
+    if (cast)
+        buf_printf(b, "::%s", cast);
+}
+
+/* --- SQL ------------------------------------------------------------------------------------- */
+
+static void build_insert(struct target *t, struct target_statement *s, struct buf *b)
+{
+    struct buf params = {0};
+    buf_printf(b, "INSERT INTO %s", t->dest);
+    for (size_t i = 0; i < t->n_columns; i++) {
+        if (!is_written(t, s, i))
+            continue;
+        buf_puts(b, s->n_params ? ", " : " (");
+        pg_quote_ident(b, t->columns[i].name);
+        if (s->n_params)
+            buf_puts(&params, ", ");
+        add_param(&params, s, NULL);
+    }
+    if (s->n_params)
+        buf_printf(b, ") OVERRIDING SYSTEM VALUE VALUES (%s)", buf_text(&params));
+    else
+        buf_puts(b, " DEFAULT VALUES");
+    buf_free(&params);
+}
+
+/* Image equality needs no operator of the column's type (json, point and xml have no =), and one
+ * row of several equal ones is taken: each change names one row. A partitioned table's rows are
+ * named by ctid and table together. */
+static void build_image(struct target *t, struct target_statement *s, struct buf *b)
+{
+    struct buf left = {0}, right = {0};
+    for (size_t i = 0; i < t->n_columns; i++) {
+        if (!is_in_where(t, WHERE_IMAGE, i))
+            continue;
+        buf_puts(&left, left.len ? ", x." : "x.");
+        pg_quote_ident(&left, t->columns[i].name);
+        if (right.len)
+            buf_puts(&right, ", ");
+        add_param(&right, s, t->columns[i].type);
+    }
+    buf_printf(b, "(SELECT x.ctid AS c, x.tableoid AS o FROM %s x", t->dest);
+    if (left.len)
+        buf_printf(b, " WHERE ROW(%s)::record OPERATOR(pg_catalog.*=) ROW(%s)::record",
+                   buf_text(&left), buf_text(&right));
+    buf_puts(b, " LIMIT 1) f");
+    buf_free(&left);
+    buf_free(&right);
+}
+
+static void build_where(struct target *t, struct target_statement *s, struct buf *b,
+                        const char *from)
+{
+    if (s->where == WHERE_IMAGE) {
+        buf_printf(b, " %s ", from);
+        build_image(t, s, b);
+        buf_puts(b, " WHERE t.ctid = f.c AND t.tableoid = f.o");
+        return;
+    }
+    const char *glue = " WHERE ";
+    for (size_t i = 0; i < t->n_columns; i++) {
+        if (!is_in_where(t, s->where, i))
+            continue;
+        buf_printf(b, "%st.", glue);
+        pg_quote_ident(b, t->columns[i].name);
+        buf_puts(b, " = ");
+        add_param(b, s, t->columns[i].type);
+        glue = " AND ";
+    }
+}
+
+static void build_update(struct target *t, struct target_statement *s, struct buf *b)
+{
+    buf_printf(b, "UPDATE %s t SET ", t->dest);
+    for (size_t i = 0; i < t->n_columns; i++) {
+        if (!is_written(t, s, i))
+            continue;
+        if (s->n_params)
+            buf_puts(b, ", ");
+        pg_quote_ident(b, t->columns[i].name);
+        buf_puts(b, " = ");
+        add_param(b, s, NULL);
+    }
+    if (!s->n_params) { /* nothing to write: still has to find the row */
+        buf_reset(b);
+        buf_printf(b, "SELECT 1 FROM %s t", t->dest);
+        build_where(t, s, b, ",");
+        return;
+    }
+    build_where(t, s, b, "FROM");
+}
+
+static void build_sql(struct target *t, struct target_statement *s)
+{
+    struct buf b = {0};
+    if (s->op == PGO_INSERT) {
+        build_insert(t, s, &b);
+    } else if (s->op == PGO_UPDATE) {
+        build_update(t, s, &b);
+    } else {
+        buf_printf(&b, "DELETE FROM %s t", t->dest);
+        build_where(t, s, &b, "USING");
+    }
+    s->sql = buf_take(&b);
+}
+
+/* --- choosing ----------------------------------------------------------------------------------
+ */
+
+static bool choose_where(const struct target *t, const struct pgo_message *m,
+                         enum target_where *where, struct err *err)
+{
+    *where = WHERE_NONE;
+    if (m->kind == PGO_INSERT)
+        return true;
+    if (m->old_kind == 'O') {
+        *where = t->has_dest_key ? WHERE_PKEY : WHERE_IMAGE;
+        return true;
+    }
+    const struct pgo_tuple *from = m->old_kind ? &m->old : &m->next;
+    size_t keys = 0;
+    for (size_t i = 0; i < t->n_columns; i++) {
+        const struct target_column *c = &t->columns[i];
+        if (!c->is_key)
+            continue;
+        keys++;
+        if (c->is_skipped || from->values[i].kind == 'u')
+            return err_set(err, ERR_IDENTITY, "a change of %s has no value for key column %s",
+                           t->source, c->name);
+    }
+    if (!keys) {
+        err_set(err, ERR_IDENTITY, "a change of %s names no key", t->source);
+        return err_hint(err, "At the source: ALTER TABLE %s REPLICA IDENTITY FULL; then retry.",
+                        t->source);
+    }
+    *where = WHERE_KEY;
+    return true;
+}
+
+static bool has_mask(const struct target_statement *s, const struct pgo_tuple *next)
+{
+    for (size_t i = 0; i < next->n; i++)
+        if (s->mask[i] != (next->values[i].kind == 'u'))
+            return false;
+    return true;
+}
+
+static struct target_statement *statement_new(struct target *t, const struct pgo_message *m,
+                                              enum target_where where)
+{
+    struct target_statement *s = mem_calloc(1, sizeof *s);
+    s->op = m->kind;
+    s->where = where;
+    if (m->kind == PGO_UPDATE) {
+        s->mask = mem_calloc(t->n_columns, 1);
+        for (size_t i = 0; i < t->n_columns; i++)
+            s->mask[i] = m->next.values[i].kind == 'u';
+    }
+    str_printf(s->name, sizeof s->name, "b%d_%zu", t->number, t->n_statements);
+    build_sql(t, s);
+    MEM_PUSH(t->statements, t->n_statements, t->cap_statements, s);
+    return s;
+}
+
+static bool has_right_width(const struct target *t, const struct pgo_message *m)
+{
+    return (m->kind == PGO_DELETE || m->next.n == t->n_columns) &&
+           (!m->old_kind || m->old.n == t->n_columns);
+}
+
+const struct target_statement *target_statement_for(struct target *t, const struct pgo_message *m,
+                                                    bool *is_new, struct err *err)
+{
+    enum target_where where;
+    *is_new = false;
+    if (!has_right_width(t, m)) {
+        err_set(err, ERR_PROTOCOL, "a change of %s has another number of columns than its relation",
+                t->source);
+        return NULL;
+    }
+    if (!choose_where(t, m, &where, err))
+        return NULL;
+    for (size_t i = 0; i < t->n_statements; i++) {
+        struct target_statement *s = t->statements[i];
+        if (s->op == m->kind && s->where == where && (!s->mask || has_mask(s, &m->next)))
+            return s;
+    }
+    *is_new = true;
+    return statement_new(t, m, where);
+}
+
+int target_params(const struct target *t, const struct target_statement *s,
+                  const struct pgo_message *m, const char **values)
+{
+    int n = 0;
+    if (s->op != PGO_DELETE)
+        for (size_t i = 0; i < t->n_columns; i++)
+            if (is_written(t, s, i))
+                values[n++] = m->next.values[i].data;
+    if (s->where == WHERE_NONE)
+        return n;
+    const struct pgo_tuple *from = m->old_kind ? &m->old : &m->next;
+    for (size_t i = 0; i < t->n_columns; i++)
+        if (is_in_where(t, s->where, i))
+            values[n++] = from->values[i].data;
+    return n;
+}

@@ -1,0 +1,64 @@
+/* Targets: a relation of the stream bound to its destination table, and the SQL of each kind of
+ * change to it. Columns are bound by name, never by position. Owned by the apply of one mirror;
+ * used by its thread only. */
+#ifndef BUNNY_TARGET_H
+#define BUNNY_TARGET_H
+
+#include "schema/schema.h"
+#include "stream/pgoutput.h"
+
+struct target_column {
+    char *name;
+    char *type;       /* at the destination, for casts */
+    bool is_skipped;  /* excluded by the mapping */
+    bool is_key;      /* part of the replica identity */
+    bool is_dest_key; /* part of the destination's primary key */
+};
+
+/* How a row is found at the destination. */
+enum target_where {
+    WHERE_NONE,  /* INSERT */
+    WHERE_KEY,   /* replica identity columns */
+    WHERE_PKEY,  /* old row is whole (REPLICA IDENTITY FULL): by the destination's primary key */
+    WHERE_IMAGE, /* the same, without a key: one row with the same image */
+};
+
+struct target_statement {
+    char name[32];
+    char *sql;
+    enum pgo_kind op;
+    enum target_where where;
+    unsigned char *mask; /* UPDATE: a byte a column, 1 = unchanged TOAST, not written */
+    int n_params;
+};
+
+struct target {
+    uint32_t oid;        /* at the source */
+    int number;          /* in the order of binding; part of statement names */
+    char *source;        /* "schema.table", for people */
+    char *dest;          /* quoted and qualified */
+    bool is_partitioned; /* the destination: ctid alone does not name a row */
+    bool is_parent;      /* a partitioned root: only truncated */
+    int table;           /* index in struct schema */
+    size_t n_columns;
+    struct target_column *columns; /* in the order of the relation message */
+    bool has_dest_key;
+    size_t n_statements, cap_statements;
+    struct target_statement **statements;
+};
+
+/* Binds a relation message to its table. Everything that does not fit is ERR_SCHEMA, naming it. */
+bool target_bind(const struct pgo_message *relation, const struct schema_table *table, int index,
+                 const struct dest_table *dest, int number, struct target **out,
+                 struct err *err) MUST_CHECK;
+void target_free(struct target *t);
+
+/* The statement for a change, made when it is the first of its kind (*is_new: to be prepared).
+ * NULL with *err when the change has no usable key. */
+const struct target_statement *target_statement_for(struct target *t, const struct pgo_message *m,
+                                                    bool *is_new, struct err *err);
+/* The parameters of that statement, slices of the message; values has room for 2 * n_columns. */
+int target_params(const struct target *t, const struct target_statement *s,
+                  const struct pgo_message *m, const char **values);
+
+#endif
