@@ -2,9 +2,12 @@
 #ifndef BUNNY_ENGINE_PRIVATE_H
 #define BUNNY_ENGINE_PRIVATE_H
 
+#include <stdatomic.h>
+
 #include "catalog/catalog.h"
 #include "control/logbook.h"
 #include "engine.h"
+#include "pg/pg.h"
 
 struct roster; /* all mirrors, control/roster.h */
 
@@ -14,7 +17,13 @@ struct engine {
     struct catalog *catalog; /* thread-safe by itself */
     struct logbook *logbook; /* thread-safe by itself */
     struct roster *roster;   /* thread-safe by itself */
+    atomic_bool is_stopping; /* engine_interrupt was called: callers that wait give up */
 };
+
+/* A task for calls that wait in a caller's thread: gives up within 100 ms of engine_interrupt. */
+struct task engine_caller_task(struct engine *e);
+/* What ERR_CANCELLED in such a call really means. Returns false. */
+bool engine_explain_cancel(struct engine *e, struct err *err);
 
 /* Makes every mirror that uses the peer connect again with its new values. In control/roster.c. */
 void engine_peer_changed(struct engine *e, const char *peer);

@@ -1,0 +1,147 @@
+/* What a mirror publishes; see board.h. */
+#include "control/board.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+
+struct board {
+    pthread_mutex_t lock;
+    void (*changed)(void *arg);
+    void *arg;
+    struct mirror_status s; /* its tables and findings are in heap */
+    void *heap;
+    lsn_t safe;
+    struct lag lag;
+};
+
+struct board *board_new(void (*changed)(void *arg), void *arg)
+{
+    struct board *b = mem_calloc(1, sizeof *b);
+    pthread_mutex_init(&b->lock, NULL);
+    b->changed = changed;
+    b->arg = arg;
+    b->s.lag_bytes = -1;
+    b->s.lag_seconds = -1;
+    b->s.slot.safe_wal_size = -1;
+    for (size_t i = 0; i < LAG_HISTORY; i++)
+        b->s.lag_history[i] = -1;
+    lag_init(&b->lag);
+    return b;
+}
+
+void board_free(struct board *b)
+{
+    if (!b)
+        return;
+    pthread_mutex_destroy(&b->lock);
+    free(b->heap);
+    free(b);
+}
+
+/* Tables and findings of a status in one block, which *to then points into. */
+static void *copy_lists(const struct mirror_status *from, struct mirror_status *to)
+{
+    size_t tables = from->n_tables * sizeof *from->tables;
+    size_t findings = from->n_findings * sizeof *from->findings;
+    if (tables + findings == 0) {
+        to->tables = NULL;
+        to->findings = NULL;
+        return NULL;
+    }
+    char *heap = mem_calloc(1, tables + findings);
+    if (tables)
+        memcpy(heap, from->tables, tables);
+    if (findings)
+        memcpy(heap + tables, from->findings, findings);
+    to->tables = (struct table_status *)(void *)heap;
+    to->findings = (struct finding *)(void *)(heap + tables);
+    return heap;
+}
+
+void board_publish(struct board *b, const struct mirror_status *s, lsn_t safe)
+{
+    struct mirror_status next = *s;
+    void *heap = copy_lists(s, &next);
+    next.updated_at = clock_wall_us();
+    pthread_mutex_lock(&b->lock);
+    next.slot = b->s.slot;
+    next.source_lsn = b->s.source_lsn;
+    memcpy(next.lag_history, b->s.lag_history, sizeof next.lag_history);
+    void *old = b->heap;
+    b->heap = heap;
+    b->s = next;
+    if (safe > b->safe)
+        b->safe = safe;
+    pthread_mutex_unlock(&b->lock);
+    free(old);
+    b->changed(b->arg);
+}
+
+void board_reach(struct board *b, lsn_t safe)
+{
+    pthread_mutex_lock(&b->lock);
+    if (safe > b->safe)
+        b->safe = safe;
+    lag_reach(&b->lag, safe, clock_mono_ms());
+    pthread_mutex_unlock(&b->lock);
+}
+
+void board_heartbeat(struct board *b)
+{
+    pthread_mutex_lock(&b->lock);
+    b->s.heartbeat_at = clock_wall_us();
+    pthread_mutex_unlock(&b->lock);
+}
+
+static bool is_same_slot(const struct slot_status *a, const struct slot_status *b)
+{
+    return a->exists == b->exists && a->active == b->active &&
+           a->confirmed_flush == b->confirmed_flush && a->restart == b->restart &&
+           a->retained_bytes == b->retained_bytes && !strcmp(a->wal_status, b->wal_status);
+}
+
+void board_sample(struct board *b, const struct slot_status *slot, lsn_t source_lsn)
+{
+    int64_t now = clock_mono_ms();
+    pthread_mutex_lock(&b->lock);
+    bool changed = !is_same_slot(slot, &b->s.slot) || source_lsn != b->s.source_lsn;
+    b->s.slot = *slot;
+    b->s.source_lsn = source_lsn;
+    lag_sample(&b->lag, source_lsn, now);
+    lag_reach(&b->lag, b->safe, now);
+    pthread_mutex_unlock(&b->lock);
+    if (changed)
+        b->changed(b->arg);
+}
+
+static void fill_lag(const struct board *b, struct mirror_status *s)
+{
+    s->lag_bytes = -1;
+    if (s->source_lsn && b->safe)
+        s->lag_bytes = s->source_lsn > b->safe ? (int64_t)(s->source_lsn - b->safe) : 0;
+    s->lag_seconds = b->safe ? lag_seconds(&b->lag, clock_mono_ms()) : -1;
+}
+
+void board_history(struct board *b)
+{
+    pthread_mutex_lock(&b->lock);
+    struct mirror_status *s = &b->s;
+    fill_lag(b, s);
+    memmove(s->lag_history, s->lag_history + 1, sizeof s->lag_history - sizeof s->lag_history[0]);
+    s->lag_history[LAG_HISTORY - 1] = (float)s->lag_seconds;
+    pthread_mutex_unlock(&b->lock);
+    b->changed(b->arg);
+}
+
+void board_copy(struct board *b, struct mirror_status *out, void **heap)
+{
+    pthread_mutex_lock(&b->lock);
+    *out = b->s;
+    *heap = copy_lists(&b->s, out);
+    fill_lag(b, out);
+    pthread_mutex_unlock(&b->lock);
+}

@@ -1,0 +1,30 @@
+/* The board: what one mirror publishes. Its thread and the sampler write, everybody reads copies.
+ * One leaf lock, held for a copy only. Counts a version up for each visible change. */
+#ifndef BUNNY_BOARD_H
+#define BUNNY_BOARD_H
+
+#include "control/lag.h"
+#include "engine.h"
+
+struct board;
+
+/* changed(arg) is called without the lock after a visible change; it must not block. */
+struct board *board_new(void (*changed)(void *arg), void *arg);
+void board_free(struct board *b);
+
+/* The mirror's thread: publishes a copy of s (with its tables and findings). Slot, lag and source
+ * position are the sampler's and are ignored here. safe: everything before it is at the destination
+ * or holds nothing for it; 0 leaves it. */
+void board_publish(struct board *b, const struct mirror_status *s, lsn_t safe);
+/* The mirror's thread, often: everything before safe is done. Cheap. */
+void board_reach(struct board *b, lsn_t safe);
+void board_heartbeat(struct board *b);
+/* The sampler: the slot's row, and the source's WAL end. */
+void board_sample(struct board *b, const struct slot_status *slot, lsn_t source_lsn);
+/* The sampler, every 5 s: adds a point to the lag's history. */
+void board_history(struct board *b);
+/* A deep copy for a picture: the tables and findings are one block at *heap, freed by the caller.
+ */
+void board_copy(struct board *b, struct mirror_status *out, void **heap);
+
+#endif

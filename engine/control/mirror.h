@@ -1,0 +1,45 @@
+/* A mirror: one thread that owns all its mutable state, one command at a time from outside, and a
+ * board that it publishes on. Everything here but mirror_main may be called from any thread. */
+#ifndef BUNNY_MIRROR_H
+#define BUNNY_MIRROR_H
+
+#include "control/board.h"
+#include "control/engine_private.h"
+
+struct mirror;
+
+enum mirror_command {
+    CMD_PAUSE,
+    CMD_RESUME,
+    CMD_RETRY,
+    CMD_RECREATE, /* retry with a new slot and snapshot */
+    CMD_DELETE,
+    CMD_FORCE_DELETE,
+};
+const char *mirror_command_name(enum mirror_command c);
+
+/* Takes a copy of row; starts nothing yet. */
+struct mirror *mirror_new(struct engine *e, const struct mirror_row *row);
+/* Starts the thread. */
+bool mirror_start(struct mirror *m, struct err *err) MUST_CHECK;
+/* Asks the thread to end (cleanly); returns at once. */
+void mirror_ask_stop(struct mirror *m);
+/* Waits for its end; false when it has not ended after limit_ms (it is not joined then). */
+bool mirror_join(struct mirror *m, int limit_ms);
+void mirror_free(struct mirror *m);
+
+/* Gives the command to the thread and waits for its answer, at most limit_ms. ERR_BUSY while
+ * another one is under way. note (may be NULL, caller frees): what a forced deletion left behind.
+ */
+bool mirror_command(struct mirror *m, enum mirror_command c, int limit_ms, char **note,
+                    struct err *err) MUST_CHECK;
+/* The mirror connects again, with the peers' new values. */
+void mirror_reconnect(struct mirror *m);
+
+const char *mirror_name(const struct mirror *m);
+const struct mirror_config *mirror_config_of(const struct mirror *m); /* immutable */
+struct board *mirror_board(struct mirror *m);
+/* True once a deletion is complete and the thread is at its end. */
+bool mirror_is_gone(struct mirror *m);
+
+#endif
