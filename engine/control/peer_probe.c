@@ -1,0 +1,99 @@
+/* Questions to a peer's server for whoever sets up a mirror: does it answer, can it be a source or
+ * a destination, which tables has it. Each has ten seconds in all. */
+#include "engine.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "control/engine_private.h"
+#include "control/peer_target.h"
+#include "schema/schema.h"
+
+#define PROBE_LIMIT_MS 10000
+
+struct probe {
+    struct engine *engine;
+    int64_t deadline; /* clock_mono_ms */
+    struct peer peer;
+    struct pg_conn *conn;
+    struct task task;
+};
+
+static bool is_over(void *arg)
+{
+    struct probe *p = arg;
+    return atomic_load(&p->engine->is_stopping) || clock_mono_ms() >= p->deadline;
+}
+
+/* What the failure means to the caller: our limit, the end of the process, or a server that cannot
+ * be reached. The server's own words stay. */
+static bool explain(struct probe *p, struct err *err)
+{
+    if (!err)
+        return false;
+    if (err->code == ERR_CANCELLED && atomic_load(&p->engine->is_stopping))
+        return engine_explain_cancel(p->engine, err);
+    if (err->code == ERR_CANCELLED || err->code == ERR_TIMEOUT) {
+        err_set(err, ERR_PEER_UNREACHABLE, "peer \"%s\" did not answer within %d s", p->peer.name,
+                PROBE_LIMIT_MS / 1000);
+        return err_hint(err, "Check host, port and firewall, and whether the server is overloaded "
+                             "or a lock blocks its catalogs.");
+    }
+    if (!p->conn && err->code != ERR_INVALID)
+        err->code = ERR_PEER_UNREACHABLE;
+    return err_context(err, "peer \"%s\"", p->peer.name);
+}
+
+static void probe_end(struct probe *p)
+{
+    pg_close(p->conn, true);
+    peer_free(&p->peer);
+}
+
+/* On success p->conn is open; call probe_end in every case. */
+static bool probe_begin(struct probe *p, struct engine *e, const char *name, struct err *err)
+{
+    struct pg_target target;
+    *p = (struct probe){.engine = e, .deadline = clock_mono_ms() + PROBE_LIMIT_MS};
+    p->task = (struct task){.wake_fd = -1, .is_cancelled = is_over, .arg = p, .tick_ms = 100};
+    if (!catalog_peer_get(e->catalog, name, &p->peer, err))
+        return false;
+    peer_target(&p->peer, &target);
+    if (!pg_connect(&target, PG_SQL, "bunnydb/probe", NULL, &p->task, PROBE_LIMIT_MS, &p->conn,
+                    err)) {
+        p->conn = NULL;
+        return explain(p, err);
+    }
+    return true;
+}
+
+bool engine_peer_test(struct engine *e, const char *name, struct peer_report *out, struct err *err)
+{
+    struct probe p;
+    *out = (struct peer_report){0};
+    bool ok = probe_begin(&p, e, name, err);
+    if (ok) {
+        out->version_num = pg_version(p.conn);
+        str_printf(out->version, sizeof out->version, "%d.%d", out->version_num / 10000,
+                   out->version_num % 10000);
+        ok = (preflight_source(p.conn, &p.task, &out->as_source, err) &&
+              preflight_dest(p.conn, &p.task, &out->as_destination, err)) ||
+             explain(&p, err);
+    }
+    if (!ok)
+        peer_report_free(out);
+    probe_end(&p);
+    return ok;
+}
+
+bool engine_peer_tables(struct engine *e, const char *name, struct peer_table_list *out,
+                        struct err *err)
+{
+    struct probe p;
+    *out = (struct peer_table_list){0};
+    bool ok = probe_begin(&p, e, name, err) &&
+              (schema_list_tables(p.conn, &p.task, out, err) || explain(&p, err));
+    if (!ok)
+        peer_table_list_free(out);
+    probe_end(&p);
+    return ok;
+}
