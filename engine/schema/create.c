@@ -1,0 +1,139 @@
+/* Makes the destination ready: what is missing is created in one transaction (in several only when
+ * there are thousands of statements), after everything that is wrong was found. */
+#include "schema/schema_private.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define STATEMENT_MS 60000
+/* Objects that one transaction makes: each holds locks, and the server's table of them is small. */
+#define STATEMENTS_PER_TRANSACTION 2000
+
+static bool run(struct pg_conn *dest, struct task *task, const char *sql, struct err *err)
+{
+    return pg_exec(dest, task, STATEMENT_MS, sql, NULL, err);
+}
+
+static bool begin(struct pg_conn *dest, struct task *task, struct err *err)
+{
+    return run(dest, task, "BEGIN; SET LOCAL lock_timeout = '10s'", err);
+}
+
+/* Behind a savepoint; *worked says how it went. False: not even the savepoint could be used. With
+ * keep = false it is undone in any case. */
+static bool try_statement(struct pg_conn *dest, struct task *task, const char *sql, bool keep,
+                          bool *worked, struct err *why, struct err *err)
+{
+    if (!run(dest, task, "SAVEPOINT bunny", err))
+        return false;
+    *worked = run(dest, task, sql, why);
+    if (!*worked && !why->sqlstate[0]) {
+        *err = *why;
+        return false;
+    }
+    return run(dest, task,
+               *worked && keep ? "RELEASE SAVEPOINT bunny" : "ROLLBACK TO SAVEPOINT bunny", err);
+}
+
+static bool create_one(struct pg_conn *dest, struct task *task, const struct schema_statement *st,
+                       const char *mirror, struct err *err)
+{
+    bool worked = true;
+    struct err why = {0};
+    if (!st->optional)
+        return run(dest, task, st->sql, err) || err_context(err, "create %s", st->what);
+    if (!try_statement(dest, task, st->sql, true, &worked, &why, err))
+        return err_context(err, "create %s", st->what);
+    if (!worked)
+        log_write(LOG_LEVEL_WARN, "schema", mirror, st->sql,
+                  "part of a definition left out object=\"%s\" sqlstate=%s error=\"%s\"", st->what,
+                  why.sqlstate, why.text);
+    return true;
+}
+
+/* Indexes that need functions of the source's database are tried on the still empty tables. */
+static bool try_indexes(struct pg_conn *dest, struct task *task, struct schema *s,
+                        const char *mirror, struct err *err)
+{
+    for (size_t i = 0; i < s->n_tables; i++) {
+        struct schema_table *t = &s->tables[i];
+        for (size_t k = t->n_indexes; k-- > 0;) {
+            bool worked = true;
+            struct err why = {0};
+            if (!t->indexes[k].needs_objects)
+                continue;
+            if (!try_statement(dest, task, t->indexes[k].create_sql, false, &worked, &why, err))
+                return err_context(err, "try index %s", t->indexes[k].name);
+            if (worked)
+                continue;
+            log_write(LOG_LEVEL_WARN, "schema", mirror, t->indexes[k].create_sql,
+                      "index left out, the destination lacks what it needs table=%s.%s index=%s"
+                      " sqlstate=%s error=\"%s\"",
+                      t->dest_schema, t->dest_name, t->indexes[k].name, why.sqlstate, why.text);
+            schema_drop_index(t, k);
+        }
+    }
+    return true;
+}
+
+static bool create_missing(struct pg_conn *dest, struct task *task, struct schema *s,
+                           const bool *exists, const char *mirror, struct err *err)
+{
+    size_t n = 0;
+    bool ok = begin(dest, task, err);
+    for (size_t i = 0; ok && i < s->n_before; i++) {
+        const struct schema_statement *st = &s->before[i];
+        if (exists[i] || !st->sql)
+            continue;
+        ok = create_one(dest, task, st, mirror, err);
+        n++;
+        if (ok && n % STATEMENTS_PER_TRANSACTION == 0)
+            ok = run(dest, task, "COMMIT", err) && begin(dest, task, err);
+    }
+    ok = ok && try_indexes(dest, task, s, mirror, err) && run(dest, task, "COMMIT", err);
+    if (!ok) {
+        /* The first error is the one to report; a lost connection rolls back by itself. */
+        struct err ignored = {0};
+        if (!run(dest, task, "ROLLBACK", &ignored))
+            log_debug("schema", mirror, "rollback failed error=\"%s\"", ignored.text);
+        return false;
+    }
+    if (n > 0)
+        log_info("schema", mirror, "definitions created statements=%zu", n);
+    return true;
+}
+
+static bool report(const struct present *p, bool create, struct err *err)
+{
+    char *missing = name_list_text(&p->missing, ", ", 300);
+    char *problems = name_list_text(&p->problems, "; ", 600);
+    bool ok = true;
+    if (p->missing.n && !create) {
+        ok = err_set(err, ERR_TABLE_MISSING, "missing at the destination: %s%s%s", missing,
+                     p->problems.n ? "; " : "", problems);
+        err_hint(err, "sync-schema creates them");
+    } else if (p->problems.n) {
+        ok = err_set(err, ERR_SCHEMA, "the destination does not fit: %s", problems);
+    }
+    free(missing);
+    free(problems);
+    return ok;
+}
+
+bool schema_create(struct pg_conn *dest, struct task *task, struct schema *s, bool create,
+                   const char *mirror, struct err *err)
+{
+    struct present p = {.exists = mem_calloc(s->n_before + 1, sizeof(bool))};
+    bool ok = compare_objects(dest, task, s, &p, err) &&
+              compare_columns(dest, task, s, &p, mirror, err) &&
+              compare_indexes(dest, task, s, &p, err) && report(&p, create, err);
+    if (ok && create) {
+        ok = create_missing(dest, task, s, p.exists, mirror, err);
+        if (ok && p.missing.n > 0)
+            ok = compare_columns(dest, task, s, &p, mirror, err) && report(&p, create, err);
+    }
+    free(p.exists);
+    name_list_free(&p.missing);
+    name_list_free(&p.problems);
+    return ok;
+}

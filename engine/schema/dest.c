@@ -1,0 +1,78 @@
+/* What a relation at the destination really is, for the stream's statements. */
+#include "schema/schema_private.h"
+
+#include <stdlib.h>
+
+void dest_table_free(struct dest_table *t)
+{
+    for (size_t i = 0; i < t->n_columns; i++) {
+        free(t->columns[i].name);
+        free(t->columns[i].type);
+    }
+    for (size_t i = 0; i < t->n_key; i++)
+        free(t->key[i]);
+    free(t->columns);
+    free(t->key);
+    *t = (struct dest_table){0};
+}
+
+/* Whether a type can be compared: domains and arrays are followed to the type at their end, which
+ * needs a default btree or hash operator class, by itself or by the type it is stored as. */
+static const char columns_sql[] =
+    "WITH RECURSIVE c AS (SELECT c.oid, c.relkind FROM pg_class c JOIN pg_namespace n"
+    "  ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2"
+    "  AND c.relkind IN ('r', 'p')),"
+    " a AS (SELECT a.* FROM c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0"
+    "  AND NOT a.attisdropped),"
+    " walk(attnum, oid) AS (SELECT attnum, atttypid FROM a UNION ALL"
+    "  SELECT w.attnum, CASE t.typtype WHEN 'd' THEN t.typbasetype ELSE t.typelem END FROM walk w"
+    "  JOIN pg_type t ON t.oid = w.oid WHERE t.typtype = 'd' OR t.typcategory = 'A'),"
+    " atom AS (SELECT w.attnum, t.oid, t.typtype FROM walk w JOIN pg_type t ON t.oid = w.oid"
+    "  WHERE t.typtype <> 'd' AND t.typcategory <> 'A')"
+    " SELECT c.relkind, a.attname, format_type(a.atttypid, a.atttypmod), a.atttypid,"
+    " a.attgenerated <> '', EXISTS (SELECT FROM atom WHERE atom.attnum = a.attnum"
+    "  AND (atom.typtype IN ('e', 'r', 'm') OR EXISTS (SELECT FROM pg_opclass o JOIN pg_am am"
+    "  ON am.oid = o.opcmethod AND am.amname IN ('btree', 'hash') WHERE o.opcdefault"
+    "  AND (o.opcintype = atom.oid OR EXISTS (SELECT FROM pg_cast k WHERE k.castsource = atom.oid"
+    "  AND k.casttarget = o.opcintype AND k.castmethod = 'b' AND k.castcontext = 'i'))))),"
+    " (SELECT k.pos FROM pg_index x, unnest(x.indkey::int2[]) WITH ORDINALITY k(num, pos)"
+    "  WHERE x.indrelid = c.oid AND x.indisprimary AND k.num = a.attnum"
+    "  AND k.pos <= x.indnkeyatts)"
+    " FROM c LEFT JOIN a ON true ORDER BY a.attnum";
+
+static void take_key(const struct pg_result *res, struct dest_table *out)
+{
+    for (size_t row = 0; row < pg_rows(res); row++)
+        out->n_key += !pg_is_null(res, row, 6);
+    out->key = mem_calloc(out->n_key + 1, sizeof *out->key);
+    for (size_t row = 0; row < pg_rows(res); row++)
+        if (!pg_is_null(res, row, 6))
+            out->key[pg_int(res, row, 6) - 1] = read_text(res, row, 1);
+}
+
+bool schema_read_dest(struct pg_conn *dest, struct task *task, const char *schema,
+                      const char *table, struct dest_table *out, struct err *err)
+{
+    struct pg_result *res = NULL;
+    const char *values[] = {schema, table};
+    *out = (struct dest_table){0};
+    if (!pg_exec_params(dest, task, SCHEMA_QUERY_MS, columns_sql, 2, values, &res, err))
+        return err_context(err, "read definition of destination table %s.%s", schema, table);
+    out->exists = pg_rows(res) > 0;
+    out->is_partitioned = out->exists && pg_text(res, 0, 0)[0] == 'p';
+    out->columns = mem_calloc(pg_rows(res) + 1, sizeof *out->columns);
+    for (size_t row = 0; row < pg_rows(res); row++) {
+        if (pg_is_null(res, row, 1)) /* a table without columns */
+            continue;
+        out->columns[out->n_columns++] = (struct dest_column){
+            .name = read_text(res, row, 1),
+            .type = read_text(res, row, 2),
+            .type_oid = (uint32_t)pg_int(res, row, 3),
+            .is_generated = pg_bool(res, row, 4),
+            .has_equality = pg_bool(res, row, 5),
+        };
+    }
+    take_key(res, out);
+    pg_free(res);
+    return true;
+}

@@ -1,0 +1,228 @@
+/* schema_read: one transaction of the source, a handful of queries for all mapped tables. This file
+ * holds the frame and the list of tables; each read_*.c adds one kind of definition. */
+#include "schema/schema_private.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* The mapped tables and, of partitioned ones, all partitions down to the leaves. level grows from
+ * parents (by partition or inheritance) to children, so that ordering by it creates parents first.
+ * Partitions that are foreign tables hold no rows of the source's. */
+static const char tables_sql[] =
+    "WITH RECURSIVE m AS (SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[])"
+    " WITH ORDINALITY AS m(s, t, ds, dt, ord)),"
+    " tree(mapping, oid, ds, dn, parent) AS ("
+    " SELECT m.ord - 1, c.oid, m.ds, m.dt, 0::oid FROM m JOIN pg_namespace n ON n.nspname = m.s"
+    " JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = m.t AND c.relkind IN ('r', 'p')"
+    " UNION ALL"
+    " SELECT tree.mapping, c.oid, tree.ds, c.relname::text, tree.oid FROM tree"
+    " JOIN pg_inherits i ON i.inhparent = tree.oid"
+    " JOIN pg_class c ON c.oid = i.inhrelid AND c.relispartition AND c.relkind IN ('r', 'p')),"
+    " level(oid, n) AS (SELECT oid, 0 FROM tree UNION ALL"
+    " SELECT i.inhrelid, level.n + 1 FROM level JOIN pg_inherits i ON i.inhparent = level.oid"
+    " WHERE i.inhrelid IN (SELECT oid FROM tree))"
+    " SELECT tree.mapping, c.oid, n.nspname, c.relname, tree.ds, tree.dn, c.relkind,"
+    " c.relpersistence = 'u', c.relreplident, c.relispartition, tree.parent,"
+    " CASE WHEN c.relkind = 'p' THEN pg_get_partkeydef(c.oid) END,"
+    " pg_get_expr(c.relpartbound, c.oid),"
+    " (SELECT string_agg(i.inhparent::text, ' ' ORDER BY i.inhseqno) FROM pg_inherits i"
+    "  WHERE i.inhrelid = c.oid AND NOT c.relispartition"
+    "  AND i.inhparent IN (SELECT oid FROM tree)),"
+    " coalesce(pg_relation_size(c.oid), 0) / current_setting('block_size')::int8,"
+    " coalesce(pg_relation_size(c.oid), 0) + coalesce(pg_relation_size(c.reltoastrelid), 0),"
+    " c.reltuples,"
+    " concat_ws(', ', (SELECT string_agg(format('%I=%L', o.option_name, o.option_value), ', ')"
+    "  FROM pg_options_to_table(c.reloptions) o),"
+    "  (SELECT string_agg(format('toast.%I=%L', o.option_name, o.option_value), ', ')"
+    "  FROM pg_class tc, pg_options_to_table(tc.reloptions) o WHERE tc.oid = c.reltoastrelid)),"
+    " obj_description(c.oid, 'pg_class')"
+    " FROM tree JOIN pg_class c ON c.oid = tree.oid JOIN pg_namespace n ON n.oid = c.relnamespace"
+    " ORDER BY (SELECT max(level.n) FROM level WHERE level.oid = tree.oid), n.nspname, c.relname";
+
+static void parse_parents(struct read_table *rt, const char *text)
+{
+    size_t cap = 0;
+    while (*text) {
+        char *end;
+        uint32_t oid = (uint32_t)strtoul(text, &end, 10);
+        MEM_PUSH(rt->parents, rt->n_parents, cap, oid);
+        text = *end ? end + 1 : end;
+    }
+}
+
+static void take_table(struct reader *r, const struct pg_result *res, size_t row)
+{
+    struct schema *s = r->s;
+    struct schema_table t = {
+        .mapping = (int)pg_int(res, row, 0),
+        .oid = (uint32_t)pg_int(res, row, 1),
+        .schema = read_text(res, row, 2),
+        .name = read_text(res, row, 3),
+        .dest_schema = read_text(res, row, 4),
+        .dest_name = read_text(res, row, 5),
+        .is_partitioned = pg_text(res, row, 6)[0] == 'p',
+        .is_unlogged = pg_bool(res, row, 7),
+        .replica_identity = pg_text(res, row, 8)[0],
+        .pages = pg_int(res, row, 14),
+        .bytes = pg_int(res, row, 15),
+        .rows = strtod(pg_text(res, row, 16), NULL),
+    };
+    struct read_table rt = {
+        .relkind = pg_text(res, row, 6)[0],
+        .is_partition = pg_bool(res, row, 9),
+        .parent = (uint32_t)pg_int(res, row, 10),
+        .part_key = read_text(res, row, 11),
+        .part_bound = read_text(res, row, 12),
+        .options = pg_text(res, row, 17)[0] ? read_text(res, row, 17) : NULL,
+        .comment = read_text(res, row, 18),
+    };
+    /* Before 14, a table that was never analysed says 0 and has no pages. */
+    if (t.rows < 0 || (t.rows == 0 && s->server_version < 140000 && t.pages > 0))
+        t.rows = -1;
+    parse_parents(&rt, pg_text(res, row, 13));
+    size_t n = s->n_tables;
+    MEM_PUSH(r->tables, n, r->read_cap, rt);
+    MEM_PUSH(s->tables, s->n_tables, r->tables_cap, t);
+}
+
+static bool check_complete(const struct reader *r, const struct table_map *maps, size_t n,
+                           struct err *err)
+{
+    const struct schema *s = r->s;
+    struct name_list missing = {0}, twice = {0};
+    for (size_t m = 0; m < n; m++) {
+        bool found = false;
+        for (size_t i = 0; i < s->n_tables && !found; i++)
+            found = s->tables[i].mapping == (int)m;
+        if (!found)
+            name_list_add(&missing,
+                          mem_printf("%s.%s", maps[m].source_schema, maps[m].source_table));
+    }
+    for (size_t i = 0; i < s->n_tables; i++)
+        if (read_find_oid(r, s->tables[i].oid) != (int)i)
+            name_list_add(&twice, mem_printf("%s.%s", s->tables[i].schema, s->tables[i].name));
+    char *text = name_list_text(missing.n ? &missing : &twice, ", ", 600);
+    bool ok = true;
+    if (missing.n)
+        ok = err_set(err, ERR_SOURCE_TABLE, "the source has no such table: %s", text);
+    else if (twice.n)
+        ok = err_set(err, ERR_INVALID, "mapped by itself and as a partition of its parent: %s",
+                     text);
+    free(text);
+    name_list_free(&missing);
+    name_list_free(&twice);
+    return ok;
+}
+
+static char *maps_array(const struct table_map *maps, size_t n, size_t offset)
+{
+    const char **items = mem_calloc(n + 1, sizeof *items);
+    for (size_t i = 0; i < n; i++)
+        items[i] = (const char *)&maps[i] + offset;
+    struct buf b = {0};
+    pg_quote_array(&b, n, items);
+    free(items);
+    return buf_take(&b);
+}
+
+static char *oid_array(const struct schema *s)
+{
+    struct buf b = {0};
+    buf_putc(&b, '{');
+    for (size_t i = 0; i < s->n_tables; i++)
+        buf_printf(&b, "%s%u", i ? "," : "", s->tables[i].oid);
+    buf_putc(&b, '}');
+    return buf_take(&b);
+}
+
+bool read_tables(struct reader *r, const struct table_map *maps, size_t n, struct err *err)
+{
+    struct pg_result *res = NULL;
+    char *values[] = {
+        maps_array(maps, n, offsetof(struct table_map, source_schema)),
+        maps_array(maps, n, offsetof(struct table_map, source_table)),
+        maps_array(maps, n, offsetof(struct table_map, dest_schema)),
+        maps_array(maps, n, offsetof(struct table_map, dest_table)),
+    };
+    bool ok = read_query(r, tables_sql, COUNT_OF(values), (const char *const *)values, &res, err);
+    for (size_t i = 0; i < COUNT_OF(values); i++)
+        free(values[i]);
+    if (!ok)
+        return false;
+    for (size_t row = 0; row < pg_rows(res); row++)
+        take_table(r, res, row);
+    pg_free(res);
+    r->oids = oid_array(r->s);
+    return check_complete(r, maps, n, err);
+}
+
+static void reader_free(struct reader *r)
+{
+    for (size_t i = 0; i < r->s->n_tables; i++) {
+        struct read_table *rt = &r->tables[i];
+        for (size_t c = 0; rt->columns && c < r->s->tables[i].n_columns; c++) {
+            free(rt->columns[c].dest_default);
+            free(rt->columns[c].identity);
+            free(rt->columns[c].storage);
+        }
+        free(rt->columns);
+        free(rt->parents);
+        free(rt->part_key);
+        free(rt->part_bound);
+        free(rt->options);
+        free(rt->comment);
+        name_list_free(&rt->checks);
+    }
+    free(r->tables);
+    for (size_t i = 0; i < r->n_sequences; i++) {
+        free(r->sequences[i].schema);
+        free(r->sequences[i].name);
+        free(r->sequences[i].dest_schema);
+        free(r->sequences[i].options);
+        free(r->sequences[i].type);
+    }
+    free(r->sequences);
+    free(r->oids);
+    free(r->excluded_oids);
+    free(r->excluded_nums);
+}
+
+static bool read_all(struct reader *r, const struct table_map *maps, size_t n, struct err *err)
+{
+    if (!read_tables(r, maps, n, err) || !read_columns(r, maps, err) || !read_sequences(r, err) ||
+        !read_checks(r, err) || !read_types(r, err))
+        return false;
+    build_sequences(r);
+    build_tables(r);
+    return read_indexes(r, err) && read_fkeys(r, err) && read_sequence_values(r, err);
+}
+
+bool schema_read(struct pg_conn *source, struct task *task, const struct table_map *maps, size_t n,
+                 bool with_indexes, bool with_fkeys, bool in_transaction, struct schema **out,
+                 struct err *err)
+{
+    struct reader r = {.conn = source,
+                       .task = task,
+                       .with_indexes = with_indexes,
+                       .with_fkeys = with_fkeys,
+                       .s = mem_calloc(1, sizeof(struct schema))};
+    r.s->server_version = pg_version(source);
+    *out = NULL;
+    bool ok = in_transaction ||
+              pg_exec(source, task, SCHEMA_QUERY_MS,
+                      "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY", NULL, err);
+    if (ok) {
+        ok = read_all(&r, maps, n, err);
+        /* Read only: nothing is lost if this fails, and the next statement would say so. */
+        struct err ignored = {0};
+        if (!in_transaction &&
+            !pg_exec(source, task, SCHEMA_QUERY_MS, "ROLLBACK", NULL, ok ? err : &ignored))
+            ok = false;
+    }
+    reader_free(&r);
+    if (ok)
+        *out = r.s;
+    else
+        schema_free(r.s);
+    return ok || err_context(err, "read definitions");
+}

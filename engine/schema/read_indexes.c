@@ -1,0 +1,209 @@
+/* Indexes and the constraints that are indexes, as statements for the destination, and the primary
+ * key's columns. */
+#include "schema/schema_private.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Column 3 is the exact beginning of pg_get_indexdef's text, up to and with the table's name, so
+ * that only it is replaced. 7: one of the columns is excluded. 9: needed even when indexes are not
+ * mirrored (a mapped foreign key refers to it). An index that hangs under a valid one of a mapped
+ * parent is built by that one. */
+static const char indexes_sql[] =
+    "WITH u AS (SELECT oid, ord - 1 AS i FROM unnest($1::oid[]) WITH ORDINALITY u(oid, ord)),"
+    " ex AS (SELECT * FROM unnest($2::oid[], $3::int2[]) x(oid, num))"
+    " SELECT u.i, k.relname, con.conname,"
+    " format('CREATE %sINDEX %I ON %s%I.%I ', CASE WHEN x.indisunique THEN 'UNIQUE ' END,"
+    "  k.relname, CASE WHEN k.relkind = 'I' THEN 'ONLY ' END, n.nspname, c.relname),"
+    " CASE WHEN con.oid IS NULL THEN pg_get_indexdef(x.indexrelid)"
+    "  ELSE pg_get_constraintdef(con.oid) END,"
+    " CASE WHEN x.indisprimary THEN 'p' WHEN con.oid IS NOT NULL THEN 'c'"
+    "  WHEN x.indisunique THEN 'u' ELSE 'i' END,"
+    " x.indisvalid AND x.indislive,"
+    " EXISTS (SELECT FROM ex WHERE ex.oid = u.oid AND (ex.num = ANY (x.indkey::int2[]) OR EXISTS ("
+    "  SELECT FROM pg_depend d WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = u.oid"
+    "  AND d.refobjsubid = ex.num AND ((d.classid = 'pg_class'::regclass"
+    "  AND d.objid = x.indexrelid) OR (d.classid = 'pg_constraint'::regclass"
+    "  AND d.objid = con.oid))))),"
+    " x.indisreplident,"
+    " EXISTS (SELECT FROM pg_constraint f WHERE f.contype = 'f' AND f.conindid = x.indexrelid"
+    "  AND f.conrelid IN (SELECT oid FROM u)),"
+    " " NEEDS_OBJECTS(
+        "pg_class", "x.indexrelid",
+        "u.oid") " OR (con.oid IS NOT NULL AND " NEEDS_OBJECTS("pg_constraint", "con.oid",
+                                                               "u.oid") "),"
+                                                                        " CASE WHEN x.indisprimary "
+                                                                        "THEN (SELECT "
+                                                                        "string_agg(kc.num::text, "
+                                                                        "' ' ORDER BY kc.pos)"
+                                                                        "  FROM unnest(con.conkey) "
+                                                                        "WITH ORDINALITY kc(num, "
+                                                                        "pos)) END"
+                                                                        " FROM u JOIN pg_index x "
+                                                                        "ON x.indrelid = u.oid "
+                                                                        "JOIN pg_class k ON k.oid "
+                                                                        "= x.indexrelid"
+                                                                        " JOIN pg_class c ON c.oid "
+                                                                        "= u.oid JOIN pg_namespace "
+                                                                        "n ON n.oid = "
+                                                                        "c.relnamespace"
+                                                                        " LEFT JOIN pg_constraint "
+                                                                        "con ON con.conindid = "
+                                                                        "x.indexrelid AND "
+                                                                        "con.conrelid = u.oid"
+                                                                        "  AND con.contype IN "
+                                                                        "('p', 'u', 'x')"
+                                                                        " WHERE NOT EXISTS (SELECT "
+                                                                        "FROM pg_inherits h JOIN "
+                                                                        "pg_index px ON "
+                                                                        "px.indexrelid = "
+                                                                        "h.inhparent"
+                                                                        "  WHERE h.inhrelid = "
+                                                                        "x.indexrelid AND "
+                                                                        "px.indisvalid AND "
+                                                                        "px.indrelid IN (SELECT "
+                                                                        "oid FROM u))"
+                                                                        " OR x.indisprimary"
+                                                                        " ORDER BY u.i, "
+                                                                        "strpos('pcui', CASE WHEN "
+                                                                        "x.indisprimary THEN 'p' "
+                                                                        "WHEN con.oid IS NOT NULL"
+                                                                        "  THEN 'c' WHEN "
+                                                                        "x.indisunique THEN 'u' "
+                                                                        "ELSE 'i' END), k.relname";
+
+struct index_row {
+    const char *name, *constraint, *prefix, *definition, *key;
+    char kind;
+    bool is_valid, is_excluded, is_identity, is_referenced, needs_objects;
+};
+
+static struct index_row index_row(const struct pg_result *res, size_t row)
+{
+    return (struct index_row){
+        .name = pg_text(res, row, 1),
+        .constraint = pg_text(res, row, 2),
+        .prefix = pg_text(res, row, 3),
+        .definition = pg_text(res, row, 4),
+        .kind = pg_text(res, row, 5)[0],
+        .is_valid = pg_bool(res, row, 6),
+        .is_excluded = pg_bool(res, row, 7),
+        .is_identity = pg_bool(res, row, 8),
+        .is_referenced = pg_bool(res, row, 9),
+        .needs_objects = pg_bool(res, row, 10),
+        .key = pg_text(res, row, 11),
+    };
+}
+
+static void take_key(struct schema_table *t, const char *nums)
+{
+    size_t cap = 0;
+    while (*nums) {
+        char *end;
+        const struct schema_column *c = read_find_column(t, (int)strtol(nums, &end, 10));
+        if (c)
+            MEM_PUSH(t->key, t->n_key, cap, mem_strdup(c->name));
+        nums = *end ? end + 1 : end;
+    }
+}
+
+static bool create_text(const struct schema_table *t, const struct index_row *x, struct buf *b,
+                        struct err *err)
+{
+    if (x->kind == 'p' || x->kind == 'c') {
+        buf_puts(b, "ALTER TABLE ");
+        pg_quote_qualified(b, t->dest_schema, t->dest_name);
+        buf_puts(b, " ADD CONSTRAINT ");
+        pg_quote_ident(b, x->constraint);
+        buf_printf(b, " %s", x->definition);
+        return true;
+    }
+    if (strncmp(x->definition, x->prefix, strlen(x->prefix)) != 0)
+        return err_set(err, ERR_SCHEMA, "the definition of index %s of %s.%s is not understood: %s",
+                       x->name, t->schema, t->name, x->definition);
+    buf_printf(b, "CREATE %sINDEX ", x->kind == 'u' ? "UNIQUE " : "");
+    pg_quote_ident(b, x->name);
+    buf_puts(b, " ON ");
+    pg_quote_qualified(b, t->dest_schema, t->dest_name);
+    buf_printf(b, " %s", x->definition + strlen(x->prefix));
+    return true;
+}
+
+static bool is_wanted(const struct reader *r, const struct schema_table *t,
+                      const struct index_row *x)
+{
+    if (!x->is_valid || x->is_excluded) {
+        log_info("schema", NULL, "index left out, it %s table=%s.%s index=%s",
+                 x->is_valid ? "needs an excluded column" : "is not valid at the source", t->schema,
+                 t->name, x->name);
+        return false;
+    }
+    return r->with_indexes || x->kind == 'p' || x->is_identity ||
+           (r->with_fkeys && x->is_referenced);
+}
+
+static void add_identity(struct reader *r, const struct schema_table *t, const char *index)
+{
+    struct buf b = {0};
+    buf_puts(&b, "ALTER TABLE ONLY ");
+    pg_quote_qualified(&b, t->dest_schema, t->dest_name);
+    buf_puts(&b, " REPLICA IDENTITY USING INDEX ");
+    pg_quote_ident(&b, index);
+    read_add_after(r, OBJECT_TABLE, t->dest_schema, t->dest_name, buf_take(&b))->optional = true;
+}
+
+static bool take_index(struct reader *r, size_t i, const struct index_row *x, size_t *cap,
+                       struct err *err)
+{
+    static const struct {
+        char letter;
+        enum schema_index_kind kind;
+    } kinds[] = {{'p', INDEX_PRIMARY}, {'c', INDEX_CONSTRAINT}, {'u', INDEX_UNIQUE}};
+    struct schema_table *t = &r->s->tables[i];
+    if (!is_wanted(r, t, x))
+        return true;
+    if (x->kind == 'p')
+        take_key(t, x->key);
+    /* The parent's primary key makes that of its partitions. */
+    if (x->kind == 'p' && r->tables[i].parent &&
+        r->s->tables[read_find_oid(r, r->tables[i].parent)].n_key > 0)
+        return true;
+    struct buf b = {0};
+    if (!create_text(t, x, &b, err)) {
+        buf_free(&b);
+        return false;
+    }
+    struct schema_index out = {.kind = INDEX_PLAIN,
+                               .name = mem_strdup(x->constraint[0] ? x->constraint : x->name),
+                               .create_sql = buf_take(&b),
+                               .is_replica_identity = x->is_identity,
+                               .needs_objects = x->needs_objects};
+    for (size_t k = 0; k < COUNT_OF(kinds); k++)
+        if (kinds[k].letter == x->kind)
+            out.kind = kinds[k].kind;
+    MEM_PUSH(t->indexes, t->n_indexes, *cap, out);
+    if (t->replica_identity == 'i' && x->is_identity)
+        add_identity(r, t, out.name);
+    return true;
+}
+
+bool read_indexes(struct reader *r, struct err *err)
+{
+    struct pg_result *res = NULL;
+    const char *values[] = {r->oids, r->excluded_oids, r->excluded_nums};
+    if (!read_query(r, indexes_sql, COUNT_OF(values), values, &res, err))
+        return false;
+    bool ok = true;
+    size_t cap = 0;
+    int64_t last = -1;
+    for (size_t row = 0; ok && row < pg_rows(res); row++) {
+        int64_t i = pg_int(res, row, 0);
+        if (i != last)
+            cap = 0;
+        last = i;
+        struct index_row x = index_row(res, row);
+        ok = take_index(r, (size_t)i, &x, &cap, err);
+    }
+    pg_free(res);
+    return ok;
+}

@@ -1,0 +1,130 @@
+/* What the files of schema/ share while definitions are read. Nothing outside schema/ includes
+ * this. A struct reader lives on the stack of schema_read and belongs to its thread. */
+#ifndef BUNNY_SCHEMA_PRIVATE_H
+#define BUNNY_SCHEMA_PRIVATE_H
+
+#include "base/buf.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "schema/schema.h"
+
+#define SCHEMA_QUERY_MS 60000       /* one question to a catalog */
+#define SCHEMA_FIRST_USER_OID 16384 /* objects below come with every server */
+
+/* --- Lists of names ------------------------------------------------------------------------- */
+struct name_list {
+    char **items; /* owned */
+    size_t n, cap;
+};
+void name_list_add(struct name_list *l, char *owned);
+bool name_list_has(const struct name_list *l, const char *name);
+void name_list_free(struct name_list *l);
+/* "a, b, c and 12 more": as much as fits into max bytes. Caller frees. */
+char *name_list_text(const struct name_list *l, const char *separator, size_t max);
+
+/* --- What reading knows beyond struct schema ------------------------------------------------- */
+struct read_column {
+    bool is_local;      /* declared here, not only inherited */
+    bool is_deferred;   /* the default needs objects that are not mirrored: set it afterwards */
+    char *dest_default; /* default_expr as the destination needs it */
+    char *identity;     /* "(SEQUENCE NAME … START WITH …)", or NULL */
+    char *storage;      /* "EXTERNAL", when not the type's; NULL */
+    int statistics;     /* -1: the default */
+};
+
+/* Beside struct schema_table, with the same index. */
+struct read_table {
+    char relkind;
+    bool is_partition; /* at the source, of whatever */
+    uint32_t parent;   /* OID of the mapped partitioned parent, else 0 */
+    size_t n_parents;  /* mapped parents by inheritance, in order */
+    uint32_t *parents;
+    char *part_key, *part_bound, *options, *comment; /* NULL: none */
+    struct read_column *columns;
+    struct name_list checks; /* "CONSTRAINT … CHECK (…)", to go into CREATE TABLE */
+};
+
+struct read_sequence {
+    uint32_t oid;
+    char *schema, *name;
+    char *dest_schema;
+    char *options;    /* "START WITH 1 INCREMENT BY …" */
+    char *type;       /* "bigint" */
+    int owner;        /* index of the table that owns it, or -1 */
+    int attnum;       /* the owning column */
+    bool is_identity; /* comes with its column */
+    bool is_readable;
+};
+
+struct reader {
+    struct pg_conn *conn;
+    struct task *task;
+    bool with_indexes, with_fkeys;
+    struct schema *s;
+    size_t before_cap, after_cap, tables_cap;
+    struct read_table *tables;
+    size_t read_cap;
+    struct read_sequence *sequences;
+    size_t n_sequences, sequences_cap;
+    char *oids;                          /* array literals: s->tables[].oid */
+    char *excluded_oids, *excluded_nums; /* table and attnum of each excluded column */
+};
+
+/* True when an object (of catalog class, OID oid) that belongs to relation rel needs something
+ * that a mirror does not carry: a user's function, operator, other table … */
+#define NEEDS_OBJECTS(class, oid, rel)                                                       \
+    "EXISTS (SELECT FROM pg_depend nx WHERE nx.classid = '" class                            \
+        "'::regclass AND nx.objid = " oid                                                    \
+        " AND nx.refobjid >= 16384 AND nx.refclassid NOT IN ('pg_type'::regclass,"           \
+        " 'pg_collation'::regclass, 'pg_constraint'::regclass) AND NOT (nx.refclassid = "    \
+        "'pg_class'::regclass AND (nx.refobjid = " rel " OR EXISTS (SELECT FROM pg_class nq" \
+        " WHERE nq.oid = nx.refobjid AND nq.relkind = 'S'))))"
+
+/* A catalog query with text parameters; at most SCHEMA_QUERY_MS. */
+bool read_query(struct reader *r, const char *sql, size_t n, const char *const *values,
+                struct pg_result **out, struct err *err) MUST_CHECK;
+/* A cell as owned text; NULL for SQL NULL. */
+char *read_text(const struct pg_result *res, size_t row, size_t col);
+/* Appends a statement about an object; sql is taken over. The result is borrowed until the next
+ * call, for its flags. */
+struct schema_statement *read_add_before(struct reader *r, enum schema_object object,
+                                         const char *schema, const char *name, char *sql);
+struct schema_statement *read_add_after(struct reader *r, enum schema_object object,
+                                        const char *schema, const char *name, char *sql);
+/* Index of the table with that OID at the source; -1: not mapped. */
+int read_find_oid(const struct reader *r, uint32_t oid);
+/* Borrowed; NULL when there is none. */
+struct schema_column *read_find_column(const struct schema_table *t, int attnum);
+
+/* The steps of schema_read, in order. */
+bool read_tables(struct reader *r, const struct table_map *maps, size_t n,
+                 struct err *err) MUST_CHECK;
+bool read_columns(struct reader *r, const struct table_map *maps, struct err *err) MUST_CHECK;
+bool read_sequences(struct reader *r, struct err *err) MUST_CHECK;
+bool read_checks(struct reader *r, struct err *err) MUST_CHECK;
+/* Adds schemas, extensions, collations and types to s->before. */
+bool read_types(struct reader *r, struct err *err) MUST_CHECK;
+void build_sequences(struct reader *r);
+void build_tables(struct reader *r);
+bool read_indexes(struct reader *r, struct err *err) MUST_CHECK;
+bool read_fkeys(struct reader *r, struct err *err) MUST_CHECK;
+/* Adds the present values and the ownership of sequences to s->after. */
+bool read_sequence_values(struct reader *r, struct err *err) MUST_CHECK;
+
+/* Compares what the destination has with s and finds what is missing; see create.c. */
+struct present {
+    bool *exists;              /* per statement of s->before */
+    struct name_list missing;  /* tables */
+    struct name_list problems; /* sentences */
+};
+bool compare_objects(struct pg_conn *dest, struct task *task, const struct schema *s,
+                     struct present *p, struct err *err) MUST_CHECK;
+/* Columns of the destination's tables: problems, and can_binary of s. */
+bool compare_columns(struct pg_conn *dest, struct task *task, struct schema *s, struct present *p,
+                     const char *mirror, struct err *err) MUST_CHECK;
+/* Takes indexes and foreign keys off s that are there; names taken by others are problems. */
+bool compare_indexes(struct pg_conn *dest, struct task *task, struct schema *s, struct present *p,
+                     struct err *err) MUST_CHECK;
+void schema_drop_index(struct schema_table *t, size_t i);
+
+#endif
