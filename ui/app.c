@@ -1,0 +1,207 @@
+/* The console's state and how it follows the engine; see app.h. */
+#include "ui/app.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "ui/format.h"
+
+void app_open(struct app *a, enum screen_id s)
+{
+    a->zoom = ZOOM_NONE;
+    a->page_top = 0;
+    a->focus_log = false;
+    if (app_screen(a) != s && a->depth < STACK - 1)
+        a->stack[++a->depth] = s;
+}
+
+void app_back(struct app *a)
+{
+    a->page_top = 0;
+    a->focus_log = false;
+    if (a->zoom != ZOOM_NONE)
+        a->zoom = ZOOM_NONE;
+    else if (a->depth > 0)
+        a->depth--;
+    else
+        dialog_open(a);
+}
+
+void app_say(struct app *a, enum severity level, const char *fmt, ...)
+{
+    struct message *m = &a->messages[a->n_messages++ % MESSAGES];
+    va_list ap;
+    va_start(ap, fmt);
+    (void)vsnprintf(m->text, sizeof m->text, fmt, ap);
+    va_end(ap);
+    m->at = clock_wall_us();
+    m->level = level;
+    a->message_shown = true;
+    a->message_ms = clock_mono_ms();
+    a->dirty = true;
+}
+
+void app_tick(struct app *a, int64_t ms)
+{
+    int64_t at = clock_mono_ms() + (ms < 1 ? 1 : ms);
+    if (!a->tick_ms || at < a->tick_ms)
+        a->tick_ms = at;
+}
+
+const struct mirror_status *app_target(const struct app *a)
+{
+    if (!a->picture)
+        return NULL;
+    if (a->depth > 0 && *a->mirror)
+        return picture_find(a->picture, a->mirror);
+    return a->depth > 0 ? NULL : rows_selected(&a->mirrors);
+}
+
+bool app_is_mirror_active(const struct mirror_status *m)
+{
+    switch (m->state) {
+    case MIRROR_INITIALIZING:
+    case MIRROR_SNAPSHOTTING:
+    case MIRROR_RUNNING:
+        return true;
+    case MIRROR_ERROR:
+        return m->next_retry_at != 0;
+    case MIRROR_PAUSED:
+    case MIRROR_STOPPED:
+        return false;
+    }
+    return false;
+}
+
+double app_wal_rate(const struct app *a, const char *mirror)
+{
+    for (size_t i = 0; i < a->n_rates; i++)
+        if (!strcmp(a->rates[i].mirror, mirror))
+            return a->rates[i].bytes_per_second;
+    return -1;
+}
+
+/* The rates of the new picture, carried over from the last. Both are sorted by name. */
+static void update_rates(struct app *a, const struct picture *p)
+{
+    struct wal_rate *now = mem_calloc(p->n + 1, sizeof *now);
+    size_t old = 0;
+    for (size_t i = 0; i < p->n; i++) {
+        const struct mirror_status *m = &p->mirrors[i];
+        struct wal_rate *r = &now[i];
+        str_copy(r->mirror, sizeof r->mirror, m->name);
+        r->lsn = m->source_lsn;
+        r->at = m->slot.sampled_at;
+        r->bytes_per_second = -1;
+        while (old < a->n_rates && strcmp(a->rates[old].mirror, m->name) < 0)
+            old++;
+        if (old == a->n_rates || strcmp(a->rates[old].mirror, m->name))
+            continue;
+        const struct wal_rate *o = &a->rates[old];
+        if (r->at <= o->at || !o->lsn || r->lsn < o->lsn)
+            *r = *o;
+        else
+            r->bytes_per_second = (double)(r->lsn - o->lsn) * 1e6 / (double)(r->at - o->at);
+    }
+    free(a->rates);
+    a->rates = now;
+    a->n_rates = p->n;
+}
+
+/* Says what the operator must not miss: a mirror failed, or came back. */
+static void say_change(struct app *a, const struct mirror_status *was,
+                       const struct mirror_status *is)
+{
+    if (is->state == MIRROR_ERROR && was->state != MIRROR_ERROR)
+        app_say(a, SEVERITY_ERROR, "%s failed: %s%s%s", is->name, is->error.sqlstate,
+                *is->error.sqlstate ? " " : "", is->error.text);
+    else if (was->state == MIRROR_ERROR && is->state == MIRROR_RUNNING)
+        app_say(a, SEVERITY_OK, "%s runs again", is->name);
+    else if (was->state == MIRROR_SNAPSHOTTING && is->state == MIRROR_RUNNING)
+        app_say(a, SEVERITY_OK, "%s: snapshot complete, streaming", is->name);
+}
+
+static bool is_reached(enum command_kind k, const struct mirror_status *m)
+{
+    if (*m->operation)
+        return false;
+    return k == COMMAND_PAUSE ? m->state == MIRROR_PAUSED : m->state != MIRROR_PAUSED;
+}
+
+/* Commands that the engine went on with after their time limit: has it done them? */
+static void update_pending(struct app *a, const struct picture *p)
+{
+    char took[FORMAT_SIZE];
+    for (int i = 0; i < PENDING; i++) {
+        struct pending *x = &a->pending[i];
+        const struct mirror_status *m = *x->mirror ? picture_find(p, x->mirror) : NULL;
+        if (!*x->mirror || (m && !is_reached(x->command, m)))
+            continue;
+        if (m)
+            app_say(a, SEVERITY_OK, "%s %s: done (%s)", command_name(x->command), x->mirror,
+                    format_seconds((double)(clock_mono_ms() - x->since_ms) / 1000, took));
+        *x->mirror = '\0';
+    }
+}
+
+static void update_changes(struct app *a, const struct picture *p)
+{
+    for (size_t i = 0; a->picture && i < p->n; i++) {
+        const struct mirror_status *was = picture_find(a->picture, p->mirrors[i].name);
+        if (was)
+            say_change(a, was, &p->mirrors[i]);
+    }
+}
+
+void app_update(struct app *a)
+{
+    if (a->frozen && a->picture)
+        return;
+    const struct picture *p = engine_picture(a->engine);
+    if (a->picture && p->version == a->picture->version) {
+        picture_release(p);
+        return;
+    }
+    update_changes(a, p);
+    update_pending(a, p);
+    update_rates(a, p);
+    if (a->picture)
+        picture_release(a->picture);
+    a->picture = p;
+}
+
+static void pend(struct app *a, const struct command_result *r)
+{
+    for (int i = 0; i < PENDING; i++) {
+        struct pending *x = &a->pending[i];
+        if (*x->mirror && strcmp(x->mirror, r->mirror))
+            continue;
+        str_copy(x->mirror, sizeof x->mirror, r->mirror);
+        x->command = r->kind;
+        x->since_ms = clock_mono_ms() - r->took_ms;
+        return;
+    }
+}
+
+void app_take_results(struct app *a)
+{
+    struct command_result r;
+    char took[FORMAT_SIZE];
+    while (commands_take(a->commands, &r)) {
+        format_seconds((double)r.took_ms / 1000, took);
+        if (r.ok) {
+            app_say(a, SEVERITY_OK, "%s %s: done (%s)", command_name(r.kind), r.mirror, took);
+        } else if (r.err.code == ERR_TIMEOUT) {
+            app_say(a, SEVERITY_INFO, "%s %s: still under way after %s, it goes on",
+                    command_name(r.kind), r.mirror, took);
+            pend(a, &r);
+        } else {
+            app_say(a, SEVERITY_ERROR, "%s %s: %s%s%s", command_name(r.kind), r.mirror, r.err.text,
+                    *r.err.hint ? "; " : "", r.err.hint);
+        }
+    }
+}

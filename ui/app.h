@@ -1,0 +1,168 @@
+/* The state of the console, owned by the thread in console_run. Screens read and change it; nothing
+ * of it is seen by other threads (the command worker has its own, ui/command.h). */
+#ifndef BUNNY_UI_APP_H
+#define BUNNY_UI_APP_H
+
+#include "engine.h"
+#include "ui/command.h"
+#include "ui/console.h"
+#include "ui/draw.h"
+#include "ui/facts.h"
+#include "ui/logview.h"
+#include "ui/rows.h"
+
+enum screen_id {
+    SCREEN_LIST,
+    SCREEN_DETAIL,
+    SCREEN_LOG,
+    SCREEN_MESSAGES,
+    SCREEN_HELP,
+    SCREEN_COUNT
+};
+enum tab {
+    TAB_TABLES,
+    TAB_SLOT,
+    TAB_LOGS,
+    TAB_COUNT
+};
+enum sort_key {
+    SORT_SEVERITY,
+    SORT_NAME,
+    SORT_LAG,
+    SORT_RATE,
+    SORT_KEPT,
+    SORT_COUNT
+};
+/* Who gets the keys. */
+enum mode {
+    MODE_KEYS,
+    MODE_PROMPT,  /* a filter or a search is typed */
+    MODE_CONFIRM, /* y on the message line */
+    MODE_DIALOG,
+};
+
+enum {
+    MESSAGES = 200,  /* kept for the history */
+    STACK = 8,       /* screens inside each other */
+    PENDING = 16,    /* commands whose end is awaited in the picture */
+    INPUT_SIZE = 64, /* a filter, a search */
+};
+
+struct message {
+    int64_t at; /* us */
+    enum severity level;
+    char text[300];
+};
+/* What was asked on the message line, and about which mirror in which state. */
+struct confirm {
+    enum command_kind command; /* COMMAND_NONE: detach */
+    char mirror[NAME_SIZE];
+    enum mirror_state state;
+    char text[300];
+};
+struct prompt {
+    char label[16];
+    char *target; /* INPUT_SIZE bytes: follows what is typed */
+    char before[INPUT_SIZE];
+};
+struct pending {
+    char mirror[NAME_SIZE]; /* empty: free */
+    enum command_kind command;
+    int64_t since_ms;
+};
+/* How fast a source writes WAL, measured between two samples of a mirror's slot. */
+struct wal_rate {
+    char mirror[NAME_SIZE];
+    lsn_t lsn;
+    int64_t at;              /* us */
+    double bytes_per_second; /* -1: not known yet */
+};
+
+struct app {
+    struct engine *engine;
+    const struct console_options *options;
+    const struct picture *picture; /* the one shown; one reference */
+    struct theme theme;
+    struct painter paint;
+    struct commands *commands;
+
+    enum screen_id stack[STACK];
+    int depth; /* stack[depth] is shown */
+    enum tab tab;
+    char mirror[NAME_SIZE]; /* of the detail and the log; empty: the log of all */
+    enum layout_zoom zoom;
+    bool focus_log;
+    struct layout layout; /* of the last frame */
+
+    struct rows mirrors, tables;
+    char filter[INPUT_SIZE], table_filter[INPUT_SIZE];
+    bool problems_only, invert;
+    enum sort_key sort;
+    struct logview pane_log, page_log;
+    struct log_row *log_rows; /* LOGVIEW_ROWS of them, filled at each drawing of a log */
+    struct facts page;        /* help, messages, slot: lines of the body */
+    int page_top;
+    bool help_all;
+
+    enum mode mode;
+    struct confirm confirm;
+    struct prompt prompt;
+    int dialog_focus;
+
+    struct message messages[MESSAGES];
+    size_t n_messages; /* ever */
+    bool message_shown;
+    int64_t message_ms;
+    struct pending pending[PENDING];
+    struct wal_rate *rates;
+    size_t n_rates;
+
+    bool frozen;
+    int64_t frozen_at, frozen_log_id;
+    bool dirty, repaint;
+    int64_t frame_ms;      /* least time between two frames */
+    int64_t last_frame_ms; /* monotonic */
+    int64_t tick_ms;       /* something shown changes by itself at that time; 0: nothing */
+    int cursor_y, cursor_x;
+    bool done;
+    enum console_end end;
+};
+
+/* One file per screen. */
+struct screen {
+    const char *name;
+    enum layout_kind layout;
+    void (*draw)(struct app *a);
+};
+extern const struct screen screen_list, screen_detail, screen_log, screen_messages, screen_help;
+
+static inline enum screen_id app_screen(const struct app *a)
+{
+    return a->stack[a->depth];
+}
+/* Opens a screen above the present one; the same one twice is not stacked. */
+void app_open(struct app *a, enum screen_id s);
+/* One level out; at the root the quit dialog. */
+void app_back(struct app *a);
+/* The message line and the history. */
+void app_say(struct app *a, enum severity level, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+/* What is shown changes by itself in ms milliseconds (a countdown, the clock). */
+void app_tick(struct app *a, int64_t ms);
+/* The mirror that keys act on; NULL when there is none. */
+const struct mirror_status *app_target(const struct app *a);
+/* Looks at the newest picture: rows, messages about changed states, ends of commands. */
+void app_update(struct app *a);
+/* Takes over results of the command worker. */
+void app_take_results(struct app *a);
+bool app_is_mirror_active(const struct mirror_status *m);
+/* Bytes a second that the mirror's source writes; -1 when not known yet. */
+double app_wal_rate(const struct app *a, const char *mirror);
+
+void app_draw(struct app *a);         /* frame.c */
+void app_key(struct app *a, int key); /* input.c */
+void dialog_open(struct app *a);      /* dialog.c: the quit dialog */
+void dialog_draw(struct app *a);
+void dialog_key(struct app *a, int key);
+
+#endif

@@ -1,0 +1,140 @@
+/* The command worker; see command.h. The lock guards the two rings and is never held during a
+ * command. */
+#include "ui/command.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/wake.h"
+
+enum {
+    QUEUE = 32,
+    LIMIT_MS = 1500, /* how long one may keep the console from being left */
+};
+
+struct commands {
+    struct engine *engine;
+    int wake_fd;
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t more;
+    bool stop;
+    struct command_result queue[QUEUE], results[QUEUE];
+    size_t n_queue, n_results;
+};
+
+const char *command_name(enum command_kind k)
+{
+    switch (k) {
+    case COMMAND_NONE:
+        break;
+    case COMMAND_PAUSE:
+        return "pause";
+    case COMMAND_RESUME:
+        return "resume";
+    case COMMAND_RETRY:
+        return "retry";
+    }
+    return "";
+}
+
+static void command_run(struct engine *e, struct command_result *r)
+{
+    int64_t begin = clock_mono_ms();
+    switch (r->kind) {
+    case COMMAND_NONE:
+        break;
+    case COMMAND_PAUSE:
+        r->ok = engine_mirror_pause(e, r->mirror, LIMIT_MS, &r->err);
+        break;
+    case COMMAND_RESUME:
+        r->ok = engine_mirror_resume(e, r->mirror, LIMIT_MS, &r->err);
+        break;
+    case COMMAND_RETRY:
+        r->ok = engine_mirror_retry(e, r->mirror, false, &r->err);
+        break;
+    }
+    r->took_ms = clock_mono_ms() - begin;
+}
+
+static struct command_result take_first(struct command_result *ring, size_t *n)
+{
+    struct command_result first = ring[0];
+    (*n)--;
+    for (size_t i = 0; i < *n; i++)
+        ring[i] = ring[i + 1];
+    return first;
+}
+
+static void *commands_main(void *arg)
+{
+    struct commands *c = arg;
+    pthread_mutex_lock(&c->lock);
+    for (;;) {
+        while (!c->stop && (c->n_queue == 0 || c->n_results == QUEUE))
+            pthread_cond_wait(&c->more, &c->lock);
+        if (c->stop)
+            break;
+        struct command_result r = take_first(c->queue, &c->n_queue);
+        pthread_mutex_unlock(&c->lock);
+        command_run(c->engine, &r);
+        pthread_mutex_lock(&c->lock);
+        c->results[c->n_results++] = r;
+        wake_signal(c->wake_fd);
+    }
+    pthread_mutex_unlock(&c->lock);
+    return NULL;
+}
+
+struct commands *commands_start(struct engine *e, int wake_fd)
+{
+    struct commands *c = mem_calloc(1, sizeof *c);
+    c->engine = e;
+    c->wake_fd = wake_fd;
+    pthread_mutex_init(&c->lock, NULL);
+    pthread_cond_init(&c->more, NULL);
+    if (pthread_create(&c->thread, NULL, commands_main, c) != 0)
+        abort();
+    pthread_setname_np(c->thread, "console-cmd");
+    return c;
+}
+
+bool commands_submit(struct commands *c, enum command_kind kind, const char *mirror)
+{
+    pthread_mutex_lock(&c->lock);
+    bool fits = c->n_queue < QUEUE;
+    if (fits) {
+        struct command_result *r = &c->queue[c->n_queue++];
+        *r = (struct command_result){.kind = kind};
+        str_copy(r->mirror, sizeof r->mirror, mirror);
+        pthread_cond_signal(&c->more);
+    }
+    pthread_mutex_unlock(&c->lock);
+    return fits;
+}
+
+bool commands_take(struct commands *c, struct command_result *out)
+{
+    pthread_mutex_lock(&c->lock);
+    bool any = c->n_results > 0;
+    if (any) {
+        *out = take_first(c->results, &c->n_results);
+        pthread_cond_signal(&c->more);
+    }
+    pthread_mutex_unlock(&c->lock);
+    return any;
+}
+
+void commands_stop(struct commands *c)
+{
+    pthread_mutex_lock(&c->lock);
+    c->stop = true;
+    pthread_cond_signal(&c->more);
+    pthread_mutex_unlock(&c->lock);
+    pthread_join(c->thread, NULL);
+    pthread_cond_destroy(&c->more);
+    pthread_mutex_destroy(&c->lock);
+    free(c);
+}

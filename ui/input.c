@@ -1,0 +1,119 @@
+/* What a key does: in a dialog, on the message line, in an input, or by the table of actions. */
+#include <curses.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "ui/actions.h"
+#include "ui/terminal.h"
+#include "ui/text.h"
+
+enum {
+    KEY_ESCAPE = 033,
+    KEY_CTRL_C = 3,
+    KEY_CTRL_L = 12,
+    ERROR_STAYS_MS = 3000, /* so that a key on its way does not take it away unread */
+};
+
+static void confirm_key(struct app *a, int key)
+{
+    const struct confirm *c = &a->confirm;
+    const struct mirror_status *m = picture_find(a->picture, c->mirror);
+    a->mode = MODE_KEYS;
+    if (key != 'y') {
+        app_say(a, SEVERITY_INFO, "not done");
+    } else if (c->command == COMMAND_NONE) {
+        a->done = true;
+        a->end = CONSOLE_DETACHED;
+    } else if (!m || m->state != c->state) {
+        app_say(a, SEVERITY_WARNING, "%s %s: not done, its state has changed meanwhile",
+                command_name(c->command), c->mirror);
+    } else if (commands_submit(a->commands, c->command, c->mirror)) {
+        app_say(a, SEVERITY_INFO, "%s %s: under way", command_name(c->command), c->mirror);
+    } else {
+        app_say(a, SEVERITY_ERROR, "%s %s: too many commands are waiting", command_name(c->command),
+                c->mirror);
+    }
+}
+
+/* A search starts when it is entered; a filter follows what is typed. */
+static void prompt_enter(struct app *a)
+{
+    a->mode = MODE_KEYS;
+    if (!strcmp(a->prompt.label, "search") && *a->prompt.target) {
+        const struct action *next = action_find(a, 'n');
+        if (next)
+            next->run(a);
+    }
+}
+
+static void prompt_erase(char *s)
+{
+    size_t n = strlen(s);
+    while (n > 0 && ((unsigned char)s[n - 1] & 0xc0) == 0x80)
+        n--;
+    s[n > 0 ? n - 1 : 0] = '\0';
+}
+
+static void prompt_key(struct app *a, int key)
+{
+    char *s = a->prompt.target, add[5];
+    if (key == KEY_ESCAPE || key == KEY_CTRL_C) {
+        str_copy(s, INPUT_SIZE, a->prompt.before);
+        a->mode = MODE_KEYS;
+    } else if (key == '\r' || key == '\n' || key == (TERMINAL_FUNCTION | KEY_ENTER)) {
+        prompt_enter(a);
+    } else if (key == (TERMINAL_FUNCTION | KEY_BACKSPACE) || key == 127 || key == 8) {
+        prompt_erase(s);
+    } else if (key == 21) { /* Ctrl-U */
+        *s = '\0';
+    } else if (key >= ' ' && key < TERMINAL_FUNCTION) {
+        size_t n = text_encode((unsigned long)key, add), have = strlen(s);
+        if (have + n < INPUT_SIZE)
+            str_copy(s + have, INPUT_SIZE - have, add);
+    }
+}
+
+static void action_key(struct app *a, int key)
+{
+    char reason[160] = "";
+    const struct action *k = action_find(a, key);
+    bool keep = a->message_shown && a->n_messages &&
+                a->messages[(a->n_messages - 1) % MESSAGES].level == SEVERITY_ERROR &&
+                clock_mono_ms() - a->message_ms < ERROR_STAYS_MS;
+    if (!keep)
+        a->message_shown = false;
+    if (!k) {
+        if (key > ' ' && key < 127)
+            app_say(a, SEVERITY_INFO, "%c: no such key here, ? shows all keys", key);
+        return;
+    }
+    if (k->enabled && !k->enabled(a, reason, sizeof reason))
+        app_say(a, SEVERITY_INFO, "%s: %s", k->name, reason);
+    else
+        k->run(a);
+}
+
+void app_key(struct app *a, int key)
+{
+    if (key == (TERMINAL_FUNCTION | KEY_RESIZE))
+        return; /* the frame to come takes the new size */
+    if (key == KEY_CTRL_L) {
+        a->repaint = true;
+        return;
+    }
+    switch (a->mode) {
+    case MODE_KEYS:
+        action_key(a, key);
+        break;
+    case MODE_PROMPT:
+        prompt_key(a, key);
+        break;
+    case MODE_CONFIRM:
+        confirm_key(a, key);
+        break;
+    case MODE_DIALOG:
+        dialog_key(a, key);
+        break;
+    }
+}

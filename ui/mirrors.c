@@ -1,0 +1,302 @@
+/* How a mirror is shown; see mirrors.h. */
+#include "ui/mirrors.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "ui/format.h"
+#include "ui/text.h"
+
+const char *mirror_word(const struct mirror_status *m)
+{
+    switch (m->state) {
+    case MIRROR_INITIALIZING:
+        return "SETUP";
+    case MIRROR_SNAPSHOTTING:
+        return "SNAPSHOT";
+    case MIRROR_RUNNING:
+        return "RUNNING";
+    case MIRROR_PAUSED:
+        return "PAUSED";
+    case MIRROR_ERROR:
+        return "FAILED";
+    case MIRROR_STOPPED:
+        return "STOPPED";
+    }
+    return "?";
+}
+
+char mirror_glyph(const void *mirror, enum role *role)
+{
+    const struct mirror_status *m = mirror;
+    switch (m->state) {
+    case MIRROR_INITIALIZING:
+    case MIRROR_SNAPSHOTTING:
+        *role = ROLE_BUSY;
+        return '~';
+    case MIRROR_RUNNING:
+        *role = mirror_worst_finding(m) ? ROLE_WARN : ROLE_OK;
+        return mirror_worst_finding(m) ? '?' : '+';
+    case MIRROR_PAUSED:
+        *role = ROLE_HELD;
+        return '=';
+    case MIRROR_ERROR:
+        *role = ROLE_FAIL;
+        return '!';
+    case MIRROR_STOPPED:
+        *role = ROLE_HELD;
+        return '.';
+    }
+    return ' ';
+}
+
+const struct finding *mirror_worst_finding(const struct mirror_status *m)
+{
+    const struct finding *worst = NULL;
+    for (size_t i = 0; i < m->n_findings; i++)
+        if (m->findings[i].severity >= SEVERITY_WARNING &&
+            (!worst || m->findings[i].severity > worst->severity))
+            worst = &m->findings[i];
+    return worst;
+}
+
+int mirror_urgency(const struct mirror_status *m)
+{
+    if (m->state == MIRROR_ERROR)
+        return 0;
+    if (mirror_worst_finding(m))
+        return 1;
+    if (m->state == MIRROR_INITIALIZING || m->state == MIRROR_SNAPSHOTTING)
+        return 2;
+    return m->state == MIRROR_RUNNING ? 4 : 3;
+}
+
+const char *sort_name(enum sort_key k)
+{
+    static const char *const names[] = {"severity", "name", "lag", "rows/s", "kept"};
+    return names[k];
+}
+
+static int compare(double x, double y)
+{
+    return x < y ? -1 : x > y;
+}
+
+/* Order of two mirrors; lag only by the graph's steps, or the rows would dance. */
+static int mirror_compare(const void *x, const void *y, void *app)
+{
+    const struct app *a = app;
+    const struct mirror_status *m = *(const struct mirror_status *const *)x;
+    const struct mirror_status *n = *(const struct mirror_status *const *)y;
+    int c = 0;
+    switch (a->sort) {
+    case SORT_SEVERITY:
+        c = mirror_urgency(m) - mirror_urgency(n);
+        c = c ? c : format_lag_step(n->lag_seconds) - format_lag_step(m->lag_seconds);
+        break;
+    case SORT_LAG:
+        c = compare(n->lag_seconds, m->lag_seconds);
+        break;
+    case SORT_RATE:
+        c = compare(n->rows_per_second, m->rows_per_second);
+        break;
+    case SORT_KEPT:
+        c = compare((double)n->slot.retained_bytes, (double)m->slot.retained_bytes);
+        break;
+    case SORT_NAME:
+    case SORT_COUNT:
+        break;
+    }
+    c = c ? c : strcmp(m->name, n->name);
+    return a->invert ? -c : c;
+}
+
+/* A filter's text: part of the name, a peer or the state; "!part" everything else. */
+static bool filter_passes(const char *filter, const struct mirror_status *m)
+{
+    bool inverse = *filter == '!' && filter[1];
+    const char *part = filter + inverse;
+    bool found = text_contains(m->name, part) || text_contains(m->source_peer, part) ||
+                 text_contains(m->dest_peer, part) || text_contains(mirror_word(m), part);
+    return found != inverse;
+}
+
+void mirrors_build(struct app *a)
+{
+    rows_clear(&a->mirrors);
+    for (size_t i = 0; i < a->picture->n; i++) {
+        const struct mirror_status *m = &a->picture->mirrors[i];
+        if (filter_passes(a->filter, m) && !(a->problems_only && mirror_urgency(m) > 1))
+            rows_add(&a->mirrors, m);
+    }
+    if (a->mirrors.n > 1)
+        qsort_r(a->mirrors.items, a->mirrors.n, sizeof *a->mirrors.items, mirror_compare, a);
+    rows_settle(&a->mirrors);
+}
+
+void mirrors_count(const struct picture *p, struct mirror_counts *out)
+{
+    memset(out, 0, sizeof *out);
+    for (size_t i = 0; i < p->n; i++)
+        switch (p->mirrors[i].state) {
+        case MIRROR_INITIALIZING:
+        case MIRROR_SNAPSHOTTING:
+            out->busy++;
+            break;
+        case MIRROR_RUNNING:
+            out->ok++;
+            break;
+        case MIRROR_PAUSED:
+        case MIRROR_STOPPED:
+            out->held++;
+            break;
+        case MIRROR_ERROR:
+            out->failed++;
+            break;
+        }
+}
+
+static void next_failed(struct app *a, const struct mirror_status *m, char *out, size_t size)
+{
+    char t[FORMAT_SIZE];
+    const char *what = *m->error.sqlstate ? m->error.sqlstate : err_name(m->error.code);
+    if (!m->next_retry_at) {
+        str_printf(out, size, "%s %s", what, m->error.text);
+        return;
+    }
+    int64_t left = (m->next_retry_at - clock_wall_us() + 999999) / 1000000;
+    app_tick(a, 1000);
+    str_printf(out, size, "retry %s  %s %s", format_countdown(left < 0 ? 0 : left, t), what,
+               m->error.text);
+}
+
+void mirror_next(struct app *a, const struct mirror_status *m, char *out, size_t size,
+                 enum role *role)
+{
+    char t[FORMAT_SIZE];
+    const struct finding *f = mirror_worst_finding(m);
+    *role = ROLE_TEXT;
+    if (m->state == MIRROR_ERROR) {
+        *role = ROLE_FAIL;
+        next_failed(a, m, out, size);
+    } else if (*m->operation) {
+        *role = ROLE_BUSY;
+        str_printf(out, size, "%s ...", m->operation);
+    } else if (f) {
+        *role = ROLE_WARN;
+        str_copy(out, size, f->title);
+    } else if (m->state == MIRROR_SNAPSHOTTING && m->eta_seconds >= 0) {
+        *role = ROLE_BUSY;
+        str_printf(out, size, "eta %s", format_seconds((double)m->eta_seconds, t));
+    } else if (m->state == MIRROR_SNAPSHOTTING || m->state == MIRROR_INITIALIZING) {
+        *role = ROLE_BUSY;
+        str_copy(out, size, *m->phase ? m->phase : "-");
+    } else if (m->state == MIRROR_PAUSED) {
+        *role = ROLE_HELD;
+        str_copy(out, size, "held: r resume");
+    } else {
+        str_copy(out, size, "-");
+    }
+}
+
+/* "slot s keeps 2.9G of 64G WAL (5%), +38M/min" */
+static void slot_effect(struct app *a, const struct mirror_status *m, char *out, size_t size)
+{
+    char kept[FORMAT_SIZE], rate[FORMAT_SIZE], left[FORMAT_SIZE];
+    const struct slot_status *s = &m->slot;
+    double per_second = app_wal_rate(a, m->name);
+    if (!s->sampled_at) {
+        str_printf(out, size, "slot %s: not sampled yet", m->slot_name);
+        return;
+    }
+    if (!s->exists) {
+        str_printf(out, size, "slot %s does not exist on %s", m->slot_name, m->source_peer);
+        return;
+    }
+    str_printf(out, size, "slot %s keeps %s of WAL on %s%s%s%s%s%s", m->slot_name,
+               format_bytes(s->retained_bytes, kept), m->source_peer, per_second > 0 ? ", +" : "",
+               per_second > 0 ? format_bytes((int64_t)(per_second * 60), rate) : "",
+               per_second > 0 ? "/min" : "", s->safe_wal_size >= 0 ? ", lost in " : "",
+               s->safe_wal_size >= 0 ? format_bytes(s->safe_wal_size, left) : "");
+}
+
+static void facts_failed(struct app *a, const struct mirror_status *m, const struct finding *f,
+                         struct facts *out)
+{
+    char effect[256], lsn[LSN_TEXT_SIZE];
+    slot_effect(a, m, effect, sizeof effect);
+    facts_add(out, ROLE_FAIL, 0, "what", "%s%s%s", m->error.sqlstate, *m->error.sqlstate ? " " : "",
+              m->error.text);
+    facts_add(out, ROLE_TEXT, 3, "where", "%s %s %s, %s, applied up to %s", m->source_peer,
+              theme_arrow(&a->theme), m->dest_peer, *m->phase ? m->phase : mirror_word(m),
+              lsn_format(m->last_lsn, lsn));
+    facts_add(out, ROLE_TEXT, 1, "effect", "all %d tables wait here; %s", m->tables_total, effect);
+    if (*m->error.hint || (f && *f->remedy))
+        facts_add(out, ROLE_STRONG, 0, "do", "%s", *m->error.hint ? m->error.hint : f->remedy);
+    facts_add(out, ROLE_STRONG, *m->error.hint ? 4 : 0, *m->error.hint ? "keys" : "do",
+              "t retry now  |  l log  |  y copy error text");
+}
+
+static void facts_finding(const struct finding *f, struct facts *out)
+{
+    bool error = f->severity >= SEVERITY_ERROR;
+    facts_add(out, error ? ROLE_FAIL : ROLE_WARN, 0, "what", "%s", f->title);
+    facts_add(out, ROLE_TEXT, 1, "why", "%s", f->cause);
+    facts_add(out, ROLE_STRONG, 0, "do", "%s", f->remedy);
+}
+
+static void facts_state(struct app *a, const struct mirror_status *m, struct facts *out)
+{
+    char t[FORMAT_SIZE], u[FORMAT_SIZE], effect[256];
+    char applied[LSN_TEXT_SIZE], source[LSN_TEXT_SIZE];
+    slot_effect(a, m, effect, sizeof effect);
+    facts_add(out, ROLE_TEXT, 0, "from", "%s %s %s, publication %s", m->source_peer,
+              theme_arrow(&a->theme), m->dest_peer, m->publication);
+    if (m->state == MIRROR_SNAPSHOTTING || m->state == MIRROR_INITIALIZING)
+        facts_add(out, ROLE_BUSY, 0, "copy", "%d of %d tables, %s of %s%s%s", m->tables_done,
+                  m->tables_total, format_bytes(m->bytes_done, t), format_bytes(m->bytes_total, u),
+                  *m->phase ? ", " : "", m->phase);
+    else
+        facts_add(out, ROLE_TEXT, 0, "lsn", "applied %s, source at %s, %s behind",
+                  lsn_format(m->last_lsn, applied), lsn_format(m->source_lsn, source),
+                  format_bytes(m->lag_bytes, t));
+    facts_add(out, m->state == MIRROR_PAUSED ? ROLE_HELD : ROLE_TEXT, 0,
+              m->state == MIRROR_PAUSED ? "effect" : "slot", "%s", effect);
+    if (m->state == MIRROR_PAUSED)
+        facts_add(out, ROLE_STRONG, 0, "do", "r resume: %s to catch up",
+                  format_bytes(m->lag_bytes, t));
+    else if (m->error_count > 0)
+        facts_add(out, ROLE_WARN, 1, "last", "%s", m->error.text);
+}
+
+void mirror_facts(struct app *a, const struct mirror_status *m, struct facts *out, char *title,
+                  size_t size)
+{
+    char t[FORMAT_SIZE];
+    int64_t now = clock_wall_us();
+    int64_t since = m->state == MIRROR_ERROR && m->error_at ? m->error_at : m->state_since;
+    const struct finding *f = mirror_worst_finding(m);
+    format_seconds(since && now > since ? (double)((now - since) / 1000000) : 0, t);
+    if (m->state == MIRROR_ERROR) {
+        str_printf(title, size, "%s: FAILED %s ago, attempt %d", m->name, t, m->error_count);
+        facts_failed(a, m, f, out);
+        return;
+    }
+    str_printf(title, size, "%s: %s for %s", m->name, mirror_word(m), t);
+    if (f)
+        facts_finding(f, out);
+    facts_state(a, m, out);
+}
+
+char *mirror_copy_text(const struct mirror_status *m)
+{
+    char lsn[LSN_TEXT_SIZE];
+    if (m->error.code == ERR_NONE)
+        return mem_printf("%s: %s, applied up to %s", m->name, mirror_word(m),
+                          lsn_format(m->last_lsn, lsn));
+    return mem_printf("%s: %s%s%s%s%s", m->name, m->error.sqlstate, *m->error.sqlstate ? " " : "",
+                      m->error.text, *m->error.hint ? "\n" : "", m->error.hint);
+}

@@ -1,0 +1,30 @@
+/* How a mirror is shown: its word, its glyph, its place in the list, and what is wrong with it. */
+#ifndef BUNNY_UI_MIRRORS_H
+#define BUNNY_UI_MIRRORS_H
+
+#include "ui/app.h"
+
+const char *mirror_word(const struct mirror_status *m);
+char mirror_glyph(const void *mirror, enum role *role);
+/* 0: needs help now … 4: nothing to do. */
+int mirror_urgency(const struct mirror_status *m);
+/* The worst finding; NULL when there is none above "info". */
+const struct finding *mirror_worst_finding(const struct mirror_status *m);
+const char *sort_name(enum sort_key k);
+/* Fills a->mirrors from the picture: filtered, sorted, settled. */
+void mirrors_build(struct app *a);
+/* How many stand in which condition. */
+struct mirror_counts {
+    int ok, busy, held, failed;
+};
+void mirrors_count(const struct picture *p, struct mirror_counts *out);
+/* What happens next, or what went wrong: "retry 0:42", "eta 14m", "held". */
+void mirror_next(struct app *a, const struct mirror_status *m, char *out, size_t size,
+                 enum role *role);
+/* The finding of a mirror as labelled lines, and the pane's title. */
+void mirror_facts(struct app *a, const struct mirror_status *m, struct facts *out, char *title,
+                  size_t size);
+/* The text that `y` copies: the error, or the LSN. Caller frees. */
+char *mirror_copy_text(const struct mirror_status *m);
+
+#endif

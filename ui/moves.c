@@ -1,0 +1,173 @@
+/* Moving; see moves.h. */
+#include "ui/moves.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "ui/format.h"
+#include "ui/panes.h"
+
+enum {
+    ALL = 1000000, /* more than any list has */
+    SIDEWAYS = 16, /* columns */
+};
+
+struct logview *moves_log(struct app *a)
+{
+    enum screen_id s = app_screen(a);
+    if (s == SCREEN_LOG)
+        return &a->page_log;
+    if (s == SCREEN_DETAIL && a->tab == TAB_LOGS)
+        return &a->pane_log;
+    bool lists = s == SCREEN_LIST || s == SCREEN_DETAIL;
+    return lists && (a->focus_log || a->zoom == ZOOM_LOG) ? &a->pane_log : NULL;
+}
+
+static int pane_height(struct app *a)
+{
+    const struct rect *r = moves_log(a) && a->layout.log.h ? &a->layout.log : &a->layout.list;
+    int h = r->h - (moves_log(a) ? 1 : 0);
+    return h < 1 ? 1 : h;
+}
+
+static bool on_page(const struct app *a)
+{
+    enum screen_id s = app_screen(a);
+    return s == SCREEN_HELP || s == SCREEN_MESSAGES || (s == SCREEN_DETAIL && a->tab == TAB_SLOT);
+}
+
+static void move_by(struct app *a, int delta)
+{
+    struct logview *v = moves_log(a);
+    struct log_window w;
+    if (v) {
+        pane_log_fetch(a, v, true, 0, &w);
+        logview_move(v, &w, delta, clock_wall_us());
+    } else if (on_page(a)) {
+        a->page_top = delta <= -ALL ? 0 : a->page_top + delta;
+    } else {
+        rows_move(app_screen(a) == SCREEN_DETAIL ? &a->tables : &a->mirrors, delta);
+    }
+}
+
+void move_up(struct app *a)
+{
+    move_by(a, -1);
+}
+
+void move_down(struct app *a)
+{
+    move_by(a, 1);
+}
+
+void move_page_up(struct app *a)
+{
+    move_by(a, -pane_height(a));
+}
+
+void move_page_down(struct app *a)
+{
+    move_by(a, pane_height(a));
+}
+
+void move_half_up(struct app *a)
+{
+    move_by(a, -(pane_height(a) + 1) / 2);
+}
+
+void move_half_down(struct app *a)
+{
+    move_by(a, (pane_height(a) + 1) / 2);
+}
+
+/* In a log the first page, with its oldest line on top. */
+void move_first(struct app *a)
+{
+    move_by(a, -ALL);
+    if (moves_log(a))
+        move_by(a, pane_height(a) - 1);
+}
+
+void move_last(struct app *a)
+{
+    move_by(a, ALL);
+}
+
+void move_left(struct app *a)
+{
+    struct logview *v = moves_log(a);
+    v->left = v->left > SIDEWAYS ? v->left - SIDEWAYS : 0;
+}
+
+void move_right(struct app *a)
+{
+    struct logview *v = moves_log(a);
+    if (!v->wrap && v->left < 400)
+        v->left += SIDEWAYS;
+}
+
+static void find(struct app *a, int direction)
+{
+    struct logview *v = moves_log(a);
+    struct log_window w;
+    pane_log_fetch(a, v, true, 0, &w);
+    if (!logview_find(v, &w, direction, clock_wall_us()))
+        app_say(a, SEVERITY_INFO, "no %s line with \"%s\"", direction < 0 ? "older" : "newer",
+                v->search);
+}
+
+void move_find_older(struct app *a)
+{
+    find(a, -1);
+}
+
+void move_find_newer(struct app *a)
+{
+    find(a, 1);
+}
+
+void move_filter(struct app *a)
+{
+    struct logview *v = moves_log(a);
+    struct prompt *p = &a->prompt;
+    str_copy(p->label, sizeof p->label, v ? "search" : "filter");
+    p->target = v ? v->search : app_screen(a) == SCREEN_DETAIL ? a->table_filter : a->filter;
+    str_copy(p->before, sizeof p->before, p->target);
+    *p->target = '\0';
+    a->mode = MODE_PROMPT;
+}
+
+static void change_rate(struct app *a, int direction)
+{
+    static const int64_t rates[] = {250, 500, 1000, 2000, 5000};
+    char t[FORMAT_SIZE];
+    size_t i = 0;
+    while (i + 1 < COUNT_OF(rates) && rates[i] < a->frame_ms)
+        i++;
+    if (direction < 0 && i + 1 < COUNT_OF(rates))
+        i++;
+    else if (direction > 0 && i > 0)
+        i--;
+    a->frame_ms = rates[i];
+    app_say(a, SEVERITY_INFO, "refreshes at most every %s",
+            format_seconds((double)rates[i] / 1000, t));
+}
+
+void move_more(struct app *a)
+{
+    struct logview *v = moves_log(a);
+    if (!v)
+        change_rate(a, 1);
+    else if (v->least > LOG_LEVEL_DEBUG)
+        v->least = (enum log_level)(v->least - 1);
+}
+
+void move_less(struct app *a)
+{
+    struct logview *v = moves_log(a);
+    if (!v)
+        change_rate(a, -1);
+    else if (v->least < LOG_LEVEL_ERROR)
+        v->least = (enum log_level)(v->least + 1);
+}

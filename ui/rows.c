@@ -1,0 +1,63 @@
+/* A list whose selection is an identity; see rows.h. */
+#include "ui/rows.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+void rows_free(struct rows *r)
+{
+    free(r->items);
+    memset(r, 0, sizeof *r);
+}
+
+void rows_clear(struct rows *r)
+{
+    r->n = 0;
+}
+
+void rows_add(struct rows *r, const void *item)
+{
+    MEM_PUSH(r->items, r->n, r->cap, item);
+}
+
+void rows_settle(struct rows *r)
+{
+    int was = r->index;
+    r->index = -1;
+    for (size_t i = 0; i < r->n; i++)
+        if (!strcmp(r->items[i], r->selected))
+            r->index = (int)i;
+    if (r->index >= 0 || r->n == 0)
+        return;
+    r->index = was < 0 ? 0 : was < (int)r->n ? was : (int)r->n - 1;
+    str_copy(r->selected, sizeof r->selected, r->items[r->index]);
+}
+
+void rows_move(struct rows *r, int delta)
+{
+    if (r->n == 0)
+        return;
+    long to = (long)r->index + delta;
+    r->index = to < 0 ? 0 : to >= (long)r->n ? (int)r->n - 1 : (int)to;
+    str_copy(r->selected, sizeof r->selected, r->items[r->index]);
+}
+
+void rows_scroll(struct rows *r, int height)
+{
+    r->height = height;
+    if (r->top > (int)r->n - height)
+        r->top = (int)r->n - height;
+    if (r->index >= r->top + height)
+        r->top = r->index - height + 1;
+    if (r->index >= 0 && r->index < r->top)
+        r->top = r->index;
+    if (r->top < 0)
+        r->top = 0;
+}
+
+const void *rows_selected(const struct rows *r)
+{
+    return r->index >= 0 && (size_t)r->index < r->n ? r->items[r->index] : NULL;
+}

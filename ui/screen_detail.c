@@ -1,0 +1,348 @@
+/* One mirror: its tables with the snapshot's progress, or the facts of its slot, or its log. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "ui/columns.h"
+#include "ui/format.h"
+#include "ui/mirrors.h"
+#include "ui/panes.h"
+#include "ui/tables.h"
+#include "ui/text.h"
+
+static const struct mirror_status *detail_mirror(const struct app *a)
+{
+    return picture_find(a->picture, a->mirror);
+}
+
+static bool is_state(const struct table_status *t, const char *state)
+{
+    return !strcmp(t->state, state);
+}
+
+static char table_glyph(const void *item, enum role *role)
+{
+    const struct table_status *t = item;
+    bool failed = is_state(t, "error") || *t->error;
+    bool busy = is_state(t, "copying") || is_state(t, "indexing");
+    bool queued = is_state(t, "queued");
+    *role = failed ? ROLE_FAIL : busy ? ROLE_BUSY : queued ? ROLE_DIM : ROLE_OK;
+    return failed ? '!' : busy ? '~' : queued ? '.' : '+';
+}
+
+static int table_urgency(const struct table_status *t)
+{
+    if (is_state(t, "error") || *t->error)
+        return 0;
+    if (t->rows_missing > 0)
+        return 1;
+    return is_state(t, "copying") ? 2 : is_state(t, "indexing") ? 3 : is_state(t, "queued") ? 4 : 5;
+}
+
+static int table_compare(const void *x, const void *y)
+{
+    const struct table_status *t = *(const struct table_status *const *)x;
+    const struct table_status *u = *(const struct table_status *const *)y;
+    int c = table_urgency(t) - table_urgency(u);
+    return c ? c : strcmp(t->source, u->source);
+}
+
+void tables_build(struct app *a)
+{
+    const struct mirror_status *m = app_screen(a) == SCREEN_DETAIL ? detail_mirror(a) : NULL;
+    const char *f = a->table_filter;
+    bool inverse = *f == '!' && f[1];
+    rows_clear(&a->tables);
+    for (size_t i = 0; m && i < m->n_tables; i++)
+        if (text_contains(m->tables[i].source, f + inverse) != inverse)
+            rows_add(&a->tables, &m->tables[i]);
+    if (a->tables.n > 1)
+        qsort(a->tables.items, a->tables.n, sizeof *a->tables.items, table_compare);
+    rows_settle(&a->tables);
+}
+
+/* --- Columns --------------------------------------------------------------------------------- */
+static void cell_name(struct app *a, const void *item, char *out, size_t size, enum role *role)
+{
+    const struct table_status *t = item;
+    (void)a;
+    *role = table_urgency(t) <= 1 ? ROLE_STRONG : ROLE_TEXT;
+    str_copy(out, size, t->source);
+}
+
+static void cell_state(struct app *a, const void *item, char *out, size_t size, enum role *role)
+{
+    const struct table_status *t = item;
+    (void)a;
+    table_glyph(t, role);
+    if (is_state(t, "copying"))
+        str_printf(out, size, "COPY x%d", t->workers);
+    else if (is_state(t, "indexing"))
+        str_printf(out, size, "INDEX %d/%d", t->indexes_done, t->indexes_total);
+    else
+        str_copy(out, size,
+                 is_state(t, "queued")      ? "QUEUED"
+                 : is_state(t, "copied")    ? "COPIED"
+                 : is_state(t, "streaming") ? "STREAM"
+                                            : "FAILED");
+}
+
+static void draw_progress(struct app *a, const void *item, int y, int x, int width)
+{
+    const struct table_status *t = item;
+    char bar[512], percent[FORMAT_SIZE];
+    bool copied = is_state(t, "copied") || is_state(t, "streaming") || is_state(t, "indexing");
+    double done = copied               ? 1
+                  : t->bytes_total > 0 ? (double)t->bytes_done / (double)t->bytes_total
+                                       : 0;
+    enum role role;
+    table_glyph(t, &role);
+    theme_bar(&a->theme, width - 5, done, bar, sizeof bar);
+    draw_text(&a->paint, y, x, width - 5, role, bar);
+    format_percent(copied ? 1 : t->bytes_done, copied ? 1 : t->bytes_total, percent);
+    draw_field(&a->paint, y, x + width - 4, 4, ROLE_TEXT, ALIGN_RIGHT, percent);
+}
+
+static void cell_rows(struct app *a, const void *item, char *out, size_t size, enum role *role)
+{
+    const struct table_status *t = item;
+    char done[FORMAT_SIZE], total[FORMAT_SIZE];
+    bool copying = is_state(t, "copying") || is_state(t, "queued");
+    (void)a, (void)role;
+    str_printf(out, size, "%s%s%s", format_count(t->rows_synced, done), copying ? "/" : "",
+               copying ? format_count(t->rows_total, total) : "");
+}
+
+static void cell_size(struct app *a, const void *item, char *out, size_t size, enum role *role)
+{
+    char t[FORMAT_SIZE];
+    (void)a, (void)role;
+    str_copy(out, size, format_bytes(((const struct table_status *)item)->bytes_total, t));
+}
+
+static void put_count(int64_t n, char *out, size_t size)
+{
+    char t[FORMAT_SIZE];
+    str_copy(out, size, format_count(n, t));
+}
+
+static void cell_ins(struct app *a, const void *item, char *out, size_t size, enum role *role)
+{
+    (void)a, (void)role;
+    put_count(((const struct table_status *)item)->rows_inserted, out, size);
+}
+
+static void cell_upd(struct app *a, const void *item, char *out, size_t size, enum role *role)
+{
+    (void)a, (void)role;
+    put_count(((const struct table_status *)item)->rows_updated, out, size);
+}
+
+static void cell_del(struct app *a, const void *item, char *out, size_t size, enum role *role)
+{
+    (void)a, (void)role;
+    put_count(((const struct table_status *)item)->rows_deleted, out, size);
+}
+
+static void cell_missing(struct app *a, const void *item, char *out, size_t size, enum role *role)
+{
+    const struct table_status *t = item;
+    (void)a;
+    *role = t->rows_missing > 0 ? ROLE_FAIL : ROLE_TEXT;
+    put_count(t->rows_missing, out, size);
+}
+
+/* While the snapshot runs its progress counts; afterwards what the stream did. */
+static const struct column snapshot_columns[] = {
+    {.title = "TABLE", .cell = cell_name},
+    {.title = "STATE", .width = 9, .cell = cell_state},
+    {.title = "PROGRESS", .width = 19, .wide_width = 33, .min_cols = 64, .draw = draw_progress},
+    {.title = "ROWS", .width = 11, .align = ALIGN_RIGHT, .cell = cell_rows},
+    {.title = "SIZE", .width = 5, .align = ALIGN_RIGHT, .min_cols = 48, .cell = cell_size},
+    {.title = "INS", .width = 5, .align = ALIGN_RIGHT, .min_cols = 100, .cell = cell_ins},
+    {.title = "UPD", .width = 5, .align = ALIGN_RIGHT, .min_cols = 100, .cell = cell_upd},
+    {.title = "DEL", .width = 5, .align = ALIGN_RIGHT, .min_cols = 100, .cell = cell_del},
+};
+static const struct column stream_columns[] = {
+    {.title = "TABLE", .cell = cell_name},
+    {.title = "STATE", .width = 9, .cell = cell_state},
+    {.title = "COPIED", .width = 6, .align = ALIGN_RIGHT, .min_cols = 48, .cell = cell_rows},
+    {.title = "SIZE", .width = 5, .align = ALIGN_RIGHT, .min_cols = 60, .cell = cell_size},
+    {.title = "INSERT", .width = 6, .align = ALIGN_RIGHT, .cell = cell_ins},
+    {.title = "UPDATE", .width = 6, .align = ALIGN_RIGHT, .min_cols = 48, .cell = cell_upd},
+    {.title = "DELETE", .width = 6, .align = ALIGN_RIGHT, .min_cols = 48, .cell = cell_del},
+    {.title = "NO ROW", .width = 6, .align = ALIGN_RIGHT, .min_cols = 60, .cell = cell_missing},
+};
+
+/* --- Lines ----------------------------------------------------------------------------------- */
+void detail_summary_draw(struct app *a, const struct rect *r, int x)
+{
+    const struct mirror_status *m = detail_mirror(a);
+    char done[FORMAT_SIZE], total[FORMAT_SIZE], percent[FORMAT_SIZE], eta[FORMAT_SIZE];
+    char at[FORMAT_SIZE], text[256];
+    enum role role;
+    if (!m)
+        return;
+    char glyph = mirror_glyph(m, &role);
+    x += draw_textf(&a->paint, r->y, r->x + x, r->w - x, role, "%c %s ", glyph, mirror_word(m));
+    bool copying = m->state == MIRROR_SNAPSHOTTING;
+    if (!copying) {
+        str_printf(text, sizeof text, " lag %s, %s", format_seconds(m->lag_seconds, eta),
+                   format_bytes(m->lag_bytes, done));
+    } else {
+        int64_t end = clock_wall_us() + m->eta_seconds * 1000000;
+        str_printf(text, sizeof text, " %d/%d tables  %s of %s  eta %s%s%s%s", m->tables_done,
+                   m->tables_total, format_percent(m->bytes_done, m->bytes_total, percent),
+                   format_bytes(m->bytes_total, total), format_seconds((double)m->eta_seconds, eta),
+                   m->eta_seconds >= 0 ? " (" : "",
+                   m->eta_seconds >= 0 ? format_time(end, false, at) : "",
+                   m->eta_seconds >= 0 ? ")" : "");
+    }
+    draw_text(&a->paint, r->y, r->x + x, r->w - x - 1, ROLE_TEXT, text);
+}
+
+static void tabs_draw(struct app *a, const struct mirror_status *m)
+{
+    static const char *const names[TAB_COUNT] = {"1 Tables", "2 Slot", "3 Logs"};
+    const struct rect *r = &a->layout.info;
+    char peers[2 * NAME_SIZE + 8];
+    int x = r->x + 1;
+    for (int i = 0; i < TAB_COUNT; i++) {
+        bool on = (int)a->tab == i;
+        x += draw_textf(&a->paint, r->y, x, 16, on ? ROLE_KEY : ROLE_TEXT, "%s%s%s", on ? "[" : " ",
+                        names[i], on ? "]" : " ");
+    }
+    str_printf(peers, sizeof peers, "%s %s %s", m->source_peer, theme_arrow(&a->theme),
+               m->dest_peer);
+    int w = text_columns(peers, a->theme.unicode);
+    if (x + w + 2 < r->x + r->w)
+        draw_text(&a->paint, r->y, r->x + r->w - w - 1, w, ROLE_TEXT, peers);
+}
+
+static void flow_draw(struct app *a, const struct mirror_status *m)
+{
+    const struct rect *r = &a->layout.info;
+    char rows[FORMAT_SIZE], bytes[FORMAT_SIZE], lsn[LSN_TEXT_SIZE], bar[512], percent[FORMAT_SIZE];
+    int y = r->y + 1;
+    int x = r->x + 1;
+    x += draw_textf(&a->paint, y, x, r->w - 1, ROLE_TEXT, "%s %s rows/s  %sB/s  ",
+                    m->state == MIRROR_SNAPSHOTTING ? "copy" : "apply",
+                    format_count((int64_t)m->rows_per_second, rows),
+                    format_bytes((int64_t)m->bytes_per_second, bytes));
+    int room = r->w - x - 30, width = room > 60 ? 60 : room;
+    if (width >= 8 && m->state == MIRROR_SNAPSHOTTING) {
+        double f = m->bytes_total > 0 ? (double)m->bytes_done / (double)m->bytes_total : 0;
+        theme_bar(&a->theme, width, f, bar, sizeof bar);
+        x += draw_text(&a->paint, y, x, width, ROLE_BUSY, bar);
+        x += draw_textf(&a->paint, y, x, 6, ROLE_TEXT, " %s",
+                        format_percent(m->bytes_done, m->bytes_total, percent));
+    } else if (width >= 8) {
+        draw_graph(&a->paint, y, x, width, m->lag_history, LAG_HISTORY);
+        x += width;
+        x += draw_text(&a->paint, y, x, 5, ROLE_DIM, " lag");
+    }
+    lsn_format(m->last_lsn, lsn);
+    int w = 4 + text_columns(lsn, false);
+    if (x + w + 1 < r->x + r->w)
+        draw_textf(&a->paint, y, r->x + r->w - w - 1, w, ROLE_TEXT, "lsn %s", lsn);
+}
+
+/* --- Panes ----------------------------------------------------------------------------------- */
+static void slot_facts(struct app *a, const struct mirror_status *m)
+{
+    const struct slot_status *s = &m->slot;
+    struct facts *f = &a->page;
+    char t[FORMAT_SIZE], u[FORMAT_SIZE], x[LSN_TEXT_SIZE], y[LSN_TEXT_SIZE];
+    facts_clear(f);
+    facts_add(f, ROLE_TEXT, 0, "slot", "%s on %s", m->slot_name, m->source_peer);
+    facts_add(f, ROLE_TEXT, 0, "publication", "%s", m->publication);
+    if (!s->sampled_at) {
+        facts_add(f, ROLE_DIM, 0, "sampled", "not yet");
+        return;
+    }
+    facts_add(f, s->exists ? ROLE_TEXT : ROLE_FAIL, 0, "exists", "%s", s->exists ? "yes" : "NO");
+    if (s->active)
+        facts_add(f, ROLE_OK, 0, "active", "yes, WAL sender PID %d", s->active_pid);
+    else
+        facts_add(f, ROLE_WARN, 0, "active", "no: nothing reads it");
+    facts_add(f, ROLE_TEXT, 0, "wal_status", "%s", s->wal_status);
+    facts_add(f, ROLE_TEXT, 0, "kept WAL", "%s, limit: %s", format_bytes(s->retained_bytes, t),
+              s->safe_wal_size < 0 ? "none"
+                                   : format_bytes(s->retained_bytes + s->safe_wal_size, u));
+    facts_add(f, ROLE_TEXT, 0, "restart_lsn", "%s", lsn_format(s->restart, x));
+    facts_add(f, ROLE_TEXT, 0, "confirmed flush", "%s", lsn_format(s->confirmed_flush, x));
+    facts_add(f, ROLE_TEXT, 0, "applied", "%s, source at %s", lsn_format(m->last_lsn, x),
+              lsn_format(m->source_lsn, y));
+    facts_add(f, ROLE_TEXT, 0, "sampled", "%s", format_date_time(s->sampled_at, t));
+    facts_add(f, ROLE_TEXT, 0, "heartbeat", "%s", format_date_time(m->heartbeat_at, t));
+    facts_add(f, ROLE_TEXT, 0, "created", "%s", format_date_time(m->created_at, t));
+}
+
+static void slot_draw(struct app *a, const struct mirror_status *m)
+{
+    const struct rect *r = &a->layout.list;
+    struct rect body = {r->y - 1, r->x, r->h + 1, r->w}; /* over the column titles */
+    slot_facts(a, m);
+    facts_draw_page(&a->paint, &a->page, &body, &a->page_top);
+    a->cursor_y = body.y;
+}
+
+/* The selected table's error; without one the mirror's own finding. */
+static void table_finding_draw(struct app *a, const struct mirror_status *m)
+{
+    const struct table_status *t = rows_selected(&a->tables);
+    struct facts f = {0};
+    char title[2 * NAME_SIZE + 32];
+    if (!t || (!*t->error && t->rows_missing == 0) || m->state == MIRROR_ERROR) {
+        pane_finding_draw(a, m);
+        return;
+    }
+    str_printf(title, sizeof title, "%s: %s", t->source, *t->error ? "FAILED" : "rows are missing");
+    facts_add(&f, ROLE_FAIL, 0, "what", "%s", t->error);
+    if (t->rows_missing > 0)
+        facts_add(&f, ROLE_WARN, 0, *t->error ? "also" : "what",
+                  "%lld updates or deletes found no row in %s", (long long)t->rows_missing,
+                  t->dest);
+    facts_add(&f, ROLE_TEXT, 1, "where", "%s %s %s on %s", t->source, theme_arrow(&a->theme),
+              t->dest, m->dest_peer);
+    facts_add(&f, ROLE_STRONG, 0, "do", "t retry now  |  l log");
+    pane_facts_draw(a, ROLE_FAIL, title, &f);
+    facts_free(&f);
+}
+
+static void tables_draw(struct app *a, const struct mirror_status *m)
+{
+    bool copying = m->state == MIRROR_SNAPSHOTTING || m->state == MIRROR_INITIALIZING ||
+                   m->tables_done < m->tables_total;
+    if (copying)
+        columns_draw(a, &a->tables, snapshot_columns, COUNT_OF(snapshot_columns), table_glyph, 40);
+    else
+        columns_draw(a, &a->tables, stream_columns, COUNT_OF(stream_columns), table_glyph, 60);
+    if (a->tables.n == 0)
+        draw_text(&a->paint, a->layout.list.y, GUTTER, a->layout.list.w - GUTTER, ROLE_DIM,
+                  *a->table_filter ? "no table matches the filter; / changes it"
+                                   : "no tables are known yet");
+}
+
+static void detail_draw(struct app *a)
+{
+    const struct mirror_status *m = detail_mirror(a);
+    if (!m) {
+        draw_textf(&a->paint, a->layout.list.y, 1, a->layout.list.w - 1, ROLE_WARN,
+                   "mirror %s is gone; esc goes back", a->mirror);
+        return;
+    }
+    if (a->layout.info.h > 0)
+        tabs_draw(a, m);
+    if (a->layout.info.h > 1)
+        flow_draw(a, m);
+    if (a->tab == TAB_TABLES && a->layout.list.h > 0)
+        tables_draw(a, m);
+    else if (a->tab == TAB_SLOT && a->layout.list.h > 0)
+        slot_draw(a, m);
+    table_finding_draw(a, m);
+    pane_log_draw(a, m->name);
+}
+
+const struct screen screen_detail = {"Detail", LAYOUT_DETAIL, detail_draw};

@@ -1,0 +1,32 @@
+/* Help, printed from the table of actions: the keys of the screen below, or of all screens. */
+#include <string.h>
+
+#include "ui/actions.h"
+
+static void help_draw(struct app *a)
+{
+    const struct rect *r = &a->layout.list;
+    enum screen_id of = a->depth > 0 ? a->stack[a->depth - 1] : SCREEN_LIST;
+    const char *group = NULL;
+    facts_clear(&a->page);
+    for (size_t i = 0; i < n_actions; i++) {
+        const struct action *k = &actions[i];
+        if (!a->help_all && !(k->screens & ON(of)))
+            continue;
+        if (!group || strcmp(group, k->group)) {
+            if (group)
+                facts_add(&a->page, ROLE_TEXT, 0, "", "%s", "");
+            facts_add(&a->page, ROLE_STRONG, 0, " ", "%s", k->group);
+        }
+        group = k->group;
+        facts_add(&a->page, ROLE_TEXT, 0, k->shown, "%-9s %s", k->name, k->help);
+    }
+    draw_rule(&a->paint, r->y, r->x, r->w, ROLE_STRONG,
+              a->help_all ? "keys of all screens" : "keys of this screen",
+              a->help_all ? "? this screen" : "? all screens");
+    struct rect body = {r->y + 1, r->x, r->h - 1, r->w};
+    facts_draw_page(&a->paint, &a->page, &body, &a->page_top);
+    a->cursor_y = body.y;
+}
+
+const struct screen screen_help = {"Help", LAYOUT_PAGE, help_draw};

@@ -1,0 +1,241 @@
+/* The terminal; see terminal.h. */
+#include "ui/terminal.h"
+
+#include <curses.h>
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <term.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "base/wake.h"
+
+enum {
+    COPY_MAX = 74994, /* what terminals take at most as one OSC 52 */
+};
+
+static struct {
+    SCREEN *screen;
+    int wake;
+    volatile sig_atomic_t hung_up, resized;
+    sigset_t old_mask;
+} term = {.wake = -1};
+
+/* The signals that the console takes over, and what stood there before. */
+static struct {
+    int signal;
+    bool ours; /* handled here while the console runs; else ignored, or (after) left alone */
+    bool keep; /* only guarded against curses, which would catch it */
+    struct sigaction old;
+} taken[] = {
+    {.signal = SIGWINCH, .ours = true},
+    {.signal = SIGHUP, .ours = true},
+    {.signal = SIGTSTP},
+    {.signal = SIGTTIN},
+    {.signal = SIGTTOU},
+    {.signal = SIGINT, .keep = true},
+    {.signal = SIGTERM, .keep = true},
+};
+
+static void terminal_on_signal(int sig)
+{
+    if (sig == SIGHUP)
+        term.hung_up = 1;
+    else
+        term.resized = 1;
+    wake_signal(term.wake);
+}
+
+static void signals_take(void)
+{
+    sigset_t open;
+    sigemptyset(&open);
+    for (size_t i = 0; i < COUNT_OF(taken); i++) {
+        struct sigaction sa = {.sa_flags = SA_RESTART};
+        sigemptyset(&sa.sa_mask);
+        if (taken[i].ours)
+            sa.sa_handler = terminal_on_signal;
+        else
+            sa.sa_handler = SIG_IGN;
+        sigaction(taken[i].signal, taken[i].keep ? NULL : &sa, &taken[i].old);
+        if (taken[i].ours)
+            sigaddset(&open, taken[i].signal);
+    }
+    pthread_sigmask(SIG_UNBLOCK, &open, &term.old_mask);
+}
+
+/* newterm caught what was at its default; the process decides about those, not curses. */
+static void signals_keep(void)
+{
+    for (size_t i = 0; i < COUNT_OF(taken); i++)
+        if (taken[i].keep)
+            sigaction(taken[i].signal, &taken[i].old, NULL);
+}
+
+static void signals_give_back(bool lost)
+{
+    pthread_sigmask(SIG_SETMASK, &term.old_mask, NULL);
+    for (size_t i = 0; i < COUNT_OF(taken); i++) {
+        if (lost && taken[i].signal == SIGHUP && taken[i].old.sa_handler == SIG_DFL)
+            signal(SIGHUP, SIG_IGN);
+        else if (!(lost && (taken[i].signal == SIGTTIN || taken[i].signal == SIGTTOU)))
+            sigaction(taken[i].signal, &taken[i].old, NULL);
+    }
+}
+
+static bool terminal_usable(struct err *err)
+{
+    if (!isatty(0) || !isatty(1)) {
+        err_set(err, ERR_IO, "standard input and output are not a terminal");
+        return err_hint(err, "start with --headless, or from a terminal");
+    }
+    const char *name = getenv("TERM");
+    if (!name || !*name) {
+        err_set(err, ERR_IO, "TERM is not set");
+        return err_hint(err, "export TERM=xterm, or start with --headless");
+    }
+    int found = 0;
+    if (setupterm(name, 1, &found) != OK || !cursor_address) {
+        err_set(err, ERR_IO, "terminal type %s is unknown or cannot place the cursor", name);
+        return err_hint(err, "export TERM=xterm, or start with --headless");
+    }
+    return true;
+}
+
+bool terminal_open(struct err *err)
+{
+    if (!terminal_usable(err))
+        return false;
+    term.wake = wake_new();
+    term.hung_up = term.resized = 0;
+    signals_take();
+    term.screen = newterm(NULL, stdout, stdin);
+    signals_keep();
+    if (!term.screen) {
+        signals_give_back(false);
+        wake_free(term.wake);
+        return err_set(err, ERR_IO, "the terminal cannot be used for the console");
+    }
+    set_escdelay(25);
+    raw(); /* Ctrl-C, Ctrl-Z and Ctrl-\ are keys here; XOFF cannot hold us up */
+    noecho();
+    nonl();
+    intrflush(stdscr, FALSE);
+    keypad(stdscr, TRUE);
+    nodelay(stdscr, TRUE);
+    leaveok(stdscr, FALSE);
+    return true;
+}
+
+void terminal_close(bool lost)
+{
+    if (!lost) {
+        erase();
+        endwin();
+        delscreen(term.screen);
+    } /* else curses keeps its memory: freeing it could write */
+    term.screen = NULL;
+    signals_give_back(lost);
+    wake_free(term.wake);
+    term.wake = -1;
+}
+
+int terminal_signal_fd(void)
+{
+    return term.wake;
+}
+
+void terminal_take_signals(bool *hung_up, bool *resized)
+{
+    wake_clear(term.wake);
+    *hung_up = term.hung_up;
+    *resized = term.resized;
+    term.resized = 0;
+    struct winsize ws;
+    if (*resized && !*hung_up && ioctl(1, TIOCGWINSZ, &ws) == 0 && ws.ws_row && ws.ws_col)
+        resizeterm(ws.ws_row, ws.ws_col);
+}
+
+int terminal_key(int revents)
+{
+    wint_t c;
+    if (term.hung_up || revents & (POLLHUP | POLLERR | POLLNVAL))
+        return TERMINAL_GONE;
+    int rc = get_wch(&c);
+    if (rc == KEY_CODE_YES)
+        return TERMINAL_FUNCTION | (int)c;
+    if (rc == OK)
+        return (int)c;
+    /* Readable and yet nothing to read: the other side has closed. */
+    struct pollfd p = {.fd = 0, .events = POLLIN};
+    int waiting = 0;
+    if (poll(&p, 1, 0) == 1 && (p.revents & (POLLHUP | POLLERR | POLLNVAL) ||
+                                ioctl(0, FIONREAD, &waiting) != 0 || waiting == 0))
+        return TERMINAL_GONE;
+    return TERMINAL_NONE;
+}
+
+bool terminal_can_write(void)
+{
+    struct pollfd p = {.fd = 1, .events = POLLOUT};
+    return poll(&p, 1, 0) == 1 && p.revents & POLLOUT;
+}
+
+void terminal_show(int y, int x, bool all)
+{
+    if (all)
+        clearok(curscr, TRUE); /* Ctrl-L: someone else wrote on the screen */
+    move(y, x);
+    wnoutrefresh(stdscr);
+    doupdate();
+}
+
+void terminal_size(int *rows, int *cols)
+{
+    *rows = LINES;
+    *cols = COLS;
+}
+
+static void base64(struct buf *out, const unsigned char *s, size_t n)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    for (size_t i = 0; i < n; i += 3) {
+        unsigned v = (unsigned)s[i] << 16 | (i + 1 < n ? (unsigned)s[i + 1] << 8 : 0) |
+                     (i + 2 < n ? s[i + 2] : 0);
+        buf_putc(out, digits[v >> 18 & 63]);
+        buf_putc(out, digits[v >> 12 & 63]);
+        buf_putc(out, i + 1 < n ? digits[v >> 6 & 63] : '=');
+        buf_putc(out, i + 2 < n ? digits[v & 63] : '=');
+    }
+}
+
+bool terminal_copy(const char *text, size_t n)
+{
+    if (n > COPY_MAX * 3 / 4)
+        return false;
+    const char *name = getenv("TERM");
+    bool tmux = getenv("TMUX") != NULL;
+    bool screen = !tmux && name && !strncmp(name, "screen", 6);
+    struct buf b = {0};
+    /* tmux and screen pass on what is wrapped for them. */
+    buf_puts(&b, tmux ? "\033Ptmux;\033" : screen ? "\033P" : "");
+    buf_puts(&b, "\033]52;c;");
+    base64(&b, (const unsigned char *)text, n);
+    buf_puts(&b, tmux || screen ? "\a\033\\" : "\a");
+    size_t sent = 0;
+    while (sent < b.len) {
+        ssize_t w = write(1, b.data + sent, b.len - sent);
+        if (w < 0 && errno != EINTR)
+            break;
+        sent += w > 0 ? (size_t)w : 0;
+    }
+    bool ok = sent == b.len;
+    buf_free(&b);
+    return ok;
+}
