@@ -4,7 +4,13 @@
  * it polls the connection and the task's wake descriptor together, calls task->tick at least every
  * tick_ms, and gives up with ERR_CANCELLED as soon as task->is_cancelled says so (the statement is
  * cancelled at the server too). Every call has a limit in milliseconds; 0 means no limit beside
- * cancellation. */
+ * cancellation, and a NULL task waits with the limit only. A wake-up that came during a wait is
+ * passed on: the descriptor is readable again when the call returns.
+ *
+ * Errors: ERR_CONNECT (no connection, or the server ended the session; SQLSTATE where it gave
+ * one), ERR_TIMEOUT, ERR_CANCELLED, ERR_SQL with SQLSTATE, the primary message as text and DETAIL
+ * and HINT as hint. After a limit or a cancellation the session is usable again when the server
+ * took the cancel within a second; else it is dead, see pg_is_alive. */
 #ifndef BUNNY_PG_H
 #define BUNNY_PG_H
 
@@ -26,7 +32,8 @@ struct task {
     bool (*is_cancelled)(void *arg); /* asked on each wake-up and tick; NULL: never */
     void (*tick)(void *arg);         /* keep-alives, heartbeat, publishing; NULL: none */
     void *arg;
-    int tick_ms; /* 0: 1000 */
+    int tick_ms;       /* 0: 1000 */
+    int64_t next_tick; /* kept by these calls, over all that share the task; starts as 0 */
 };
 
 /* Where a server is and how to log in; see struct peer in engine.h for its users' view. */
@@ -49,8 +56,10 @@ enum pg_kind {
 };
 
 /* Opens a session: UTF8, ISO dates, hex bytea, UTC, search_path '', no statement, lock or idle
- * timeouts of the server's, TCP keepalives. extra_options: more "-c name=value" for the server, or
- * NULL. app goes to application_name. */
+ * timeouts of the server's, TCP keepalives. extra_options: more "-c name=value" for the server
+ * (they win over ours; blanks in a value as "\ "), or NULL. app goes to application_name. The
+ * name of the host is looked up by libpq, which blocks; everything else keeps to limit and task.
+ * The shorter of limit_ms and the peer's connect_timeout (10 s unless it names one) holds. */
 bool pg_connect(const struct pg_target *target, enum pg_kind kind, const char *app,
                 const char *extra_options, struct task *task, int limit_ms, struct pg_conn **out,
                 struct err *err) MUST_CHECK;
@@ -63,6 +72,21 @@ bool pg_is_replica_role(
     const struct pg_conn *c); /* PG_APPLY got session_replication_role=replica */
 /* True when name is a keyword that libpq knows (its own list). */
 bool pg_is_conn_keyword(const char *name);
+/* False once the session cannot be used any more, also when the server has closed it while it was
+ * idle. Asks the socket, not the server; never waits. */
+bool pg_is_alive(const struct pg_conn *c);
+/* Asks the server to cancel what the session is doing; returns at once (a short-lived thread of its
+ * own speaks to the server). May be called from any thread while the connection is open. It may
+ * arrive late and then hits the next statement: close or settle the session after it. */
+void pg_cancel(struct pg_conn *c);
+/* Waits until the connection has something to read, or (for_write) takes bytes again; for callers
+ * of the calls that never wait. Leaves a running statement alone, also when cancelled. */
+bool pg_wait(struct pg_conn *c, struct task *task, bool for_write, int limit_ms,
+             struct err *err) MUST_CHECK;
+/* Bytes handed over and perhaps not yet with the kernel: an upper bound, 0 after a full flush. */
+size_t pg_queued_bytes(const struct pg_conn *c);
+/* True when err carries this SQLSTATE. */
+bool pg_server_error_is(const struct err *err, const char *sqlstate);
 
 /* Runs sql (several statements allowed when no parameters) and waits. *out, when asked for, is the
  * last result and is to be freed with pg_free. */
@@ -102,10 +126,13 @@ int pg_copy_read(struct pg_conn *c, struct task *task, int stall_ms, char **data
 /* As pg_copy_read, never waits: 2 = nothing there yet. */
 int pg_copy_try_read(struct pg_conn *c, char **data, size_t *len, struct err *err) MUST_CHECK;
 void pg_copy_free(char *data);
-/* Queues bytes to a COPY FROM STDIN; waits only while more than a window is unsent. */
+/* Queues bytes to a COPY FROM STDIN; waits only while more than a window is unsent. When the server
+ * gives the COPY up early this fails with its error, soon, but not always with the next call. */
 bool pg_copy_write(struct pg_conn *c, struct task *task, int stall_ms, const char *data, size_t len,
                    struct err *err) MUST_CHECK;
-/* Ends a COPY FROM STDIN (abort_reason NULL: well) and waits for the server's word. */
+/* Ends a COPY FROM STDIN (abort_reason NULL: well) and waits for the server's word. With a reason
+ * the refusal that the server answers is success, and so is a COPY that is over already. rows may
+ * be NULL. */
 bool pg_copy_finish(struct pg_conn *c, struct task *task, int limit_ms, const char *abort_reason,
                     int64_t *rows, struct err *err) MUST_CHECK;
 
@@ -131,15 +158,18 @@ int pg_flush(struct pg_conn *c, struct err *err) MUST_CHECK;
 bool pg_consume(struct pg_conn *c, struct err *err) MUST_CHECK;
 enum pg_pipe_got {
     PIPE_NOTHING, /* nothing complete is there yet */
-    PIPE_RESULT,  /* *out: one statement's result, owned; free it */
+    PIPE_RESULT,  /* *out: one statement's (or prepare's) result, owned; free it */
     PIPE_SYNC,    /* the end of a unit was reached */
     PIPE_ERROR,   /* a statement failed: err is filled; what follows up to the sync is skipped */
     PIPE_SKIPPED, /* a statement behind a failed one */
 };
+/* Never waits. PIPE_ERROR with ERR_CONNECT: the connection is gone and nothing will follow. */
 enum pg_pipe_got pg_pipe_next(struct pg_conn *c, struct pg_result **out, struct err *err);
 
 /* --- Replication protocol ("Streaming Replication Protocol", "Logical Replication Message
  *     Formats") ------------------------------------------------------------------------------ */
+/* Errors of their own: ERR_SLOT_EXISTS, ERR_SLOT_ACTIVE, ERR_SLOT_MISSING, ERR_SLOT_LOST, and while
+ * streaming ERR_PUBLICATION (from pg_copy_read and pg_copy_try_read). */
 /* CREATE_REPLICATION_SLOT … LOGICAL pgoutput EXPORT_SNAPSHOT. *snapshot (caller frees) stays
  * valid until the connection's next command. temporary: gone with the connection. */
 bool pg_repl_create_slot(struct pg_conn *c, struct task *task, int limit_ms, const char *slot,

@@ -1,0 +1,151 @@
+/* Opening and closing sessions (libpq, "Database Connection Control Functions"): PQconnectPoll in
+ * our own wait, then what cannot go with the startup packet. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* POLLRDHUP */
+#endif
+#include "pg/pg_private.h"
+
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+
+/* Only the primary message: DETAIL and CONTEXT may quote rows. */
+static void take_notice(void *arg, const PGresult *r)
+{
+    struct pg_conn *c = arg;
+    const char *state = PQresultErrorField(r, PG_DIAG_SQLSTATE);
+    const char *text = PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY);
+    c->notices++;
+    log_debug("pg", NULL, "notice sqlstate=%s text=%s", state ? state : "",
+              text ? text : PQresultErrorMessage(r));
+}
+
+static int login_limit_ms(const struct params *p, int limit_ms)
+{
+    const char *timeout = params_get(p, "connect_timeout");
+    long s = timeout ? strtol(timeout, NULL, 10) : 0;
+    if (s <= 0 || s > 86400)
+        return limit_ms;
+    int ms = (int)s * 1000;
+    return limit_ms > 0 && limit_ms < ms ? limit_ms : ms;
+}
+
+/* PQconnectStart looks up the name of the host and blocks as long as the resolver does (see
+ * resolv.conf(5)); addresses and Unix sockets do not. */
+static bool log_in(struct pg_conn *c, const struct params *p, struct task *task, int limit_ms,
+                   struct err *err)
+{
+    short got;
+    int64_t deadline = wait_deadline(login_limit_ms(p, limit_ms));
+    if (!wait_turn(task, err))
+        return false;
+    c->pq = PQconnectStartParams(p->names, p->values, 0);
+    if (!c->pq)
+        return err_set(err, ERR_MEMORY, "no memory for a connection");
+    PQsetNoticeReceiver(c->pq, take_notice, c);
+    PQsetErrorVerbosity(c->pq, PQERRORS_VERBOSE); /* has the SQLSTATE, see error.c */
+    PostgresPollingStatusType step =
+        PQstatus(c->pq) == CONNECTION_BAD ? PGRES_POLLING_FAILED : PGRES_POLLING_WRITING;
+    while (step != PGRES_POLLING_OK) {
+        if (step == PGRES_POLLING_FAILED)
+            return error_of_login(c, err);
+        if (!wait_socket(c, task, step == PGRES_POLLING_READING ? POLLIN : POLLOUT, deadline, &got,
+                         err))
+            return false;
+        step = PQconnectPoll(c->pq);
+    }
+    PQsetErrorVerbosity(c->pq, PQERRORS_DEFAULT);
+    if (PQsetnonblocking(c->pq, 1))
+        return error_of_conn(c, err);
+    c->canceller = canceller_new(c->pq);
+    return true;
+}
+
+/* Settings that only newer servers know, and the one that needs a right. */
+static bool set_up(struct pg_conn *c, enum pg_kind kind, struct task *task, int limit_ms,
+                   struct err *err)
+{
+    int version = pg_version(c);
+    if (version >= 140000 && !pg_exec(c, task, limit_ms, "SET idle_session_timeout = 0", NULL, err))
+        return false;
+    if (version >= 170000 && !pg_exec(c, task, limit_ms, "SET transaction_timeout = 0", NULL, err))
+        return false;
+    if (kind != PG_APPLY)
+        return true;
+    struct err refused;
+    c->is_replica_role =
+        pg_exec(c, task, limit_ms, "SET session_replication_role = replica", NULL, &refused);
+    if (c->is_replica_role || pg_server_error_is(&refused, "42501"))
+        return true;
+    if (err)
+        *err = refused;
+    return false;
+}
+
+bool pg_connect(const struct pg_target *target, enum pg_kind kind, const char *app,
+                const char *extra_options, struct task *task, int limit_ms, struct pg_conn **out,
+                struct err *err)
+{
+    struct params p;
+    struct pg_conn *c = mem_calloc(1, sizeof *c);
+    *out = NULL;
+    bool ok = params_build(&p, target, kind, app, extra_options, err) &&
+              log_in(c, &p, task, limit_ms, err) && set_up(c, kind, task, limit_ms, err);
+    params_free(&p);
+    if (ok)
+        *out = c;
+    else
+        pg_close(c, false);
+    return ok;
+}
+
+void pg_close(struct pg_conn *c, bool cancel)
+{
+    if (!c)
+        return;
+    if (cancel && PQtransactionStatus(c->pq) == PQTRANS_ACTIVE) {
+        /* Behind the end of the session a request finds nobody, so it gets a moment's lead. */
+        canceller_start(c->canceller);
+        (void)canceller_wait(c->canceller, 500);
+    }
+    PQfinish(c->pq);
+    canceller_release(c->canceller);
+    buf_free(&c->out);
+    free(c);
+}
+
+int pg_version(const struct pg_conn *c)
+{
+    return PQserverVersion(c->pq);
+}
+
+int pg_backend_pid(const struct pg_conn *c)
+{
+    return PQbackendPID(c->pq);
+}
+
+int pg_socket(const struct pg_conn *c)
+{
+    return PQsocket(c->pq);
+}
+
+bool pg_is_replica_role(const struct pg_conn *c)
+{
+    return c->is_replica_role;
+}
+
+bool pg_is_alive(const struct pg_conn *c)
+{
+    struct pollfd p = {.fd = PQsocket(c->pq), .events = POLLRDHUP};
+    if (c->is_broken || c->is_eof || p.fd < 0 || PQstatus(c->pq) != CONNECTION_OK)
+        return false;
+    return poll(&p, 1, 0) == 0;
+}
+
+size_t pg_queued_bytes(const struct pg_conn *c)
+{
+    return c->queued + c->out.len - c->out_at;
+}

@@ -1,0 +1,175 @@
+/* Logical replication commands and the feedback message (PostgreSQL docs, "Streaming Replication
+ * Protocol" and "Logical Streaming Replication Parameters"). Refusals are told apart by SQLSTATE
+ * and by the command that got them, never by their text. */
+#include "pg/pg_private.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+
+#define EPOCH_2000_US INT64_C(946684800000000) /* 2000-01-01 in Unix time */
+#define STATUS_UPDATE_SIZE 34
+
+static const struct {
+    enum repl_step step;
+    const char *sqlstate;
+    enum err_code code;
+    const char *hint;
+} refusals[] = {
+    {REPL_CREATE, "42710", ERR_SLOT_EXISTS,
+     "Drop the slot if nothing else needs it, or choose another slot name."},
+    {REPL_CREATE, "55006", ERR_SLOT_ACTIVE, NULL},
+    {REPL_START, "55006", ERR_SLOT_ACTIVE,
+     "Wait until the connection that holds the slot has ended, or end it on the source."},
+    {REPL_START, "42704", ERR_SLOT_MISSING, "The slot must be made anew, with a new snapshot."},
+    {REPL_STREAM, "42704", ERR_PUBLICATION, "Create the publication on the source again."},
+};
+
+void repl_error(struct err *err, enum repl_step step)
+{
+    for (size_t i = 0; err && i < COUNT_OF(refusals); i++) {
+        if (refusals[i].step != step || strcmp(refusals[i].sqlstate, err->sqlstate) != 0)
+            continue;
+        err->code = refusals[i].code;
+        if (!err->hint[0] && refusals[i].hint)
+            err_hint(err, "%s", refusals[i].hint);
+    }
+}
+
+bool pg_repl_create_slot(struct pg_conn *c, struct task *task, int limit_ms, const char *slot,
+                         bool temporary, lsn_t *consistent_point, char **snapshot, struct err *err)
+{
+    struct buf sql = {0};
+    struct pg_result *r = NULL;
+    *snapshot = NULL;
+    *consistent_point = 0;
+    buf_puts(&sql, "CREATE_REPLICATION_SLOT ");
+    pg_quote_ident(&sql, slot);
+    buf_puts(&sql, temporary ? " TEMPORARY" : "");
+    buf_puts(&sql, " LOGICAL pgoutput EXPORT_SNAPSHOT");
+    bool ok = pg_exec(c, task, limit_ms, buf_text(&sql), &r, err);
+    buf_free(&sql);
+    if (!ok) {
+        repl_error(err, REPL_CREATE);
+        return false;
+    }
+    /* slot_name, consistent_point, snapshot_name, output_plugin */
+    if (pg_rows(r) == 1 && pg_cols(r) >= 3 && !pg_is_null(r, 0, 2)) {
+        *consistent_point = pg_lsn(r, 0, 1);
+        *snapshot = mem_strdup(pg_text(r, 0, 2));
+    } else {
+        ok = err_set(err, ERR_PROTOCOL, "the source answered a new slot without a snapshot");
+    }
+    pg_free(r);
+    return ok;
+}
+
+/* The walsender's scanner knows no E'' and reads a backslash as it is. */
+static void quote_option(struct buf *b, const char *text)
+{
+    buf_putc(b, '\'');
+    for (; *text; text++) {
+        if (*text == '\'')
+            buf_putc(b, '\'');
+        buf_putc(b, *text);
+    }
+    buf_putc(b, '\'');
+}
+
+/* 55000 has several reasons; the catalog tells whether the slot is lost (13 and newer; before, no
+ * setting made a server remove WAL that a slot needs). */
+static void check_lost(struct pg_conn *c, struct task *task, int limit_ms, const char *slot,
+                       struct err *err)
+{
+    struct buf sql = {0};
+    struct pg_result *r = NULL;
+    struct err ignored;
+    if (!err || !pg_server_error_is(err, "55000") || pg_version(c) < 130000)
+        return;
+    buf_puts(&sql, "SELECT 1 FROM pg_catalog.pg_replication_slots"
+                   " WHERE wal_status = 'lost' AND slot_name = ");
+    pg_quote_literal(&sql, slot);
+    if (pg_exec(c, task, limit_ms, buf_text(&sql), &r, &ignored) && pg_rows(r) > 0) {
+        err->code = ERR_SLOT_LOST;
+        if (!err->hint[0])
+            err_hint(err, "The slot must be made anew, with a new snapshot; raise "
+                          "max_slot_wal_keep_size on the source.");
+    }
+    pg_free(r);
+    buf_free(&sql);
+}
+
+static void start_command(struct buf *sql, const char *slot, lsn_t from, const char *publication,
+                          bool binary)
+{
+    struct buf names = {0};
+    pg_quote_ident(&names, publication); /* the option is a list of identifiers */
+    buf_puts(sql, "START_REPLICATION SLOT ");
+    pg_quote_ident(sql, slot);
+    buf_printf(sql, " LOGICAL " LSN_FMT " (proto_version '1', publication_names ", LSN_ARGS(from));
+    quote_option(sql, buf_text(&names));
+    buf_puts(sql, binary ? ", binary 'true')" : ")");
+    buf_free(&names);
+}
+
+bool pg_repl_start(struct pg_conn *c, struct task *task, int limit_ms, const char *slot, lsn_t from,
+                   const char *publication, bool binary, struct err *err)
+{
+    struct buf sql = {0};
+    start_command(&sql, slot, from, publication, binary && pg_version(c) >= 140000);
+    enum copy_state got = copy_begin(c, task, limit_ms, buf_text(&sql), err);
+    buf_free(&sql);
+    if (got == COPY_BOTH)
+        return true;
+    if (got != COPY_NONE) {
+        conn_give_up(c);
+        return err_set(err, ERR_PROTOCOL, "the source did not start a replication stream");
+    }
+    if (err) {
+        repl_error(err, REPL_START);
+        check_lost(c, task, limit_ms, slot, err);
+    }
+    return false;
+}
+
+bool pg_repl_feedback(struct pg_conn *c, lsn_t written, lsn_t flushed, lsn_t applied,
+                      struct err *err)
+{
+    struct buf b = {0};
+    if (c->copy != COPY_BOTH)
+        return err_set(err, ERR_CONNECT, "the replication stream is over");
+    buf_putc(&b, 'r');
+    buf_be64(&b, written);
+    buf_be64(&b, flushed);
+    buf_be64(&b, applied);
+    buf_be64(&b, (uint64_t)(clock_wall_us() - EPOCH_2000_US));
+    buf_putc(&b, 0); /* no answer wanted */
+    int put = PQputCopyData(c->pq, b.data, STATUS_UPDATE_SIZE);
+    buf_free(&b);
+    if (put > 0)
+        return pg_flush(c, err) >= 0;
+    return put < 0 ? error_of_conn(c, err)
+                   : err_set(err, ERR_MEMORY, "no memory for a message to the source");
+}
+
+bool pg_repl_stop(struct pg_conn *c, struct task *task, int limit_ms, struct err *err)
+{
+    int64_t deadline = wait_deadline(limit_ms);
+    char *data;
+    size_t len;
+    int got;
+    if (c->copy == COPY_NONE)
+        return true;
+    if (c->copy == COPY_BOTH) {
+        if (!copy_put_end(c, task, deadline, NULL, err))
+            return false;
+        if (!copy_discard(c, task, deadline, err))
+            return conn_give_up(c);
+        c->copy = COPY_ENDING;
+    }
+    while ((got = pg_copy_try_read(c, &data, &len, err)) == 2)
+        if (!wait_input(c, task, deadline, err))
+            return conn_give_up(c);
+    return got == 0;
+}
