@@ -64,6 +64,7 @@ enum err_class {
     X(ERR_PUBLICATION, "publication_missing", CLASS_ASK, "the publication is gone or incomplete")  \
     X(ERR_TABLE_MISSING, "destination_table_missing", CLASS_ASK, "a destination table is missing") \
     X(ERR_SOURCE_TABLE, "source_table_missing", CLASS_ASK, "a source table is missing")            \
+    X(ERR_SNAPSHOT_STALE, "snapshot_stale", CLASS_RETRY, "a table was rewritten since then")       \
     X(ERR_SCHEMA, "schema_mismatch", CLASS_ASK, "source and destination definitions differ")       \
     X(ERR_IDENTITY, "replica_identity", CLASS_ASK, "a change came without a usable key")
 

@@ -1,0 +1,148 @@
+/* The inside of a copy job, shared by the files of copy/ and by nobody else.
+ *
+ * A unit is what a worker does in one go: a range, an index, a foreign key, … The queue hands units
+ * out in stages: a stage begins when all units of the one before are done. Everything that the
+ * workers share is guarded by the job's lock, beside the atomics; the lock is a leaf: it is never
+ * held across a call into libpq or the log. */
+#ifndef BUNNY_COPY_JOB_H
+#define BUNNY_COPY_JOB_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "copy/snapshot.h"
+
+#define COPY_MAX_WORKERS 16
+
+enum unit_kind {
+    UNIT_RELEASE, /* give the source's session back: every range is in */
+    UNIT_RANGE,
+    UNIT_INDEX,
+    UNIT_ADD_FKEY,
+    UNIT_VALIDATE_FKEY,
+    UNIT_ANALYZE,
+    UNIT_SEAL, /* make all that was committed durable */
+};
+struct unit {
+    enum unit_kind kind;
+    size_t table; /* index in the schema */
+    size_t item;  /* which range, index or foreign key of it */
+};
+
+enum stage {
+    STAGE_DATA,      /* ranges, and the indexes of tables whose ranges are in */
+    STAGE_PARENTS,   /* indexes of partitioned parents, one at a time */
+    STAGE_ADD_FKEYS, /* one at a time: each locks two tables */
+    STAGE_VALIDATE,
+    STAGE_ANALYZE,
+    STAGE_SEAL,
+    STAGE_OVER,
+};
+
+enum phase {
+    PHASE_COPYING,
+    PHASE_INDEXES,
+    PHASE_FKEYS,
+    PHASE_ANALYZE,
+};
+
+/* How a table is cut: range i holds the blocks [i * blocks, (i + 1) * blocks), the last is open. */
+struct cut {
+    size_t n; /* 0: a partitioned parent; 1: the whole table */
+    int64_t blocks;
+};
+
+/* A table on its way; guarded by the job's lock, but for def, cut and index_order. */
+struct table_run {
+    const struct schema_table *def;
+    struct cut cut;
+    size_t *index_order; /* those that lock out everyone else come first */
+    enum snapshot_table_state state;
+    bool is_open; /* a range was taken, and not all are in */
+    size_t ranges_taken, ranges_done;
+    size_t indexes_taken, indexes_done;
+    size_t fkeys_added, fkeys_validated;
+    bool is_analyzed; /* or its partitioned root is */
+    int running;      /* workers on it now */
+    bool is_locked;   /* one of them needs the table for itself */
+    int64_t rows, bytes_done;
+    int64_t received;   /* bytes that went through */
+    int64_t started_ms; /* monotonic */
+};
+
+struct worker {
+    struct snapshot_job *job;
+    int index;
+    pthread_t thread;
+    int wake_fd;
+    struct task task;
+    struct pg_conn *source, *dest;
+    struct buf gather;     /* rows on their way */
+    bool is_for_building;  /* the destination session has its memory for indexes */
+    bool has_unit;         /* under the lock */
+    struct unit unit;      /* under the lock */
+    atomic_llong rows;     /* of the running range */
+    atomic_llong received; /* bytes of the running range */
+};
+
+struct snapshot_job {
+    struct snapshot_plan plan; /* strings are the job's own copies where they must outlive start */
+    char *mirror, *snapshot, *app;
+    size_t n_tables;
+    struct table_run *tables; /* as in the schema */
+    struct table_run **order; /* largest first */
+    int n_workers;
+    struct worker *workers;
+    size_t gather_bytes;
+    int64_t index_memory_kb;
+
+    pthread_mutex_t lock;
+    pthread_cond_t changed; /* a unit is done, or the job is to stop */
+    enum stage stage;
+    int n_running; /* units under way */
+    int n_open;    /* tables with is_open */
+    size_t ranges_left, indexes_left;
+    bool is_sealed;
+    bool has_failed;
+    struct err err; /* the first one */
+
+    atomic_bool stop;
+    atomic_int n_imported, n_left; /* workers that hold the snapshot / that have ended */
+    atomic_int phase, phase_said;
+};
+
+/* range.c */
+struct cut range_cut(const struct schema_table *t, int source_version, int64_t rows_per_part,
+                     int workers);
+/* Bytes of the table (as counted in def->bytes) that range i stands for. */
+int64_t range_bytes(const struct table_run *t, size_t i);
+bool range_is_copied(const struct schema_column *c);
+size_t range_columns(const struct schema_table *t);
+bool range_is_binary(const struct schema_table *t);
+/* The COPY statements of range i; caller frees. Not for tables without columns. */
+char *range_source_sql(const struct table_run *t, size_t i);
+char *range_dest_sql(const struct schema_table *t);
+
+/* queue.c: what is to be done next. Called by workers. */
+/* Waits for the next unit; false when the job is over or to be stopped. */
+bool queue_take(struct worker *w, struct unit *out);
+/* The unit is done well; rows and bytes: of a range. */
+void queue_done(struct worker *w, int64_t rows, int64_t bytes);
+/* Stops the job with its first error; later ones are what the first one caused. */
+void queue_fail(struct snapshot_job *j, const struct err *err);
+void queue_stop(struct snapshot_job *j);
+
+/* worker.c: the thread of a struct worker. */
+void *worker_main(void *arg);
+
+/* transfer.c: one range from the source's session to the destination's. */
+bool transfer_range(struct worker *w, const struct unit *u, int64_t *rows, int64_t *bytes,
+                    struct err *err) MUST_CHECK;
+
+/* post.c: what comes after a table's data. */
+/* Made by ALTER TABLE … ADD CONSTRAINT, which locks the table for itself; CREATE INDEX only shuts
+ * writers out. */
+bool post_is_constraint(const struct schema_index *i);
+bool post_run(struct worker *w, const struct unit *u, struct err *err) MUST_CHECK;
+
+#endif

@@ -1,0 +1,172 @@
+/* What follows a table's data: indexes, foreign keys, ANALYZE, and the seal that makes the whole
+ * copy durable. Each statement may have been run by an earlier try that was cut off, so what is
+ * there already is looked up first. */
+#include "copy/job.h"
+
+#define LOOK_LIMIT_MS 60000
+
+/* Sorting an index in memory is what makes building it fast. */
+static bool prepare_for_building(struct worker *w, struct err *err)
+{
+    if (w->is_for_building)
+        return true;
+    struct buf sql = {0};
+    buf_printf(&sql,
+               "SELECT pg_catalog.set_config(name, GREATEST(setting::bigint, %lld)::text, false) "
+               "FROM pg_catalog.pg_settings WHERE name = 'maintenance_work_mem'",
+               (long long)w->job->index_memory_kb);
+    w->is_for_building = pg_exec(w->dest, &w->task, LOOK_LIMIT_MS, buf_text(&sql), NULL, err);
+    buf_free(&sql);
+    return w->is_for_building;
+}
+
+/* What the destination has under an index's name. */
+struct index_there {
+    bool exists; /* on that very table */
+    bool is_valid;
+    bool is_constraint;
+    bool has_primary; /* the table has a primary key, of whatever name */
+};
+
+static bool look_up_index(struct worker *w, const struct schema_table *t, const char *name,
+                          struct index_there *out, struct err *err)
+{
+    static const char sql[] =
+        "SELECT i.indexrelid IS NOT NULL, COALESCE(i.indisvalid AND i.indisready, false), "
+        "k.oid IS NOT NULL, EXISTS (SELECT FROM pg_catalog.pg_index p "
+        "  WHERE p.indrelid = t.oid AND p.indisprimary AND p.indisvalid) "
+        "FROM pg_catalog.pg_class t JOIN pg_catalog.pg_namespace n ON n.oid = t.relnamespace "
+        "LEFT JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = $3 "
+        "LEFT JOIN pg_catalog.pg_index i ON i.indexrelid = c.oid AND i.indrelid = t.oid "
+        "LEFT JOIN pg_catalog.pg_constraint k ON k.conindid = i.indexrelid "
+        "  AND k.conrelid = t.oid AND k.contype IN ('p', 'u', 'x') "
+        "WHERE n.nspname = $1 AND t.relname = $2";
+    const char *values[] = {t->dest_schema, t->dest_name, name};
+    struct pg_result *r = NULL;
+    *out = (struct index_there){0};
+    if (!pg_exec_params(w->dest, &w->task, LOOK_LIMIT_MS, sql, 3, values, &r, err))
+        return false;
+    bool ok = pg_rows(r) == 1;
+    if (ok)
+        *out = (struct index_there){pg_bool(r, 0, 0), pg_bool(r, 0, 1), pg_bool(r, 0, 2),
+                                    pg_bool(r, 0, 3)};
+    else
+        ok = err_set(err, ERR_TABLE_MISSING, "the destination has no table %s.%s", t->dest_schema,
+                     t->dest_name);
+    pg_free(r);
+    return ok;
+}
+
+static bool drop_index(struct worker *w, const struct schema_table *t, const char *name,
+                       bool is_constraint, struct err *err)
+{
+    struct buf sql = {0};
+    if (is_constraint) {
+        buf_puts(&sql, "ALTER TABLE ");
+        pg_quote_qualified(&sql, t->dest_schema, t->dest_name);
+        buf_puts(&sql, " DROP CONSTRAINT ");
+        pg_quote_ident(&sql, name);
+    } else {
+        buf_puts(&sql, "DROP INDEX ");
+        pg_quote_qualified(&sql, t->dest_schema, name);
+    }
+    bool ok = pg_exec(w->dest, &w->task, 0, buf_text(&sql), NULL, err);
+    buf_free(&sql);
+    return ok;
+}
+
+bool post_is_constraint(const struct schema_index *i)
+{
+    return i->kind == INDEX_PRIMARY || i->kind == INDEX_CONSTRAINT;
+}
+
+static bool build_index(struct worker *w, const struct schema_table *t,
+                        const struct schema_index *i, struct err *err)
+{
+    struct index_there there;
+    if (!prepare_for_building(w, err) || !look_up_index(w, t, i->name, &there, err))
+        return false;
+    if (there.exists && there.is_valid && (there.is_constraint || !post_is_constraint(i)))
+        return true;
+    if (i->kind == INDEX_PRIMARY && there.has_primary)
+        return true; /* the operator's own table has its key under another name */
+    if (there.exists && !there.is_valid && !drop_index(w, t, i->name, there.is_constraint, err))
+        return false;
+    return pg_exec(w->dest, &w->task, 0, i->create_sql, NULL, err);
+}
+
+static bool add_fkey(struct worker *w, const struct schema_table *t, const struct schema_fkey *f,
+                     struct err *err)
+{
+    static const char sql[] =
+        "SELECT FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class t ON t.oid = k.conrelid "
+        "JOIN pg_catalog.pg_namespace n ON n.oid = t.relnamespace "
+        "WHERE k.contype = 'f' AND n.nspname = $1 AND t.relname = $2 AND k.conname = $3";
+    const char *values[] = {t->dest_schema, t->dest_name, f->name};
+    struct pg_result *r = NULL;
+    if (!pg_exec_params(w->dest, &w->task, LOOK_LIMIT_MS, sql, 3, values, &r, err))
+        return false;
+    bool is_there = pg_rows(r) > 0;
+    pg_free(r);
+    return is_there || pg_exec(w->dest, &w->task, 0, f->add_sql, NULL, err);
+}
+
+static bool analyze(struct worker *w, const struct schema_table *t, struct err *err)
+{
+    struct buf sql = {0};
+    buf_puts(&sql, "ANALYZE ");
+    pg_quote_qualified(&sql, t->dest_schema, t->dest_name);
+    bool ok = pg_exec(w->dest, &w->task, 0, buf_text(&sql), NULL, err);
+    buf_free(&sql);
+    return ok;
+}
+
+/* The ranges were committed without waiting for the disk. A transaction that writes WAL and commits
+ * synchronously flushes all WAL before it, and so each of them; that it did is checked. */
+static bool seal(struct worker *w, struct err *err)
+{
+    struct pg_result *r = NULL;
+    bool ok =
+        pg_exec(w->dest, &w->task, LOOK_LIMIT_MS, "SET synchronous_commit = on", NULL, err) &&
+        pg_exec(w->dest, &w->task, 0,
+                "SELECT pg_catalog.pg_logical_emit_message(true, 'bunnydb', 'snapshot')", &r, err);
+    if (ok) {
+        const char *values[] = {pg_text(r, 0, 0)};
+        struct pg_result *flushed = NULL;
+        ok = pg_exec_params(w->dest, &w->task, LOOK_LIMIT_MS,
+                            "SELECT pg_catalog.pg_current_wal_flush_lsn() >= $1::pg_lsn", 1, values,
+                            &flushed, err);
+        if (ok && !pg_bool(flushed, 0, 0))
+            ok = err_set(err, ERR_INTERNAL, "the destination did not flush what it committed");
+        pg_free(flushed);
+    }
+    pg_free(r);
+    return ok || err_context(err, "make the copy durable");
+}
+
+bool post_run(struct worker *w, const struct unit *u, struct err *err)
+{
+    if (u->kind == UNIT_SEAL)
+        return seal(w, err);
+    const struct schema_table *t = w->job->tables[u->table].def;
+    const char *s = t->schema, *n = t->name;
+    switch (u->kind) {
+    case UNIT_INDEX:
+        return build_index(w, t, &t->indexes[u->item], err) ||
+               err_context(err, "index %s of %s.%s", t->indexes[u->item].name, s, n);
+    case UNIT_ADD_FKEY:
+        return add_fkey(w, t, &t->fkeys[u->item], err) ||
+               err_context(err, "foreign key %s of %s.%s", t->fkeys[u->item].name, s, n);
+    case UNIT_VALIDATE_FKEY:
+        return (prepare_for_building(w, err) &&
+                pg_exec(w->dest, &w->task, 0, t->fkeys[u->item].validate_sql, NULL, err)) ||
+               err_context(err, "validate foreign key %s of %s.%s", t->fkeys[u->item].name, s, n);
+    case UNIT_ANALYZE:
+        return analyze(w, t, err) || err_context(err, "analyze %s.%s", s, n);
+    case UNIT_RELEASE:
+    case UNIT_RANGE:
+    case UNIT_SEAL:
+        break;
+    }
+    return err_set(err, ERR_INTERNAL, "a unit that is none of these: %d", (int)u->kind);
+}

@@ -1,0 +1,312 @@
+/* The queue of a copy job: which unit a worker takes next, and what follows from a unit being done.
+ * Work is never handed out far ahead: each choice is made when a worker asks for it. */
+#include "copy/job.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/wake.h"
+
+static const struct schema_index *next_index(const struct table_run *t)
+{
+    if (t->indexes_taken == t->def->n_indexes)
+        return NULL;
+    return &t->def->indexes[t->index_order[t->indexes_taken]];
+}
+
+static size_t table_of(const struct snapshot_job *j, const struct table_run *t)
+{
+    return (size_t)(t - j->tables);
+}
+
+/* Bytes of a table that no worker has taken yet. */
+static int64_t bytes_untaken(const struct table_run *t)
+{
+    int64_t n = 0;
+    for (size_t i = t->ranges_taken; i < t->cut.n; i++)
+        n += range_bytes(t, i);
+    return n;
+}
+
+static bool can_copy(const struct snapshot_job *j, const struct table_run *t)
+{
+    return t->ranges_taken < t->cut.n && t->running < j->plan.workers_per_table &&
+           (t->is_open || j->n_open < j->plan.tables_in_parallel);
+}
+
+static bool can_build(const struct table_run *t)
+{
+    const struct schema_index *i = next_index(t);
+    return i && !t->def->is_partitioned && t->ranges_done == t->cut.n && !t->is_locked &&
+           (!post_is_constraint(i) || t->running == 0);
+}
+
+static void take_range(struct snapshot_job *j, struct table_run *t, struct unit *u)
+{
+    *u = (struct unit){UNIT_RANGE, table_of(j, t), t->ranges_taken++};
+    if (!t->is_open) {
+        t->is_open = true;
+        t->started_ms = clock_mono_ms();
+        t->state = SNAP_COPYING;
+        j->n_open++;
+    }
+}
+
+static void take_index(struct snapshot_job *j, struct table_run *t, struct unit *u)
+{
+    t->is_locked = post_is_constraint(next_index(t));
+    *u = (struct unit){UNIT_INDEX, table_of(j, t), t->index_order[t->indexes_taken++]};
+}
+
+/* Largest first, so that the job does not end with one worker on one large table. An index counts
+ * as work of its table's size. */
+static bool pick_data(struct snapshot_job *j, struct unit *u)
+{
+    struct table_run *copy = NULL, *build = NULL;
+    for (size_t i = 0; i < j->n_tables && !(copy && build); i++) {
+        struct table_run *t = j->order[i];
+        if (!copy && can_copy(j, t))
+            copy = t;
+        if (!build && can_build(t))
+            build = t;
+    }
+    if (build && (!copy || build->def->bytes >= bytes_untaken(copy)))
+        take_index(j, build, u);
+    else if (copy)
+        take_range(j, copy, u);
+    return copy || build;
+}
+
+/* Parents before their partitions, one at a time: a parent's index reaches down to all of them, and
+ * attaches those that are there. */
+static bool pick_parents(struct snapshot_job *j, struct unit *u)
+{
+    for (size_t i = 0; i < j->n_tables && j->n_running == 0; i++) {
+        struct table_run *t = &j->tables[i];
+        if (t->def->is_partitioned && next_index(t)) {
+            take_index(j, t, u);
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool pick_add_fkeys(struct snapshot_job *j, struct unit *u)
+{
+    for (size_t i = 0; i < j->n_tables && j->n_running == 0; i++) {
+        struct table_run *t = &j->tables[i];
+        if (t->fkeys_added < t->def->n_fkeys) {
+            *u = (struct unit){UNIT_ADD_FKEY, i, t->fkeys_added++};
+            return true;
+        }
+    }
+    return false;
+}
+
+/* VALIDATE CONSTRAINT and ANALYZE take a lock that conflicts with itself: one on each table. */
+static bool pick_validate(struct snapshot_job *j, struct unit *u)
+{
+    for (size_t i = 0; i < j->n_tables; i++) {
+        struct table_run *t = j->order[i];
+        while (t->fkeys_validated < t->def->n_fkeys &&
+               !t->def->fkeys[t->fkeys_validated].validate_sql)
+            t->fkeys_validated++;
+        if (t->running == 0 && t->fkeys_validated < t->def->n_fkeys) {
+            *u = (struct unit){UNIT_VALIDATE_FKEY, table_of(j, t), t->fkeys_validated++};
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool pick_analyze(struct snapshot_job *j, struct unit *u)
+{
+    for (size_t i = 0; i < j->n_tables; i++) {
+        struct table_run *t = j->order[i];
+        if (!t->is_analyzed) {
+            t->is_analyzed = true;
+            *u = (struct unit){UNIT_ANALYZE, table_of(j, t), 0};
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool pick_seal(struct snapshot_job *j, struct unit *u)
+{
+    if (j->is_sealed)
+        return false;
+    j->is_sealed = true;
+    *u = (struct unit){.kind = UNIT_SEAL};
+    return true;
+}
+
+/* The next unit of the job, or false when none can be begun now. A stage ends when nothing can be
+ * begun and nothing is under way. */
+static bool pick(struct snapshot_job *j, struct unit *u)
+{
+    static bool (*const pick_of[])(struct snapshot_job *, struct unit *) = {
+        [STAGE_DATA] = pick_data,           [STAGE_PARENTS] = pick_parents,
+        [STAGE_ADD_FKEYS] = pick_add_fkeys, [STAGE_VALIDATE] = pick_validate,
+        [STAGE_ANALYZE] = pick_analyze,     [STAGE_SEAL] = pick_seal,
+    };
+    while (j->stage < STAGE_OVER) {
+        if (pick_of[j->stage](j, u))
+            return true;
+        if (j->n_running > 0)
+            return false;
+        j->stage++;
+    }
+    return false;
+}
+
+/* The phase only goes forward. */
+static void enter_phase(struct snapshot_job *j, enum phase p)
+{
+    if ((int)p > atomic_load(&j->phase))
+        atomic_store(&j->phase, (int)p);
+}
+
+static void enter_phase_of(struct snapshot_job *j, enum unit_kind kind)
+{
+    switch (kind) {
+    case UNIT_RELEASE:
+    case UNIT_RANGE:
+        break;
+    case UNIT_INDEX:
+        if (j->ranges_left == 0)
+            enter_phase(j, PHASE_INDEXES);
+        break;
+    case UNIT_ADD_FKEY:
+    case UNIT_VALIDATE_FKEY:
+        enter_phase(j, PHASE_FKEYS);
+        break;
+    case UNIT_ANALYZE:
+    case UNIT_SEAL:
+        enter_phase(j, PHASE_ANALYZE);
+        break;
+    }
+}
+
+/* Logs a phase once, whoever comes first; not under the lock. */
+static void say_phase(struct snapshot_job *j)
+{
+    int now = atomic_load(&j->phase);
+    if (atomic_exchange(&j->phase_said, now) < now)
+        log_info("copy", j->mirror, "phase name=%s", snapshot_phase(j));
+    wake_signal(j->plan.done_fd);
+}
+
+static void begin_unit(struct worker *w, const struct unit *u)
+{
+    struct snapshot_job *j = w->job;
+    w->unit = *u;
+    w->has_unit = true;
+    atomic_store(&w->rows, 0);
+    atomic_store(&w->received, 0);
+    if (u->kind != UNIT_SEAL)
+        j->tables[u->table].running++;
+    j->n_running++;
+    enter_phase_of(j, u->kind);
+}
+
+bool queue_take(struct worker *w, struct unit *out)
+{
+    struct snapshot_job *j = w->job;
+    bool got = false;
+    pthread_mutex_lock(&j->lock);
+    while (!got && j->stage < STAGE_OVER && !atomic_load(&j->stop)) {
+        if (w->source && j->ranges_left == 0) {
+            /* Its transaction would hold back the source's vacuum while indexes are built. */
+            *out = (struct unit){.kind = UNIT_RELEASE};
+            pthread_mutex_unlock(&j->lock);
+            return true;
+        }
+        got = pick(j, out);
+        if (got)
+            begin_unit(w, out);
+        else if (j->stage < STAGE_OVER)
+            pthread_cond_wait(&j->changed, &j->lock);
+        else
+            pthread_cond_broadcast(&j->changed);
+    }
+    pthread_mutex_unlock(&j->lock);
+    if (got)
+        say_phase(j);
+    return got;
+}
+
+static void end_range(struct snapshot_job *j, struct table_run *t, size_t range, int64_t rows,
+                      int64_t bytes)
+{
+    t->rows += rows;
+    t->received += bytes;
+    t->bytes_done += range_bytes(t, range);
+    t->ranges_done++;
+    j->ranges_left--;
+    if (t->ranges_done == t->cut.n) {
+        t->is_open = false;
+        j->n_open--;
+        t->state = SNAP_INDEXING;
+    }
+    if (j->ranges_left == 0 && j->indexes_left > 0)
+        enter_phase(j, PHASE_INDEXES);
+}
+
+/* Returns true when the table has just become complete. */
+static bool end_unit(struct worker *w, int64_t rows, int64_t bytes)
+{
+    struct snapshot_job *j = w->job;
+    w->has_unit = false;
+    j->n_running--;
+    if (w->unit.kind == UNIT_SEAL)
+        return false;
+    struct table_run *t = &j->tables[w->unit.table];
+    t->running--;
+    if (w->unit.kind == UNIT_RANGE) {
+        end_range(j, t, w->unit.item, rows, bytes);
+    } else if (w->unit.kind == UNIT_INDEX) {
+        t->is_locked = false;
+        t->indexes_done++;
+        j->indexes_left--;
+    }
+    if (t->state != SNAP_INDEXING || t->indexes_done < t->def->n_indexes)
+        return false;
+    t->state = SNAP_DONE;
+    return true;
+}
+
+void queue_done(struct worker *w, int64_t rows, int64_t bytes)
+{
+    struct snapshot_job *j = w->job;
+    pthread_mutex_lock(&j->lock);
+    bool is_complete = end_unit(w, rows, bytes);
+    struct table_run t = j->tables[w->unit.table];
+    pthread_cond_broadcast(&j->changed);
+    pthread_mutex_unlock(&j->lock);
+    if (is_complete)
+        log_info("copy", j->mirror, "table copied table=%s.%s rows=%lld bytes=%lld seconds=%.1f",
+                 t.def->schema, t.def->name, (long long)t.rows, (long long)t.received,
+                 (double)(clock_mono_ms() - t.started_ms) / 1000.0);
+    say_phase(j);
+}
+
+void queue_stop(struct snapshot_job *j)
+{
+    pthread_mutex_lock(&j->lock);
+    atomic_store(&j->stop, true);
+    pthread_cond_broadcast(&j->changed);
+    pthread_mutex_unlock(&j->lock);
+    for (int i = 0; i < j->n_workers; i++)
+        wake_signal(j->workers[i].wake_fd);
+}
+
+void queue_fail(struct snapshot_job *j, const struct err *err)
+{
+    pthread_mutex_lock(&j->lock);
+    if (!j->has_failed && !atomic_load(&j->stop)) {
+        j->has_failed = true;
+        j->err = *err;
+    }
+    pthread_mutex_unlock(&j->lock);
+    queue_stop(j);
+}

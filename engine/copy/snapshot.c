@@ -1,0 +1,279 @@
+/* The copy job as its owner sees it: begun, watched, cancelled, joined. See snapshot.h. */
+#include "copy/snapshot.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/wake.h"
+#include "copy/job.h"
+
+#define GATHER_BYTES (64 * 1024)
+#define GATHER_LEAST_BYTES (8 * 1024)
+#define INDEX_MEMORY_KB (512 * 1024)
+#define INDEX_MEMORY_ALL_KB (2048 * 1024)
+
+static bool is_stopping(void *arg)
+{
+    struct worker *w = arg;
+    return atomic_load(&w->job->stop);
+}
+
+/* --- Building the job ------------------------------------------------------------------------ */
+
+static bool has_partitioned_root(const struct schema *s, size_t table)
+{
+    const struct schema_table *t = &s->tables[table];
+    for (size_t i = 0; i < table; i++) {
+        if (s->tables[i].is_partitioned && s->tables[i].mapping == t->mapping)
+            return true;
+    }
+    return false;
+}
+
+static size_t *order_indexes(const struct schema_table *t)
+{
+    size_t *order = mem_calloc(t->n_indexes, sizeof *order), n = 0;
+    for (int constraints = 1; constraints >= 0; constraints--) {
+        for (size_t i = 0; i < t->n_indexes; i++) {
+            if (post_is_constraint(&t->indexes[i]) == (constraints == 1))
+                order[n++] = i;
+        }
+    }
+    return order;
+}
+
+static int by_size(const void *a, const void *b)
+{
+    const struct table_run *x = *(struct table_run *const *)a, *y = *(struct table_run *const *)b;
+    if (x->def->bytes != y->def->bytes)
+        return x->def->bytes < y->def->bytes ? 1 : -1;
+    return x < y ? -1 : x > y;
+}
+
+static void add_tables(struct snapshot_job *j, const struct snapshot_plan *p)
+{
+    const struct schema *s = p->schema;
+    j->n_tables = s->n_tables;
+    j->tables = mem_calloc(s->n_tables, sizeof *j->tables);
+    j->order = mem_calloc(s->n_tables, sizeof *j->order);
+    for (size_t i = 0; i < s->n_tables; i++) {
+        struct table_run *t = &j->tables[i];
+        t->def = &s->tables[i];
+        t->cut = range_cut(t->def, s->server_version, p->rows_per_part, p->workers_per_table);
+        t->index_order = order_indexes(t->def);
+        t->state = t->def->is_partitioned ? SNAP_NONE : SNAP_QUEUED;
+        /* ANALYZE of a partitioned table goes through its partitions. */
+        t->is_analyzed = has_partitioned_root(s, i);
+        j->ranges_left += t->cut.n;
+        j->indexes_left += t->def->n_indexes;
+        j->order[i] = t;
+    }
+    qsort(j->order, j->n_tables, sizeof(struct table_run *), by_size);
+}
+
+static int count_workers(const struct snapshot_job *j)
+{
+    const struct snapshot_plan *p = &j->plan;
+    size_t n = (size_t)(p->workers_per_table > p->tables_in_parallel ? p->workers_per_table
+                                                                     : p->tables_in_parallel);
+    size_t work = j->ranges_left + j->indexes_left;
+    if (n > work)
+        n = work;
+    if (n > COPY_MAX_WORKERS)
+        n = COPY_MAX_WORKERS;
+    return n < 1 ? 1 : (int)n;
+}
+
+static void add_workers(struct snapshot_job *j)
+{
+    j->n_workers = count_workers(j);
+    j->workers = mem_calloc((size_t)j->n_workers, sizeof *j->workers);
+    for (int i = 0; i < j->n_workers; i++) {
+        struct worker *w = &j->workers[i];
+        w->job = j;
+        w->index = i;
+        w->wake_fd = wake_new();
+        w->task = (struct task){.wake_fd = w->wake_fd, .is_cancelled = is_stopping, .arg = w};
+    }
+}
+
+/* libpq's buffers take most of a worker's memory; what we gather is bounded with them. */
+static void share_memory(struct snapshot_job *j)
+{
+    size_t share = j->plan.memory_budget / ((size_t)j->n_workers * 8);
+    j->gather_bytes = GATHER_BYTES;
+    if (share && share < j->gather_bytes)
+        j->gather_bytes = share > GATHER_LEAST_BYTES ? share : GATHER_LEAST_BYTES;
+    j->index_memory_kb = INDEX_MEMORY_ALL_KB / j->n_workers;
+    if (j->index_memory_kb > INDEX_MEMORY_KB)
+        j->index_memory_kb = INDEX_MEMORY_KB;
+}
+
+static struct snapshot_job *job_new(const struct snapshot_plan *p)
+{
+    struct snapshot_job *j = mem_calloc(1, sizeof *j);
+    j->plan = *p;
+    if (j->plan.workers_per_table < 1)
+        j->plan.workers_per_table = 1;
+    if (j->plan.tables_in_parallel < 1)
+        j->plan.tables_in_parallel = 1;
+    j->mirror = mem_strdup(p->mirror);
+    j->snapshot = mem_strdup(p->snapshot);
+    j->app = mem_printf("bunnydb copy %s", p->mirror);
+    pthread_mutex_init(&j->lock, NULL);
+    pthread_cond_init(&j->changed, NULL);
+    atomic_store(&j->phase_said, -1);
+    add_tables(j, p);
+    add_workers(j);
+    share_memory(j);
+    return j;
+}
+
+static void job_free(struct snapshot_job *j)
+{
+    for (int i = 0; i < j->n_workers; i++) {
+        wake_free(j->workers[i].wake_fd);
+        buf_free(&j->workers[i].gather);
+    }
+    for (size_t i = 0; i < j->n_tables; i++)
+        free(j->tables[i].index_order);
+    free(j->workers);
+    free(j->tables);
+    free(j->order);
+    free(j->mirror);
+    free(j->snapshot);
+    free(j->app);
+    pthread_cond_destroy(&j->changed);
+    pthread_mutex_destroy(&j->lock);
+    free(j);
+}
+
+/* --- Threads --------------------------------------------------------------------------------- */
+
+static void join_workers(struct snapshot_job *j, int n)
+{
+    for (int i = 0; i < n; i++)
+        pthread_join(j->workers[i].thread, NULL);
+}
+
+/* Signals go to the process' main thread alone. */
+static int start_workers(struct snapshot_job *j, int *n_started)
+{
+    sigset_t all, before;
+    int failed = 0;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    for (*n_started = 0; *n_started < j->n_workers && !failed;) {
+        struct worker *w = &j->workers[*n_started];
+        failed = pthread_create(&w->thread, NULL, worker_main, w);
+        if (!failed)
+            (*n_started)++;
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return failed;
+}
+
+bool snapshot_start(const struct snapshot_plan *plan, struct snapshot_job **out, struct err *err)
+{
+    int n_started;
+    struct snapshot_job *j = job_new(plan);
+    *out = NULL;
+    int failed = start_workers(j, &n_started);
+    if (failed) {
+        queue_stop(j);
+        join_workers(j, n_started);
+        job_free(j);
+        return err_set(err, ERR_MEMORY, "start a copy worker: %s", strerror(failed));
+    }
+    *out = j;
+    return true;
+}
+
+bool snapshot_is_imported(const struct snapshot_job *j)
+{
+    return atomic_load(&j->n_imported) == j->n_workers || snapshot_is_over(j);
+}
+
+bool snapshot_is_over(const struct snapshot_job *j)
+{
+    return atomic_load(&j->n_left) == j->n_workers;
+}
+
+void snapshot_cancel(struct snapshot_job *j)
+{
+    queue_stop(j);
+}
+
+bool snapshot_finish(struct snapshot_job *j, struct err *err)
+{
+    if (!snapshot_is_over(j))
+        queue_stop(j);
+    join_workers(j, j->n_workers);
+    bool ok = j->stage == STAGE_OVER && !j->has_failed;
+    if (j->has_failed && err)
+        *err = j->err;
+    else if (!ok)
+        err_set(err, ERR_CANCELLED, "the copy was cancelled");
+    job_free(j);
+    return ok;
+}
+
+/* --- Progress -------------------------------------------------------------------------------- */
+
+/* How much of a running range is done, in the table's bytes: by rows where their number is known,
+ * else by what came through, which is smaller than the heap. */
+static int64_t live_bytes(const struct table_run *t, const struct worker *w)
+{
+    int64_t all = range_bytes(t, w->unit.item);
+    double share = 0;
+    if (t->def->rows > 0 && t->def->bytes > 0)
+        share =
+            (double)atomic_load(&w->rows) / (t->def->rows * ((double)all / (double)t->def->bytes));
+    else if (all > 0)
+        share = (double)atomic_load(&w->received) / (double)all;
+    return share >= 1 ? all : (int64_t)(share * (double)all);
+}
+
+void snapshot_progress(const struct snapshot_job *job, size_t table,
+                       struct snapshot_table_progress *out)
+{
+    struct snapshot_job *j = (struct snapshot_job *)job; /* only the lock is touched */
+    pthread_mutex_lock(&j->lock);
+    const struct table_run *t = &j->tables[table];
+    *out = (struct snapshot_table_progress){
+        .state = t->state,
+        .workers = t->running,
+        .rows = t->rows,
+        .bytes_done = t->bytes_done,
+        .bytes_total = t->def->is_partitioned ? 0 : t->def->bytes,
+        .indexes_done = (int)t->indexes_done,
+        .indexes_total = (int)t->def->n_indexes,
+    };
+    for (int i = 0; i < j->n_workers; i++) {
+        const struct worker *w = &j->workers[i];
+        if (!w->has_unit || w->unit.kind != UNIT_RANGE || w->unit.table != table)
+            continue;
+        out->rows += atomic_load(&w->rows);
+        out->bytes_done += live_bytes(t, w);
+    }
+    pthread_mutex_unlock(&j->lock);
+    if (out->bytes_done > out->bytes_total)
+        out->bytes_done = out->bytes_total;
+}
+
+const char *snapshot_phase(const struct snapshot_job *j)
+{
+    switch ((enum phase)atomic_load(&j->phase)) {
+    case PHASE_COPYING:
+        return "copying";
+    case PHASE_INDEXES:
+        return "building_indexes";
+    case PHASE_FKEYS:
+        return "adding_foreign_keys";
+    case PHASE_ANALYZE:
+        return "analyzing";
+    }
+    return "copying";
+}
