@@ -1,0 +1,208 @@
+"""Promise: whatever ends at whatever moment (us, a server, one of its sessions), the databases are
+equal afterwards, and no slot is left over. KILLS says how often (4; 20 for a long look)."""
+import os
+import random
+import signal
+import threading
+import time
+
+import pytest
+
+from harness.bunny import Bunny
+from harness.cluster import Cluster
+from harness.load import Load, pgbench_init
+from harness.pair import Pair
+from harness.waiting import wait_for
+
+KILLS = int(os.environ.get("KILLS", "4"))
+WORK = """\\set a random(1, 100000)
+\\set d random(-500, 500)
+BEGIN;
+UPDATE pgbench_accounts SET abalance = abalance + :d WHERE aid = :a;
+INSERT INTO pgbench_history (tid, bid, aid, delta, mtime) VALUES (1, 1, :a, :d, now());
+DELETE FROM moving WHERE id = :a;
+INSERT INTO moving VALUES (:a, :d) ON CONFLICT (id) DO UPDATE SET v = EXCLUDED.v;
+END;
+"""
+
+
+@pytest.fixture(scope="module")
+def durable(root):
+    """Two clusters with fsync, as these are killed too."""
+    clusters = [Cluster(root, name, fsync="on").start() for name in ("fsrc", "fdst")]
+    yield clusters
+    for c in clusters:
+        c.stop("immediate")
+
+
+@pytest.fixture
+def loaded(durable, root):
+    """A pair with pgbench's tables and a process; afterwards all of it must go cleanly."""
+    from conftest import _finish
+    p = Pair(*durable)
+    pgbench_init(p.source, p.sdb, 1)
+    p.sql("CREATE TABLE moving (id int PRIMARY KEY, v int)")
+    b = Bunny(root, f"c{Pair.count}").start()
+    try:
+        yield p, b
+        _finish(b)
+        p.assert_clean()
+    finally:
+        b.remove()
+        p.drop()
+
+
+def work(pair, bunny, rate=300):
+    return Load(pair.source, pair.sdb, clients=3, rate=rate, script=WORK, directory=bunny.dir)
+
+
+def grown(pair, bunny, name, seconds):
+    """Waits until the mirror has made visible progress, then a random little while: the kill comes
+    at any moment of a batch."""
+    before = bunny.status(name)["last_lsn"]
+    wait_for(lambda: bunny.status(name)["last_lsn"] != before, 30, "progress")
+    threading.Event().wait(random.random() * seconds)
+
+
+@pytest.mark.limit(120 + 30 * KILLS)
+@pytest.mark.sanitize
+def test_kill_during_the_stream(loaded):
+    pair, bunny = loaded
+    bunny.mirror("m", pair)
+    with work(pair, bunny):
+        for _ in range(KILLS):
+            grown(pair, bunny, "m", 0.5)
+            bunny.kill()
+            bunny.start()
+            bunny.wait_running("m", 60, may_fail=True)
+    assert pair.assert_equal(90) > 100000
+    assert len(pair.slots()) == 1
+
+
+@pytest.mark.limit(120 + 40 * KILLS)
+def test_kill_during_the_snapshot(loaded):
+    pair, bunny = loaded
+    pair.source.run("pgbench", "-i", "-q", "-s", 5, pair.sdb)
+    pair.sql("ALTER TABLE pgbench_history REPLICA IDENTITY FULL")
+    with work(pair, bunny, 100):
+        bunny.create_mirror("m", pair, snapshot_num_rows_per_partition=50000)
+        for turn in range(KILLS):
+            wait_for(lambda: bunny.status("m")["status"] in ("snapshotting", "running"), 30,
+                     "the snapshot to begin")
+            threading.Event().wait(random.random() * 0.1 * (turn + 1))
+            bunny.kill()
+            bunny.start()
+        bunny.wait_running("m", 120, may_fail=True)
+    assert pair.assert_equal(90) > 500000
+    assert len(pair.slots()) == 1
+
+
+@pytest.mark.limit(120)
+def test_kill_while_the_mirror_is_made(loaded):
+    """At any moment of publication, slot, definitions: it ends equal, with one slot."""
+    pair, bunny = loaded
+    for turn in range(KILLS):
+        name = f"m{turn}"
+        bunny.create_mirror(name, pair)
+        threading.Event().wait(random.random() * 0.15)
+        bunny.kill()
+        bunny.start()
+        bunny.wait_running(name, 60, may_fail=True)
+        pair.assert_equal()
+        assert len(pair.slots()) == 1
+        bunny.api.delete(f"/v1/mirrors/{name}")
+        pair.assert_clean()
+        pair.dsql("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+
+
+@pytest.mark.sanitize
+@pytest.mark.tsan
+def test_sigterm_under_load_ends_soon_and_loses_nothing(loaded):
+    pair, bunny = loaded
+    bunny.mirror("m", pair)
+    limit = 2 * int(os.environ.get("BUNNYDB_SLOW", 1))
+    with work(pair, bunny):
+        for sig in (signal.SIGTERM, signal.SIGINT):
+            grown(pair, bunny, "m", 0.3)
+            code, seconds = bunny.stop(sig)
+            assert code == 0
+            assert seconds < limit, f"{seconds:.1f} s after {sig!r}"
+            bunny.start()
+            bunny.wait_running("m")
+    pair.assert_equal()
+
+
+def terminate(cluster, where, dbname):
+    """Ends sessions of bunnydb in a database; returns how many."""
+    return len(cluster.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = "
+                           f"%s AND application_name ILIKE '%%bunny%%' AND {where}", (dbname,)))
+
+
+@pytest.mark.limit(240)
+@pytest.mark.sanitize
+@pytest.mark.parametrize("side", ["walsender", "apply"])
+def test_terminated_session(loaded, side):
+    pair, bunny = loaded
+    bunny.mirror("m", pair)
+    with work(pair, bunny):
+        for _ in range(KILLS):
+            grown(pair, bunny, "m", 0.2)
+            began = time.monotonic()
+            if side == "walsender":
+                killed = terminate(pair.source, "backend_type = 'walsender'", pair.sdb)
+            else:
+                killed = terminate(pair.dest, "true", pair.ddb)
+            assert killed, f"no session of the {side} was found"
+            wait_for(lambda: bunny.status("m")["status"] == "running" and
+                     bunny.status("m")["error_count"] == 0, 30, "the mirror to go on")
+            print(f"recovered in {time.monotonic() - began:.1f} s")
+    pair.assert_equal(90)
+
+
+@pytest.mark.limit(240)
+@pytest.mark.sanitize
+def test_restart_of_the_destination(loaded):
+    pair, bunny = loaded
+    bunny.mirror("m", pair)
+    with work(pair, bunny):
+        for mode in ("immediate", "fast"):
+            grown(pair, bunny, "m", 0.3)
+            pair.dest.stop(mode)
+            wait_for(lambda: bunny.status("m")["error_count"] > 0, 30, "the error to be noticed")
+            status = bunny.status("m")
+            assert status["error_message"] and status["next_retry_at"], status
+            pair.dest.start()
+            bunny.wait_running("m", 60, may_fail=True)
+    pair.assert_equal(90)
+
+
+@pytest.mark.limit(240)
+@pytest.mark.sanitize
+def test_restart_of_the_source(loaded):
+    pair, bunny = loaded
+    bunny.mirror("m", pair)
+    for mode in ("immediate", "fast"):
+        load = work(pair, bunny)
+        grown(pair, bunny, "m", 0.3)
+        pair.source.stop(mode)
+        load.process.wait(30)  # its server is gone
+        wait_for(lambda: bunny.status("m")["error_count"] > 0, 30, "the error to be noticed")
+        pair.source.start()
+        bunny.wait_running("m", 60, may_fail=True)
+    pair.assert_equal(90)
+
+
+@pytest.mark.limit(120)
+def test_restart_of_both_during_the_snapshot(loaded):
+    pair, bunny = loaded
+    pair.source.run("pgbench", "-i", "-q", "-s", 10, pair.sdb)
+    pair.sql("ALTER TABLE pgbench_history REPLICA IDENTITY FULL")
+    bunny.create_mirror("m", pair, snapshot_num_rows_per_partition=50000)
+    wait_for(lambda: bunny.status("m")["snapshot"]["bytes_done"], 30, "the first rows", 0.01)
+    pair.dest.restart("immediate")
+    wait_for(lambda: bunny.status("m")["snapshot"]["bytes_done"] or
+             bunny.status("m")["status"] == "running", 30, "the copy to go on", 0.01)
+    pair.source.restart("immediate")
+    bunny.wait_running("m", 90, may_fail=True)
+    assert pair.assert_equal() > 1000000
+    assert len(pair.slots()) == 1
