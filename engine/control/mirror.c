@@ -1,0 +1,539 @@
+/* The life of a mirror's thread: commands, runs, back-off; see mirror.h. */
+#include "control/mirror_private.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <sys/random.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/wake.h"
+#include "control/roster.h"
+
+#define BACKOFF_FIRST_MS 1000
+#define BACKOFF_MAX_MS 60000
+#define TICK_MS 500
+#define IDLE_MS 1000
+#define CALLER_SLICE_MS 100
+
+static const char *const command_names[] = {
+    [CMD_PAUSE] = "pause",   [CMD_RESUME] = "resume",
+    [CMD_RETRY] = "retry",   [CMD_RECREATE] = "retry with a new slot",
+    [CMD_DELETE] = "delete", [CMD_FORCE_DELETE] = "delete",
+};
+
+const char *mirror_command_name(enum mirror_command c)
+{
+    return command_names[c];
+}
+
+/* --- commands: the caller's side
+ * ------------------------------------------------------------------- */
+
+static void command_unref(struct command *c) /* with the lock */
+{
+    if (--c->refs == 0) {
+        free(c->note);
+        free(c);
+    }
+}
+
+static bool post(struct mirror *m, enum mirror_command kind, struct command **out, struct err *err)
+{
+    bool ok = false;
+    pthread_mutex_lock(&m->lock);
+    if (m->is_ended) {
+        err_set(err, ERR_MIRROR_NOT_FOUND, "mirror %s is being removed", m->row.config.name);
+    } else if (m->command) {
+        err_set(err, ERR_BUSY, "Another operation is already in progress: %s, for %.1f s",
+                mirror_command_name(m->command->kind),
+                (double)(clock_mono_ms() - m->command->posted_at) / 1000.0);
+        err_hint(err, "Wait until it is done, then try again.");
+    } else {
+        m->command = mem_calloc(1, sizeof *m->command);
+        *m->command = (struct command){.kind = kind, .posted_at = clock_mono_ms(), .refs = 2};
+        *out = m->command;
+        ok = true;
+    }
+    pthread_mutex_unlock(&m->lock);
+    if (ok)
+        wake_signal(m->wake_fd);
+    return ok;
+}
+
+static void wait_slice(struct mirror *m, int ms) /* with the lock */
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += ms / 1000;
+    until.tv_nsec += (long)(ms % 1000) * 1000000;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000;
+    }
+    pthread_cond_timedwait(&m->answered, &m->lock, &until);
+}
+
+bool mirror_command(struct mirror *m, enum mirror_command kind, int limit_ms, char **note,
+                    struct err *err)
+{
+    struct command *c;
+    bool ok = false;
+    if (note)
+        *note = NULL;
+    if (!post(m, kind, &c, err))
+        return false;
+    int64_t until = clock_mono_ms() + limit_ms;
+    pthread_mutex_lock(&m->lock);
+    while (!c->is_done && clock_mono_ms() < until && !atomic_load(&m->engine->is_stopping))
+        wait_slice(m, CALLER_SLICE_MS);
+    if (c->is_done) {
+        ok = c->ok;
+        if (!ok)
+            *err = c->err;
+        if (note) {
+            *note = c->note;
+            c->note = NULL;
+        }
+    } else if (atomic_load(&m->engine->is_stopping)) {
+        err_set(err, ERR_SHUTTING_DOWN, "bunnydb is stopping");
+    } else {
+        err_set(err, ERR_TIMEOUT, "%s of mirror %s is not done yet after %d s; it goes on",
+                mirror_command_name(kind), m->row.config.name, limit_ms / 1000);
+    }
+    command_unref(c);
+    pthread_mutex_unlock(&m->lock);
+    return ok;
+}
+
+void mirror_reconnect(struct mirror *m)
+{
+    atomic_store(&m->shall_reconnect, true);
+    wake_signal(m->wake_fd);
+}
+
+void mirror_ask_stop(struct mirror *m)
+{
+    atomic_store(&m->shall_stop, true);
+    wake_signal(m->wake_fd);
+}
+
+/* --- commands: the thread's side
+ * -------------------------------------------------------------------- */
+
+static struct command *take_command(struct mirror *m)
+{
+    pthread_mutex_lock(&m->lock);
+    struct command *c = m->command;
+    if (c)
+        c->is_taken = true;
+    pthread_mutex_unlock(&m->lock);
+    return c;
+}
+
+static void answer(struct mirror *m, struct command *c, bool ok, const struct err *err)
+{
+    m->live.operation[0] = '\0';
+    show_now(m);
+    pthread_mutex_lock(&m->lock);
+    c->ok = ok;
+    if (!ok)
+        c->err = *err;
+    c->is_done = true;
+    m->command = NULL;
+    command_unref(c);
+    pthread_cond_broadcast(&m->answered);
+    pthread_mutex_unlock(&m->lock);
+}
+
+static bool save_flags(struct mirror *m, enum mirror_wish wish, bool snapshot_done, struct err *err)
+{
+    if (!catalog_mirror_set(m->engine->catalog, m->row.config.name, wish, snapshot_done,
+                            m->row.slot_created, err))
+        return false;
+    m->row.wish = wish;
+    m->row.snapshot_done = snapshot_done;
+    return true;
+}
+
+static void forget_error(struct mirror *m)
+{
+    m->retry_at = 0;
+    m->is_held = false;
+    m->live.error_count = 0;
+    show_clear_error(m);
+}
+
+static bool do_pause(struct mirror *m, struct err *err)
+{
+    if (m->row.wish == WISH_PAUSE)
+        return err_set(err, ERR_ALREADY_PAUSED, "Mirror %s is paused already", m->row.config.name);
+    if (!save_flags(m, WISH_PAUSE, m->row.snapshot_done, err))
+        return false;
+    show_state(m, MIRROR_PAUSED, "paused");
+    log_info("super", m->row.config.name, "paused; the slot stays and keeps WAL");
+    return true;
+}
+
+static bool do_resume(struct mirror *m, struct err *err)
+{
+    if (m->row.wish != WISH_PAUSE)
+        return err_set(err, ERR_NOT_PAUSED, "Mirror %s is not paused", m->row.config.name);
+    if (!save_flags(m, WISH_RUN, m->row.snapshot_done, err))
+        return false;
+    forget_error(m);
+    /* Ready at once; a run that fails shows itself as an error. */
+    show_state(m, m->row.snapshot_done ? MIRROR_RUNNING : MIRROR_INITIALIZING, "connecting");
+    log_info("super", m->row.config.name, "resumed");
+    return true;
+}
+
+/* What is missing can only come back by a new slot and a new snapshot. */
+static bool needs_new_slot(enum err_code code)
+{
+    return code == ERR_SLOT_MISSING || code == ERR_SLOT_LOST || code == ERR_SLOT_AHEAD ||
+           code == ERR_PROGRESS_MISSING || code == ERR_PUBLICATION;
+}
+
+static bool do_retry(struct mirror *m, bool recreate, struct err *err)
+{
+    if (m->row.wish == WISH_PAUSE) {
+        err_set(err, ERR_BUSY, "Mirror %s is paused", m->row.config.name);
+        return err_hint(err, "Resume it.");
+    }
+    if (!recreate && needs_new_slot(m->live.error.code)) {
+        if (!m->row.config.do_initial_snapshot) {
+            err_set(err, ERR_INVALID,
+                    "recreate_slot: mirror %s was made without a snapshot, and "
+                    "only a new slot and a copy of its tables can heal it",
+                    m->row.config.name);
+            return err_hint(err, "Send {\"recreate_slot\": true}: the destination's rows are "
+                                 "replaced by a new copy.");
+        }
+        recreate = true;
+    }
+    if (recreate) {
+        if (!m->row.config.do_initial_snapshot &&
+            !catalog_mirror_set_snapshot(m->engine->catalog, m->row.config.name, true, err))
+            return false;
+        m->row.config.do_initial_snapshot = true;
+        if (!save_flags(m, m->row.wish, false, err))
+            return false;
+    }
+    forget_error(m);
+    show_state(m, m->row.snapshot_done ? MIRROR_RUNNING : MIRROR_INITIALIZING, "connecting");
+    log_info("super", m->row.config.name,
+             recreate ? "retry: new slot, new snapshot" : "retry: the slot is kept");
+    return true;
+}
+
+static bool do_delete(struct mirror *m, struct command *c, struct err *err)
+{
+    enum mirror_wish before = m->row.wish;
+    if (!save_flags(m, WISH_DELETE, m->row.snapshot_done, err))
+        return false;
+    show_state(m, MIRROR_STOPPED, "deleting");
+    if (mirror_remove(m, c->kind == CMD_FORCE_DELETE, &c->note, err)) {
+        pthread_mutex_lock(&m->lock);
+        m->is_gone = true;
+        pthread_mutex_unlock(&m->lock);
+        return true;
+    }
+    struct err ignored = {0};
+    if (!save_flags(m, before == WISH_DELETE ? WISH_PAUSE : before, m->row.snapshot_done, &ignored))
+        log_error("super", m->row.config.name, "cannot take the deletion back: %s", ignored.text);
+    if (m->row.wish == WISH_PAUSE)
+        show_state(m, MIRROR_PAUSED, "paused");
+    return false;
+}
+
+static void obey(struct mirror *m, struct command *c)
+{
+    struct err err = {0};
+    bool ok = false;
+    str_copy(m->live.operation, sizeof m->live.operation, mirror_command_name(c->kind));
+    show_now(m);
+    switch (c->kind) {
+    case CMD_PAUSE:
+        ok = do_pause(m, &err);
+        break;
+    case CMD_RESUME:
+        ok = do_resume(m, &err);
+        break;
+    case CMD_RETRY:
+    case CMD_RECREATE:
+        ok = do_retry(m, c->kind == CMD_RECREATE, &err);
+        break;
+    case CMD_DELETE:
+    case CMD_FORCE_DELETE:
+        ok = do_delete(m, c, &err);
+        break;
+    }
+    answer(m, c, ok, &err);
+}
+
+/* Asked inside every wait. A command that a running mirror can only refuse does not end the run. */
+static bool is_cancelled(void *arg)
+{
+    struct mirror *m = arg;
+    if (atomic_load(&m->shall_stop) || atomic_load(&m->shall_reconnect))
+        return true;
+    pthread_mutex_lock(&m->lock);
+    struct command *c = m->command;
+    bool refused = c && !c->is_taken && c->kind == CMD_RESUME && m->row.wish == WISH_RUN;
+    bool interrupts = c && !c->is_taken && !refused;
+    if (refused)
+        c->is_taken = true;
+    pthread_mutex_unlock(&m->lock);
+    if (refused) {
+        struct err err = {0};
+        err_set(&err, ERR_NOT_PAUSED, "Mirror %s is not paused", m->row.config.name);
+        answer(m, c, false, &err);
+    }
+    return interrupts;
+}
+
+static void tick(void *arg)
+{
+    show_tick(arg);
+}
+
+/* --- back-off
+ * ---------------------------------------------------------------------------------------- */
+
+/* 1 s doubling to 60 s, and up to a quarter of it more or less, so that many mirrors of one server
+ * do not come back in step. */
+static int64_t backoff_ms(int failures)
+{
+    uint16_t random = 0;
+    int64_t ms = BACKOFF_FIRST_MS;
+    for (int i = 1; i < failures && ms < BACKOFF_MAX_MS; i++)
+        ms *= 2;
+    if (ms > BACKOFF_MAX_MS)
+        ms = BACKOFF_MAX_MS;
+    if (getrandom(&random, sizeof random, GRND_NONBLOCK) != sizeof random)
+        random = (uint16_t)clock_mono_us();
+    return ms - ms / 4 + ms / 2 * random / UINT16_MAX;
+}
+
+/* Errors that no waiting heals: the operator decides. Everything else is tried again, slowly. */
+static bool is_for_operator(const struct err *e)
+{
+    return needs_new_slot(e->code) || e->code == ERR_SOURCE_CHANGED || e->code == ERR_PROTOCOL ||
+           e->code == ERR_INTERNAL;
+}
+
+static void run_failed(struct mirror *m, const struct err *err)
+{
+    m->live.error_count++;
+    m->is_held = is_for_operator(err);
+    int64_t wait = backoff_ms(m->live.error_count);
+    m->retry_at = m->is_held ? 0 : clock_mono_ms() + wait;
+    m->live.next_retry_at = m->is_held ? 0 : clock_wall_us() + wait * 1000;
+    show_error(m, err);
+    show_state(m, MIRROR_ERROR, m->is_held ? "waiting" : "backing_off");
+    log_write(LOG_LEVEL_ERROR, "super", m->row.config.name, err->hint, "%s%s%s (%s)%s",
+              err->sqlstate, err->sqlstate[0] ? " " : "", err->text, err_name(err->code),
+              m->is_held ? "; waiting for the operator" : "");
+}
+
+static void run_once(struct mirror *m)
+{
+    struct err err = {0}, ignored = {0};
+    atomic_store(&m->shall_reconnect, false);
+    m->retry_at = 0;
+    m->live.next_retry_at = 0;
+    if (!catalog_run_begin(m->engine->catalog, m->row.config.name,
+                           m->row.snapshot_done ? "stream" : "snapshot", &m->run_id, &ignored))
+        log_error("super", m->row.config.name, "cannot record the run: %s", ignored.text);
+    mirror_run(m, &err);
+    bool is_stopped = err.code == ERR_CANCELLED;
+    if (!is_stopped)
+        run_failed(m, &err);
+    show_save_counters(m);
+    if (m->run_id &&
+        !catalog_run_end(m->engine->catalog, m->run_id, is_stopped ? "stopped" : "failed",
+                         is_stopped ? NULL : err.text, &ignored))
+        log_error("super", m->row.config.name, "cannot record the run: %s", ignored.text);
+}
+
+/* --- the thread
+ * ---------------------------------------------------------------------------------------- */
+
+static bool shall_run(const struct mirror *m)
+{
+    return m->row.wish == WISH_RUN && !m->is_held && clock_mono_ms() >= m->retry_at;
+}
+
+static void wait_for_work(struct mirror *m)
+{
+    int64_t ms = IDLE_MS;
+    if (m->row.wish == WISH_RUN && m->retry_at && m->retry_at - clock_mono_ms() < ms)
+        ms = m->retry_at - clock_mono_ms();
+    struct pollfd fd = {.fd = m->wake_fd, .events = POLLIN};
+    if (ms > 0)
+        (void)poll(&fd, 1, (int)ms);
+    wake_clear(m->wake_fd);
+    show_tick(m);
+}
+
+static void finish_tombstone(struct mirror *m)
+{
+    struct err err = {0};
+    char *note = NULL;
+    log_info("super", m->row.config.name, "a deletion was interrupted: going on with it");
+    show_state(m, MIRROR_STOPPED, "deleting");
+    if (mirror_remove(m, false, &note, &err)) {
+        pthread_mutex_lock(&m->lock);
+        m->is_gone = true;
+        pthread_mutex_unlock(&m->lock);
+    } else {
+        m->live.error_count++;
+        m->is_held = true;
+        show_error(m, &err);
+        show_state(m, MIRROR_ERROR, "deleting");
+        log_error("super", m->row.config.name, "%s", err.text);
+    }
+    free(note);
+}
+
+static void *mirror_main(void *arg)
+{
+    struct mirror *m = arg;
+    char name[16];
+    str_printf(name, sizeof name, "b:%.12s", m->row.config.name);
+    pthread_setname_np(pthread_self(), name);
+    if (m->row.wish == WISH_DELETE)
+        finish_tombstone(m);
+    while (!atomic_load(&m->shall_stop) && !mirror_is_gone(m)) {
+        struct command *c = take_command(m);
+        if (c)
+            obey(m, c);
+        else if (shall_run(m))
+            run_once(m);
+        else
+            wait_for_work(m);
+    }
+    pthread_mutex_lock(&m->lock);
+    m->is_ended = true;
+    if (m->command) { /* came too late */
+        m->command->is_done = true;
+        err_set(&m->command->err, ERR_SHUTTING_DOWN, "bunnydb is stopping");
+        command_unref(m->command);
+        m->command = NULL;
+    }
+    pthread_cond_broadcast(&m->answered);
+    bool gone = m->is_gone;
+    pthread_mutex_unlock(&m->lock);
+    if (gone)
+        roster_is_gone(m->engine->roster);
+    return NULL;
+}
+
+struct mirror *mirror_new(struct engine *e, const struct mirror_row *row)
+{
+    struct mirror *m = mem_calloc(1, sizeof *m);
+    pthread_condattr_t attr;
+    m->engine = e;
+    mirror_row_copy(&m->row, row);
+    m->board = board_new(roster_changed, e->roster);
+    m->wake_fd = wake_new();
+    pthread_mutex_init(&m->lock, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&m->answered, &attr);
+    pthread_condattr_destroy(&attr);
+    m->task = (struct task){.wake_fd = m->wake_fd,
+                            .is_cancelled = is_cancelled,
+                            .tick = tick,
+                            .arg = m,
+                            .tick_ms = TICK_MS};
+    const struct mirror_config *c = &m->row.config;
+    str_copy(m->live.name, sizeof m->live.name, c->name);
+    str_copy(m->live.source_peer, sizeof m->live.source_peer, c->source_peer);
+    str_copy(m->live.dest_peer, sizeof m->live.dest_peer, c->dest_peer);
+    str_copy(m->live.slot_name, sizeof m->live.slot_name, c->slot);
+    str_copy(m->live.publication, sizeof m->live.publication, c->publication);
+    m->live.created_at = c->created_at;
+    m->live.eta_seconds = -1;
+    show_schema(m, NULL);
+    if (row->wish == WISH_PAUSE)
+        show_state(m, MIRROR_PAUSED, "paused");
+    else
+        show_state(m, row->snapshot_done ? MIRROR_RUNNING : MIRROR_INITIALIZING, "connecting");
+    return m;
+}
+
+bool mirror_start(struct mirror *m, struct err *err)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int rc = pthread_create(&m->thread, NULL, mirror_main, m);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (rc)
+        return err_set(err, ERR_IO, "cannot start a thread for mirror %s: %s", m->row.config.name,
+                       strerror(rc));
+    m->has_thread = true;
+    return true;
+}
+
+bool mirror_join(struct mirror *m, int limit_ms)
+{
+    int64_t until = clock_mono_ms() + limit_ms;
+    if (!m->has_thread)
+        return true;
+    pthread_mutex_lock(&m->lock);
+    while (!m->is_ended && clock_mono_ms() < until)
+        wait_slice(m, CALLER_SLICE_MS);
+    bool ended = m->is_ended;
+    pthread_mutex_unlock(&m->lock);
+    if (!ended)
+        return false;
+    pthread_join(m->thread, NULL);
+    m->has_thread = false;
+    return true;
+}
+
+void mirror_free(struct mirror *m)
+{
+    if (!m)
+        return;
+    pthread_mutex_destroy(&m->lock);
+    pthread_cond_destroy(&m->answered);
+    wake_free(m->wake_fd);
+    board_free(m->board);
+    mirror_row_free(&m->row);
+    free(m->tables);
+    free(m->findings);
+    free(m);
+}
+
+const char *mirror_name(const struct mirror *m)
+{
+    return m->row.config.name;
+}
+
+const struct mirror_config *mirror_config_of(const struct mirror *m)
+{
+    return &m->row.config;
+}
+
+struct board *mirror_board(struct mirror *m)
+{
+    return m->board;
+}
+
+bool mirror_is_gone(struct mirror *m)
+{
+    pthread_mutex_lock(&m->lock);
+    bool gone = m->is_gone;
+    pthread_mutex_unlock(&m->lock);
+    return gone;
+}

@@ -1,0 +1,238 @@
+/* One run of a mirror: connect, set up what is missing, check that nothing is lost, stream; see
+ * mirror_private.h. */
+#include "control/mirror_private.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "control/peer_target.h"
+#include "stream/source.h"
+#include "stream/stream.h"
+
+#define CONNECT_MS 15000
+#define LOCK_WAIT_MS 10000
+#define SLOT_WAIT_MS 10000
+#define START_MS 60000
+#define MAX_BATCH_BYTES (16 << 20)
+#define MISSED_LOG_MS 1000
+
+/* --- connections ------------------------------------------------------------------------------------ */
+
+static bool load_peer(struct mirror *m, const char *name, struct peer *peer,
+                      struct pg_target *target, struct err *err)
+{
+    if (!catalog_peer_get(m->engine->catalog, name, peer, err))
+        return false;
+    peer_target(peer, target);
+    return true;
+}
+
+static bool connect_peer(struct run *r, const struct pg_target *t, const char *name,
+                         enum pg_kind kind, const char *options, struct pg_conn **out,
+                         struct err *err)
+{
+    if (pg_connect(t, kind, r->app, options, &r->m->task, CONNECT_MS, out, err))
+        return true;
+    return err->code == ERR_CANCELLED ? false : err_context(err, "peer %s", name);
+}
+
+bool run_connect_source(struct run *r, struct err *err)
+{
+    return connect_peer(r, &r->source_target, r->m->row.config.source_peer, PG_SQL, NULL,
+                        &r->source, err);
+}
+
+bool run_connect_repl(struct run *r, struct err *err)
+{
+    return connect_peer(r, &r->source_target, r->m->row.config.source_peer, PG_REPLICATION, NULL,
+                        &r->repl, err);
+}
+
+bool run_connect_dest(struct run *r, struct err *err)
+{
+    /* A commit that returned is on the destination's disk: what is reported to the source is
+     * durable, whatever the destination's own default is. */
+    return connect_peer(r, &r->dest_target, r->m->row.config.dest_peer, PG_APPLY,
+                        "-c synchronous_commit=on -c plan_cache_mode=force_generic_plan", &r->dest,
+                        err);
+}
+
+static bool connect_all(struct run *r, struct err *err)
+{
+    struct mirror *m = r->m;
+    const struct mirror_config *c = &m->row.config;
+    return load_peer(m, c->source_peer, &r->source_peer, &r->source_target, err) &&
+           load_peer(m, c->dest_peer, &r->dest_peer, &r->dest_target, err) &&
+           run_connect_source(r, err) && run_connect_repl(r, err) && run_connect_dest(r, err) &&
+           source_identify(r->repl, r->source, &m->task, r->identity, err) &&
+           progress_open(r->dest, &m->task, m->row.mirror_id, LOCK_WAIT_MS, err) &&
+           progress_claim(r->dest, &m->task, m->row.mirror_id, r->progress, err);
+}
+
+/* --- before the stream --------------------------------------------------------------------------------- */
+
+/* The progress belongs to one slot of one database of one server; anything else would be a gap. */
+static bool check_progress(struct run *r, struct err *err)
+{
+    const struct progress *p = r->progress;
+    if (!p->exists || !p->is_streaming) {
+        err_set(err, ERR_PROGRESS_MISSING,
+                "the destination has no progress of this mirror in _bunnydb.progress");
+        return err_hint(err, "Was the destination restored or replaced? Retry copies the tables "
+                             "again; the destination's rows are replaced.");
+    }
+    if (strcmp(p->system_id, r->identity->system_id) != 0 ||
+        p->database_oid != r->identity->database_oid) {
+        err_set(err, ERR_SOURCE_CHANGED,
+                "the source is another server or database than the one that was copied");
+        return err_hint(err, "Check peer %s. If it is right, retry with {\"recreate_slot\": true} "
+                             "copies the tables again.",
+                        r->m->row.config.source_peer);
+    }
+    return true;
+}
+
+static bool read_schema(struct run *r, struct err *err)
+{
+    const struct mirror_config *c = &r->m->row.config;
+    if (!schema_read(r->source, &r->m->task, c->tables, c->n_tables, false, false, false,
+                     &r->schema, err))
+        return err_context(err, "read the source's definitions");
+    show_schema(r->m, r->schema);
+    return true;
+}
+
+static bool check_everything(struct run *r, struct err *err)
+{
+    struct mirror *m = r->m;
+    const struct mirror_config *c = &m->row.config;
+    return check_progress(r, err) && read_schema(r, err) &&
+           source_check_publication(r->source, &m->task, c->publication, r->schema, err) &&
+           schema_create(r->dest, &m->task, r->schema, false, c->name, err) &&
+           source_free_slot(r->source, &m->task, c->slot, r->app, SLOT_WAIT_MS, err) &&
+           source_check_slot(r->source, &m->task, c->slot, r->progress->lsn, err);
+}
+
+/* --- the stream ------------------------------------------------------------------------------------------ */
+
+static void committed(void *arg, const struct batch *b)
+{
+    struct mirror *m = arg;
+    int64_t now = clock_wall_us();
+    for (size_t i = 0; i < b->n_deltas; i++) {
+        struct table_status *t = &m->tables[b->deltas[i].table];
+        t->rows_inserted += b->deltas[i].inserted;
+        t->rows_updated += b->deltas[i].updated;
+        t->rows_deleted += b->deltas[i].deleted;
+        t->last_synced_at = now;
+    }
+    m->rows_total += b->changes;
+    m->bytes_total += b->bytes;
+    m->live.last_batch_id++;
+    m->live.last_lsn = b->end_lsn;
+    if (m->live.error_count) { /* rows flow again */
+        m->live.error_count = 0;
+        show_clear_error(m);
+    }
+    show_dirty(m);
+}
+
+static void missed(void *arg, int table, enum pgo_kind kind)
+{
+    struct mirror *m = arg;
+    struct table_status *t = &m->tables[table];
+    int64_t now = clock_mono_ms();
+    t->rows_missing++;
+    show_dirty(m);
+    if (now - m->last_missed_log < MISSED_LOG_MS)
+        return;
+    m->last_missed_log = now;
+    log_warn("apply", m->row.config.name, "table=%s %s found no row at the destination, missing=%lld",
+             t->source, kind == PGO_DELETE ? "delete" : "update", (long long)t->rows_missing);
+}
+
+static void report(void *arg, lsn_t durable, lsn_t safe, bool is_caught_up)
+{
+    struct mirror *m = arg;
+    const char *phase = is_caught_up ? "streaming" : m->live.phase;
+    if (durable > m->live.last_lsn)
+        m->live.last_lsn = durable;
+    m->safe = safe;
+    board_reach(m->board, safe);
+    if (is_caught_up && m->live.error_count) {
+        m->live.error_count = 0;
+        show_clear_error(m);
+    }
+    if (strcmp(phase, m->live.phase) != 0)
+        show_state(m, MIRROR_RUNNING, phase);
+    show_dirty(m);
+}
+
+static bool stream(struct run *r, struct err *err)
+{
+    struct mirror *m = r->m;
+    const struct mirror_config *c = &m->row.config;
+    if (!pg_repl_start(r->repl, &m->task, START_MS, c->slot, r->progress->lsn, c->publication, false,
+                       err))
+        return err->code == ERR_CANCELLED ? false : err_context(err, "start the stream");
+    m->live.last_lsn = r->progress->lsn;
+    m->safe = r->progress->lsn;
+    show_state(m, MIRROR_RUNNING, "catching_up");
+    log_info("stream", c->name, "started slot=%s from=" LSN_FMT, c->slot,
+             LSN_ARGS(r->progress->lsn));
+    struct stream_options o = {
+        .source = r->repl,
+        .dest = r->dest,
+        .task = &m->task,
+        .keepalive_ms = r->identity->keepalive_ms,
+        .from = r->progress->lsn,
+        .apply = {.mirror = c->name,
+                  .mirror_id = m->row.mirror_id,
+                  .epoch = r->progress->epoch,
+                  .schema = r->schema,
+                  .limits = {.max_changes = c->cdc_batch_size,
+                             .max_bytes = MAX_BATCH_BYTES,
+                             .wait_ms = (int64_t)c->cdc_sync_interval_seconds * 1000},
+                  .window = mirror_window(m),
+                  .committed = committed,
+                  .missed = missed,
+                  .arg = m},
+        .report = report,
+        .arg = m,
+    };
+    return stream_run(&o, err);
+}
+
+/* What one mirror may have under way to the destination: its share of the budget. */
+size_t mirror_window(const struct mirror *m)
+{
+    size_t budget = m->engine->options.memory_budget;
+    size_t window = budget / 32;
+    return window < (1 << 20) ? 1 << 20 : window > (8 << 20) ? 8 << 20 : window;
+}
+
+static void run_close(struct run *r, bool cancel)
+{
+    pg_close(r->repl, false);
+    pg_close(r->source, cancel);
+    pg_close(r->dest, cancel);
+    schema_free(r->schema);
+    peer_free(&r->source_peer);
+    peer_free(&r->dest_peer);
+}
+
+bool mirror_run(struct mirror *m, struct err *err)
+{
+    struct source_identity identity = {0};
+    struct progress progress = {0};
+    struct run r = {.m = m, .identity = &identity, .progress = &progress};
+    str_printf(r.app, sizeof r.app, "bunnydb %s", m->row.config.name);
+    bool ok = connect_all(&r, err) && (m->row.snapshot_done || run_setup(&r, err));
+    if (ok && check_everything(&r, err))
+        ok = stream(&r, err);
+    run_close(&r, true);
+    return false;
+}

@@ -1,0 +1,267 @@
+/* Sampling of sources; see sampler.h. */
+#include "control/sampler.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/wake.h"
+#include "control/peer_target.h"
+#include "control/roster.h"
+
+#define SAMPLE_MS 1000
+#define HISTORY_SAMPLES 5
+#define QUERY_LIMIT_MS 5000
+#define RECONNECT_MS 5000
+
+struct watch {
+    struct sampler *sampler;
+    char peer[NAME_SIZE];
+    pthread_t thread;
+    int wake_fd;
+    bool is_over; /* with the sampler's lock */
+    struct task task;
+    struct pg_conn *conn;
+    int64_t peer_version; /* updated_at of the peer the connection was made with */
+    int64_t connect_at;   /* monotonic ms */
+    unsigned turns;
+};
+
+struct sampler {
+    struct engine *engine;
+    pthread_mutex_t lock;
+    size_t n, cap;
+    struct watch **watches;
+    atomic_bool shall_stop;
+};
+
+/* The mirrors of one source, held. */
+struct group {
+    size_t n, cap;
+    struct mirror **mirrors;
+};
+
+static bool is_cancelled(void *arg)
+{
+    struct watch *w = arg;
+    return atomic_load(&w->sampler->shall_stop);
+}
+
+static struct group hold_mirrors(struct watch *w)
+{
+    struct roster *r = w->sampler->engine->roster;
+    struct group g = {0};
+    struct mirror *m;
+    for (size_t i = 0; (m = roster_hold_at(r, i)); i++) {
+        if (!strcmp(mirror_config_of(m)->source_peer, w->peer))
+            MEM_PUSH(g.mirrors, g.n, g.cap, m);
+        else
+            roster_release(r, m);
+    }
+    return g;
+}
+
+static void release_mirrors(struct watch *w, struct group *g)
+{
+    for (size_t i = 0; i < g->n; i++)
+        roster_release(w->sampler->engine->roster, g->mirrors[i]);
+    free(g->mirrors);
+}
+
+static void disconnect(struct watch *w)
+{
+    pg_close(w->conn, false);
+    w->conn = NULL;
+    w->connect_at = clock_mono_ms() + RECONNECT_MS;
+}
+
+static bool connect_source(struct watch *w)
+{
+    struct peer p = {0};
+    struct pg_target target;
+    struct err err = {0};
+    if (!catalog_peer_get(w->sampler->engine->catalog, w->peer, &p, &err))
+        return false;
+    if (w->conn && p.updated_at != w->peer_version)
+        disconnect(w);
+    bool due = !w->conn && (clock_mono_ms() >= w->connect_at || p.updated_at != w->peer_version);
+    if (due) {
+        w->peer_version = p.updated_at;
+        peer_target(&p, &target);
+        if (!pg_connect(&target, PG_SQL, "bunnydb sampler", NULL, &w->task, QUERY_LIMIT_MS,
+                        &w->conn, &err)) {
+            log_debug("sampler", "", "source=%s %s", w->peer, err.text);
+            disconnect(w);
+        }
+    }
+    peer_free(&p);
+    return w->conn != NULL;
+}
+
+static struct slot_status read_slot(const struct pg_result *r, size_t row)
+{
+    struct slot_status s = {.sampled_at = clock_wall_us(), .exists = !pg_is_null(r, row, 1)};
+    s.active = pg_bool(r, row, 2);
+    s.active_pid = (int)pg_int(r, row, 3);
+    str_copy(s.wal_status, sizeof s.wal_status, pg_text(r, row, 4));
+    s.confirmed_flush = pg_lsn(r, row, 5);
+    s.restart = pg_lsn(r, row, 6);
+    s.retained_bytes = pg_int(r, row, 7);
+    s.safe_wal_size = pg_is_null(r, row, 8) ? -1 : pg_int(r, row, 8);
+    return s;
+}
+
+static const char *sample_sql(const struct pg_conn *c)
+{
+#define SAMPLE_SQL(status, safe)                                                                   \
+    "SELECT w.lsn, s.slot_name, s.active, coalesce(s.active_pid, 0), " status                      \
+    ", s.confirmed_flush_lsn, s.restart_lsn, coalesce(pg_catalog.pg_wal_lsn_diff(w.lsn, "          \
+    "s.restart_lsn), 0)::int8, " safe                                                              \
+    " FROM (SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN "                                 \
+    "pg_catalog.pg_last_wal_replay_lsn() ELSE pg_catalog.pg_current_wal_lsn() END AS lsn) w "      \
+    "LEFT JOIN pg_catalog.pg_replication_slots s ON s.slot_name = ANY($1::pg_catalog.text[])"
+    return pg_version(c) >= 130000 ? SAMPLE_SQL("s.wal_status", "s.safe_wal_size")
+                                   : SAMPLE_SQL("'reserved'", "NULL::int8");
+}
+
+static void write_boards(const struct group *g, const struct pg_result *r)
+{
+    for (size_t i = 0; i < g->n; i++) {
+        struct slot_status s = {.sampled_at = clock_wall_us(), .safe_wal_size = -1};
+        for (size_t row = 0; row < pg_rows(r); row++)
+            if (!strcmp(pg_text(r, row, 1), mirror_config_of(g->mirrors[i])->slot))
+                s = read_slot(r, row);
+        board_sample(mirror_board(g->mirrors[i]), &s, pg_lsn(r, 0, 0));
+    }
+}
+
+static void sample(struct watch *w, const struct group *g)
+{
+    struct buf names = {0};
+    struct pg_result *r;
+    struct err err = {0};
+    const char **slots = mem_calloc(g->n, sizeof *slots);
+    for (size_t i = 0; i < g->n; i++)
+        slots[i] = mirror_config_of(g->mirrors[i])->slot;
+    pg_quote_array(&names, g->n, slots);
+    const char *value = buf_text(&names);
+    if (!pg_exec_params(w->conn, &w->task, QUERY_LIMIT_MS, sample_sql(w->conn), 1, &value, &r,
+                        &err)) {
+        log_debug("sampler", "", "source=%s %s", w->peer, err.text);
+        disconnect(w);
+    } else {
+        write_boards(g, r);
+        pg_free(r);
+    }
+    buf_free(&names);
+    free(slots);
+}
+
+/* False when no mirror uses the source any more. */
+static bool turn(struct watch *w)
+{
+    struct group g = hold_mirrors(w);
+    bool is_used = g.n > 0;
+    if (is_used && connect_source(w))
+        sample(w, &g);
+    if (++w->turns % HISTORY_SAMPLES == 0)
+        for (size_t i = 0; i < g.n; i++)
+            board_history(mirror_board(g.mirrors[i]));
+    release_mirrors(w, &g);
+    return is_used;
+}
+
+static void *watch_main(void *arg)
+{
+    struct watch *w = arg;
+    char name[16];
+    str_printf(name, sizeof name, "b:smp %.9s", w->peer);
+    pthread_setname_np(pthread_self(), name);
+    while (!atomic_load(&w->sampler->shall_stop) && turn(w)) {
+        struct pollfd fd = {.fd = w->wake_fd, .events = POLLIN};
+        (void)poll(&fd, 1, SAMPLE_MS);
+        wake_clear(w->wake_fd);
+    }
+    pg_close(w->conn, false);
+    w->conn = NULL;
+    pthread_mutex_lock(&w->sampler->lock);
+    w->is_over = true;
+    pthread_mutex_unlock(&w->sampler->lock);
+    return NULL;
+}
+
+struct sampler *sampler_new(struct engine *e)
+{
+    struct sampler *s = mem_calloc(1, sizeof *s);
+    s->engine = e;
+    pthread_mutex_init(&s->lock, NULL);
+    return s;
+}
+
+static void watch_free(struct watch *w)
+{
+    pthread_join(w->thread, NULL);
+    wake_free(w->wake_fd);
+    free(w);
+}
+
+/* Ended threads are joined here, so that none is left when sources come and go. */
+static bool is_watched(struct sampler *s, const char *peer) /* with the lock */
+{
+    bool found = false;
+    for (size_t i = 0; i < s->n; i++) {
+        struct watch *w = s->watches[i];
+        if (w->is_over) {
+            s->watches[i--] = s->watches[--s->n];
+            watch_free(w); /* it has nothing left to do but return */
+        } else if (!strcmp(w->peer, peer)) {
+            found = true;
+            wake_signal(w->wake_fd);
+        }
+    }
+    return found;
+}
+
+void sampler_watch(struct sampler *s, const char *source_peer)
+{
+    sigset_t all, before;
+    pthread_mutex_lock(&s->lock);
+    if (!is_watched(s, source_peer)) {
+        struct watch *w = mem_calloc(1, sizeof *w);
+        w->sampler = s;
+        w->wake_fd = wake_new();
+        str_copy(w->peer, sizeof w->peer, source_peer);
+        w->task = (struct task){.wake_fd = w->wake_fd, .is_cancelled = is_cancelled, .arg = w};
+        sigfillset(&all);
+        pthread_sigmask(SIG_SETMASK, &all, &before);
+        if (pthread_create(&w->thread, NULL, watch_main, w)) {
+            log_error("sampler", "", "cannot start a thread for source=%s", source_peer);
+            wake_free(w->wake_fd);
+            free(w);
+        } else {
+            MEM_PUSH(s->watches, s->n, s->cap, w);
+        }
+        pthread_sigmask(SIG_SETMASK, &before, NULL);
+    }
+    pthread_mutex_unlock(&s->lock);
+}
+
+void sampler_free(struct sampler *s)
+{
+    if (!s)
+        return;
+    atomic_store(&s->shall_stop, true);
+    for (size_t i = 0; i < s->n; i++)
+        wake_signal(s->watches[i]->wake_fd);
+    for (size_t i = 0; i < s->n; i++)
+        watch_free(s->watches[i]);
+    free(s->watches);
+    pthread_mutex_destroy(&s->lock);
+    free(s);
+}

@@ -1,0 +1,191 @@
+/* What a mirror's thread shows of itself: states, errors with their findings, tables, rates. It is
+ * gathered in m->live and published a few times a second; see mirror_private.h. */
+#include "control/mirror_private.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+#define PUBLISH_MS 250
+#define RATE_MS 1000
+#define SAVE_MS 30000
+
+static bool is_shown(const struct table_status *t)
+{
+    return t->source[0] != '\0';
+}
+
+void show_now(struct mirror *m)
+{
+    struct mirror_status s = m->live;
+    struct table_status *shown = mem_calloc(m->n_tables, sizeof *shown);
+    for (size_t i = 0; i < m->n_tables; i++)
+        if (is_shown(&m->tables[i]))
+            shown[s.n_tables++] = m->tables[i];
+    s.tables = shown;
+    s.findings = m->findings;
+    s.n_findings = m->n_findings;
+    s.heartbeat_at = clock_wall_us();
+    board_publish(m->board, &s, m->safe);
+    free(shown);
+    m->published_at = clock_mono_ms();
+    m->is_dirty = false;
+}
+
+void show_dirty(struct mirror *m)
+{
+    m->is_dirty = true;
+}
+
+void show_state(struct mirror *m, enum mirror_state state, const char *phase)
+{
+    if (m->live.state != state || strcmp(m->live.phase, phase) != 0) {
+        if (m->live.state != state)
+            m->live.state_since = clock_wall_us();
+        log_info("super", m->row.config.name, "state=%s phase=%s", mirror_state_name(state), phase);
+    }
+    m->live.state = state;
+    if (!m->live.state_since)
+        m->live.state_since = clock_wall_us();
+    str_copy(m->live.phase, sizeof m->live.phase, phase);
+    if (state != MIRROR_RUNNING && state != MIRROR_SNAPSHOTTING) {
+        m->live.rows_per_second = 0;
+        m->live.bytes_per_second = 0;
+    }
+    show_now(m);
+}
+
+/* The finding of an error: what, why, and what heals it. */
+static const char *action_for(const struct err *e)
+{
+    switch (err_class_of(e)) {
+    case CLASS_RETRY:
+        return "";
+    case CLASS_ASK:
+    case CLASS_FINAL:
+        return "retry";
+    }
+    return "";
+}
+
+void show_error(struct mirror *m, const struct err *err)
+{
+    struct findings f = {0};
+    m->live.error = *err;
+    m->live.error_at = clock_wall_us();
+    findings_add(&f, err_name(err->code), SEVERITY_ERROR, err_meaning(err->code), err->text,
+                 err->hint, action_for(err));
+    free(m->findings);
+    m->findings = f.items;
+    m->n_findings = f.n;
+    show_now(m);
+}
+
+void show_clear_error(struct mirror *m)
+{
+    err_clear(&m->live.error);
+    m->live.next_retry_at = 0;
+    free(m->findings);
+    m->findings = NULL;
+    m->n_findings = 0;
+    show_now(m);
+}
+
+static void load_counters(struct mirror *m)
+{
+    struct err err = {0};
+    if (!catalog_counters_load(m->engine->catalog, m->row.config.name, m->tables, m->n_tables,
+                               &err))
+        log_warn("super", m->row.config.name, "cannot read the counters: %s", err.text);
+    m->rows_total = 0;
+    for (size_t i = 0; i < m->n_tables; i++)
+        m->rows_total += m->tables[i].rows_synced + m->tables[i].rows_inserted +
+                         m->tables[i].rows_updated + m->tables[i].rows_deleted;
+    m->rows_before = m->rows_total;
+}
+
+static void fill_table(struct table_status *t, const char *schema, const char *table,
+                       const char *dest_schema, const char *dest_table, bool is_copied)
+{
+    *t = (struct table_status){.rows_total = -1};
+    str_printf(t->source, sizeof t->source, "%s.%s", schema, table);
+    str_printf(t->dest, sizeof t->dest, "%s.%s", dest_schema, dest_table);
+    str_copy(t->state, sizeof t->state, is_copied ? "streaming" : "queued");
+}
+
+/* Before the definitions are known (the source may be down) the mapping is what can be shown. */
+static void show_mapping(struct mirror *m)
+{
+    const struct mirror_config *c = &m->row.config;
+    m->n_tables = c->n_tables;
+    m->tables = mem_calloc(m->n_tables, sizeof *m->tables);
+    for (size_t i = 0; i < m->n_tables; i++)
+        fill_table(&m->tables[i], c->tables[i].source_schema, c->tables[i].source_table,
+                   c->tables[i].dest_schema, c->tables[i].dest_table, m->row.snapshot_done);
+}
+
+void show_schema(struct mirror *m, const struct schema *s)
+{
+    if (m->tables)
+        show_save_counters(m);
+    free(m->tables);
+    if (!s) {
+        show_mapping(m);
+    } else {
+        m->n_tables = s->n_tables;
+        m->tables = mem_calloc(m->n_tables, sizeof *m->tables);
+        for (size_t i = 0; i < s->n_tables; i++) {
+            const struct schema_table *t = &s->tables[i];
+            if (t->is_partitioned)
+                continue;
+            fill_table(&m->tables[i], t->schema, t->name, t->dest_schema, t->dest_name,
+                       m->row.snapshot_done);
+            m->tables[i].bytes_total = t->bytes;
+            m->tables[i].rows_total = t->rows < 0 ? -1 : (int64_t)t->rows;
+        }
+    }
+    load_counters(m);
+    m->saved_at = clock_mono_ms();
+    show_dirty(m);
+}
+
+void show_save_counters(struct mirror *m)
+{
+    struct err err = {0};
+    m->saved_at = clock_mono_ms();
+    if (!catalog_counters_save(m->engine->catalog, m->row.config.name, m->tables, m->n_tables,
+                               &err))
+        log_warn("super", m->row.config.name, "cannot keep the counters: %s", err.text);
+}
+
+static void update_rates(struct mirror *m, int64_t now)
+{
+    double seconds = (double)(now - m->counted_at) / 1000.0;
+    double rows = (double)(m->rows_total - m->rows_before) / seconds;
+    double bytes = (double)(m->bytes_total - m->bytes_before) / seconds;
+    bool has_changed = rows > 0 || bytes > 0 || m->live.rows_per_second > 0;
+    m->live.rows_per_second = rows;
+    m->live.bytes_per_second = bytes;
+    m->rows_before = m->rows_total;
+    m->bytes_before = m->bytes_total;
+    m->counted_at = now;
+    if (has_changed)
+        show_dirty(m);
+}
+
+void show_tick(struct mirror *m)
+{
+    int64_t now = clock_mono_ms();
+    if (now - m->counted_at >= RATE_MS) {
+        update_rates(m, now);
+        board_heartbeat(m->board);
+    }
+    if (now - m->saved_at >= SAVE_MS && m->live.state == MIRROR_RUNNING &&
+        m->live.rows_per_second > 0)
+        show_save_counters(m);
+    if (m->is_dirty && now - m->published_at >= PUBLISH_MS)
+        show_now(m);
+}
