@@ -1,0 +1,97 @@
+/* Removal of a mirror: slot, publication, bookkeeping, catalog; see mirror_private.h. */
+#include "control/mirror_private.h"
+
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "control/peer_target.h"
+#include "stream/progress.h"
+#include "stream/source.h"
+
+#define CONNECT_MS 5000
+#define STATEMENT_MS 30000
+#define SLOT_FREE_MS 10000
+
+/* A removal is not interrupted by the command that asked for it; only by the process's end. */
+static bool is_stopping(void *arg)
+{
+    struct mirror *m = arg;
+    return atomic_load(&m->shall_stop);
+}
+
+static bool clean_source(struct mirror *m, struct task *task, struct err *err)
+{
+    const struct mirror_config *c = &m->row.config;
+    struct peer p = {0};
+    struct pg_target target;
+    struct pg_conn *conn = NULL;
+    char app[64];
+    if (!m->row.slot_created)
+        return true; /* nothing was made there */
+    if (!catalog_peer_get(m->engine->catalog, c->source_peer, &p, err))
+        return false;
+    peer_target(&p, &target);
+    str_printf(app, sizeof app, "bunnydb %s", c->name);
+    bool ok = pg_connect(&target, PG_SQL, app, NULL, task, CONNECT_MS, &conn, err) &&
+              source_free_slot(conn, task, c->slot, app, SLOT_FREE_MS, err) &&
+              source_drop_slot(conn, task, c->slot, STATEMENT_MS, err) &&
+              source_unpublish(conn, task, c->publication, err);
+    pg_close(conn, true);
+    peer_free(&p);
+    return ok || err_context(err, "source %s", c->source_peer);
+}
+
+static bool clean_dest(struct mirror *m, struct task *task, struct err *err)
+{
+    const struct mirror_config *c = &m->row.config;
+    struct peer p = {0};
+    struct pg_target target;
+    struct pg_conn *conn = NULL;
+    if (!catalog_peer_get(m->engine->catalog, c->dest_peer, &p, err))
+        return false;
+    peer_target(&p, &target);
+    bool ok = pg_connect(&target, PG_SQL, "bunnydb", NULL, task, CONNECT_MS, &conn, err) &&
+              progress_delete(conn, task, m->row.mirror_id, err);
+    pg_close(conn, true);
+    peer_free(&p);
+    return ok || err_context(err, "destination %s", c->dest_peer);
+}
+
+static void note_left_behind(struct mirror *m, bool source_clean, bool dest_clean, char **note)
+{
+    const struct mirror_config *c = &m->row.config;
+    struct buf b = {0};
+    if (!source_clean)
+        buf_printf(&b,
+                   "At source %s: slot %s and publication %s may be left; the slot keeps WAL. "
+                   "Remove them with SELECT pg_drop_replication_slot('%s'); DROP PUBLICATION %s;",
+                   c->source_peer, c->slot, c->publication, c->slot, c->publication);
+    if (!dest_clean)
+        buf_printf(&b, "%sAt destination %s: the row of mirror_id %s in _bunnydb.progress may be left.",
+                   b.len ? " " : "", c->dest_peer, m->row.mirror_id);
+    if (b.len)
+        log_warn("super", c->name, "%s", buf_text(&b));
+    *note = buf_take(&b);
+}
+
+bool mirror_remove(struct mirror *m, bool force, char **note, struct err *err)
+{
+    struct task task = {
+        .wake_fd = m->wake_fd, .is_cancelled = is_stopping, .tick = m->task.tick, .arg = m};
+    struct err dest_err = {0};
+    bool source_clean = clean_source(m, &task, err);
+    bool dest_clean = (source_clean || force) && clean_dest(m, &task, &dest_err);
+    if (!force && !(source_clean && dest_clean)) {
+        char why[sizeof err->text];
+        str_copy(why, sizeof why, source_clean ? dest_err.text : err->text);
+        err_set(err, ERR_CLEANUP, "Mirror %s was not deleted: %s", m->row.config.name, why);
+        return err_hint(err, "Try again when the server can be reached, or delete with force=true "
+                             "and remove slot and publication by hand.");
+    }
+    note_left_behind(m, source_clean, dest_clean, note);
+    if (!catalog_mirror_delete(m->engine->catalog, m->row.config.name, err))
+        return false;
+    log_info("super", m->row.config.name, "deleted; the destination's tables stay");
+    return true;
+}

@@ -1,0 +1,329 @@
+/* The first part of a mirror's life: publication, slot, destination tables, snapshot. It starts from
+ * nothing each time: what an earlier, unfinished try left behind is removed first. */
+#include "control/mirror_private.h"
+
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/wake.h"
+#include "copy/snapshot.h"
+#include "stream/source.h"
+
+#define STATEMENT_MS 60000
+#define SLOT_CREATE_MS 600000
+#define SLOT_EXPLAIN_MS 5000
+#define SLOT_FREE_MS 10000
+#define POLL_MS 250
+
+/* --- leftovers --------------------------------------------------------------------------------------- */
+
+static bool remove_leftovers(struct run *r, struct err *err)
+{
+    const struct mirror_config *c = &r->m->row.config;
+    struct task *task = &r->m->task;
+    if (!r->m->row.slot_created)
+        return true; /* the preflight saw that these names were free */
+    return source_free_slot(r->source, task, c->slot, r->app, SLOT_FREE_MS, err) &&
+           source_drop_slot(r->source, task, c->slot, STATEMENT_MS, err) &&
+           source_unpublish(r->source, task, c->publication, err);
+}
+
+static bool list_existing(struct run *r, struct pg_result **out, struct err *err)
+{
+    const struct schema *s = r->schema;
+    struct buf schemas = {0}, names = {0};
+    const char **a = mem_calloc(s->n_tables, sizeof *a), **b = mem_calloc(s->n_tables, sizeof *b);
+    for (size_t i = 0; i < s->n_tables; i++) {
+        a[i] = s->tables[i].dest_schema;
+        b[i] = s->tables[i].dest_name;
+    }
+    pg_quote_array(&schemas, s->n_tables, a);
+    pg_quote_array(&names, s->n_tables, b);
+    const char *values[] = {buf_text(&schemas), buf_text(&names)};
+    bool ok = pg_exec_params(r->dest, &r->m->task, STATEMENT_MS,
+                             "SELECT n.nspname, c.relname FROM unnest($1::pg_catalog.text[], "
+                             "$2::pg_catalog.text[]) AS w (s, t) JOIN pg_catalog.pg_namespace n ON "
+                             "n.nspname = w.s JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid "
+                             "AND c.relname = w.t AND c.relkind IN ('r', 'p')",
+                             2, values, out, err);
+    free(a);
+    free(b);
+    buf_free(&schemas);
+    buf_free(&names);
+    return ok;
+}
+
+/* Rows that an unfinished snapshot of this mirror copied, or that a new one is to replace. Never
+ * CASCADE: a table outside the mirror that refers to these must not lose rows. */
+static bool empty_destination(struct run *r, struct err *err)
+{
+    struct pg_result *res;
+    struct buf sql = {0};
+    if (!list_existing(r, &res, err))
+        return false;
+    for (size_t i = 0; i < pg_rows(res); i++) {
+        buf_puts(&sql, i ? ", " : "TRUNCATE ");
+        pg_quote_qualified(&sql, pg_text(res, i, 0), pg_text(res, i, 1));
+    }
+    pg_free(res);
+    bool ok = !sql.len ||
+              pg_exec(r->dest, &r->m->task, STATEMENT_MS, buf_text(&sql), NULL, err) ||
+              err_context(err, "empty the destination's tables for a new copy");
+    buf_free(&sql);
+    return ok;
+}
+
+/* --- slot ------------------------------------------------------------------------------------------------ */
+
+struct slot_wait {
+    struct run *run;
+    struct task task;
+    int64_t explain_at;
+};
+
+static void slot_tick(void *arg)
+{
+    struct slot_wait *w = arg;
+    struct err err = {0};
+    show_tick(w->run->m);
+    if (clock_mono_ms() < w->explain_at)
+        return;
+    w->explain_at = clock_mono_ms() + 6 * SLOT_EXPLAIN_MS;
+    source_explain_slot_wait(w->run->source, NULL, &err);
+    if (err.hint[0])
+        log_warn("super", w->run->m->row.config.name, "%s", err.hint);
+}
+
+static bool slot_is_cancelled(void *arg)
+{
+    struct slot_wait *w = arg;
+    return w->run->m->task.is_cancelled(w->run->m);
+}
+
+static bool create_slot(struct run *r, char **snapshot, struct err *err)
+{
+    const char *slot = r->m->row.config.slot;
+    struct slot_wait w = {.run = r, .explain_at = clock_mono_ms() + SLOT_EXPLAIN_MS};
+    w.task = (struct task){.wake_fd = r->m->wake_fd,
+                           .is_cancelled = slot_is_cancelled,
+                           .tick = slot_tick,
+                           .arg = &w,
+                           .tick_ms = r->m->task.tick_ms};
+    show_state(r->m, MIRROR_INITIALIZING, "creating_slot");
+    if (!pg_repl_create_slot(r->repl, &w.task, SLOT_CREATE_MS, slot, false,
+                             &r->progress->slot_lsn, snapshot, err)) {
+        if (err->code == ERR_TIMEOUT)
+            source_explain_slot_wait(r->source, NULL, err);
+        return err_context(err, "create slot %s", slot);
+    }
+    str_copy(r->progress->slot, sizeof r->progress->slot, slot);
+    str_copy(r->progress->system_id, sizeof r->progress->system_id, r->identity->system_id);
+    r->progress->database_oid = r->identity->database_oid;
+    log_info("super", r->m->row.config.name, "slot=%s created at=" LSN_FMT, slot,
+             LSN_ARGS(r->progress->slot_lsn));
+    return true;
+}
+
+/* The publication comes first: a slot that is older than its publication cannot be decoded. */
+static bool create_publication(struct run *r, struct err *err)
+{
+    struct mirror *m = r->m;
+    const struct mirror_config *c = &m->row.config;
+    struct schema *s;
+    show_state(m, MIRROR_INITIALIZING, "publishing");
+    /* From here on slot and publication of these names are ours, also after a crash. */
+    if (!m->row.slot_created &&
+        !catalog_mirror_set(m->engine->catalog, c->name, m->row.wish, false, true, err))
+        return false;
+    m->row.slot_created = true;
+    if (!schema_read(r->source, &m->task, c->tables, c->n_tables, false, false, false, &s, err))
+        return err_context(err, "read the source's definitions");
+    bool ok = source_publish(r->source, &m->task, c->publication, s, err);
+    schema_free(s);
+    return ok;
+}
+
+/* Reads the definitions as of the snapshot; the transaction stays open and keeps the snapshot. */
+static bool read_schema_in(struct run *r, const char *snapshot, struct err *err)
+{
+    const struct mirror_config *c = &r->m->row.config;
+    struct buf sql = {0};
+    show_state(r->m, MIRROR_INITIALIZING, "reading_schema");
+    buf_puts(&sql, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT ");
+    pg_quote_literal(&sql, snapshot);
+    bool ok = pg_exec(r->source, &r->m->task, STATEMENT_MS, buf_text(&sql), NULL, err) &&
+              schema_read(r->source, &r->m->task, c->tables, c->n_tables, c->replicate_indexes,
+                          c->replicate_foreign_keys, true, &r->schema, err);
+    buf_free(&sql);
+    if (!ok)
+        return err_context(err, "read the source's definitions");
+    show_schema(r->m, r->schema);
+    return true;
+}
+
+/* --- the copy ------------------------------------------------------------------------------------------- */
+
+static const char *const table_states[] = {
+    [SNAP_NONE] = "",          [SNAP_QUEUED] = "queued", [SNAP_COPYING] = "copying",
+    [SNAP_INDEXING] = "indexing", [SNAP_DONE] = "copied",
+};
+
+static void show_table(struct mirror *m, const struct snapshot_job *job, size_t i)
+{
+    struct snapshot_table_progress p;
+    struct table_status *t = &m->tables[i];
+    snapshot_progress(job, i, &p);
+    if (p.state == SNAP_NONE)
+        return;
+    str_copy(t->state, sizeof t->state, table_states[p.state]);
+    if (p.rows > t->rows_synced)
+        t->last_synced_at = clock_wall_us();
+    t->rows_synced = p.rows;
+    t->bytes_done = p.bytes_done;
+    t->bytes_total = p.bytes_total;
+    t->workers = p.workers;
+    t->indexes_done = p.indexes_done;
+    t->indexes_total = p.indexes_total;
+    m->live.bytes_done += p.bytes_done;
+    m->live.bytes_total += p.bytes_total;
+    m->live.tables_done += p.state == SNAP_DONE;
+    m->live.tables_total++;
+    m->rows_total += p.rows;
+}
+
+static void show_copy(struct mirror *m, const struct snapshot_job *job, int64_t started)
+{
+    m->live.bytes_done = m->live.bytes_total = 0;
+    m->live.tables_done = m->live.tables_total = 0;
+    m->rows_total = 0;
+    for (size_t i = 0; i < m->n_tables; i++)
+        show_table(m, job, i);
+    m->bytes_total = m->live.bytes_done;
+    double seconds = (double)(clock_mono_ms() - started) / 1000.0;
+    int64_t left = m->live.bytes_total - m->live.bytes_done;
+    m->live.eta_seconds =
+        m->live.bytes_done > 0 && seconds >= 1
+            ? (int64_t)(seconds * (double)left / (double)m->live.bytes_done + 0.5)
+            : -1;
+    if (strcmp(m->live.phase, snapshot_phase(job)) != 0)
+        show_state(m, MIRROR_SNAPSHOTTING, snapshot_phase(job));
+    show_dirty(m);
+    show_tick(m);
+}
+
+static bool run_copy(struct run *r, const char *snapshot, struct err *err)
+{
+    struct mirror *m = r->m;
+    const struct mirror_config *c = &m->row.config;
+    struct snapshot_plan plan = {
+        .mirror = c->name,
+        .source = &r->source_target,
+        .dest = &r->dest_target,
+        .schema = r->schema,
+        .snapshot = snapshot,
+        .rows_per_part = c->snapshot_num_rows_per_partition,
+        .workers_per_table = c->snapshot_max_parallel_workers,
+        .tables_in_parallel = c->snapshot_num_tables_in_parallel,
+        .memory_budget = m->engine->options.memory_budget,
+        .done_fd = m->wake_fd,
+    };
+    struct snapshot_job *job;
+    int64_t started = clock_mono_ms();
+    show_state(m, MIRROR_SNAPSHOTTING, "copying");
+    if (!snapshot_start(&plan, &job, err))
+        return false;
+    bool cancelled = false;
+    while (!snapshot_is_over(job)) {
+        struct pollfd fd = {.fd = m->wake_fd, .events = POLLIN};
+        (void)poll(&fd, 1, POLL_MS);
+        wake_clear(m->wake_fd);
+        show_copy(m, job, started);
+        if (!cancelled && m->task.is_cancelled(m)) {
+            cancelled = true;
+            snapshot_cancel(job);
+        }
+    }
+    show_copy(m, job, started);
+    bool ok = snapshot_finish(job, err);
+    if (cancelled)
+        return err_set(err, ERR_CANCELLED, "stopped on command");
+    if (ok)
+        log_info("copy", c->name, "snapshot complete: tables=%d rows=%lld seconds=%.1f",
+                 m->live.tables_total, (long long)m->rows_total,
+                 (double)(clock_mono_ms() - started) / 1000.0);
+    return ok;
+}
+
+/* --- the end of it --------------------------------------------------------------------------------------- */
+
+static bool run_after(struct run *r, struct err *err)
+{
+    for (size_t i = 0; i < r->schema->n_after; i++) {
+        const struct schema_statement *s = &r->schema->after[i];
+        if (pg_exec(r->dest, &r->m->task, STATEMENT_MS, s->sql, NULL, err))
+            continue;
+        if (!s->optional || err->code != ERR_SQL)
+            return err_context(err, "%s", s->what);
+        log_write(LOG_LEVEL_WARN, "schema", r->m->row.config.name, s->sql, "left out %s: %s",
+                  s->what, err->text);
+        err_clear(err);
+    }
+    return true;
+}
+
+static bool setup_is_done(struct run *r, struct err *err)
+{
+    struct mirror *m = r->m;
+    if (!catalog_mirror_set(m->engine->catalog, m->row.config.name, m->row.wish, true, true, err))
+        return false;
+    m->row.snapshot_done = true;
+    r->progress->is_streaming = true;
+    m->live.eta_seconds = -1;
+    m->live.last_lsn = r->progress->lsn;
+    schema_free(r->schema); /* the stream reads its own */
+    r->schema = NULL;
+    show_save_counters(m);
+    return pg_exec(r->source, &m->task, STATEMENT_MS, "COMMIT", NULL, err);
+}
+
+static bool copy_everything(struct run *r, const char *snapshot, bool is_repeated, struct err *err)
+{
+    struct mirror *m = r->m;
+    const char *name = m->row.config.name;
+    if (is_repeated && !empty_destination(r, err))
+        return false;
+    return schema_create(r->dest, &m->task, r->schema, true, name, err) &&
+           progress_start(r->dest, &m->task, m->row.mirror_id, name, r->progress, err) &&
+           run_copy(r, snapshot, err) && run_after(r, err) &&
+           progress_set_streaming(r->dest, &m->task, m->row.mirror_id, r->progress->epoch, err);
+}
+
+/* A stream without a copy: the tables are the operator's; the progress row appears complete. */
+static bool start_without_copy(struct run *r, struct err *err)
+{
+    struct mirror *m = r->m;
+    const char *name = m->row.config.name;
+    return schema_create(r->dest, &m->task, r->schema, false, name, err) &&
+           pg_exec(r->dest, &m->task, STATEMENT_MS, "BEGIN", NULL, err) &&
+           progress_start(r->dest, &m->task, m->row.mirror_id, name, r->progress, err) &&
+           progress_set_streaming(r->dest, &m->task, m->row.mirror_id, r->progress->epoch, err) &&
+           pg_exec(r->dest, &m->task, STATEMENT_MS, "COMMIT", NULL, err);
+}
+
+bool run_setup(struct run *r, struct err *err)
+{
+    char *snapshot = NULL;
+    bool is_repeated = r->m->row.slot_created;
+    bool ok = remove_leftovers(r, err) && create_publication(r, err) &&
+              create_slot(r, &snapshot, err) && read_schema_in(r, snapshot, err);
+    if (ok && r->m->row.config.do_initial_snapshot)
+        ok = copy_everything(r, snapshot, is_repeated, err);
+    else if (ok)
+        ok = start_without_copy(r, err);
+    free(snapshot);
+    return ok && setup_is_done(r, err);
+}
