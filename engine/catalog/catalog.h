@@ -57,6 +57,9 @@ bool catalog_mirror_get(struct catalog *c, const char *name, struct mirror_row *
 bool catalog_mirrors(struct catalog *c, struct mirror_row_list *out, struct err *err) MUST_CHECK;
 bool catalog_mirror_set(struct catalog *c, const char *name, enum mirror_wish wish,
                         bool snapshot_done, bool slot_created, struct err *err) MUST_CHECK;
+/* A mirror made without a snapshot copies its tables from now on. */
+bool catalog_mirror_set_snapshot(struct catalog *c, const char *name, bool do_snapshot,
+                                 struct err *err) MUST_CHECK;
 bool catalog_mirror_delete(struct catalog *c, const char *name, struct err *err) MUST_CHECK;
 
 /* Row counters of a mirror's tables, written now and then and at the end of a run. Only source,

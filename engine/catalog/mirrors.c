@@ -145,6 +145,19 @@ bool catalog_mirror_set(struct catalog *c, const char *name, enum mirror_wish wi
                   err);
 }
 
+bool catalog_mirror_set_snapshot(struct catalog *c, const char *name, bool do_snapshot,
+                                 struct err *err)
+{
+    return db_begin(c, DB_WRITE, err) &&
+           db_end(c,
+                  mirror_require(c, name, err) &&
+                      db_run(c, err,
+                             "UPDATE mirror SET do_initial_snapshot = ?2, updated_at = ?3 "
+                             "WHERE name = ?1",
+                             DB_ARGS(DB_T(name), DB_I(do_snapshot), DB_I(clock_wall_us()))),
+                  err);
+}
+
 bool catalog_mirror_delete(struct catalog *c, const char *name, struct err *err)
 {
     return db_begin(c, DB_WRITE, err) &&

@@ -68,7 +68,8 @@ static void note_left_behind(struct mirror *m, bool source_clean, bool dest_clea
                    "Remove them with SELECT pg_drop_replication_slot('%s'); DROP PUBLICATION %s;",
                    c->source_peer, c->slot, c->publication, c->slot, c->publication);
     if (!dest_clean)
-        buf_printf(&b, "%sAt destination %s: the row of mirror_id %s in _bunnydb.progress may be left.",
+        buf_printf(&b,
+                   "%sAt destination %s: the row of mirror_id %s in _bunnydb.progress may be left.",
                    b.len ? " " : "", c->dest_peer, m->row.mirror_id);
     if (b.len)
         log_warn("super", c->name, "%s", buf_text(&b));

@@ -9,7 +9,8 @@
 #include "engine.h"
 #include "pg/pg.h"
 
-struct roster; /* all mirrors, control/roster.h */
+struct roster;  /* all mirrors, control/roster.h */
+struct sampler; /* slots and WAL ends, control/sampler.h */
 
 struct engine {
     struct engine_options options;
@@ -17,6 +18,7 @@ struct engine {
     struct catalog *catalog; /* thread-safe by itself */
     struct logbook *logbook; /* thread-safe by itself */
     struct roster *roster;   /* thread-safe by itself */
+    struct sampler *sampler; /* thread-safe by itself */
     atomic_bool is_stopping; /* engine_interrupt was called: callers that wait give up */
 };
 

@@ -436,12 +436,13 @@ static void *mirror_main(void *arg)
     return NULL;
 }
 
-struct mirror *mirror_new(struct engine *e, const struct mirror_row *row)
+struct mirror *mirror_new(struct engine *e, struct mirror_row *row)
 {
     struct mirror *m = mem_calloc(1, sizeof *m);
     pthread_condattr_t attr;
     m->engine = e;
-    mirror_row_copy(&m->row, row);
+    m->row = *row;
+    *row = (struct mirror_row){0};
     m->board = board_new(roster_changed, e->roster);
     m->wake_fd = wake_new();
     pthread_mutex_init(&m->lock, NULL);
@@ -463,10 +464,10 @@ struct mirror *mirror_new(struct engine *e, const struct mirror_row *row)
     m->live.created_at = c->created_at;
     m->live.eta_seconds = -1;
     show_schema(m, NULL);
-    if (row->wish == WISH_PAUSE)
+    if (m->row.wish == WISH_PAUSE)
         show_state(m, MIRROR_PAUSED, "paused");
     else
-        show_state(m, row->snapshot_done ? MIRROR_RUNNING : MIRROR_INITIALIZING, "connecting");
+        show_state(m, m->row.snapshot_done ? MIRROR_RUNNING : MIRROR_INITIALIZING, "connecting");
     return m;
 }
 

@@ -18,8 +18,8 @@ enum mirror_command {
 };
 const char *mirror_command_name(enum mirror_command c);
 
-/* Takes a copy of row; starts nothing yet. */
-struct mirror *mirror_new(struct engine *e, const struct mirror_row *row);
+/* Takes *row over (it is empty afterwards); starts nothing yet. */
+struct mirror *mirror_new(struct engine *e, struct mirror_row *row);
 /* Starts the thread. */
 bool mirror_start(struct mirror *m, struct err *err) MUST_CHECK;
 /* Asks the thread to end (cleanly); returns at once. */

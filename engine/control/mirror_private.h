@@ -9,6 +9,8 @@
 
 #include "control/mirror.h"
 #include "schema/schema.h"
+#include "stream/progress.h"
+#include "stream/source.h"
 
 struct command {
     enum mirror_command kind;
@@ -55,6 +57,9 @@ struct mirror {
  */
 /* Runs until cancelled or failed; returns false in every case. */
 bool mirror_run(struct mirror *m, struct err *err);
+
+/* Bytes of changes that one mirror may have under way to the destination. */
+size_t mirror_window(const struct mirror *m);
 
 /* What a run holds; setup.c fills and uses it too. */
 struct run {

@@ -1,22 +1,11 @@
 /* Questions to a peer's server for whoever sets up a mirror: does it answer, can it be a source or
  * a destination, which tables has it. Each has ten seconds in all. */
-#include "engine.h"
+#include "control/peer_probe.h"
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "control/engine_private.h"
 #include "control/peer_target.h"
 #include "schema/schema.h"
-
-#define PROBE_LIMIT_MS 10000
-
-struct probe {
-    struct engine *engine;
-    int64_t deadline; /* clock_mono_ms */
-    struct peer peer;
-    struct pg_conn *conn;
-    struct task task;
-};
 
 static bool is_over(void *arg)
 {
@@ -24,9 +13,7 @@ static bool is_over(void *arg)
     return atomic_load(&p->engine->is_stopping) || clock_mono_ms() >= p->deadline;
 }
 
-/* What the failure means to the caller: our limit, the end of the process, or a server that cannot
- * be reached. The server's own words stay. */
-static bool explain(struct probe *p, struct err *err)
+bool probe_explain(struct probe *p, struct err *err)
 {
     if (!err)
         return false;
@@ -43,14 +30,13 @@ static bool explain(struct probe *p, struct err *err)
     return err_context(err, "peer \"%s\"", p->peer.name);
 }
 
-static void probe_end(struct probe *p)
+void probe_end(struct probe *p)
 {
     pg_close(p->conn, true);
     peer_free(&p->peer);
 }
 
-/* On success p->conn is open; call probe_end in every case. */
-static bool probe_begin(struct probe *p, struct engine *e, const char *name, struct err *err)
+bool probe_begin(struct probe *p, struct engine *e, const char *name, struct err *err)
 {
     struct pg_target target;
     *p = (struct probe){.engine = e, .deadline = clock_mono_ms() + PROBE_LIMIT_MS};
@@ -61,7 +47,7 @@ static bool probe_begin(struct probe *p, struct engine *e, const char *name, str
     if (!pg_connect(&target, PG_SQL, "bunnydb/probe", NULL, &p->task, PROBE_LIMIT_MS, &p->conn,
                     err)) {
         p->conn = NULL;
-        return explain(p, err);
+        return probe_explain(p, err);
     }
     return true;
 }
@@ -77,7 +63,7 @@ bool engine_peer_test(struct engine *e, const char *name, struct peer_report *ou
                    out->version_num % 10000);
         ok = (preflight_source(p.conn, &p.task, &out->as_source, err) &&
               preflight_dest(p.conn, &p.task, &out->as_destination, err)) ||
-             explain(&p, err);
+             probe_explain(&p, err);
     }
     if (!ok)
         peer_report_free(out);
@@ -91,7 +77,7 @@ bool engine_peer_tables(struct engine *e, const char *name, struct peer_table_li
     struct probe p;
     *out = (struct peer_table_list){0};
     bool ok = probe_begin(&p, e, name, err) &&
-              (schema_list_tables(p.conn, &p.task, out, err) || explain(&p, err));
+              (schema_list_tables(p.conn, &p.task, out, err) || probe_explain(&p, err));
     if (!ok)
         peer_table_list_free(out);
     probe_end(&p);

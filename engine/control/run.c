@@ -19,7 +19,8 @@
 #define MAX_BATCH_BYTES (16 << 20)
 #define MISSED_LOG_MS 1000
 
-/* --- connections ------------------------------------------------------------------------------------ */
+/* --- connections
+ * ------------------------------------------------------------------------------------ */
 
 static bool load_peer(struct mirror *m, const char *name, struct peer *peer,
                       struct pg_target *target, struct err *err)
@@ -72,7 +73,8 @@ static bool connect_all(struct run *r, struct err *err)
            progress_claim(r->dest, &m->task, m->row.mirror_id, r->progress, err);
 }
 
-/* --- before the stream --------------------------------------------------------------------------------- */
+/* --- before the stream
+ * --------------------------------------------------------------------------------- */
 
 /* The progress belongs to one slot of one database of one server; anything else would be a gap. */
 static bool check_progress(struct run *r, struct err *err)
@@ -88,8 +90,9 @@ static bool check_progress(struct run *r, struct err *err)
         p->database_oid != r->identity->database_oid) {
         err_set(err, ERR_SOURCE_CHANGED,
                 "the source is another server or database than the one that was copied");
-        return err_hint(err, "Check peer %s. If it is right, retry with {\"recreate_slot\": true} "
-                             "copies the tables again.",
+        return err_hint(err,
+                        "Check peer %s. If it is right, retry with {\"recreate_slot\": true} "
+                        "copies the tables again.",
                         r->m->row.config.source_peer);
     }
     return true;
@@ -116,7 +119,8 @@ static bool check_everything(struct run *r, struct err *err)
            source_check_slot(r->source, &m->task, c->slot, r->progress->lsn, err);
 }
 
-/* --- the stream ------------------------------------------------------------------------------------------ */
+/* --- the stream
+ * ------------------------------------------------------------------------------------------ */
 
 static void committed(void *arg, const struct batch *b)
 {
@@ -150,8 +154,9 @@ static void missed(void *arg, int table, enum pgo_kind kind)
     if (now - m->last_missed_log < MISSED_LOG_MS)
         return;
     m->last_missed_log = now;
-    log_warn("apply", m->row.config.name, "table=%s %s found no row at the destination, missing=%lld",
-             t->source, kind == PGO_DELETE ? "delete" : "update", (long long)t->rows_missing);
+    log_warn("apply", m->row.config.name,
+             "table=%s %s found no row at the destination, missing=%lld", t->source,
+             kind == PGO_DELETE ? "delete" : "update", (long long)t->rows_missing);
 }
 
 static void report(void *arg, lsn_t durable, lsn_t safe, bool is_caught_up)
@@ -175,8 +180,8 @@ static bool stream(struct run *r, struct err *err)
 {
     struct mirror *m = r->m;
     const struct mirror_config *c = &m->row.config;
-    if (!pg_repl_start(r->repl, &m->task, START_MS, c->slot, r->progress->lsn, c->publication, false,
-                       err))
+    if (!pg_repl_start(r->repl, &m->task, START_MS, c->slot, r->progress->lsn, c->publication,
+                       false, err))
         return err->code == ERR_CANCELLED ? false : err_context(err, "start the stream");
     m->live.last_lsn = r->progress->lsn;
     m->safe = r->progress->lsn;

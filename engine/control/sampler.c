@@ -119,12 +119,12 @@ static struct slot_status read_slot(const struct pg_result *r, size_t row)
 
 static const char *sample_sql(const struct pg_conn *c)
 {
-#define SAMPLE_SQL(status, safe)                                                                   \
-    "SELECT w.lsn, s.slot_name, s.active, coalesce(s.active_pid, 0), " status                      \
-    ", s.confirmed_flush_lsn, s.restart_lsn, coalesce(pg_catalog.pg_wal_lsn_diff(w.lsn, "          \
-    "s.restart_lsn), 0)::int8, " safe                                                              \
-    " FROM (SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN "                                 \
-    "pg_catalog.pg_last_wal_replay_lsn() ELSE pg_catalog.pg_current_wal_lsn() END AS lsn) w "      \
+#define SAMPLE_SQL(status, safe)                                                              \
+    "SELECT w.lsn, s.slot_name, s.active, coalesce(s.active_pid, 0), " status                 \
+    ", s.confirmed_flush_lsn, s.restart_lsn, coalesce(pg_catalog.pg_wal_lsn_diff(w.lsn, "     \
+    "s.restart_lsn), 0)::int8, " safe                                                         \
+    " FROM (SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN "                            \
+    "pg_catalog.pg_last_wal_replay_lsn() ELSE pg_catalog.pg_current_wal_lsn() END AS lsn) w " \
     "LEFT JOIN pg_catalog.pg_replication_slots s ON s.slot_name = ANY($1::pg_catalog.text[])"
     return pg_version(c) >= 130000 ? SAMPLE_SQL("s.wal_status", "s.safe_wal_size")
                                    : SAMPLE_SQL("'reserved'", "NULL::int8");

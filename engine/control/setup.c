@@ -1,5 +1,5 @@
-/* The first part of a mirror's life: publication, slot, destination tables, snapshot. It starts from
- * nothing each time: what an earlier, unfinished try left behind is removed first. */
+/* The first part of a mirror's life: publication, slot, destination tables, snapshot. It starts
+ * from nothing each time: what an earlier, unfinished try left behind is removed first. */
 #include "control/mirror_private.h"
 
 #include <poll.h>
@@ -19,7 +19,8 @@
 #define SLOT_FREE_MS 10000
 #define POLL_MS 250
 
-/* --- leftovers --------------------------------------------------------------------------------------- */
+/* --- leftovers
+ * --------------------------------------------------------------------------------------- */
 
 static bool remove_leftovers(struct run *r, struct err *err)
 {
@@ -70,14 +71,15 @@ static bool empty_destination(struct run *r, struct err *err)
         pg_quote_qualified(&sql, pg_text(res, i, 0), pg_text(res, i, 1));
     }
     pg_free(res);
-    bool ok = !sql.len ||
-              pg_exec(r->dest, &r->m->task, STATEMENT_MS, buf_text(&sql), NULL, err) ||
+    bool ok = !sql.len || pg_exec(r->dest, &r->m->task, STATEMENT_MS, buf_text(&sql), NULL, err) ||
               err_context(err, "empty the destination's tables for a new copy");
     buf_free(&sql);
     return ok;
 }
 
-/* --- slot ------------------------------------------------------------------------------------------------ */
+/* --- slot
+ * ------------------------------------------------------------------------------------------------
+ */
 
 struct slot_wait {
     struct run *run;
@@ -114,8 +116,8 @@ static bool create_slot(struct run *r, char **snapshot, struct err *err)
                            .arg = &w,
                            .tick_ms = r->m->task.tick_ms};
     show_state(r->m, MIRROR_INITIALIZING, "creating_slot");
-    if (!pg_repl_create_slot(r->repl, &w.task, SLOT_CREATE_MS, slot, false,
-                             &r->progress->slot_lsn, snapshot, err)) {
+    if (!pg_repl_create_slot(r->repl, &w.task, SLOT_CREATE_MS, slot, false, &r->progress->slot_lsn,
+                             snapshot, err)) {
         if (err->code == ERR_TIMEOUT)
             source_explain_slot_wait(r->source, NULL, err);
         return err_context(err, "create slot %s", slot);
@@ -165,11 +167,13 @@ static bool read_schema_in(struct run *r, const char *snapshot, struct err *err)
     return true;
 }
 
-/* --- the copy ------------------------------------------------------------------------------------------- */
+/* --- the copy
+ * ------------------------------------------------------------------------------------------- */
 
 static const char *const table_states[] = {
-    [SNAP_NONE] = "",          [SNAP_QUEUED] = "queued", [SNAP_COPYING] = "copying",
-    [SNAP_INDEXING] = "indexing", [SNAP_DONE] = "copied",
+    [SNAP_NONE] = "",           [SNAP_QUEUED] = "queued",
+    [SNAP_COPYING] = "copying", [SNAP_INDEXING] = "indexing",
+    [SNAP_DONE] = "copied",
 };
 
 static void show_table(struct mirror *m, const struct snapshot_job *job, size_t i)
@@ -205,10 +209,9 @@ static void show_copy(struct mirror *m, const struct snapshot_job *job, int64_t 
     m->bytes_total = m->live.bytes_done;
     double seconds = (double)(clock_mono_ms() - started) / 1000.0;
     int64_t left = m->live.bytes_total - m->live.bytes_done;
-    m->live.eta_seconds =
-        m->live.bytes_done > 0 && seconds >= 1
-            ? (int64_t)(seconds * (double)left / (double)m->live.bytes_done + 0.5)
-            : -1;
+    m->live.eta_seconds = m->live.bytes_done > 0 && seconds >= 1
+                              ? (int64_t)(seconds * (double)left / (double)m->live.bytes_done + 0.5)
+                              : -1;
     if (strcmp(m->live.phase, snapshot_phase(job)) != 0)
         show_state(m, MIRROR_SNAPSHOTTING, snapshot_phase(job));
     show_dirty(m);
@@ -258,7 +261,8 @@ static bool run_copy(struct run *r, const char *snapshot, struct err *err)
     return ok;
 }
 
-/* --- the end of it --------------------------------------------------------------------------------------- */
+/* --- the end of it
+ * --------------------------------------------------------------------------------------- */
 
 static bool run_after(struct run *r, struct err *err)
 {

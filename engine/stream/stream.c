@@ -165,6 +165,8 @@ static bool poll_fds(struct stream *s, bool read_source, int ms, struct err *err
     };
     if (poll(fds, COUNT_OF(fds), ms) < 0 && errno != EINTR)
         return err_set(err, ERR_IO, "poll failed");
+    if (fds[0].revents)
+        wake_clear(s->o.task->wake_fd); /* what it says is kept elsewhere: is_cancelled asks */
     return true;
 }
 
