@@ -2,7 +2,9 @@
 #include "tests/unit/catalog_samples.h"
 
 #include <stdarg.h>
+#include <stddef.h>
 #include <setjmp.h>
+#include <stdint.h>
 #include <cmocka.h>
 
 #include "base/mem.h"

@@ -2,6 +2,7 @@
 #include "tests/unit/tempdir.h"
 
 #include <stdarg.h>
+#include <stddef.h>
 #include <setjmp.h>
 #include <stdint.h>
 #include <cmocka.h>

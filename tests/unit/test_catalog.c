@@ -1,6 +1,7 @@
 /* What is put into the catalog comes out again the same, also after it was closed, and what may
  * not happen is refused with its own code and changes nothing. */
 #include <stdarg.h>
+#include <stddef.h>
 #include <setjmp.h>
 #include <stdint.h>
 #include <cmocka.h>

@@ -1,6 +1,7 @@
 /* What the catalog has answered with true survives kill -9 directly after, and eight threads may
  * use one handle at once. */
 #include <stdarg.h>
+#include <stddef.h>
 #include <setjmp.h>
 #include <stdint.h>
 #include <cmocka.h>

@@ -1,6 +1,7 @@
 /* The catalog's file: fresh, of a newer version, of another program, damaged; its key; and that no
  * secret can be read in it. */
 #include <stdarg.h>
+#include <stddef.h>
 #include <setjmp.h>
 #include <stdint.h>
 #include <cmocka.h>

@@ -1,6 +1,7 @@
 /* The logbook loses no line below its queue's limit, counts what it loses above, keeps ids in
  * order, shows after a restart what came before, and lives through a catalog that fails. */
 #include <stdarg.h>
+#include <stddef.h>
 #include <setjmp.h>
 #include <stdint.h>
 #include <cmocka.h>
