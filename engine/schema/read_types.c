@@ -27,7 +27,7 @@
     " SELECT objid, 0 FROM ref WHERE classid = 'pg_type'::regclass UNION ALL"                     \
     " SELECT x.oid, need.depth + 1 FROM need JOIN pg_type ty ON ty.oid = need.oid"                \
     " CROSS JOIN LATERAL ("                                                                       \
-    "  SELECT ty.typelem AS oid WHERE ty.typcategory = 'A' UNION ALL"                             \
+    "  SELECT ty.typelem AS oid WHERE ty.typcategory = 'A' AND ty.typtype = 'b' UNION ALL"        \
     "  SELECT ty.typbasetype WHERE ty.typtype = 'd' UNION ALL"                                    \
     "  SELECT a.atttypid FROM pg_attribute a WHERE ty.typtype = 'c' AND a.attrelid = ty.typrelid" \
     "   AND a.attnum > 0 AND NOT a.attisdropped UNION ALL"                                        \
@@ -121,7 +121,7 @@ static const char types_sql[] =
                       " FROM type JOIN pg_type ty ON ty.oid = type.oid JOIN pg_namespace n ON "
                       "n.oid = ty.typnamespace"
                       " LEFT JOIN pg_class k ON k.oid = ty.typrelid"
-                      " WHERE ty.typcategory <> 'A' AND ty.typtype <> 'm'"
+                      " WHERE (ty.typcategory <> 'A' OR ty.typtype <> 'b') AND ty.typtype <> 'm'"
                       " AND (k.oid IS NULL OR k.oid NOT IN (SELECT oid FROM t))"
                       " AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.deptype = 'e'"
                       "  AND d.classid = 'pg_type'::regclass AND d.objid = ty.oid)"
