@@ -98,7 +98,7 @@ struct app {
     char filter[INPUT_SIZE], table_filter[INPUT_SIZE];
     bool problems_only, invert;
     enum sort_key sort;
-    struct logview pane_log, page_log;
+    struct logview pane_log, detail_log, page_log;
     struct log_row *log_rows; /* LOGVIEW_ROWS of them, filled at each drawing of a log */
     struct facts page;        /* help, messages, slot: lines of the body */
     int page_top;

@@ -139,7 +139,7 @@ static void app_init(struct app *a, struct engine *e, const struct console_optio
     a->dirty = true;
     a->mirrors.index = a->tables.index = -1;
     a->pane_log.least = LOG_LEVEL_WARN;
-    a->page_log.least = LOG_LEVEL_INFO;
+    a->detail_log.least = a->page_log.least = LOG_LEVEL_INFO;
     a->log_rows = mem_calloc(LOGVIEW_ROWS, sizeof *a->log_rows);
     theme_init(&a->theme);
 }

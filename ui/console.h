@@ -18,9 +18,9 @@ struct console_options {
 };
 /* Draws until one of the ends; the terminal is restored, except after CONSOLE_LOST: then it is not
  * touched any more, and SIGHUP is ignored from then on. Never blocks on a server: commands go
- * through a helper thread. While it runs, SIGWINCH, SIGHUP, SIGTSTP, SIGTTIN and SIGTTOU are its own;
- * SIGINT and SIGTERM stay the caller's. The caller has called setlocale(LC_CTYPE, "") before it
- * started threads, and has pointed stderr and the log away from the terminal. */
+ * through a helper thread. While it runs, SIGWINCH, SIGHUP, SIGTSTP, SIGTTIN and SIGTTOU are its
+ * own; SIGINT and SIGTERM stay the caller's. The caller has called setlocale(LC_CTYPE, "") before
+ * it started threads, and has pointed stderr and the log away from the terminal. */
 enum console_end console_run(struct engine *e, const struct console_options *o, struct err *err);
 
 #endif

@@ -79,7 +79,21 @@ static void fact_draw(const struct painter *p, const struct facts *f, const stru
 
 enum {
     FACTS_SHOWN = 64, /* in a pane that fits all; a page has no limit */
+    RANK_EXTRA = 4,   /* facts that go as a whole before anything is cut */
 };
+
+/* What loses a line: extras go first, then long texts are cut, then what matters less goes. */
+static int facts_victim(const struct facts *f, const int *lines, int n)
+{
+    int longest = 0, least = -1;
+    for (int i = 0; i < n; i++) {
+        if (lines[i] > lines[longest])
+            longest = i;
+        if (lines[i] > 0 && (least < 0 || f->items[i].rank >= f->items[least].rank))
+            least = i;
+    }
+    return f->items[least].rank < RANK_EXTRA && lines[longest] > 1 ? longest : least;
+}
 
 void facts_draw(const struct painter *p, const struct facts *f, const struct rect *r)
 {
@@ -88,17 +102,10 @@ void facts_draw(const struct painter *p, const struct facts *f, const struct rec
     for (int i = 0; i < n; i++)
         total += lines[i] = fact_lines(p, f->items[i].text, text_width(f, r));
     while (total > r->h) {
-        int longest = 0, least = 0;
-        for (int i = 0; i < n; i++) {
-            if (lines[i] > lines[longest])
-                longest = i;
-            if (lines[i] > 0 && (lines[least] == 0 || f->items[i].rank >= f->items[least].rank))
-                least = i;
-        }
-        /* First what matters less, then the tails of what is long. */
-        int victim = f->items[least].rank > 0 || lines[longest] <= 1 ? least : longest;
-        total -= victim == least && f->items[least].rank > 0 ? lines[victim] : 1;
-        lines[victim] = victim == least && f->items[least].rank > 0 ? 0 : lines[victim] - 1;
+        int v = facts_victim(f, lines, n);
+        bool whole = f->items[v].rank >= RANK_EXTRA || lines[v] == 1;
+        total -= whole ? lines[v] : 1;
+        lines[v] = whole ? 0 : lines[v] - 1;
     }
     for (int i = 0, y = r->y; i < n; y += lines[i], i++)
         if (lines[i] > 0)

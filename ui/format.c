@@ -61,6 +61,19 @@ const char *format_seconds(double s, char out[FORMAT_SIZE])
     return out;
 }
 
+const char *format_age(int64_t s, char out[FORMAT_SIZE])
+{
+    if (s < 0)
+        return unknown(out);
+    if (s < 60)
+        str_printf(out, FORMAT_SIZE, "%ds", (int)s);
+    else if (s < 3600)
+        str_printf(out, FORMAT_SIZE, "%dm", (int)(s / 60));
+    else
+        return format_seconds((double)s, out);
+    return out;
+}
+
 const char *format_countdown(int64_t s, char out[FORMAT_SIZE])
 {
     if (s < 0)

@@ -8,9 +8,10 @@
 
 #define FORMAT_SIZE 24
 
-const char *format_count(int64_t n, char out[FORMAT_SIZE]);     /* 885k: steps of 1000 */
-const char *format_bytes(int64_t n, char out[FORMAT_SIZE]);     /* 2.9G: steps of 1024 */
-const char *format_seconds(double s, char out[FORMAT_SIZE]);    /* 0.4s 1m48s 6h02m 12d03h */
+const char *format_count(int64_t n, char out[FORMAT_SIZE]);  /* 885k: steps of 1000 */
+const char *format_bytes(int64_t n, char out[FORMAT_SIZE]);  /* 2.9G: steps of 1024 */
+const char *format_seconds(double s, char out[FORMAT_SIZE]); /* 0.4s 1m48s 6h02m 12d03h */
+const char *format_age(int64_t s, char out[FORMAT_SIZE]);    /* 42s 14m 6h02m 12d03h: no seconds */
 const char *format_countdown(int64_t s, char out[FORMAT_SIZE]); /* 0:42 13:45 1:02:03 */
 const char *format_percent(int64_t done, int64_t total, char out[FORMAT_SIZE]); /* " 45%" */
 /* Local time of day, "14:32:07", or "14:32" without seconds; 0 gives "-". */

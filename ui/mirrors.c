@@ -190,37 +190,40 @@ void mirror_next(struct app *a, const struct mirror_status *m, char *out, size_t
         str_copy(out, size, f->title);
     } else if (m->state == MIRROR_SNAPSHOTTING && m->eta_seconds >= 0) {
         *role = ROLE_BUSY;
-        str_printf(out, size, "eta %s", format_seconds((double)m->eta_seconds, t));
+        str_printf(out, size, "eta %s", format_age(m->eta_seconds, t));
     } else if (m->state == MIRROR_SNAPSHOTTING || m->state == MIRROR_INITIALIZING) {
         *role = ROLE_BUSY;
         str_copy(out, size, *m->phase ? m->phase : "-");
     } else if (m->state == MIRROR_PAUSED) {
         *role = ROLE_HELD;
-        str_copy(out, size, "held: r resume");
+        str_copy(out, size, "held");
     } else {
         str_copy(out, size, "-");
     }
 }
 
-/* "slot s keeps 2.9G of 64G WAL (5%), +38M/min" */
+/* "slot_name keeps 2.9G of 64G of WAL on eu-prod, +38M/min" */
 static void slot_effect(struct app *a, const struct mirror_status *m, char *out, size_t size)
 {
-    char kept[FORMAT_SIZE], rate[FORMAT_SIZE], left[FORMAT_SIZE];
+    char kept[FORMAT_SIZE], rate[FORMAT_SIZE], limit[FORMAT_SIZE], growth[64] = "";
     const struct slot_status *s = &m->slot;
     double per_second = app_wal_rate(a, m->name);
     if (!s->sampled_at) {
-        str_printf(out, size, "slot %s: not sampled yet", m->slot_name);
+        str_printf(out, size, "%s: not sampled yet", m->slot_name);
         return;
     }
     if (!s->exists) {
-        str_printf(out, size, "slot %s does not exist on %s", m->slot_name, m->source_peer);
+        str_printf(out, size, "%s does not exist on %s", m->slot_name, m->source_peer);
         return;
     }
-    str_printf(out, size, "slot %s keeps %s of WAL on %s%s%s%s%s%s", m->slot_name,
-               format_bytes(s->retained_bytes, kept), m->source_peer, per_second > 0 ? ", +" : "",
-               per_second > 0 ? format_bytes((int64_t)(per_second * 60), rate) : "",
-               per_second > 0 ? "/min" : "", s->safe_wal_size >= 0 ? ", lost in " : "",
-               s->safe_wal_size >= 0 ? format_bytes(s->safe_wal_size, left) : "");
+    if (per_second > 0)
+        str_printf(growth, sizeof growth, "; the source writes %s/min",
+                   format_bytes((int64_t)(per_second * 60), rate));
+    bool limited = s->safe_wal_size >= 0;
+    str_printf(out, size, "%s keeps %s%s%s of WAL on %s%s", m->slot_name,
+               format_bytes(s->retained_bytes, kept), limited ? " of at most " : "",
+               limited ? format_bytes(s->retained_bytes + s->safe_wal_size, limit) : "",
+               m->source_peer, growth);
 }
 
 static void facts_failed(struct app *a, const struct mirror_status *m, const struct finding *f,
@@ -233,7 +236,8 @@ static void facts_failed(struct app *a, const struct mirror_status *m, const str
     facts_add(out, ROLE_TEXT, 3, "where", "%s %s %s, %s, applied up to %s", m->source_peer,
               theme_arrow(&a->theme), m->dest_peer, *m->phase ? m->phase : mirror_word(m),
               lsn_format(m->last_lsn, lsn));
-    facts_add(out, ROLE_TEXT, 1, "effect", "all %d tables wait here; %s", m->tables_total, effect);
+    facts_add(out, ROLE_TEXT, 1, "effect", "all %d tables wait here; slot %s", m->tables_total,
+              effect);
     if (*m->error.hint || (f && *f->remedy))
         facts_add(out, ROLE_STRONG, 0, "do", "%s", *m->error.hint ? m->error.hint : f->remedy);
     facts_add(out, ROLE_STRONG, *m->error.hint ? 4 : 0, *m->error.hint ? "keys" : "do",
@@ -264,7 +268,8 @@ static void facts_state(struct app *a, const struct mirror_status *m, struct fac
                   lsn_format(m->last_lsn, applied), lsn_format(m->source_lsn, source),
                   format_bytes(m->lag_bytes, t));
     facts_add(out, m->state == MIRROR_PAUSED ? ROLE_HELD : ROLE_TEXT, 0,
-              m->state == MIRROR_PAUSED ? "effect" : "slot", "%s", effect);
+              m->state == MIRROR_PAUSED ? "effect" : "slot",
+              m->state == MIRROR_PAUSED ? "slot %s" : "%s", effect);
     if (m->state == MIRROR_PAUSED)
         facts_add(out, ROLE_STRONG, 0, "do", "r resume: %s to catch up",
                   format_bytes(m->lag_bytes, t));
@@ -279,7 +284,10 @@ void mirror_facts(struct app *a, const struct mirror_status *m, struct facts *ou
     int64_t now = clock_wall_us();
     int64_t since = m->state == MIRROR_ERROR && m->error_at ? m->error_at : m->state_since;
     const struct finding *f = mirror_worst_finding(m);
-    format_seconds(since && now > since ? (double)((now - since) / 1000000) : 0, t);
+    int64_t age = since && now > since ? (now - since) / 1000000 : 0;
+    format_age(age, t);
+    if (age < 60)
+        app_tick(a, 1000);
     if (m->state == MIRROR_ERROR) {
         str_printf(title, size, "%s: FAILED %s ago, attempt %d", m->name, t, m->error_count);
         facts_failed(a, m, f, out);

@@ -19,9 +19,10 @@ struct logview *moves_log(struct app *a)
     if (s == SCREEN_LOG)
         return &a->page_log;
     if (s == SCREEN_DETAIL && a->tab == TAB_LOGS)
-        return &a->pane_log;
+        return &a->detail_log;
+    struct logview *pane = s == SCREEN_DETAIL ? &a->detail_log : &a->pane_log;
     bool lists = s == SCREEN_LIST || s == SCREEN_DETAIL;
-    return lists && (a->focus_log || a->zoom == ZOOM_LOG) ? &a->pane_log : NULL;
+    return lists && (a->focus_log || a->zoom == ZOOM_LOG) ? pane : NULL;
 }
 
 static int pane_height(struct app *a)

@@ -36,22 +36,22 @@ void pane_log_fetch(struct app *a, const struct logview *v, bool all, int height
     logview_fetch(v, a->engine, a->log_rows, max, a->frozen ? a->frozen_log_id : 0, w);
 }
 
-void pane_log_draw(struct app *a, const char *mirror)
+void pane_log_draw(struct app *a, struct logview *v, const char *mirror)
 {
     const struct rect *r = &a->layout.log;
     char title[256];
     struct log_window w;
     if (r->h == 0)
         return;
-    logview_set_mirror(&a->pane_log, mirror);
-    pane_log_fetch(a, &a->pane_log, false, r->h, &w);
-    logview_title(&a->pane_log, &w, title, sizeof title);
+    logview_set_mirror(v, mirror);
+    pane_log_fetch(a, v, false, r->h, &w);
+    logview_title(v, &w, title, sizeof title);
     draw_rule(&a->paint, r->y, r->x, r->w, a->focus_log ? ROLE_KEY : ROLE_STRONG, title,
               a->focus_log ? "tab back" : NULL);
     if (a->layout.side_by_side)
         draw_divider(&a->paint, r);
     struct rect body = {r->y + 1, r->x, r->h - 1, r->w};
-    logview_draw(&a->paint, &a->pane_log, &w, &body);
+    logview_draw(&a->paint, v, &w, &body);
     if (a->focus_log) {
         a->cursor_y = r->y;
         a->cursor_x = r->x;

@@ -9,7 +9,7 @@ void pane_finding_draw(struct app *a, const struct mirror_status *m);
 /* Labelled lines under a title, at a->layout.finding. */
 void pane_facts_draw(struct app *a, enum role role, const char *title, const struct facts *f);
 /* At a->layout.log. */
-void pane_log_draw(struct app *a, const char *mirror);
+void pane_log_draw(struct app *a, struct logview *v, const char *mirror);
 /* Reads what the log view shows now; all: the whole ring, for moving and searching. */
 void pane_log_fetch(struct app *a, const struct logview *v, bool all, int height,
                     struct log_window *w);

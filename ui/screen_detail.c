@@ -27,8 +27,13 @@ static char table_glyph(const void *item, enum role *role)
     bool failed = is_state(t, "error") || *t->error;
     bool busy = is_state(t, "copying") || is_state(t, "indexing");
     bool queued = is_state(t, "queued");
-    *role = failed ? ROLE_FAIL : busy ? ROLE_BUSY : queued ? ROLE_DIM : ROLE_OK;
-    return failed ? '!' : busy ? '~' : queued ? '.' : '+';
+    bool missing = t->rows_missing > 0;
+    *role = failed    ? ROLE_FAIL
+            : busy    ? ROLE_BUSY
+            : queued  ? ROLE_DIM
+            : missing ? ROLE_WARN
+                      : ROLE_OK;
+    return failed ? '!' : busy ? '~' : queued ? '.' : missing ? '?' : '+';
 }
 
 static int table_urgency(const struct table_status *t)
@@ -194,7 +199,7 @@ void detail_summary_draw(struct app *a, const struct rect *r, int x)
         int64_t end = clock_wall_us() + m->eta_seconds * 1000000;
         str_printf(text, sizeof text, " %d/%d tables  %s of %s  eta %s%s%s%s", m->tables_done,
                    m->tables_total, format_percent(m->bytes_done, m->bytes_total, percent),
-                   format_bytes(m->bytes_total, total), format_seconds((double)m->eta_seconds, eta),
+                   format_bytes(m->bytes_total, total), format_age(m->eta_seconds, eta),
                    m->eta_seconds >= 0 ? " (" : "",
                    m->eta_seconds >= 0 ? format_time(end, false, at) : "",
                    m->eta_seconds >= 0 ? ")" : "");
@@ -306,7 +311,9 @@ static void table_finding_draw(struct app *a, const struct mirror_status *m)
                   t->dest);
     facts_add(&f, ROLE_TEXT, 1, "where", "%s %s %s on %s", t->source, theme_arrow(&a->theme),
               t->dest, m->dest_peer);
-    facts_add(&f, ROLE_STRONG, 0, "do", "t retry now  |  l log");
+    facts_add(&f, ROLE_STRONG, 0, "do", "%s",
+              *t->error ? "t retry now  |  l log"
+                        : "compare the table on both sides; l log names the keys");
     pane_facts_draw(a, ROLE_FAIL, title, &f);
     facts_free(&f);
 }
@@ -342,7 +349,7 @@ static void detail_draw(struct app *a)
     else if (a->tab == TAB_SLOT && a->layout.list.h > 0)
         slot_draw(a, m);
     table_finding_draw(a, m);
-    pane_log_draw(a, m->name);
+    pane_log_draw(a, &a->detail_log, m->name);
 }
 
 const struct screen screen_detail = {"Detail", LAYOUT_DETAIL, detail_draw};

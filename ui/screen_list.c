@@ -136,7 +136,7 @@ static void list_draw(struct app *a)
     if (a->mirrors.n == 0)
         draw_empty(a);
     pane_finding_draw(a, m);
-    pane_log_draw(a, m ? m->name : "");
+    pane_log_draw(a, &a->pane_log, m ? m->name : "");
 }
 
 const struct screen screen_list = {"Mirrors", LAYOUT_LIST, list_draw};

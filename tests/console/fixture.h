@@ -1,0 +1,26 @@
+/* A stand-in for the engine, for the console's tests: it implements the functions of engine.h that
+ * the console uses, with mirrors from a scenario, and obeys lines from a control pipe. */
+#ifndef BUNNY_TESTS_FIXTURE_H
+#define BUNNY_TESTS_FIXTURE_H
+
+#include "engine.h"
+
+enum {
+    FIXTURE_TABLES = 64,
+};
+struct fixture_mirror {
+    struct mirror_status status; /* tables and findings are filled in when it is published */
+    struct table_status tables[FIXTURE_TABLES];
+    struct finding finding;
+    bool has_finding;
+};
+
+/* Fills in the scenario's mirrors (caller frees *out); false when there is no such scenario. */
+bool scenario_fill(const char *name, struct fixture_mirror **out, size_t *n);
+/* One step in time of a mirror: the snapshot goes on, lag changes. */
+void scenario_step(struct fixture_mirror *m, int step);
+
+/* Puts a mirror into a state by its API name ("running", "error", "paused"). */
+void fixture_set_state(struct fixture_mirror *m, enum mirror_state s);
+
+#endif
