@@ -1,0 +1,69 @@
+/* The configuration file: read with inih, checked against one table of settings, from which the
+ * sample file and the manual page are printed. Whatever the table does not know is an error with
+ * file and line. Read once at the start; nothing here is shared. */
+#ifndef BUNNY_CONF_H
+#define BUNNY_CONF_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/log.h"
+
+/* A [peer NAME] or [mirror NAME] section. object has the API's form of a creation body. */
+struct conf_object {
+    char *name;
+    int line;
+    json_t *object;
+};
+struct conf_objects {
+    struct conf_object *items;
+    size_t n, cap;
+};
+
+struct conf {
+    char *path; /* the file that was read; NULL: none was there */
+    char *state_dir;
+    char *http_listen;
+    int64_t http_token_ttl_s;
+    bool http_insecure;
+    char *http_tls_cert;
+    char *http_tls_key;
+    int64_t http_max_connections;
+    char *log_file;
+    enum log_level log_level;
+    int64_t log_keep_days;
+    int64_t memory; /* bytes */
+    struct conf_objects peers, mirrors;
+    bool has_secrets; /* a password stands in the file */
+};
+
+enum setting_type {
+    SETTING_TEXT,
+    SETTING_BOOL,
+    SETTING_INT,
+    SETTING_DURATION, /* seconds; "90", "90s", "15m", "24h", "7d" */
+    SETTING_SIZE,     /* bytes; "1048576", "256MB", "1GB" (powers of 1024) */
+    SETTING_LEVEL,
+};
+struct setting {
+    const char *section, *key;
+    enum setting_type type;
+    size_t offset;
+    int64_t min, max;
+    const char *normal; /* the default as it would be written; empty: none */
+    const char *text;
+};
+extern const struct setting setting_rows[];
+extern const size_t setting_count;
+
+/* Fills in the defaults. */
+void conf_init(struct conf *c);
+void conf_free(struct conf *c); /* the contents */
+/* Reads path (NULL: $BUNNYDB_CONF, then the usual places, where a missing file is fine) over the
+ * defaults. Warns in the log about a file with passwords that others can read. */
+bool conf_load(struct conf *c, const char *path, struct err *err) MUST_CHECK;
+
+#endif

@@ -1,0 +1,201 @@
+/* The endpoints under /v1/mirrors; see mirrors.h. */
+#include "src/http/mirrors.h"
+
+#include <limits.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "src/http/to_json.h"
+#include "src/spec.h"
+
+#define COMMAND_LIMIT_MS 30000 /* a client waits no longer for a pause; the pause goes on */
+
+static bool no_mirror(const char *name, struct err *err)
+{
+    return err_set(err, ERR_MIRROR_NOT_FOUND, "no mirror is named %.64s", name);
+}
+
+static void log_command(const struct call *c, const char *what)
+{
+    log_info("http", c->args[0], "%s by=%s", what, c->user.name);
+}
+
+/* --- What is there ---------------------------------------------------------------------------- */
+bool mirrors_list(struct call *c, struct err *err)
+{
+    (void)err;
+    const struct picture *p = engine_picture(c->engine);
+    c->reply = json_array();
+    for (size_t i = 0; i < p->n; i++)
+        json_array_append_new(c->reply, mirror_summary_to_json(&p->mirrors[i]));
+    picture_release(p);
+    return true;
+}
+
+/* The status object; NULL when there is no such mirror. */
+static json_t *status_of(struct call *c, const char *name)
+{
+    const struct picture *p = engine_picture(c->engine);
+    const struct mirror_status *m = picture_find(p, name);
+    json_t *o = m ? mirror_status_to_json(m) : NULL;
+    picture_release(p);
+    return o;
+}
+
+bool mirrors_show(struct call *c, struct err *err)
+{
+    c->reply = status_of(c, c->args[0]);
+    return c->reply || no_mirror(c->args[0], err);
+}
+
+bool mirrors_tables(struct call *c, struct err *err)
+{
+    struct mirror_config m = {0};
+    if (!engine_mirror_config(c->engine, c->args[0], &m, err))
+        return false;
+    c->reply = json_array();
+    for (size_t i = 0; i < m.n_tables; i++)
+        json_array_append_new(c->reply, table_map_to_json(&m.tables[i]));
+    mirror_config_free(&m);
+    return true;
+}
+
+struct logs_query {
+    int limit;
+    int64_t offset;
+    char level[8];
+    char *search;
+};
+#define AT(member) offsetof(struct logs_query, member)
+static const struct field logs_rows[] = {
+    {.name = "limit", .type = FIELD_INT, .offset = AT(limit), .min = 1, .max = 500},
+    {.name = "offset", .type = FIELD_INT64, .offset = AT(offset), .min = 0, .max = INT64_MAX},
+    {.name = "level",
+     .type = FIELD_CHOICE,
+     .offset = AT(level),
+     .max = 7,
+     .choices = "DEBUG|INFO|WARN|ERROR|debug=DEBUG|info=INFO|warn=WARN|error=ERROR"},
+    {.name = "search", .type = FIELD_STRING, .offset = AT(search), .max = 200},
+};
+const struct field_table mirror_logs_query = FIELD_TABLE(logs_rows);
+
+static bool read_logs(struct call *c, const struct logs_query *q, struct err *err)
+{
+    struct log_page page = {0};
+    enum log_level level = LOG_LEVEL_DEBUG;
+    bool exact = q->level[0] && log_level_parse(q->level, &level);
+    const char *search = q->search && *q->search ? q->search : NULL;
+    if (!engine_logs(c->engine, c->args[0], level, exact, search, q->limit, q->offset, &page, err))
+        return false;
+    json_t *rows = json_array();
+    for (size_t i = 0; i < page.n; i++)
+        json_array_append_new(rows, log_row_to_json(&page.rows[i]));
+    c->reply = json_pack("{s:o, s:I, s:I, s:i}", "logs", rows, "total", (json_int_t)page.total,
+                         "offset", (json_int_t)q->offset, "limit", q->limit);
+    log_page_free(&page);
+    return true;
+}
+
+bool mirrors_logs(struct call *c, struct err *err)
+{
+    struct logs_query q = {.limit = 50};
+    json_t *status = status_of(c, c->args[0]);
+    bool ok = (status || no_mirror(c->args[0], err)) &&
+              fields_read(&mirror_logs_query, c->query, true, &q, NULL, err) &&
+              read_logs(c, &q, err);
+    json_decref(status);
+    free(q.search);
+    return ok;
+}
+
+/* --- Commands --------------------------------------------------------------------------------- */
+bool mirrors_add(struct call *c, struct err *err)
+{
+    struct mirror_spec s;
+    c->status = 201;
+    bool ok = mirror_spec_read(c->body, &s, err) &&
+              engine_mirror_create(c->engine, &s.config, &c->findings, err);
+    if (ok) {
+        log_info("http", s.config.name, "mirror created by=%s", c->user.name);
+        c->reply = status_of(c, s.config.name);
+    } else if (err->code == ERR_PEER_NOT_FOUND) {
+        c->error_status = 400; /* here the peer is a field, not the address */
+    }
+    if (ok && !c->reply) /* deleted by somebody else in between */
+        ok = no_mirror(s.config.name, err);
+    mirror_config_free(&s.config);
+    return ok;
+}
+
+struct delete_query {
+    bool force;
+};
+static const struct field delete_rows[] = {
+    {.name = "force", .type = FIELD_BOOL, .offset = offsetof(struct delete_query, force)},
+};
+const struct field_table mirror_delete_query = FIELD_TABLE(delete_rows);
+
+bool mirrors_remove(struct call *c, struct err *err)
+{
+    struct delete_query q = {0};
+    char *left = NULL;
+    bool ok = fields_read(&mirror_delete_query, c->query, true, &q, NULL, err) &&
+              engine_mirror_delete(c->engine, c->args[0], q.force, COMMAND_LIMIT_MS, &left, err);
+    if (ok) {
+        log_command(c, "mirror deleted");
+        c->reply = json_pack("{s:s}", "deleted", c->args[0]);
+        if (left && *left)
+            json_put_text(c->reply, "left_behind", left);
+    } else if (err->code == ERR_CLEANUP && !err->hint[0]) {
+        (void)err_hint(err, "?force=true forgets the mirror anyway and says what is left behind");
+    }
+    free(left);
+    return ok;
+}
+
+static void reply_done(struct call *c, const char *message, const char *status)
+{
+    c->reply = json_pack("{s:s, s:s}", "message", message, "status", status);
+}
+
+bool mirrors_pause(struct call *c, struct err *err)
+{
+    if (!engine_mirror_pause(c->engine, c->args[0], COMMAND_LIMIT_MS, err))
+        return false;
+    log_command(c, "pause asked for");
+    reply_done(c, "mirror paused; the slot stays and keeps WAL at the source", "paused");
+    return true;
+}
+
+bool mirrors_resume(struct call *c, struct err *err)
+{
+    if (!engine_mirror_resume(c->engine, c->args[0], COMMAND_LIMIT_MS, err))
+        return false;
+    log_command(c, "resume asked for");
+    reply_done(c, "mirror resumed", "running");
+    return true;
+}
+
+struct retry_body {
+    bool recreate_slot;
+};
+static const struct field retry_rows[] = {
+    {.name = "recreate_slot",
+     .type = FIELD_BOOL,
+     .offset = offsetof(struct retry_body, recreate_slot)},
+};
+static const struct field_table retry_fields = FIELD_TABLE(retry_rows);
+
+bool mirrors_retry(struct call *c, struct err *err)
+{
+    struct retry_body b = {0};
+    if (!fields_read(&retry_fields, c->body, true, &b, NULL, err) ||
+        !engine_mirror_retry(c->engine, c->args[0], b.recreate_slot, err))
+        return false;
+    log_command(c, b.recreate_slot ? "retry with a new slot asked for" : "retry asked for");
+    c->status = 202;
+    reply_done(c, b.recreate_slot ? "retrying with a new slot and a new snapshot" : "retrying",
+               "running");
+    return true;
+}

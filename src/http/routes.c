@@ -1,0 +1,60 @@
+/* The table of routes: what the API has. The manual page is printed from it. */
+#include "src/http/auth.h"
+#include "src/http/mirrors.h"
+#include "src/http/peers.h"
+#include "src/http/router.h"
+#include "src/http/users.h"
+
+#include "base/mem.h"
+
+static bool show_health(struct call *c, struct err *err)
+{
+    (void)err;
+    c->reply = json_pack("{s:s, s:s}", "status", "ok", "version", engine_version());
+    return true;
+}
+
+#define GET "GET"
+#define POST "POST"
+#define PUT "PUT"
+#define DELETE "DELETE"
+#define OPEN LEVEL_OPEN
+#define AUTHED LEVEL_AUTHED
+#define ADMIN LEVEL_ADMIN
+/* method, address, level, handler, parameters, whether it takes a body, meaning */
+const struct route routes[] = {
+    {GET, "/health", OPEN, show_health, NULL, false, "Whether the process runs."},
+    {POST, "/v1/auth/login", OPEN, auth_login, NULL, true, "Name and password for a token."},
+    {POST, "/v1/auth/logout", AUTHED, auth_logout, NULL, false, "End the token."},
+    {GET, "/v1/auth/me", AUTHED, auth_me, NULL, false, "Whose token this is."},
+    {POST, "/v1/auth/change-password", AUTHED, auth_change_password, NULL, true,
+     "New password; ends the user's other tokens."},
+    {GET, "/v1/users", ADMIN, users_list, NULL, false, "All users."},
+    {POST, "/v1/users", ADMIN, users_add, NULL, true, "Make a user."},
+    {DELETE, "/v1/users/{username}", ADMIN, users_remove, NULL, false, "Delete a user."},
+    {GET, "/v1/peers", AUTHED, peers_list, NULL, false, "All peers."},
+    {POST, "/v1/peers", ADMIN, peers_add, NULL, true, "Make a peer."},
+    {GET, "/v1/peers/{name}", AUTHED, peers_show, NULL, false, "One peer."},
+    {PUT, "/v1/peers/{name}", ADMIN, peers_change, NULL, true,
+     "Change fields of a peer; its mirrors connect again."},
+    {DELETE, "/v1/peers/{name}", ADMIN, peers_remove, NULL, false, "Delete a peer."},
+    {GET, "/v1/peers/{name}/tables", AUTHED, peers_tables, NULL, false,
+     "The tables of a peer, and whether they can be mirrored."},
+    {POST, "/v1/peers/{name}/test", ADMIN, peers_test, NULL, false,
+     "Log in, and check what a source and a destination need."},
+    {GET, "/v1/mirrors", AUTHED, mirrors_list, NULL, false, "All mirrors, in short."},
+    {POST, "/v1/mirrors", ADMIN, mirrors_add, NULL, true, "Check both servers and make a mirror."},
+    {GET, "/v1/mirrors/{name}", AUTHED, mirrors_show, NULL, false, "The status of a mirror."},
+    {DELETE, "/v1/mirrors/{name}", ADMIN, mirrors_remove, &mirror_delete_query, false,
+     "Delete a mirror, its slot and its publication; the destination's tables stay."},
+    {POST, "/v1/mirrors/{name}/pause", ADMIN, mirrors_pause, NULL, false,
+     "Stop applying; the slot stays."},
+    {POST, "/v1/mirrors/{name}/resume", ADMIN, mirrors_resume, NULL, false, "Go on."},
+    {POST, "/v1/mirrors/{name}/retry", ADMIN, mirrors_retry, NULL, true,
+     "Try again now; recreate_slot: with a new slot and snapshot."},
+    {GET, "/v1/mirrors/{name}/tables", AUTHED, mirrors_tables, NULL, false,
+     "The tables of a mirror."},
+    {GET, "/v1/mirrors/{name}/logs", AUTHED, mirrors_logs, &mirror_logs_query, false,
+     "The log of a mirror, newest first: limit, offset, level, search."},
+};
+const size_t route_count = COUNT_OF(routes);

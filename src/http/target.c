@@ -1,0 +1,136 @@
+/* The target of a request; see target.h. */
+#include "src/http/target.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+static int hex(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+/* RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF. */
+static bool is_utf8(const char *text)
+{
+    for (const unsigned char *s = (const unsigned char *)text; *s;) {
+        if (*s < 0x80) {
+            s++;
+            continue;
+        }
+        int more = *s >= 0xF0 ? 3 : *s >= 0xE0 ? 2 : 1;
+        uint32_t v = *s & (0x3FU >> more), least = more == 1 ? 0x80 : more == 2 ? 0x800 : 0x10000;
+        if (*s < 0xC2 || *s > 0xF4)
+            return false;
+        for (s++; more > 0; more--, s++) {
+            if ((*s & 0xC0) != 0x80)
+                return false;
+            v = v << 6 | (*s & 0x3F);
+        }
+        if (v < least || v > 0x10FFFF || (v >= 0xD800 && v <= 0xDFFF))
+            return false;
+    }
+    return true;
+}
+
+/* Decodes n bytes; caller frees. NULL when they are not to be taken. */
+static char *decode(const char *s, size_t n, bool plus_is_blank)
+{
+    char *out = mem_calloc(n + 1, 1);
+    size_t at = 0;
+    for (size_t i = 0; i < n; i++) {
+        unsigned char c = (unsigned char)s[i];
+        if (c == '%') {
+            int high = i + 2 < n ? hex(s[i + 1]) : -1;
+            int low = high >= 0 ? hex(s[i + 2]) : -1;
+            if (low < 0)
+                goto bad;
+            c = (unsigned char)(high * 16 + low);
+            i += 2;
+        } else if (c == '+' && plus_is_blank) {
+            c = ' ';
+        }
+        if (c < ' ' || c == 0x7f)
+            goto bad;
+        out[at++] = (char)c;
+    }
+    if (is_utf8(out))
+        return out;
+bad:
+    free(out);
+    return NULL;
+}
+
+static bool add_segment(struct target *t, const char *s, size_t n, struct err *err)
+{
+    char *text = decode(s, n, false);
+    if (!text || strchr(text, '/')) {
+        free(text);
+        return err_set(err, ERR_INVALID, "the address is not well encoded");
+    }
+    if (!*text || !strcmp(text, ".") || !strcmp(text, "..") || t->n_segments == TARGET_SEGMENTS) {
+        free(text);
+        return err_set(err, ERR_NOT_FOUND, "no such address");
+    }
+    t->segments[t->n_segments++] = text;
+    return true;
+}
+
+static bool add_param(struct target *t, const char *s, size_t n, struct err *err)
+{
+    size_t name_len = 0;
+    while (name_len < n && s[name_len] != '=')
+        name_len++;
+    if (t->n_params == TARGET_PARAMS)
+        return err_set(err, ERR_INVALID, "too many parameters");
+    size_t skip = name_len < n ? name_len + 1 : n;
+    struct param *p = &t->params[t->n_params++];
+    p->name = decode(s, name_len, true);
+    p->value = decode(s + skip, n - skip, true);
+    return (p->name && p->value) ||
+           err_set(err, ERR_INVALID, "the parameters are not well encoded");
+}
+
+bool target_parse(const char *text, struct target *out, struct err *err)
+{
+    *out = (struct target){0};
+    if (strlen(text) > TARGET_MAX)
+        return err_set(err, ERR_INVALID, "the address is longer than %d bytes", TARGET_MAX);
+    if (*text != '/')
+        return err_set(err, ERR_NOT_FOUND, "no such address");
+    size_t path_len = strcspn(text, "?");
+    out->path_text = mem_strdup(text);
+    out->path_text[path_len] = '\0';
+    for (const char *s = text; s < text + path_len;) {
+        size_t n = strcspn(++s, "/?");
+        if (!add_segment(out, s, n, err))
+            return false;
+        s += n;
+    }
+    const char *q = text + path_len;
+    while (*q) {
+        size_t n = strcspn(++q, "&");
+        if (n && !add_param(out, q, n, err))
+            return false;
+        q += n;
+    }
+    return true;
+}
+
+void target_free(struct target *t)
+{
+    free(t->path_text);
+    for (size_t i = 0; i < t->n_segments; i++)
+        free(t->segments[i]);
+    for (size_t i = 0; i < t->n_params; i++) {
+        free(t->params[i].name);
+        free(t->params[i].value);
+    }
+    *t = (struct target){0};
+}

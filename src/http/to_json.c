@@ -1,0 +1,258 @@
+/* The engine's data as the API's JSON; see to_json.h. */
+#include "src/http/to_json.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+
+/* --- Small things ----------------------------------------------------------------------------- */
+static json_t *text_to_json(const char *s)
+{
+    json_t *v = json_string(s);
+    if (v)
+        return v;
+    char *copy = mem_strdup(s);
+    for (char *p = copy; *p; p++)
+        if ((unsigned char)*p >= 0x80)
+            *p = '?';
+    v = json_string(copy);
+    free(copy);
+    return v;
+}
+
+void json_put_text(json_t *o, const char *key, const char *text)
+{
+    json_object_set_new(o, key, text && *text ? text_to_json(text) : json_null());
+}
+
+static void put_int(json_t *o, const char *key, int64_t v)
+{
+    json_object_set_new(o, key, json_integer(v));
+}
+
+/* Negative: not known. */
+static void put_known(json_t *o, const char *key, int64_t v)
+{
+    json_object_set_new(o, key, v < 0 ? json_null() : json_integer(v));
+}
+
+static void put_bool(json_t *o, const char *key, bool v)
+{
+    json_object_set_new(o, key, json_boolean(v));
+}
+
+static void put_real(json_t *o, const char *key, double v)
+{
+    json_object_set_new(o, key, v < 0 ? json_null() : json_real(v));
+}
+
+static void put_time(json_t *o, const char *key, int64_t wall_us)
+{
+    char text[CLOCK_TEXT_SIZE];
+    json_put_text(o, key, clock_format(wall_us, text));
+}
+
+static void put_lsn(json_t *o, const char *key, lsn_t lsn)
+{
+    char text[LSN_TEXT_SIZE];
+    json_put_text(o, key, lsn ? lsn_format(lsn, text) : NULL);
+}
+
+/* --- Findings and peers ----------------------------------------------------------------------- */
+static json_t *finding_to_json(const struct finding *f)
+{
+    json_t *o = json_object();
+    json_put_text(o, "code", f->code);
+    json_put_text(o, "severity", severity_name(f->severity));
+    json_put_text(o, "title", f->title);
+    json_put_text(o, "cause", f->cause);
+    json_put_text(o, "remedy", f->remedy);
+    json_put_text(o, "action", f->action);
+    return o;
+}
+
+json_t *findings_to_json(const struct finding *items, size_t n)
+{
+    json_t *array = json_array();
+    for (size_t i = 0; i < n; i++)
+        json_array_append_new(array, finding_to_json(&items[i]));
+    return array;
+}
+
+/* libpq's keywords that hold a secret themselves: shown as given, not what was given. */
+static bool is_secret_option(const char *name)
+{
+    static const char *const parts[] = {"password", "secret", "_key"};
+    for (size_t i = 0; i < COUNT_OF(parts); i++)
+        if (strstr(name, parts[i]))
+            return true;
+    return false;
+}
+
+json_t *peer_to_json(const struct peer *p)
+{
+    json_t *o = json_object(), *options = json_object();
+    json_put_text(o, "name", p->name);
+    json_put_text(o, "host", p->host);
+    put_int(o, "port", p->port);
+    json_put_text(o, "user", p->user);
+    put_bool(o, "has_password", p->has_password);
+    json_put_text(o, "database", p->database);
+    json_put_text(o, "ssl_mode", p->ssl_mode);
+    for (size_t i = 0; i < p->n_options; i++)
+        json_put_text(options, p->option_names[i],
+                      is_secret_option(p->option_names[i]) ? "********" : p->option_values[i]);
+    json_object_set_new(o, "options", options);
+    put_time(o, "created_at", p->created_at);
+    put_time(o, "updated_at", p->updated_at);
+    return o;
+}
+
+json_t *peer_table_to_json(const struct peer_table *t)
+{
+    json_t *o = json_object();
+    json_put_text(o, "schema", t->schema);
+    json_put_text(o, "table_name", t->table);
+    json_put_text(o, "kind", t->kind);
+    put_known(o, "estimated_rows", t->estimated_rows);
+    put_int(o, "bytes", t->bytes);
+    json_put_text(o, "replica_identity", t->replica_identity);
+    put_bool(o, "has_primary_key", t->has_primary_key);
+    put_bool(o, "can_mirror", t->can_mirror);
+    json_put_text(o, "reason", t->reason);
+    return o;
+}
+
+/* --- Mirrors ---------------------------------------------------------------------------------- */
+json_t *table_map_to_json(const struct table_map *m)
+{
+    json_t *o = json_object(), *exclude = json_array();
+    json_put_text(o, "source_schema", m->source_schema);
+    json_put_text(o, "source_table", m->source_table);
+    json_put_text(o, "destination_schema", m->dest_schema);
+    json_put_text(o, "destination_table", m->dest_table);
+    for (size_t i = 0; i < m->n_exclude; i++)
+        json_array_append_new(exclude, text_to_json(m->exclude[i]));
+    json_object_set_new(o, "exclude_columns", exclude);
+    json_put_text(o, "partition_key", m->partition_key);
+    return o;
+}
+
+static void put_error(json_t *o, const struct mirror_status *m)
+{
+    const struct err *e = &m->error;
+    char text[sizeof e->text + 16];
+    bool has_sqlstate = e->sqlstate[0] && !strstr(e->text, e->sqlstate);
+    str_printf(text, sizeof text, "%s%s%s", e->text, has_sqlstate ? " SQLSTATE " : "",
+               has_sqlstate ? e->sqlstate : "");
+    bool is_error = e->code != ERR_NONE;
+    json_put_text(o, "error_message", is_error ? text : NULL);
+    json_put_text(o, "error_code", is_error ? err_name(e->code) : NULL);
+    json_put_text(o, "error_sqlstate", is_error ? e->sqlstate : NULL);
+    json_put_text(o, "error_hint", is_error ? e->hint : NULL);
+    put_int(o, "error_count", m->error_count);
+    put_time(o, "error_at", m->error_at);
+    put_time(o, "next_retry_at", m->next_retry_at);
+}
+
+json_t *mirror_summary_to_json(const struct mirror_status *m)
+{
+    json_t *o = json_object();
+    json_put_text(o, "name", m->name);
+    json_put_text(o, "source_peer", m->source_peer);
+    json_put_text(o, "destination_peer", m->dest_peer);
+    json_put_text(o, "status", mirror_state_name(m->state));
+    json_put_text(o, "phase", m->phase);
+    put_lsn(o, "last_lsn", m->last_lsn);
+    put_lsn(o, "source_lsn", m->source_lsn);
+    put_known(o, "lag_bytes", m->lag_bytes);
+    put_real(o, "lag_seconds", m->lag_seconds);
+    put_int(o, "last_sync_batch_id", m->last_batch_id);
+    put_error(o, m);
+    json_put_text(o, "operation", m->operation);
+    put_time(o, "created_at", m->created_at);
+    put_time(o, "updated_at", m->updated_at);
+    return o;
+}
+
+static json_t *slot_to_json(const struct mirror_status *m)
+{
+    const struct slot_status *s = &m->slot;
+    json_t *o = json_object();
+    bool known = s->sampled_at != 0, is_there = known && s->exists;
+    json_put_text(o, "name", m->slot_name);
+    json_object_set_new(o, "exists", known ? json_boolean(s->exists) : json_null());
+    json_object_set_new(o, "active", is_there ? json_boolean(s->active) : json_null());
+    put_known(o, "active_pid", is_there && s->active ? s->active_pid : -1);
+    json_put_text(o, "wal_status", s->wal_status);
+    put_lsn(o, "confirmed_flush_lsn", s->confirmed_flush);
+    put_lsn(o, "restart_lsn", s->restart);
+    put_known(o, "retained_bytes", is_there ? s->retained_bytes : -1);
+    put_known(o, "safe_wal_size", is_there ? s->safe_wal_size : -1);
+    put_time(o, "sampled_at", s->sampled_at);
+    return o;
+}
+
+static json_t *table_status_to_json(const struct table_status *t)
+{
+    json_t *o = json_object();
+    json_put_text(o, "table_name", t->source);
+    json_put_text(o, "destination", t->dest);
+    json_put_text(o, "status", t->state);
+    put_int(o, "rows_synced", t->rows_synced);
+    put_known(o, "rows_total", t->rows_total);
+    put_int(o, "rows_inserted", t->rows_inserted);
+    put_int(o, "rows_updated", t->rows_updated);
+    put_int(o, "rows_deleted", t->rows_deleted);
+    put_int(o, "rows_missing", t->rows_missing);
+    put_int(o, "bytes_done", t->bytes_done);
+    put_int(o, "bytes_total", t->bytes_total);
+    put_int(o, "indexes_done", t->indexes_done);
+    put_int(o, "indexes_total", t->indexes_total);
+    put_time(o, "last_synced_at", t->last_synced_at);
+    json_put_text(o, "error_message", t->error);
+    return o;
+}
+
+static json_t *snapshot_to_json(const struct mirror_status *m)
+{
+    json_t *o = json_object();
+    put_int(o, "tables_done", m->tables_done);
+    put_int(o, "tables_total", m->tables_total);
+    put_int(o, "bytes_done", m->bytes_done);
+    put_int(o, "bytes_total", m->bytes_total);
+    put_known(o, "eta_seconds", m->eta_seconds);
+    return o;
+}
+
+json_t *mirror_status_to_json(const struct mirror_status *m)
+{
+    json_t *o = mirror_summary_to_json(m), *rates = json_object(), *tables = json_array();
+    json_object_set_new(o, "findings", findings_to_json(m->findings, m->n_findings));
+    put_time(o, "heartbeat_at", m->heartbeat_at);
+    json_object_set_new(o, "slot", slot_to_json(m));
+    json_put_text(o, "publication", m->publication);
+    put_real(rates, "rows_per_second", m->rows_per_second);
+    put_real(rates, "bytes_per_second", m->bytes_per_second);
+    json_object_set_new(o, "throughput", rates);
+    json_object_set_new(o, "snapshot", snapshot_to_json(m));
+    for (size_t i = 0; i < m->n_tables; i++)
+        json_array_append_new(tables, table_status_to_json(&m->tables[i]));
+    json_object_set_new(o, "tables", tables);
+    put_time(o, "state_since", m->state_since);
+    return o;
+}
+
+json_t *log_row_to_json(const struct log_row *r)
+{
+    json_t *o = json_object();
+    put_int(o, "id", r->id);
+    json_put_text(o, "level", log_level_name(r->line.level));
+    json_put_text(o, "component", r->line.component);
+    json_put_text(o, "message", r->line.text);
+    json_put_text(o, "details", r->line.details);
+    put_time(o, "created_at", r->line.at);
+    return o;
+}

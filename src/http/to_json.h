@@ -1,0 +1,22 @@
+/* The engine's data as the API's JSON. Everything made here is owned by the caller. Text that came
+ * from a server may not be UTF-8; then its foreign bytes become "?". Never a password. */
+#ifndef BUNNY_TO_JSON_H
+#define BUNNY_TO_JSON_H
+
+#include <jansson.h>
+
+#include "engine.h"
+
+json_t *findings_to_json(const struct finding *items, size_t n);
+json_t *peer_to_json(const struct peer *p);
+json_t *peer_table_to_json(const struct peer_table *t);
+json_t *table_map_to_json(const struct table_map *m);
+/* What the list of mirrors has. */
+json_t *mirror_summary_to_json(const struct mirror_status *m);
+/* The whole status object. */
+json_t *mirror_status_to_json(const struct mirror_status *m);
+json_t *log_row_to_json(const struct log_row *r);
+/* Puts a text under key; NULL or empty gives null. */
+void json_put_text(json_t *o, const char *key, const char *text);
+
+#endif

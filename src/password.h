@@ -1,0 +1,27 @@
+/* Passwords: hashing (argon2id) and reading from people. sodium_init has been called. Any thread;
+ * at most two hashes are computed at a time, so that logins cannot eat the machine. */
+#ifndef BUNNY_PASSWORD_H
+#define BUNNY_PASSWORD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/err.h"
+
+#define PASSWORD_HASH_SIZE 160
+#define PASSWORD_MIN 8
+#define PASSWORD_MAX 1024
+
+/* 8 to 1024 bytes. */
+bool password_check_rule(const char *password, struct err *err) MUST_CHECK;
+/* (waits; about 50 ms) */
+bool password_hash(const char *password, char out[PASSWORD_HASH_SIZE], struct err *err) MUST_CHECK;
+/* hash NULL (no such user): takes as long, and says false. ERR_THROTTLED in *err when too many
+ * wait already; ERR_CREDENTIALS when it does not match. */
+bool password_verify(const char *hash, const char *password, struct err *err) MUST_CHECK;
+
+/* From the first line of standard input, or twice from the terminal without echo. out is to be
+ * cleared with sodium_memzero. */
+bool password_read(bool from_stdin, char *out, size_t size, struct err *err) MUST_CHECK;
+
+#endif
