@@ -29,6 +29,7 @@ struct process {
     int signal_fd;
     char *log_path; /* NULL: stderr */
     int log_fd;
+    int terminal_stderr; /* while the console has the screen and stderr is the log; else -1 */
     enum log_level level;
     struct engine *engine;
     struct declare *declare;
@@ -47,6 +48,8 @@ static bool open_log(struct process *p, struct err *err)
     if (fd < 0)
         return err_set(err, ERR_IO, "log file %s: %s", p->log_path, strerror(errno));
     log_to_fd(fd, p->level);
+    if (p->terminal_stderr >= 0)
+        dup2(fd, STDERR_FILENO);
     if (p->log_fd >= 0)
         close(p->log_fd);
     p->log_fd = fd;
@@ -141,15 +144,33 @@ static void run_headless(struct process *p)
     }
 }
 
-/* Nothing of us may hold on to the terminal, nor fail when it is gone. */
-static void leave_terminal(void)
+/* What libraries print must not spoil the screen: it goes to the log. */
+static void lend_stderr(struct process *p)
 {
-    int null = open("/dev/null", O_RDWR);
-    for (int fd = 0; fd <= 2 && null >= 0; fd++)
-        if (fd != null)
-            dup2(null, fd);
-    if (null > 2)
-        close(null);
+    p->terminal_stderr = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
+    dup2(p->log_fd, STDERR_FILENO);
+}
+
+static void return_stderr(struct process *p)
+{
+    if (p->terminal_stderr < 0)
+        return;
+    dup2(p->terminal_stderr, STDERR_FILENO);
+    close(p->terminal_stderr);
+    p->terminal_stderr = -1;
+}
+
+/* Nothing of us may hold on to the terminal, nor fail when it is gone. */
+static void leave_terminal(struct process *p)
+{
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (null < 0)
+        return;
+    dup2(null, STDIN_FILENO);
+    dup2(null, STDOUT_FILENO);
+    if (p->terminal_stderr >= 0)
+        dup2(null, p->terminal_stderr);
+    close(null);
 }
 
 static bool is_terminal_gone(void)
@@ -178,10 +199,9 @@ static bool run_console(struct process *p, struct err *err)
     bool again = true, stop = false, ok = true;
     (void)gethostname(host, sizeof host - 1);
     struct console_options options = {p->signal_fd, host, hint};
+    lend_stderr(p);
     while (again) {
-        signals_allow_resize(true);
         enum console_end end = console_run(p->engine, &options, err);
-        signals_allow_resize(false);
         again = false;
         switch (end) {
         case CONSOLE_STOPPED:
@@ -202,7 +222,8 @@ static bool run_console(struct process *p, struct err *err)
     if (!ok || stop)
         return ok;
     log_info("main", NULL, "console has left, going on without it pid=%d", (int)getpid());
-    leave_terminal();
+    leave_terminal(p);
+    signals_reset();
     run_headless(p);
     return true;
 }
@@ -221,6 +242,7 @@ static void finish(struct process *p)
     engine_close(p->engine, left > 200 ? (int)left : 200);
     if (p->engine)
         log_info("main", NULL, "stopped ms=%lld", (long long)(clock_mono_ms() - began));
+    return_stderr(p);
     log_to_fd(STDERR_FILENO, LOG_LEVEL_INFO);
     if (p->log_fd >= 0)
         close(p->log_fd);
@@ -234,8 +256,12 @@ static void finish(struct process *p)
 
 bool process_run(const struct options *o, const struct conf *c, struct err *err)
 {
-    struct process p = {
-        .conf = c, .headless = o->headless, .lock_fd = -1, .signal_fd = -1, .log_fd = -1};
+    struct process p = {.conf = c,
+                        .headless = o->headless,
+                        .lock_fd = -1,
+                        .signal_fd = -1,
+                        .log_fd = -1,
+                        .terminal_stderr = -1};
     umask(077); /* whatever we make is ours alone */
     bool ok = signals_take(&p.signal_fd, err) && start(&p, o, err);
     if (ok && p.headless)

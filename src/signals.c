@@ -10,33 +10,30 @@
 
 #include "base/mem.h"
 
+static const int ours[] = {SIGTERM, SIGINT, SIGQUIT, SIGHUP};
+
+/* nohup and shells without job control pass "ignored" on; an ignored signal never arrives. */
+void signals_reset(void)
+{
+    for (size_t i = 0; i < COUNT_OF(ours); i++)
+        signal(ours[i], SIG_DFL);
+}
+
 bool signals_take(int *fd, struct err *err)
 {
     static const int defects[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS};
-    static const int ours[] = {SIGTERM, SIGINT, SIGQUIT, SIGHUP};
     sigset_t blocked, wanted;
     sigfillset(&blocked);
     for (size_t i = 0; i < COUNT_OF(defects); i++)
         sigdelset(&blocked, defects[i]);
     sigemptyset(&wanted);
-    for (size_t i = 0; i < COUNT_OF(ours); i++) {
+    for (size_t i = 0; i < COUNT_OF(ours); i++)
         sigaddset(&wanted, ours[i]);
-        /* nohup and shells without job control pass "ignored" on; an ignored signal never arrives
-         */
-        signal(ours[i], SIG_DFL);
-    }
+    signals_reset();
     signal(SIGPIPE, SIG_IGN);
     pthread_sigmask(SIG_SETMASK, &blocked, NULL);
     *fd = signalfd(-1, &wanted, SFD_NONBLOCK | SFD_CLOEXEC);
     return *fd >= 0 || err_set(err, ERR_IO, "signalfd: %s", strerror(errno));
-}
-
-void signals_allow_resize(bool allow)
-{
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGWINCH);
-    pthread_sigmask(allow ? SIG_UNBLOCK : SIG_BLOCK, &set, NULL);
 }
 
 enum signal_wish signals_next(int fd)

@@ -15,8 +15,8 @@ enum signal_wish {
 /* Blocks all signals but those of defects, ignores SIGPIPE, gives the descriptor that becomes
  * readable. Before any thread is made. */
 bool signals_take(int *fd, struct err *err) MUST_CHECK;
-/* In the console's thread: a resized terminal interrupts its poll. */
-void signals_allow_resize(bool allow);
+/* After the console, which ignores SIGHUP when its terminal is gone: it is read again. */
+void signals_reset(void);
 /* The next signal that came; never waits. */
 enum signal_wish signals_next(int fd);
 

@@ -125,11 +125,10 @@ static bool try_login(struct call *c, const struct login *l, struct err *err)
         throttle_failed(t, l->username, address, clock_mono_ms());
         log_warn("http", NULL, "login failed address=%s", address);
     }
-    sodium_memzero(u.password_hash, sizeof u.password_hash);
     if (!ok)
         return false;
     throttle_passed(t, l->username, address);
-    log_info("http", NULL, "login user=%s address=%s", u.name, address);
+    c->user = u;
     return grant_token(c, &u, err);
 }
 
@@ -202,7 +201,6 @@ static bool change_password(struct call *c, const struct change *x, struct err *
     if (!password_hash(x->wanted, hash, err) ||
         !engine_user_password(c->engine, name, hash, c->token_hash, err))
         return false;
-    log_info("http", NULL, "password changed user=%s", name);
     c->reply = json_pack("{s:s}", "message", "password changed; other tokens have ended");
     return true;
 }

@@ -16,11 +16,6 @@ static bool no_mirror(const char *name, struct err *err)
     return err_set(err, ERR_MIRROR_NOT_FOUND, "no mirror is named %.64s", name);
 }
 
-static void log_command(const struct call *c, const char *what)
-{
-    log_info("http", c->args[0], "%s by=%s", what, c->user.name);
-}
-
 /* --- What is there ---------------------------------------------------------------------------- */
 bool mirrors_list(struct call *c, struct err *err)
 {
@@ -117,7 +112,6 @@ bool mirrors_add(struct call *c, struct err *err)
     bool ok = mirror_spec_read(c->body, &s, err) &&
               engine_mirror_create(c->engine, &s.config, &c->findings, err);
     if (ok) {
-        log_info("http", s.config.name, "mirror created by=%s", c->user.name);
         c->reply = status_of(c, s.config.name);
     } else if (err->code == ERR_PEER_NOT_FOUND) {
         c->error_status = 400; /* here the peer is a field, not the address */
@@ -143,7 +137,6 @@ bool mirrors_remove(struct call *c, struct err *err)
     bool ok = fields_read(&mirror_delete_query, c->query, true, &q, NULL, err) &&
               engine_mirror_delete(c->engine, c->args[0], q.force, COMMAND_LIMIT_MS, &left, err);
     if (ok) {
-        log_command(c, "mirror deleted");
         c->reply = json_pack("{s:s}", "deleted", c->args[0]);
         if (left && *left)
             json_put_text(c->reply, "left_behind", left);
@@ -163,7 +156,6 @@ bool mirrors_pause(struct call *c, struct err *err)
 {
     if (!engine_mirror_pause(c->engine, c->args[0], COMMAND_LIMIT_MS, err))
         return false;
-    log_command(c, "pause asked for");
     reply_done(c, "mirror paused; the slot stays and keeps WAL at the source", "paused");
     return true;
 }
@@ -172,7 +164,6 @@ bool mirrors_resume(struct call *c, struct err *err)
 {
     if (!engine_mirror_resume(c->engine, c->args[0], COMMAND_LIMIT_MS, err))
         return false;
-    log_command(c, "resume asked for");
     reply_done(c, "mirror resumed", "running");
     return true;
 }
@@ -193,7 +184,6 @@ bool mirrors_retry(struct call *c, struct err *err)
     if (!fields_read(&retry_fields, c->body, true, &b, NULL, err) ||
         !engine_mirror_retry(c->engine, c->args[0], b.recreate_slot, err))
         return false;
-    log_command(c, b.recreate_slot ? "retry with a new slot asked for" : "retry asked for");
     c->status = 202;
     reply_done(c, b.recreate_slot ? "retrying with a new slot and a new snapshot" : "retrying",
                "running");

@@ -3,7 +3,6 @@
 
 #include <string.h>
 
-#include "base/log.h"
 #include "src/http/to_json.h"
 #include "src/spec.h"
 
@@ -35,8 +34,7 @@ bool peers_add(struct call *c, struct err *err)
     bool ok = peer_spec_read(c->body, false, &s, NULL, err) &&
               engine_peer_create(c->engine, &s.peer, err) && reply_peer(c, s.peer.name, err);
     if (ok)
-        log_info("http", NULL, "peer created peer=%s by=%s", s.peer.name, c->user.name);
-    c->status = 201;
+        c->status = 201;
     peer_free(&s.peer);
     return ok;
 }
@@ -55,8 +53,6 @@ bool peers_change(struct call *c, struct err *err)
     if (ok && s.peer.name && strcmp(s.peer.name, name) != 0)
         ok = err_set(err, ERR_INVALID, "field \"name\": a peer cannot be renamed");
     ok = ok && engine_peer_update(c->engine, name, &s.peer, given, err) && reply_peer(c, name, err);
-    if (ok)
-        log_info("http", NULL, "peer changed peer=%s by=%s", name, c->user.name);
     peer_free(&s.peer);
     return ok;
 }
@@ -65,7 +61,6 @@ bool peers_remove(struct call *c, struct err *err)
 {
     if (!engine_peer_delete(c->engine, c->args[0], err))
         return false;
-    log_info("http", NULL, "peer deleted peer=%s by=%s", c->args[0], c->user.name);
     c->reply = json_pack("{s:s}", "deleted", c->args[0]);
     return true;
 }

@@ -200,6 +200,18 @@ static bool answer(struct call *c, struct target *t, struct response *r, struct 
            read_body(c, route, err) && route->handle(c, err);
 }
 
+/* What changed something is told who did it; all else only when asked for. */
+static void log_request(const struct call *c, const struct target *t, int status, int64_t us)
+{
+    const char *method = c->request->method;
+    bool is_change = status < 300 && strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0 &&
+                     strcmp(method, "OPTIONS") != 0;
+    log_write(is_change ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG, "http", NULL, NULL,
+              "request %.16s %.200s status=%d ms=%lld user=%s address=%s", method,
+              t->path_text ? t->path_text : "?", status, (long long)(us / 1000), c->user.name,
+              c->request->address);
+}
+
 void api_handle(struct api *api, const struct request *request, struct response *out)
 {
     struct call c = {.api = api, .engine = api->engine, .request = request, .status = 200};
@@ -214,9 +226,7 @@ void api_handle(struct api *api, const struct request *request, struct response 
     } else {
         put_error(&c, &err, out);
     }
-    log_debug("http", NULL, "%s %.200s status=%d us=%lld user=%s address=%s", request->method,
-              t.path_text ? t.path_text : "?", out->status, (long long)(clock_mono_us() - began),
-              c.user.name, request->address);
+    log_request(&c, &t, out->status, clock_mono_us() - began);
     json_decref(c.reply);
     json_decref(c.body);
     json_decref(c.query);

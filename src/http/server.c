@@ -20,8 +20,9 @@
 #define CONNECTION_TIMEOUT_S 30
 #define CONNECTION_MEMORY (32U << 10) /* of a request's head */
 #define THREAD_STACK (512U << 10)
-#define DISCARD_MAX (8U << 20) /* what of a too large body is still read, so that the 413 arrives \
-                                */
+#define DISCARD_MAX                                                               \
+    (8U << 20) /* what of a too large body is still read, so that the 413 arrives \
+                */
 
 struct http {
     struct api api;

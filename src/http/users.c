@@ -123,8 +123,6 @@ bool users_add(struct call *c, struct err *err)
     free(u.password);
     if (!ok)
         return false;
-    log_info("http", NULL, "user created user=%s role=%s by=%s", made.name, made.role,
-             c->user.name);
     c->status = 201;
     c->reply = user_to_json(&made);
     return true;
@@ -139,7 +137,6 @@ bool users_remove(struct call *c, struct err *err)
     }
     if (!engine_user_delete(c->engine, name, err))
         return false;
-    log_info("http", NULL, "user deleted user=%s by=%s", name, c->user.name);
     c->reply = json_pack("{s:s}", "deleted", name);
     return true;
 }

@@ -1,0 +1,377 @@
+/* The API as a client sees it, in front of an engine in memory: rights, input, statuses, secrets.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <sodium.h>
+
+#include "base/mem.h"
+#include "engine_double.h"
+#include "src/http/router.h"
+#include "src/http/users.h"
+
+struct fixture {
+    struct api api;
+    char admin[64], viewer[64]; /* Authorization headers */
+    json_t *last;               /* the last answer's body */
+    struct response response;   /* its head; the body is gone */
+};
+
+static int ask(struct fixture *f, const char *who, const char *method, const char *target,
+               const char *body)
+{
+    struct request q = {.method = method,
+                        .target = target,
+                        .authorization = who,
+                        .content_type = body ? "application/json; charset=utf-8" : NULL,
+                        .body = body,
+                        .body_len = body ? strlen(body) : 0,
+                        .address = "127.0.0.1"};
+    json_decref(f->last);
+    api_handle(&f->api, &q, &f->response);
+    f->last = f->response.body ? json_loads(f->response.body, JSON_DECODE_ANY, NULL) : NULL;
+    int status = f->response.status;
+    free(f->response.body);
+    f->response.body = NULL;
+    return status;
+}
+
+static const char *text(const struct fixture *f, const char *key)
+{
+    const char *s = json_string_value(json_object_get(f->last, key));
+    return s ? s : "";
+}
+
+#define EXPECT(f, status, code, ...)                     \
+    do {                                                 \
+        assert_int_equal(ask((f), __VA_ARGS__), status); \
+        assert_string_equal(text((f), "code"), code);    \
+    } while (0)
+
+static void login(struct fixture *f, const char *name, const char *role, char out[64])
+{
+    struct err err;
+    char password[] = "secret-password", body[200];
+    struct user_spec u = {.password = password};
+    str_copy(u.name, sizeof u.name, name);
+    str_copy(u.role, sizeof u.role, role);
+    assert_true(users_create(f->api.engine, &u, &err));
+    str_printf(body, sizeof body, "{\"username\":\"%s\",\"password\":\"%s\"}", name, password);
+    assert_int_equal(ask(f, NULL, "POST", "/v1/auth/login", body), 200);
+    assert_string_equal(text(f, "role"), role);
+    str_printf(out, 64, "Bearer %s", text(f, "token"));
+}
+
+static int set_up(void **state)
+{
+    struct fixture *f = mem_calloc(1, sizeof *f);
+    f->api.engine = double_open();
+    f->api.token_ttl_s = 3600;
+    throttle_init(&f->api.throttle);
+    login(f, "ana", "admin", f->admin);
+    login(f, "vic", "viewer", f->viewer);
+    *state = f;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *f = *state;
+    json_decref(f->last);
+    throttle_destroy(&f->api.throttle);
+    double_close(f->api.engine);
+    free(f);
+    return 0;
+}
+
+#define PEER(name)                                                                       \
+    "{\"name\":\"" name "\",\"host\":\"h\",\"user\":\"u\",\"password\":\"hidden-word\"," \
+    "\"database\":\"d\",\"options\":{\"connect_timeout\":5,\"sslpassword\":\"hidden-word\"}}"
+#define MIRROR                                                          \
+    "{\"name\":\"m\",\"source_peer\":\"a\",\"destination_peer\":\"b\"," \
+    "\"table_mappings\":[{\"source_table\":\"public.users\"}]}"
+
+static void make_mirror(struct fixture *f)
+{
+    assert_int_equal(ask(f, f->admin, "POST", "/v1/peers", PEER("a")), 201);
+    assert_int_equal(ask(f, f->admin, "POST", "/v1/peers", PEER("b")), 201);
+    assert_int_equal(ask(f, f->admin, "POST", "/v1/mirrors", MIRROR), 201);
+}
+
+/* Every route of the table: no token 401, a viewer at an admin's 403 and nothing changed. */
+static void every_route_asks_for_its_level(void **state)
+{
+    struct fixture *f = *state;
+    make_mirror(f);
+    int before = double_changes(f->api.engine);
+    for (size_t i = 0; i < route_count; i++) {
+        const struct route *r = &routes[i];
+        char target[200] = "";
+        for (const char *p = r->pattern; *p; p++) {
+            size_t at = strlen(target);
+            if (*p == '{') {
+                str_printf(target + at, sizeof target - at, "m");
+                p += strcspn(p, "}");
+            } else {
+                str_printf(target + at, sizeof target - at, "%c", *p);
+            }
+        }
+        if (r->level == LEVEL_OPEN)
+            continue;
+        EXPECT(f, 401, "unauthorized", NULL, r->method, target, NULL);
+        assert_true(f->response.challenge);
+        EXPECT(f, 401, "unauthorized", "Bearer short", r->method, target, NULL);
+        EXPECT(f, 401, "unauthorized", "Bearer AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+               r->method, target, NULL);
+        if (r->level == LEVEL_ADMIN)
+            EXPECT(f, 403, "forbidden", f->viewer, r->method, target, NULL);
+    }
+    assert_int_equal(double_changes(f->api.engine), before);
+}
+
+static void the_socket_owner_is_admin(void **state)
+{
+    struct fixture *f = *state;
+    struct request q = {.method = "GET", .target = "/v1/users", .is_local = true};
+    struct response r;
+    api_handle(&f->api, &q, &r);
+    assert_int_equal(r.status, 200);
+    response_free(&r);
+}
+
+static void addresses(void **state)
+{
+    struct fixture *f = *state;
+    EXPECT(f, 404, "not_found", f->admin, "GET", "/v1/nothing", NULL);
+    EXPECT(f, 404, "not_found", f->admin, "GET", "/", NULL);
+    EXPECT(f, 404, "not_found", f->admin, "GET", "/v1/peers/", NULL);
+    EXPECT(f, 404, "not_found", f->admin, "GET", "//v1/peers", NULL);
+    EXPECT(f, 404, "not_found", f->admin, "GET", "/v1/peers/../users", NULL);
+    EXPECT(f, 404, "not_found", f->admin, "GET", "/v1/peers/%2e%2e", NULL);
+    EXPECT(f, 404, "peer_not_found", f->admin, "GET", "/v1/peers/caf%C3%A9", NULL);
+    EXPECT(f, 400, "invalid_request", f->admin, "GET", "/v1/peers/%00", NULL);
+    EXPECT(f, 400, "invalid_request", f->admin, "GET", "/v1/peers/a%2Fb", NULL);
+    EXPECT(f, 400, "invalid_request", f->admin, "GET", "/v1/peers/%ff", NULL);
+    EXPECT(f, 400, "invalid_request", f->admin, "GET", "/v1/peers/%4", NULL);
+    EXPECT(f, 400, "unknown_field", f->admin, "GET", "/v1/peers?x=1", NULL);
+    EXPECT(f, 405, "method_not_allowed", f->admin, "PUT", "/v1/peers", NULL);
+    assert_string_equal(f->response.allow, "GET, HEAD, POST");
+    EXPECT(f, 405, "method_not_allowed", f->admin, "FOO", "/health", NULL);
+    assert_int_equal(ask(f, NULL, "OPTIONS", "/v1/users/x", NULL), 204);
+    assert_string_equal(f->response.allow, "DELETE, OPTIONS");
+    assert_int_equal(ask(f, NULL, "HEAD", "/health", NULL), 200);
+}
+
+static void bodies(void **state)
+{
+    struct fixture *f = *state;
+    char deep[200] = "{\"a\":";
+    memset(deep + 5, '[', 100);
+    EXPECT(f, 400, "invalid_request", f->admin, "POST", "/v1/peers", "{");
+    EXPECT(f, 400, "invalid_request", f->admin, "POST", "/v1/peers", "[]");
+    EXPECT(f, 400, "invalid_request", f->admin, "POST", "/v1/peers", "{\"name\":\"\xff\"}");
+    EXPECT(f, 400, "invalid_request", f->admin, "POST", "/v1/peers", "{\"port\":1,\"port\":2}");
+    EXPECT(f, 400, "invalid_request", f->admin, "POST", "/v1/peers",
+           "{\"port\":99999999999999999999999999}");
+    EXPECT(f, 400, "invalid_request", f->admin, "POST", "/v1/peers", deep);
+    EXPECT(f, 400, "unknown_field", f->admin, "POST", "/v1/peers", "{\"nmae\":\"x\"}");
+    assert_non_null(strstr(text(f, "error"), "nmae"));
+    EXPECT(f, 400, "unknown_field", f->admin, "POST", "/v1/mirrors/m/pause", "{\"x\":1}");
+    struct request q = {.method = "POST",
+                        .target = "/v1/peers",
+                        .authorization = f->admin,
+                        .content_type = "text/plain",
+                        .body = "{}",
+                        .body_len = 2};
+    api_handle(&f->api, &q, &f->response);
+    assert_int_equal(f->response.status, 415);
+    response_free(&f->response);
+    q.is_too_large = true;
+    api_handle(&f->api, &q, &f->response);
+    assert_int_equal(f->response.status, 413);
+    response_free(&f->response);
+}
+
+static void logins(void **state)
+{
+    struct fixture *f = *state;
+    const char *wrong = "{\"username\":\"ana\",\"password\":\"wrong\"}";
+    EXPECT(f, 401, "invalid_credentials", NULL, "POST", "/v1/auth/login",
+           "{\"username\":\"nobody\",\"password\":\"wrong\"}");
+    EXPECT(f, 400, "invalid_request", NULL, "POST", "/v1/auth/login", "{\"username\":\"ana\"}");
+    for (int i = 0; i < THROTTLE_USER_FAILURES; i++)
+        EXPECT(f, 401, "invalid_credentials", NULL, "POST", "/v1/auth/login", wrong);
+    EXPECT(f, 429, "too_many_logins", NULL, "POST", "/v1/auth/login", wrong);
+    assert_in_range(f->response.retry_after, 1, 60);
+    assert_int_equal(ask(f, f->viewer, "GET", "/v1/auth/me", NULL), 200);
+    assert_string_equal(text(f, "username"), "vic");
+    assert_int_equal(ask(f, f->viewer, "POST", "/v1/auth/logout", NULL), 204);
+    assert_int_equal(ask(f, f->viewer, "GET", "/v1/auth/me", NULL), 401);
+}
+
+static void passwords_change(void **state)
+{
+    struct fixture *f = *state;
+    char other[64];
+    assert_int_equal(ask(f, NULL, "POST", "/v1/auth/login",
+                         "{\"username\":\"vic\",\"password\":\"secret-password\"}"),
+                     200);
+    str_printf(other, sizeof other, "Bearer %s", text(f, "token"));
+    EXPECT(f, 401, "invalid_credentials", f->viewer, "POST", "/v1/auth/change-password",
+           "{\"current_password\":\"no\",\"new_password\":\"another-password\"}");
+    EXPECT(f, 400, "invalid_request", f->viewer, "POST", "/v1/auth/change-password",
+           "{\"current_password\":\"secret-password\",\"new_password\":\"short\"}");
+    assert_int_equal(ask(f, f->viewer, "POST", "/v1/auth/change-password",
+                         "{\"current_password\":\"secret-password\","
+                         "\"new_password\":\"another-password\"}"),
+                     200);
+    assert_int_equal(ask(f, f->viewer, "GET", "/v1/auth/me", NULL), 200);
+    assert_int_equal(ask(f, other, "GET", "/v1/auth/me", NULL), 401);
+}
+
+static void users(void **state)
+{
+    struct fixture *f = *state;
+    const char *body =
+        "{\"username\":\"new\",\"password\":\"secret-password\",\"role\":\"readonly\"}";
+    assert_int_equal(ask(f, f->admin, "POST", "/v1/users", body), 201);
+    assert_string_equal(text(f, "role"), "viewer");
+    EXPECT(f, 409, "user_exists", f->admin, "POST", "/v1/users", body);
+    EXPECT(f, 400, "invalid_request", f->admin, "POST", "/v1/users",
+           "{\"username\":\"n/w\",\"password\":\"secret-password\",\"role\":\"viewer\"}");
+    EXPECT(f, 400, "invalid_request", f->admin, "POST", "/v1/users",
+           "{\"username\":\"nn\",\"password\":\"secret-password\",\"role\":\"root\"}");
+    EXPECT(f, 400, "invalid_request", f->admin, "DELETE", "/v1/users/ana", NULL);
+    EXPECT(f, 404, "user_not_found", f->admin, "DELETE", "/v1/users/nobody", NULL);
+    assert_int_equal(ask(f, f->admin, "DELETE", "/v1/users/vic", NULL), 200);
+    assert_string_equal(text(f, "deleted"), "vic");
+    assert_int_equal(ask(f, f->viewer, "GET", "/v1/auth/me", NULL), 401);
+    struct request q = {.method = "DELETE", .target = "/v1/users/ana", .is_local = true};
+    api_handle(&f->api, &q, &f->response);
+    assert_int_equal(f->response.status, 409);
+    response_free(&f->response);
+}
+
+static void peers(void **state)
+{
+    struct fixture *f = *state;
+    assert_int_equal(ask(f, f->admin, "POST", "/v1/peers", PEER("a")), 201);
+    char *shown = json_dumps(f->last, 0);
+    assert_null(strstr(shown, "hidden-word"));
+    free(shown);
+    assert_int_equal(json_integer_value(json_object_get(f->last, "port")), 5432);
+    assert_true(json_is_true(json_object_get(f->last, "has_password")));
+    assert_string_equal(text(f, "ssl_mode"), "prefer");
+    EXPECT(f, 409, "peer_exists", f->admin, "POST", "/v1/peers", PEER("a"));
+    EXPECT(f, 400, "invalid_request", f->admin, "POST", "/v1/peers", PEER("a b"));
+    EXPECT(f, 400, "invalid_request", f->admin, "PUT", "/v1/peers/a", "{\"port\":0}");
+    EXPECT(f, 400, "invalid_request", f->admin, "PUT", "/v1/peers/a", "{\"port\":\"1\"}");
+    EXPECT(f, 400, "invalid_request", f->admin, "PUT", "/v1/peers/a", "{\"ssl_mode\":\"maybe\"}");
+    EXPECT(f, 400, "invalid_request", f->admin, "PUT", "/v1/peers/a", "{\"name\":\"z\"}");
+    EXPECT(f, 404, "peer_not_found", f->admin, "PUT", "/v1/peers/z", "{}");
+    assert_int_equal(ask(f, f->admin, "PUT", "/v1/peers/a", "{\"port\":6000,\"password\":null}"),
+                     200);
+    assert_int_equal(json_integer_value(json_object_get(f->last, "port")), 6000);
+    assert_true(json_is_false(json_object_get(f->last, "has_password")));
+    assert_int_equal(ask(f, f->viewer, "GET", "/v1/peers/a/tables", NULL), 200);
+    assert_int_equal(ask(f, f->admin, "POST", "/v1/peers/a/test", NULL), 200);
+    assert_true(json_is_true(json_object_get(f->last, "success")));
+    double_fail_next(f->api.engine, ERR_CONNECT, "no route", NULL);
+    assert_int_equal(ask(f, f->admin, "POST", "/v1/peers/a/test", NULL), 200);
+    assert_true(json_is_false(json_object_get(f->last, "success")));
+    assert_string_equal(text(f, "error"), "no route");
+    EXPECT(f, 404, "peer_not_found", f->admin, "POST", "/v1/peers/z/test", NULL);
+    assert_int_equal(ask(f, f->admin, "DELETE", "/v1/peers/a", NULL), 200);
+    assert_int_equal(ask(f, f->viewer, "GET", "/v1/peers", NULL), 200);
+    assert_int_equal(json_array_size(f->last), 0);
+}
+
+static void mirrors(void **state)
+{
+    struct fixture *f = *state;
+    make_mirror(f);
+    EXPECT(f, 409, "mirror_exists", f->admin, "POST", "/v1/mirrors", MIRROR);
+    EXPECT(f, 409, "peer_in_use", f->admin, "DELETE", "/v1/peers/a", NULL);
+    EXPECT(f, 400, "peer_not_found", f->admin, "POST", "/v1/mirrors",
+           "{\"name\":\"n\",\"source_peer\":\"z\",\"destination_peer\":\"b\","
+           "\"table_mappings\":[{\"source_table\":\"public.users\"}]}");
+    assert_int_equal(ask(f, f->viewer, "GET", "/v1/mirrors/m", NULL), 200);
+    assert_string_equal(text(f, "status"), "running");
+    assert_string_equal(text(f, "last_lsn"), "16/10");
+    assert_string_equal(text(f, "error_message"), "caf? is not UTF-8 SQLSTATE 23505");
+    assert_true(json_is_null(json_object_get(f->last, "lag_bytes")));
+    EXPECT(f, 409, "not_paused", f->admin, "POST", "/v1/mirrors/m/resume", NULL);
+    assert_int_equal(ask(f, f->admin, "POST", "/v1/mirrors/m/pause", NULL), 200);
+    assert_string_equal(text(f, "status"), "paused");
+    EXPECT(f, 409, "already_paused", f->admin, "POST", "/v1/mirrors/m/pause", NULL);
+    assert_int_equal(ask(f, f->admin, "POST", "/v1/mirrors/m/resume", "{}"), 200);
+    double_fail_next(f->api.engine, ERR_BUSY, "busy with retry", NULL);
+    EXPECT(f, 409, "operation_in_progress", f->admin, "POST", "/v1/mirrors/m/pause", NULL);
+    assert_int_equal(ask(f, f->admin, "POST", "/v1/mirrors/m/retry", "{\"recreate_slot\":true}"),
+                     202);
+    EXPECT(f, 400, "invalid_request", f->admin, "POST", "/v1/mirrors/m/retry",
+           "{\"recreate_slot\":1}");
+    EXPECT(f, 404, "mirror_not_found", f->admin, "POST", "/v1/mirrors/z/retry", NULL);
+    EXPECT(f, 404, "mirror_not_found", f->viewer, "GET", "/v1/mirrors/z", NULL);
+    EXPECT(f, 404, "mirror_not_found", f->viewer, "GET", "/v1/mirrors/z/logs", NULL);
+    double_fail_next(f->api.engine, ERR_CLEANUP, "source is away", NULL);
+    EXPECT(f, 409, "cleanup_failed", f->admin, "DELETE", "/v1/mirrors/m", NULL);
+    EXPECT(f, 400, "invalid_request", f->admin, "DELETE", "/v1/mirrors/m?force=maybe", NULL);
+    assert_int_equal(ask(f, f->admin, "DELETE", "/v1/mirrors/m?force=true", NULL), 200);
+    assert_string_equal(text(f, "left_behind"), "slot s");
+}
+
+static void preflight_gives_all_findings(void **state)
+{
+    struct fixture *f = *state;
+    assert_int_equal(ask(f, f->admin, "POST", "/v1/peers", PEER("a")), 201);
+    assert_int_equal(ask(f, f->admin, "POST", "/v1/peers", PEER("b")), 201);
+    double_fail_next(f->api.engine, ERR_PREFLIGHT, "not ready", "wal_level");
+    EXPECT(f, 409, "preflight_failed", f->admin, "POST", "/v1/mirrors", MIRROR);
+    json_t *first = json_array_get(json_object_get(f->last, "findings"), 0);
+    assert_string_equal(json_string_value(json_object_get(first, "code")), "wal_level");
+    double_fail_next(f->api.engine, ERR_PEER_UNREACHABLE, "away", NULL);
+    EXPECT(f, 409, "peer_unreachable", f->admin, "POST", "/v1/mirrors", MIRROR);
+    double_fail_next(f->api.engine, ERR_SHUTTING_DOWN, "stopping", NULL);
+    EXPECT(f, 503, "shutting_down", f->admin, "POST", "/v1/mirrors", MIRROR);
+}
+
+static void logs(void **state)
+{
+    struct fixture *f = *state;
+    make_mirror(f);
+    assert_int_equal(
+        ask(f, f->viewer, "GET", "/v1/mirrors/m/logs?level=error&limit=500&search=a%20b", NULL),
+        200);
+    json_t *row = json_array_get(json_object_get(f->last, "logs"), 0);
+    assert_string_equal(json_string_value(json_object_get(row, "level")), "ERROR");
+    EXPECT(f, 400, "invalid_request", f->viewer, "GET", "/v1/mirrors/m/logs?limit=501", NULL);
+    EXPECT(f, 400, "invalid_request", f->viewer, "GET", "/v1/mirrors/m/logs?limit=1&limit=2", NULL);
+    EXPECT(f, 400, "invalid_request", f->viewer, "GET", "/v1/mirrors/m/logs?level=LOUD", NULL);
+    EXPECT(f, 400, "invalid_request", f->viewer, "GET", "/v1/mirrors/m/logs?offset=-1", NULL);
+}
+
+int main(void)
+{
+#define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        CASE(every_route_asks_for_its_level),
+        CASE(the_socket_owner_is_admin),
+        CASE(addresses),
+        CASE(bodies),
+        CASE(logins),
+        CASE(passwords_change),
+        CASE(users),
+        CASE(peers),
+        CASE(mirrors),
+        CASE(preflight_gives_all_findings),
+        CASE(logs),
+    };
+    log_to_fd(-1, LOG_LEVEL_ERROR);
+    return sodium_init() < 0 ? 1 : cmocka_run_group_tests(tests, NULL, NULL);
+}
