@@ -130,8 +130,9 @@ bool engine_user_create(struct engine *e, const struct user *u, struct err *err)
 {
     if (find_user(e, u->name))
         return err_set(err, ERR_USER_EXISTS, "a user is named %s already", u->name);
-    e->users[e->n_users] = *u;
-    e->users[e->n_users].id = (int64_t)++e->n_users;
+    struct user *made = &e->users[e->n_users++];
+    *made = *u;
+    made->id = (int64_t)e->n_users;
     e->changes++;
     return true;
 }
