@@ -3,6 +3,7 @@
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "engine.h"
 #include "src/conf.h"
@@ -29,6 +30,7 @@ static enum exit_code run(const struct options *o, struct err *err)
             ok = process_run(o, &c, err);
             break;
         case COMMAND_USER_ADD:
+            log_to_fd(STDERR_FILENO, LOG_LEVEL_WARN);
             ok = user_cli_add(o, &c, err);
             break;
         case COMMAND_COUNT:

@@ -9,7 +9,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "src/http/auth.h"
-#include "src/http/target.h"
+#include "src/http/url.h"
 #include "src/http/to_json.h"
 
 /* The contract's statuses: 4xx when the client can do something, 409 for what stands against the
@@ -64,7 +64,7 @@ static void put_error(struct call *c, const struct err *e, struct response *r)
 
 /* --- The address ------------------------------------------------------------------------------ */
 /* Whether the decoded segments fit the pattern; args get those that stand for {…} (borrowed). */
-static bool match(const char *pattern, const struct target *t, char **args)
+static bool match(const char *pattern, const struct url *t, char **args)
 {
     size_t n = 0;
     int n_args = 0;
@@ -89,7 +89,7 @@ static void add_allowed(char allow[64], const char *method)
 }
 
 /* The route; NULL with *err, and with Allow in *r when only the method is wrong. */
-static const struct route *find_route(struct call *c, const struct target *t, struct response *r,
+static const struct route *find_route(struct call *c, const struct url *t, struct response *r,
                                       struct err *err)
 {
     const char *method = c->request->method;
@@ -165,7 +165,7 @@ static bool read_body(struct call *c, const struct route *route, struct err *err
     return route->has_body || fields_read(&nothing, c->body, true, NULL, NULL, err);
 }
 
-static bool read_query(struct call *c, const struct route *route, const struct target *t,
+static bool read_query(struct call *c, const struct route *route, const struct url *t,
                        struct err *err)
 {
     c->query = json_object();
@@ -183,9 +183,9 @@ static bool read_query(struct call *c, const struct route *route, const struct t
 }
 
 /* --- All of it -------------------------------------------------------------------------------- */
-static bool answer(struct call *c, struct target *t, struct response *r, struct err *err)
+static bool answer(struct call *c, struct url *t, struct response *r, struct err *err)
 {
-    if (!target_parse(c->request->target, t, err))
+    if (!url_parse(c->request->target, t, err))
         return false;
     if (!strcmp(c->request->method, "OPTIONS")) {
         (void)find_route(c, t, r, err);
@@ -201,7 +201,7 @@ static bool answer(struct call *c, struct target *t, struct response *r, struct 
 }
 
 /* What changed something is told who did it; all else only when asked for. */
-static void log_request(const struct call *c, const struct target *t, int status, int64_t us)
+static void log_request(const struct call *c, const struct url *t, int status, int64_t us)
 {
     const char *method = c->request->method;
     bool is_change = status < 300 && strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0 &&
@@ -215,7 +215,7 @@ static void log_request(const struct call *c, const struct target *t, int status
 void api_handle(struct api *api, const struct request *request, struct response *out)
 {
     struct call c = {.api = api, .engine = api->engine, .request = request, .status = 200};
-    struct target t = {0};
+    struct url t = {0};
     struct err err = {0};
     int64_t began = clock_mono_us();
     *out = (struct response){0};
@@ -231,5 +231,5 @@ void api_handle(struct api *api, const struct request *request, struct response 
     json_decref(c.body);
     json_decref(c.query);
     findings_free(&c.findings);
-    target_free(&t);
+    url_free(&t);
 }

@@ -1,5 +1,5 @@
-/* The target of a request; see target.h. */
-#include "src/http/target.h"
+/* The target of a request; see url.h. */
+#include "src/http/url.h"
 
 #include <stdint.h>
 #include <stdlib.h>
@@ -67,14 +67,14 @@ bad:
     return NULL;
 }
 
-static bool add_segment(struct target *t, const char *s, size_t n, struct err *err)
+static bool add_segment(struct url *t, const char *s, size_t n, struct err *err)
 {
     char *text = decode(s, n, false);
     if (!text || strchr(text, '/')) {
         free(text);
         return err_set(err, ERR_INVALID, "the address is not well encoded");
     }
-    if (!*text || !strcmp(text, ".") || !strcmp(text, "..") || t->n_segments == TARGET_SEGMENTS) {
+    if (!*text || !strcmp(text, ".") || !strcmp(text, "..") || t->n_segments == URL_SEGMENTS) {
         free(text);
         return err_set(err, ERR_NOT_FOUND, "no such address");
     }
@@ -82,12 +82,12 @@ static bool add_segment(struct target *t, const char *s, size_t n, struct err *e
     return true;
 }
 
-static bool add_param(struct target *t, const char *s, size_t n, struct err *err)
+static bool add_param(struct url *t, const char *s, size_t n, struct err *err)
 {
     size_t name_len = 0;
     while (name_len < n && s[name_len] != '=')
         name_len++;
-    if (t->n_params == TARGET_PARAMS)
+    if (t->n_params == URL_PARAMS)
         return err_set(err, ERR_INVALID, "too many parameters");
     size_t skip = name_len < n ? name_len + 1 : n;
     struct param *p = &t->params[t->n_params++];
@@ -97,11 +97,11 @@ static bool add_param(struct target *t, const char *s, size_t n, struct err *err
            err_set(err, ERR_INVALID, "the parameters are not well encoded");
 }
 
-bool target_parse(const char *text, struct target *out, struct err *err)
+bool url_parse(const char *text, struct url *out, struct err *err)
 {
-    *out = (struct target){0};
-    if (strlen(text) > TARGET_MAX)
-        return err_set(err, ERR_INVALID, "the address is longer than %d bytes", TARGET_MAX);
+    *out = (struct url){0};
+    if (strlen(text) > URL_MAX)
+        return err_set(err, ERR_INVALID, "the address is longer than %d bytes", URL_MAX);
     if (*text != '/')
         return err_set(err, ERR_NOT_FOUND, "no such address");
     size_t path_len = strcspn(text, "?");
@@ -123,7 +123,7 @@ bool target_parse(const char *text, struct target *out, struct err *err)
     return true;
 }
 
-void target_free(struct target *t)
+void url_free(struct url *t)
 {
     free(t->path_text);
     for (size_t i = 0; i < t->n_segments; i++)
@@ -132,5 +132,5 @@ void target_free(struct target *t)
         free(t->params[i].name);
         free(t->params[i].value);
     }
-    *t = (struct target){0};
+    *t = (struct url){0};
 }
