@@ -1,8 +1,5 @@
 /* Opening and closing sessions (libpq, "Database Connection Control Functions"): PQconnectPoll in
  * our own wait, then what cannot go with the startup packet. */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE /* POLLRDHUP */
-#endif
 #include "pg/pg_private.h"
 
 #include <poll.h>
@@ -19,6 +16,7 @@ static void take_notice(void *arg, const PGresult *r)
     const char *state = PQresultErrorField(r, PG_DIAG_SQLSTATE);
     const char *text = PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY);
     c->notices++;
+    c->suspect_since = 0;
     log_debug("pg", NULL, "notice sqlstate=%s text=%s", state ? state : "",
               text ? text : PQresultErrorMessage(r));
 }
@@ -106,7 +104,7 @@ void pg_close(struct pg_conn *c, bool cancel)
 {
     if (!c)
         return;
-    if (cancel && PQtransactionStatus(c->pq) == PQTRANS_ACTIVE) {
+    if (cancel && !c->is_broken && PQtransactionStatus(c->pq) == PQTRANS_ACTIVE) {
         /* Behind the end of the session a request finds nobody, so it gets a moment's lead. */
         canceller_start(c->canceller);
         (void)canceller_wait(c->canceller, 500);

@@ -221,9 +221,7 @@ static void listen_aside(struct pg_conn *c)
     if (!PQconsumeInput(c->pq))
         c->is_eof = true;
     (void)PQisBusy(c->pq); /* parses notices */
-    if (c->notices != before)
-        c->suspect_since = 0;
-    else if (!c->suspect_since)
+    if (c->notices == before && !c->suspect_since)
         c->suspect_since = clock_mono_ms();
 }
 

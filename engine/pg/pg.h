@@ -10,7 +10,8 @@
  * Errors: ERR_CONNECT (no connection, or the server ended the session; SQLSTATE where it gave
  * one), ERR_TIMEOUT, ERR_CANCELLED, ERR_SQL with SQLSTATE, the primary message as text and DETAIL
  * and HINT as hint. After a limit or a cancellation the session is usable again when the server
- * took the cancel within a second; else it is dead, see pg_is_alive. */
+ * took the cancel within a second (a transaction is then to be rolled back); else it is dead, see
+ * pg_is_alive. */
 #ifndef BUNNY_PG_H
 #define BUNNY_PG_H
 
@@ -116,7 +117,8 @@ void pg_quote_literal(struct buf *b, const char *text);
 void pg_quote_array(struct buf *b, size_t n, const char *const *items);
 
 /* --- COPY (libpq, "Functions Associated with the COPY Command") ---------------------------- */
-/* Starts a COPY … TO STDOUT or FROM STDIN. */
+/* Starts a COPY … TO STDOUT or FROM STDIN. A server sends its first word about a COPY TO together
+ * with the first 8 kB of rows: leave limit_ms as long as those may take. */
 bool pg_copy_start(struct pg_conn *c, struct task *task, int limit_ms, const char *sql,
                    struct err *err) MUST_CHECK;
 /* The next CopyData: 1 = *data, *len (owned, free with pg_copy_free), 0 = the COPY ended well,
@@ -182,7 +184,9 @@ bool pg_repl_start(struct pg_conn *c, struct task *task, int limit_ms, const cha
 /* Standby status update; flushed is what the source may forget. Queues and pushes, never waits. */
 bool pg_repl_feedback(struct pg_conn *c, lsn_t written, lsn_t flushed, lsn_t applied,
                       struct err *err) MUST_CHECK;
-/* CopyDone and the wait for the server's, so that the last feedback is known to have arrived. */
+/* CopyDone and the wait for the server's, so that the last feedback is known to have arrived. Close
+ * the session afterwards: a walsender that has ended one logical stream ends the next one at its
+ * start. */
 bool pg_repl_stop(struct pg_conn *c, struct task *task, int limit_ms, struct err *err) MUST_CHECK;
 
 #endif

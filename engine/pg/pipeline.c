@@ -83,6 +83,7 @@ static enum pg_pipe_got sort_out(struct pg_conn *c, PGresult *r, struct pg_resul
                                  struct err *err)
 {
     enum pg_pipe_got got = PIPE_ERROR;
+    struct err e = {0};
     switch (PQresultStatus(r)) {
     case PGRES_EMPTY_QUERY:
     case PGRES_COMMAND_OK:
@@ -99,16 +100,19 @@ static enum pg_pipe_got sort_out(struct pg_conn *c, PGresult *r, struct pg_resul
         break;
     case PGRES_BAD_RESPONSE:
     case PGRES_FATAL_ERROR:
-        error_of_result(c, r, err);
+        error_of_result(c, r, &e);
+        c->is_broken = e.code == ERR_CONNECT; /* libpq would still count what it skips */
         break;
     case PGRES_COPY_IN:
     case PGRES_COPY_OUT:
     case PGRES_COPY_BOTH:
         c->is_broken = true;
-        err_set(err, ERR_CONNECT, "a COPY was started inside a pipeline");
+        err_set(&e, ERR_CONNECT, "a COPY was started inside a pipeline");
         break;
     }
     PQclear(r);
+    if (err && e.code)
+        *err = e;
     return got;
 }
 
@@ -116,7 +120,7 @@ enum pg_pipe_got pg_pipe_next(struct pg_conn *c, struct pg_result **out, struct 
 {
     *out = NULL;
     /* A NULL ends each statement's results; a second one in a row, that nothing is under way. */
-    for (int nulls = 0; nulls < 2; nulls++) {
+    for (int nulls = 0; nulls < 2 && !c->is_broken; nulls++) {
         if (PQisBusy(c->pq)) {
             if (!c->is_eof)
                 return PIPE_NOTHING;
@@ -126,8 +130,8 @@ enum pg_pipe_got pg_pipe_next(struct pg_conn *c, struct pg_result **out, struct 
         if (r)
             return sort_out(c, r, out, err);
     }
-    if (!c->is_eof && PQstatus(c->pq) == CONNECTION_OK)
+    if (!c->is_broken && !c->is_eof && PQstatus(c->pq) == CONNECTION_OK)
         return PIPE_NOTHING;
-    error_of_conn(c, err);
+    err_set(err, ERR_CONNECT, "the connection to the server was lost");
     return PIPE_ERROR;
 }

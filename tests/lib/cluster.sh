@@ -50,7 +50,7 @@ case ${1:-} in
 start) shift; start "$@" ;;
 stop)
 	as_postgres "$bin/pg_ctl" -D "$2/data" -m immediate -w -s stop
-	rm -rf "$2"
+		rm -rf "$2"
 	;;
 *) echo "usage: cluster.sh start DIR PORT [setting=value ...] | stop DIR" >&2; exit 2 ;;
 esac
