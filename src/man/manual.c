@@ -1,0 +1,231 @@
+/* The manual's lists; see manual.h. The pages are in man(7)'s macros. */
+#include "src/man/manual.h"
+
+#include <string.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "src/conf.h"
+#include "src/http/router.h"
+#include "src/options.h"
+#include "src/spec.h"
+
+/* Text for troff: a hyphen is a minus where it is to be typed, a backslash is itself. */
+static void put_text(FILE *out, const char *s)
+{
+    for (; *s; s++) {
+        if (*s == '-')
+            fputs("\\-", out);
+        else if (*s == '\\')
+            fputs("\\e", out);
+        else
+            fputc(*s, out);
+    }
+}
+
+/* A tagged paragraph: bold tag, argument in italics, text. */
+static void put_item(FILE *out, const char *tag, const char *argument, const char *text)
+{
+    fputs(".TP\n\\fB", out);
+    put_text(out, tag);
+    fputs("\\fR", out);
+    if (argument && *argument) {
+        fputs(" \\fI", out);
+        put_text(out, argument);
+        fputs("\\fR", out);
+    }
+    fputc('\n', out);
+    put_text(out, text);
+    fputc('\n', out);
+}
+
+static void put_commands(FILE *out)
+{
+    for (int i = 0; i < COMMAND_COUNT; i++) {
+        char words[64];
+        const struct command_row *r = &command_rows[i];
+        str_printf(words, sizeof words, "bunnydb%s%s", r->words[0] ? " " : "", r->words);
+        put_item(out, words, r->arguments, r->text);
+    }
+}
+
+static void put_options(FILE *out)
+{
+    for (size_t i = 0; i < option_count; i++) {
+        char words[64], letter[8] = "";
+        const struct option_row *r = &option_rows[i];
+        if (r->letter)
+            str_printf(letter, sizeof letter, "-%c, ", r->letter);
+        str_printf(words, sizeof words, "%s--%s", letter, r->name);
+        put_item(out, words, r->argument, r->text);
+    }
+}
+
+static void put_exits(FILE *out)
+{
+    for (size_t i = 0; i < exit_count; i++) {
+        char code[8];
+        str_printf(code, sizeof code, "%d", (int)exit_rows[i].code);
+        put_item(out, code, NULL, exit_rows[i].text);
+    }
+}
+
+static void put_environment(FILE *out)
+{
+    for (size_t i = 0; i < environment_count; i++)
+        put_item(out, environment_rows[i].name, NULL, environment_rows[i].text);
+}
+
+static void put_routes(FILE *out)
+{
+    static const char *const levels[] = {
+        [LEVEL_OPEN] = "open", [LEVEL_AUTHED] = "any user", [LEVEL_ADMIN] = "admin"};
+    for (size_t i = 0; i < route_count; i++) {
+        char words[100], text[200];
+        const struct route *r = &routes[i];
+        str_printf(words, sizeof words, "%s %s", r->method, r->pattern);
+        str_printf(text, sizeof text, "%s (%s)", r->text, levels[r->level]);
+        put_item(out, words, NULL, text);
+    }
+}
+
+static void put_errors(FILE *out)
+{
+    for (int i = ERR_NONE + 1; i < ERR_CODE_COUNT; i++) {
+        char status[16];
+        str_printf(status, sizeof status, "(%d)", status_of_error((enum err_code)i));
+        put_item(out, err_name((enum err_code)i), status, err_meaning((enum err_code)i));
+    }
+}
+
+static void put_settings(FILE *out)
+{
+    const char *section = "";
+    for (size_t i = 0; i < setting_count; i++) {
+        const struct setting *s = &setting_rows[i];
+        char text[600];
+        if (strcmp(section, s->section) != 0)
+            fprintf(out, ".SS [%s]\n", s->section);
+        section = s->section;
+        str_printf(text, sizeof text, "%s%s%s%s", s->text, s->normal[0] ? " Default: " : "",
+                   s->normal, s->normal[0] ? "." : "");
+        put_item(out, s->key, NULL, text);
+    }
+}
+
+static void put_fields(FILE *out, const struct field_table *t)
+{
+    for (size_t i = 0; i < t->n; i++) {
+        const struct field *f = &t->rows[i];
+        char kind[160];
+        if (!strcmp(f->name, "name") || f->type == FIELD_ARRAY || f->type == FIELD_OBJECT)
+            continue;
+        fields_describe(f, kind, sizeof kind);
+        put_item(out, f->name, kind, f->text);
+    }
+}
+
+static void put_peer_keys(FILE *out)
+{
+    put_fields(out, &peer_fields);
+}
+
+static void put_mirror_keys(FILE *out)
+{
+    put_fields(out, &mirror_fields);
+}
+
+static const struct {
+    const char *name;
+    void (*print)(FILE *out);
+} lists[] = {
+    {"@commands@\n", put_commands},
+    {"@options@\n", put_options},
+    {"@exits@\n", put_exits},
+    {"@environment@\n", put_environment},
+    {"@routes@\n", put_routes},
+    {"@errors@\n", put_errors},
+    {"@settings@\n", put_settings},
+    {"@peer_keys@\n", put_peer_keys},
+    {"@mirror_keys@\n", put_mirror_keys},
+};
+
+static bool print_list(const char *line, FILE *out)
+{
+    for (size_t i = 0; i < COUNT_OF(lists); i++)
+        if (!strcmp(lists[i].name, line)) {
+            lists[i].print(out);
+            return true;
+        }
+    return false;
+}
+
+bool manual_expand(FILE *template, FILE *out)
+{
+    char line[1024];
+    while (fgets(line, sizeof line, template)) {
+        if (line[0] != '@')
+            fputs(line, out);
+        else if (!print_list(line, out))
+            return false;
+    }
+    return true;
+}
+
+/* --- The sample ------------------------------------------------------------------------------- */
+/* A comment, broken at 90 columns. */
+static void put_comment(FILE *out, const char *text)
+{
+    while (*text) {
+        size_t n = strlen(text);
+        if (n > 90) {
+            n = 90;
+            while (n && text[n] != ' ')
+                n--;
+        }
+        fprintf(out, "# %.*s\n", (int)n, text);
+        text += n;
+        text += *text == ' ';
+    }
+}
+
+static void put_sample_fields(FILE *out, const struct field_table *t)
+{
+    for (size_t i = 0; i < t->n; i++) {
+        const struct field *f = &t->rows[i];
+        char kind[160];
+        if (f->is_required || f->type == FIELD_OBJECT || !strncmp(f->text, "Older", 5))
+            continue;
+        fields_describe(f, kind, sizeof kind);
+        put_comment(out, f->text);
+        fprintf(out, "#%s = <%s>\n", f->name, kind);
+    }
+}
+
+void manual_print_sample(FILE *out)
+{
+    const char *section = "";
+    fputs("# bunnydb.conf: sample. Every setting with its default; see bunnydb.conf(5).\n"
+          "# A comment stands in a line of its own, or after a blank and a semicolon.\n",
+          out);
+    for (size_t i = 0; i < setting_count; i++) {
+        const struct setting *s = &setting_rows[i];
+        if (strcmp(section, s->section) != 0)
+            fprintf(out, "\n[%s]\n", s->section);
+        section = s->section;
+        put_comment(out, s->text);
+        fprintf(out, "#%s =%s%s\n", s->key, s->normal[0] ? " " : "", s->normal);
+    }
+    fputs("\n# Peers and mirrors that stand here are created when they are missing, and otherwise\n"
+          "# left alone.\n"
+          "#[peer shop]\n#host = db1.example.net\n#user = replicator\n#database = shop\n"
+          "# First line of the file: the password.\n#password_file = /etc/bunnydb/shop.password\n",
+          out);
+    put_sample_fields(out, &peer_fields);
+    fputs("\n#[peer warehouse]\n#host = db2.example.net\n#user = replicator\n#database = shop\n"
+          "\n#[mirror shop]\n#source_peer = shop\n#destination_peer = warehouse\n"
+          "# A list, which may go on in the next lines after a blank.\n"
+          "#tables = public.users, sales.*, public.orders -> archive.orders\n",
+          out);
+    put_sample_fields(out, &mirror_fields);
+}
