@@ -325,8 +325,8 @@ static int64_t backoff_ms(int failures)
 /* Errors that no waiting heals: the operator decides. Everything else is tried again, slowly. */
 static bool is_for_operator(const struct err *e)
 {
-    return needs_new_slot(e->code) || e->code == ERR_SOURCE_CHANGED || e->code == ERR_PROTOCOL ||
-           e->code == ERR_INTERNAL;
+    return needs_new_slot(e->code) || e->code == ERR_SOURCE_CHANGED || e->code == ERR_SLOT_EXISTS ||
+           e->code == ERR_PROTOCOL || e->code == ERR_INTERNAL;
 }
 
 static void run_failed(struct mirror *m, const struct err *err)

@@ -318,12 +318,33 @@ static bool start_without_copy(struct run *r, struct err *err)
            pg_exec(r->dest, &m->task, STATEMENT_MS, "COMMIT", NULL, err);
 }
 
+/* A name that somebody else took since the preflight: theirs stays, and is not ours to remove. */
+static bool give_up_names(struct run *r, const struct err *why)
+{
+    struct mirror *m = r->m;
+    struct err err = {0};
+    if (!pg_server_error_is(why, "42710") && why->code != ERR_SLOT_EXISTS)
+        return false;
+    if (why->code == ERR_SLOT_EXISTS &&
+        !source_unpublish(r->source, &m->task, m->row.config.publication, &err))
+        log_warn("super", m->row.config.name, "%s", err.text);
+    if (!catalog_mirror_set(m->engine->catalog, m->row.config.name, m->row.wish, false, false,
+                            &err))
+        log_error("super", m->row.config.name, "%s", err.text);
+    else
+        m->row.slot_created = false;
+    return false;
+}
+
 bool run_setup(struct run *r, struct err *err)
 {
     char *snapshot = NULL;
     bool is_repeated = r->m->row.slot_created;
-    bool ok = remove_leftovers(r, err) && create_publication(r, err) &&
-              create_slot(r, &snapshot, err) && read_schema_in(r, snapshot, err);
+    bool ok =
+        remove_leftovers(r, err) && create_publication(r, err) && create_slot(r, &snapshot, err);
+    if (!ok && !is_repeated)
+        return give_up_names(r, err);
+    ok = ok && read_schema_in(r, snapshot, err);
     if (ok && r->m->row.config.do_initial_snapshot)
         ok = copy_everything(r, snapshot, is_repeated, err);
     else if (ok)
