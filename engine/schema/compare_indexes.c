@@ -98,7 +98,7 @@ bool compare_indexes(struct pg_conn *dest, struct task *task, struct schema *s, 
     struct pg_result *res = NULL, *fres = NULL;
     bool ok = ask(dest, task, indexes_sql, &indexes, &res, err) &&
               ask(dest, task, fkeys_sql, &fkeys, &fres, err);
-    if (ok)
+    if (ok && p->create)
         find_twins(&indexes, p);
     /* From the last to the first, so that positions stay right while items are taken off. */
     for (size_t row = 0; ok && row < pg_rows(res); row++) {
@@ -106,7 +106,7 @@ bool compare_indexes(struct pg_conn *dest, struct task *task, struct schema *s, 
         bool is_primary = item->table->indexes[item->position].kind == INDEX_PRIMARY;
         if (pg_int(res, row, 1) == 1 || (is_primary && pg_bool(res, row, 2)))
             schema_drop_index(item->table, item->position);
-        else if (pg_int(res, row, 1) == 2)
+        else if (p->create && pg_int(res, row, 1) == 2)
             name_list_add(&p->problems,
                           mem_printf("the name of index %s.%s is taken by another relation",
                                      item->table->dest_schema, item->name));

@@ -123,7 +123,7 @@ static bool report(const struct present *p, bool create, struct err *err)
 bool schema_create(struct pg_conn *dest, struct task *task, struct schema *s, bool create,
                    const char *mirror, struct err *err)
 {
-    struct present p = {.exists = mem_calloc(s->n_before + 1, sizeof(bool))};
+    struct present p = {.create = create, .exists = mem_calloc(s->n_before + 1, sizeof(bool))};
     bool ok = compare_objects(dest, task, s, &p, err) &&
               compare_columns(dest, task, s, &p, mirror, err) &&
               compare_indexes(dest, task, s, &p, err) && report(&p, create, err);

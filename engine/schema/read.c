@@ -165,6 +165,7 @@ static void reader_free(struct reader *r)
             free(rt->columns[c].dest_default);
             free(rt->columns[c].identity);
             free(rt->columns[c].storage);
+            free(rt->columns[c].made_of);
         }
         free(rt->columns);
         free(rt->parents);

@@ -30,7 +30,16 @@ static const char columns_sql[] =
                                "WHEN 'p' THEN 'PLAIN'"
                                "  WHEN 'e' THEN 'EXTERNAL' WHEN 'm' THEN 'MAIN' WHEN 'x' THEN "
                                "'EXTENDED' END END,"
-                               " coalesce(a.attstattarget, -1)"
+                               " coalesce(a.attstattarget, -1),"
+                               " CASE WHEN a.attgenerated <> '' THEN (SELECT "
+                               "string_agg(g.refobjsubid::text, ' ')"
+                               "  FROM pg_depend g WHERE g.refclassid = 'pg_class'::regclass AND "
+                               "g.refobjid = a.attrelid"
+                               "  AND g.refobjsubid NOT IN (0, a.attnum) AND (g.classid = "
+                               "'pg_attrdef'::regclass"
+                               "  AND g.objid = ad.oid OR g.classid = 'pg_class'::regclass AND "
+                               "g.objid = a.attrelid"
+                               "  AND g.objsubid = a.attnum)) END"
                                " FROM unnest($1::oid[]) WITH ORDINALITY u(oid, ord)"
                                " JOIN pg_attribute a ON a.attrelid = u.oid AND a.attnum > 0 AND "
                                "NOT a.attisdropped"
@@ -72,6 +81,7 @@ static void take_column(struct reader *r, const struct pg_result *res, size_t ro
         .dest_default = mem_strdup(c.default_expr),
         .storage = read_text(res, row, 15),
         .statistics = (int)pg_int(res, row, 16),
+        .made_of = read_text(res, row, 17),
     };
     t->columns[t->n_columns] = c;
     rt->columns[t->n_columns++] = rc;
@@ -88,6 +98,24 @@ static void allocate_columns(struct reader *r, const struct pg_result *res)
         r->tables[i].columns = mem_calloc(counts[i] + 1, sizeof(struct read_column));
     }
     free(counts);
+}
+
+/* A generated column goes with a column that it is made of. */
+static void exclude_generated(const struct reader *r)
+{
+    for (size_t i = 0; i < r->s->n_tables; i++) {
+        struct schema_table *t = &r->s->tables[i];
+        for (size_t c = 0; c < t->n_columns; c++) {
+            const char *nums = r->tables[i].columns[c].made_of;
+            while (nums && *nums) {
+                char *end;
+                const struct schema_column *of = read_find_column(t, (int)strtol(nums, &end, 10));
+                if (of && of->is_excluded)
+                    t->columns[c].is_excluded = true;
+                nums = end;
+            }
+        }
+    }
 }
 
 static void collect_excluded(struct reader *r)
@@ -122,6 +150,7 @@ bool read_columns(struct reader *r, const struct table_map *maps, struct err *er
     for (size_t row = 0; row < pg_rows(res); row++)
         take_column(r, res, row, maps);
     pg_free(res);
+    exclude_generated(r);
     collect_excluded(r);
     return true;
 }

@@ -29,6 +29,7 @@ struct read_column {
     char *dest_default; /* default_expr as the destination needs it */
     char *identity;     /* "(SEQUENCE NAME … START WITH …)", or NULL */
     char *storage;      /* "EXTERNAL", when not the type's; NULL */
+    char *made_of;      /* attnums that a generated column reads, "2 3"; NULL */
     int statistics;     /* -1: the default */
 };
 
@@ -113,6 +114,7 @@ bool read_sequence_values(struct reader *r, struct err *err) MUST_CHECK;
 
 /* Compares what the destination has with s and finds what is missing; see create.c. */
 struct present {
+    bool create;               /* what is missing will be made: names that are taken matter */
     bool *exists;              /* per statement of s->before */
     struct name_list missing;  /* tables */
     struct name_list problems; /* sentences */

@@ -1,4 +1,5 @@
 -- Definitions that are hard to carry over; test_schema mirrors them and compares both databases.
+SET search_path = public;
 CREATE EXTENSION citext WITH SCHEMA public;
 CREATE EXTENSION btree_gist WITH SCHEMA public;
 CREATE SCHEMA "Types";
