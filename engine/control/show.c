@@ -94,6 +94,15 @@ void show_clear_error(struct mirror *m)
     show_now(m);
 }
 
+/* Outside a snapshot every table is there. */
+static void count_tables(struct mirror *m)
+{
+    m->live.tables_total = 0;
+    for (size_t i = 0; i < m->n_tables; i++)
+        m->live.tables_total += is_shown(&m->tables[i]);
+    m->live.tables_done = m->row.snapshot_done ? m->live.tables_total : 0;
+}
+
 static void load_counters(struct mirror *m)
 {
     struct err err = {0};
@@ -148,6 +157,7 @@ void show_schema(struct mirror *m, const struct schema *s)
         }
     }
     load_counters(m);
+    count_tables(m);
     m->saved_at = clock_mono_ms();
     show_dirty(m);
 }
