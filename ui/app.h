@@ -153,6 +153,8 @@ void app_tick(struct app *a, int64_t ms);
 const struct mirror_status *app_target(const struct app *a);
 /* Looks at the newest picture: rows, messages about changed states, ends of commands. */
 void app_update(struct app *a);
+/* Fills the lists again from the picture, after it or a filter changed. */
+void app_rebuild(struct app *a);
 /* Takes over results of the command worker. */
 void app_take_results(struct app *a);
 bool app_is_mirror_active(const struct mirror_status *m);

@@ -62,6 +62,7 @@ static void loop_keys(struct loop *l)
         if (key < 0)
             return;
         app_key(&l->app, key);
+        app_rebuild(&l->app); /* the next key acts on what this one made of the lists */
         l->app.dirty = true;
         l->app.last_frame_ms = 0; /* a key is answered at once */
     }

@@ -68,8 +68,8 @@ void draw_rule(const struct painter *p, int y, int x, int width, enum role role,
     for (int i = 0; i < width; i++)
         draw_text(p, y, x + i, 1, ROLE_DIM, rule);
     int right_cols = right ? text_columns(right, p->theme->unicode) + 2 : 0;
-    if (right_cols > width / 2)
-        right_cols = 0;
+    if (title && text_columns(title, p->theme->unicode) + right_cols + 8 > width)
+        right_cols = 0; /* the title matters more */
     if (right_cols)
         draw_textf(p, y, x + width - right_cols - 2, right_cols, ROLE_DIM, " %s ", right);
     if (title && *title && width > 8) {

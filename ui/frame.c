@@ -222,13 +222,20 @@ static void tiny_draw(struct app *a)
     app_tick(a, 60000);
 }
 
+void app_rebuild(struct app *a)
+{
+    if (!a->picture)
+        return; /* a key came before the first frame */
+    mirrors_build(a);
+    tables_build(a);
+}
+
 void app_draw(struct app *a)
 {
     const struct screen *s = screens[app_screen(a)];
     struct layout_request q = {.kind = s->layout, .zoom = a->zoom};
     terminal_size(&q.rows, &q.cols);
-    mirrors_build(a);
-    tables_build(a);
+    app_rebuild(a);
     q.items = app_screen(a) == SCREEN_DETAIL ? (int)a->tables.n : (int)a->mirrors.n;
     if (app_screen(a) == SCREEN_DETAIL && a->tab == TAB_LOGS)
         q.zoom = ZOOM_LOG;

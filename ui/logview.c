@@ -76,7 +76,7 @@ void logview_title(const struct logview *v, const struct log_window *w, char *ou
     if (!v->paused)
         str_printf(out, size, "log: %s, %s, following", of, levels[v->least]);
     else
-        str_printf(out, size, "log: %s, %s, held at %s, %zu newer: f follow", of, levels[v->least],
+        str_printf(out, size, "log: %s, %s, held %s, %zu newer: f follow", of, levels[v->least],
                    format_time(v->paused_at, true, at), w->newer);
 }
 

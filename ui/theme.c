@@ -73,12 +73,10 @@ void theme_init(struct theme *t)
     memset(t, 0, sizeof *t);
     t->can_unicode = !strcmp(nl_langinfo(CODESET), "UTF-8") && wcwidth(L'\u2588') == 1;
     t->unicode = t->can_unicode;
-    t->can_colour = !(no_colour && *no_colour) && has_colors() && COLOR_PAIRS > ROLE_COUNT;
+    /* Pairs are known, and the terminal's own background is meant, only after these calls. */
+    t->can_colour = !(no_colour && *no_colour) && has_colors() && start_color() == OK &&
+                    use_default_colors() == OK && COLOR_PAIRS > ROLE_COUNT;
     t->kind = t->can_colour ? THEME_DEFAULT : THEME_MONO;
-    if (t->can_colour) {
-        start_color();
-        use_default_colors();
-    }
     theme_apply(t);
 }
 

@@ -306,6 +306,9 @@ int main(int argc, char **argv)
     obey_args[1] = argc > 3 ? argv[3] : NULL;
     if (obey_args[1] && *argv[3])
         pthread_create(&thread, NULL, obey_main, obey_args);
+    char now[32];
+    str_printf(now, sizeof now, "%lld", (long long)clock_mono_us());
+    record(&e, "begin", now);
     enum console_end end = console_run(
         &e, &(struct console_options){stop_fd, "db-ops-1", "curl http://127.0.0.1:8642/health"},
         &err);

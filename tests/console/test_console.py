@@ -1,0 +1,735 @@
+"""The console on a stand-in for the engine (console-fixture), driven over a real pseudo-terminal and
+read through pyte. BUNNYDB_BUILD names the build directory."""
+import os
+import pathlib
+import random
+import re
+import select
+import signal
+import time
+
+import pexpect
+import pyte
+import pytest
+
+TOP = pathlib.Path(__file__).resolve().parents[2]
+BUILD = pathlib.Path(os.environ.get("BUNNYDB_BUILD", TOP / "build"))
+FIXTURE = BUILD / "console-fixture"
+ESC, ENTER, TAB, CTRL_C, CTRL_L, CTRL_Z = "\x1b", "\r", "\t", "\x03", "\x0c", "\x1a"
+UP, DOWN, RIGHT, LEFT = "\x1bOA", "\x1bOB", "\x1bOC", "\x1bOD"
+PGUP, PGDN, HOME, END, F1 = "\x1b[5~", "\x1b[6~", "\x1bOH", "\x1bOF", "\x1bOP"
+SIZES = [(24, 80), (40, 120), (15, 60), (6, 40)]
+
+
+class Screen(pyte.Screen):
+    """pyte's screen with three things that ncurses uses on an xterm and pyte does not know."""
+    last = " "
+
+    def draw(self, data):
+        self.last = data[-1] if data else self.last
+        super().draw(data)
+
+    def repeat(self, count=1):
+        super().draw(self.last * (count or 1))
+
+    def _scroll(self, count, edge, move):
+        keep = self.cursor.x, self.cursor.y
+        margins = self.margins or pyte.screens.Margins(0, self.lines - 1)
+        self.cursor.y = getattr(margins, edge)
+        for _ in range(count or 1):
+            move()
+        self.cursor.x, self.cursor.y = keep
+
+    def scroll_up(self, count=1):
+        self._scroll(count, "bottom", self.index)
+
+    def scroll_down(self, count=1):
+        self._scroll(count, "top", self.reverse_index)
+
+
+class Stream(pyte.ByteStream):
+    csi = dict(pyte.ByteStream.csi, b="repeat", S="scroll_up", T="scroll_down")
+    events = pyte.ByteStream.events | {"repeat", "scroll_up", "scroll_down"}
+
+
+class Console:
+    def __init__(self, tmp, scenario="mixed", rows=24, cols=80, slow_ms=0, **env):
+        self.record_path = tmp / "record"
+        self.control = tmp / "control"
+        if not self.control.exists():
+            os.mkfifo(self.control)
+        self.screen = Screen(cols, rows)
+        self.stream = Stream(self.screen)
+        self.raw = b""
+        environment = {k: v for k, v in os.environ.items()
+                       if k not in ("NO_COLOR", "TMUX", "LC_ALL", "LANG", "LC_CTYPE")}
+        environment.update({"TERM": "xterm-256color", "LC_ALL": "C.UTF-8"}, **env)
+        self.child = pexpect.spawn(
+            str(FIXTURE), [scenario, str(self.record_path), str(self.control), str(slow_ms)],
+            dimensions=(rows, cols), env=environment, timeout=10)
+        self.child.delaybeforesend = None
+
+    def read(self):
+        while self.child.child_fd >= 0:
+            try:
+                if not select.select([self.child.child_fd], [], [], 0)[0]:
+                    break
+                data = os.read(self.child.child_fd, 65536)
+            except OSError:
+                break
+            if not data:
+                break
+            self.raw += data
+            self.stream.feed(data)
+        return "\n".join(self.screen.display)
+
+    def wait(self, *words, gone=(), limit=5.0):
+        """Until all words (text or patterns) are on the screen, and none of gone."""
+        end = time.monotonic() + limit
+        while True:
+            text = self.read()
+            missing = [w for w in words if not (w.search(text) if hasattr(w, "search") else w in text)]
+            missing += [w for w in gone if w in text]
+            if not missing:
+                return text
+            assert time.monotonic() < end, f"{missing}:\n{text}"
+            select.select([self.child.child_fd], [], [], 0.05)
+
+    def keys(self, *keys):
+        for k in keys:
+            self.child.send(k)
+            if k == ESC:
+                time.sleep(0.06)  # else it would begin an escape sequence
+
+    def press(self, key, *words, gone=()):
+        self.keys(key)
+        return self.wait(*words, gone=gone)
+
+    def settle(self):
+        """What the screen shows when nothing has come for a while."""
+        last = None
+        while last != (last := len(self.raw)):
+            time.sleep(0.06)
+            self.read()
+            if last != len(self.raw):
+                last = None
+        return "\n".join(self.screen.display)
+
+    def line(self, n):
+        return self.screen.display[n].rstrip()
+
+    def selected(self):
+        """The name in the row of the cursor mark."""
+        for line in self.read().splitlines():
+            found = re.match(r">[^ ]? *(\S+)", line)
+            if found:
+                return re.match(r">.\s(\S+)", line).group(1)
+        return None
+
+    def tell(self, line):
+        with open(self.control, "w") as f:
+            f.write(line + "\n")
+
+    def record(self):
+        return self.record_path.read_text().splitlines() if self.record_path.exists() else []
+
+    def commands(self):
+        return [x for x in self.record() if not x.startswith("begin")]
+
+    def wait_record(self, line, limit=5.0):
+        end = time.monotonic() + limit
+        while line not in self.record():
+            assert time.monotonic() < end, f"{line} not in {self.record()}\n{self.read()}"
+            self.read()
+            time.sleep(0.02)
+
+    def alive(self):
+        return self.child.isalive()
+
+    def end(self):
+        """Waits for the end of the process, reading on; returns all it wrote."""
+        end = time.monotonic() + 5
+        while self.child.isalive():
+            assert time.monotonic() < end, self.read()
+            self.read()
+            time.sleep(0.02)
+        self.read()
+        return self.raw
+
+    def close(self):
+        if self.child.child_fd >= 0:
+            self.child.close(force=True)
+        elif self.child.isalive():
+            self.child.kill(signal.SIGKILL)
+            self.child.wait()
+
+
+@pytest.fixture
+def start(tmp_path):
+    made = []
+
+    def starter(*args, **kwargs):
+        made.append(Console(tmp_path, *args, **kwargs))
+        return made[-1]
+    yield starter
+    for c in made:
+        c.close()
+
+
+@pytest.fixture
+def console(start):
+    c = start()
+    c.wait("billing", "? help")
+    return c
+
+
+# --- What is on the screen --------------------------------------------------------------------
+def test_main_screen_at_80x24(console):
+    text = console.settle()
+    assert "7 mirrors: 1 FAILED 1 busy 1 held 4 ok" in console.line(0)
+    assert console.line(2).split() == ["MIRROR", "STATE", "TABLES", "LAG", "BEHIND", "5", "MIN",
+                                       "ROWS/S", "KEPT", "NEXT"]
+    assert re.match(r">! billing +FAILED +42/42 +1m48s +2\.8G .* 0 2\.9G retry \d", console.line(3))
+    assert re.match(r" ~ orders_eu +SNAPSHOT +17/64 +- +180M +885k +13M eta 1[34]m", console.line(5))
+    order = [line[3:].split()[0] for line in console.screen.display[3:10]]
+    assert order == ["billing", "catalog", "orders_eu", "archive", "search_idx", "orders_us", "users"]
+    assert "billing: FAILED 2m ago, attempt 5" in text
+    for label in ("what    23505", "effect  all 42 tables wait here", "do      remove the row"):
+        assert label in text
+    assert "keeps 2.9G of at most" in text
+    assert "log: billing, warn and up, following" in text
+    assert "ERROR apply   23505 duplicate key" in text
+    assert console.line(23).startswith(" enter open  p pause  r resume  t retry  l log")
+    assert console.line(23).endswith("? help")
+
+
+@pytest.mark.parametrize("rows,cols", SIZES)
+@pytest.mark.parametrize("locale", ["C.UTF-8", "C"])
+@pytest.mark.parametrize("no_colour", [False, True])
+def test_every_size_locale_and_colour(start, rows, cols, locale, no_colour):
+    c = start(rows=rows, cols=cols, LC_ALL=locale, **({"NO_COLOR": "1"} if no_colour else {}))
+    c.wait("billing", "FAILED", "1m48s", "? help")
+    text = c.settle()
+    assert (rows >= 14) == ("billing: FAILED" in text)
+    assert (rows >= 19) == ("log: billing" in text)
+    assert (cols >= 78) == ("5 MIN" in text)
+    assert (cols >= 68) == ("ROWS/S" in text)
+    assert (cols >= 110) == ("eu-prod" in c.line(3))
+    if locale == "C":
+        assert all(b < 0x80 for b in c.raw), "only ASCII outside UTF-8"
+    elif rows >= 14:
+        assert "──" in text
+    coloured = {cell.fg for line in c.screen.buffer.values() for cell in line.values()} - {"default"}
+    assert bool(coloured) != no_colour, coloured
+    assert {cell.bg for line in c.screen.buffer.values() for cell in line.values()} == {"default"}
+
+
+def test_tiny_terminals_get_one_line(start):
+    c = start(rows=4, cols=38)
+    c.wait("7 mirrors 1 FAILED")
+    c.keys("q", "j", "?", ESC)
+    c.settle()
+    assert c.alive()
+
+
+def test_names_cannot_control_the_terminal(start):
+    c = start("names")
+    text = c.wait("größe_naïve", "東", "cut?", "t\u00e9")
+    assert "evil?[2J??" in text
+    assert b"\x1b[2Jm" not in c.raw and b"\xc2\x9b" not in c.raw and b"\x07" not in c.raw
+    c.keys("/", "顧客", ENTER)
+    c.wait("filter 顧客", gone=["größe"])
+
+
+def test_names_in_the_c_locale(start):
+    c = start("names", LC_ALL="C")
+    c.wait("gr??e_na?ve", "eu -> dwh")
+    assert all(b < 0x80 for b in c.raw)
+
+
+def test_no_mirrors(start):
+    c = start("empty")
+    c.wait("0 mirrors", "no mirrors yet")
+    c.keys("p", "r", "t", "l", "y", ENTER, "j", "G", "/", "x", ENTER, "!", "z", "z", TAB, "o", "o")
+    c.wait("?")
+    assert c.alive()
+    c.keys("/", ENTER, "q")  # nothing runs: q leaves at once
+    c.wait_record("end quit")
+
+
+# --- Moving and what is shown -----------------------------------------------------------------
+def test_moving_in_the_list(console):
+    assert console.selected() == "billing"
+    for key, name in ((DOWN, "catalog"), ("j", "orders_eu"), ("k", "catalog"), (UP, "billing"),
+                      (UP, "billing"), ("G", "users"), ("j", "users"), ("g", "billing"),
+                      (END, "users"), (HOME, "billing"), (PGDN, "users"), (PGUP, "billing")):
+        console.keys(key)
+        console.wait(re.compile(rf"^>. {name} ", re.M))
+    assert (console.screen.cursor.y, console.screen.cursor.x) == (3, 0)
+    console.keys("\x04")
+    console.wait(re.compile(r"^>. (?!billing)", re.M))
+    console.keys("\x15")
+    console.wait(re.compile(r"^>. billing", re.M))
+
+
+def test_cursor_stands_on_the_selected_row(console):
+    console.press("j", re.compile(r"^>\? catalog", re.M))
+    console.settle()
+    assert (console.screen.cursor.y, console.screen.cursor.x) == (4, 0)
+
+
+def test_selection_is_a_name_not_a_row(console):
+    console.press("j", re.compile(r"^>\? catalog", re.M))
+    console.tell("state error users")
+    text = console.wait("users failed", "2 FAILED")
+    assert console.selected() == "catalog"
+    assert text.splitlines()[5].startswith(">? catalog")
+    console.tell("gone catalog")
+    console.wait("6 mirrors")
+    assert console.selected() is not None
+
+
+def test_200_mirrors_scroll(start):
+    c = start("many", rows=24, cols=80)
+    c.wait("200 mirrors", "mirror_007")
+    c.keys("G")
+    c.wait(re.compile(r"^>\+ mirror_199", re.M))
+    c.keys("g", "/", "mirror_12", ENTER)
+    c.wait("mirror_120", gone=["mirror_007"])
+
+
+def test_filter_problems_sort_invert(console):
+    console.keys("/", "us-prod")
+    console.wait("filter: us-prod", "archive", gone=["catalog "])
+    console.press(ESC, "catalog ")
+    console.keys("/", "!running", ENTER)
+    console.wait("filter !running", "billing", gone=["users "])
+    console.keys("/", ENTER)
+    console.wait("filter -", "users ")
+    console.press("!", "problems only", gone=["users "])
+    console.press("!", "users ", gone=["problems only"])
+    console.press("s", "sort name")
+    assert console.settle().splitlines()[3][3:].startswith("archive")
+    console.press("I", "inverted")
+    assert console.settle().splitlines()[3][3:].startswith("users")
+    for name in ("sort lag", "sort rows/s", "sort kept", "sort severity"):
+        console.press("s", name)
+
+
+def test_detail_tables_slot_logs(console):
+    console.press("/", "filter:")
+    console.keys("orders_eu", ENTER, ENTER)
+    text = console.wait("Mirrors > orders_eu", "17/64 tables", "[1 Tables]", "COPY x4", "eta 1")
+    assert re.search(r"> ?~ sales\.\w+ +COPY x\d +[█▏▎▍▌▋▊▉░]+ +\d+% ", text.replace(">~", "> ~"))
+    assert "(" in console.line(1)  # when it will be done
+    console.press("2", "confirmed flush", "4A/9C01F3B8", "WAL sender PID 4711")
+    console.press("3", "sales.orders part 2/2")
+    console.press("1", "PROGRESS")
+    console.keys("/", "carts", ENTER)
+    console.wait("sales.carts", gone=["sales.events"])
+    console.press("q", "Mirrors   filter orders_eu")
+    console.keys(ENTER)
+    console.wait("[1 Tables]")
+    console.press(ESC, "Mirrors   filter")
+
+
+def test_detail_of_a_streaming_mirror_names_missing_rows(console):
+    console.keys("j", ENTER)
+    console.wait("NO ROW", "shop.prices: rows are missing", "3 updates or deletes found no row")
+
+
+def test_a_mirror_that_goes_while_open(console):
+    console.keys("j", ENTER)
+    console.wait("Mirrors > catalog")
+    console.tell("gone catalog")
+    console.wait("mirror catalog is gone")
+    console.keys("p", "r", "t", "l", "y", "2", "3", "j")
+    console.press(ESC, "Mirrors   filter")
+
+
+# --- Logs -------------------------------------------------------------------------------------
+def test_log_follows_and_holds(console):
+    console.keys("l")
+    console.wait("Log", "info and up, following", "line 30")
+    console.tell("log INFO billing newest line one")
+    console.wait("newest line one")
+    console.press("k", "held ", "1 newer: f follow")
+    before = [x for x in console.settle().splitlines() if "line " in x or "apply" in x]
+    console.tell("log INFO billing newest line two")
+    console.wait("2 newer")
+    assert [x for x in console.settle().splitlines() if "line " in x or "apply" in x] == before
+    console.press("f", "following", "newest line two")
+    console.press("g", "line 1: batch", "held ")
+    console.press("G", "following", "newest line two")
+    console.press(PGUP, "held ")
+    console.press(PGDN, "following")
+
+
+def test_log_level_search_wrap_sideways(console):
+    console.press("l", "info and up", "line 30")
+    console.press("-", "warn and up", gone=["line 30"])
+    console.press("-", "errors")
+    console.press("+", "warn and up")
+    console.press("=", "info and up", "line 30")
+    console.press("+", "debug and up")
+    console.keys("/", "rows=1200", ENTER)
+    console.wait("held ", "line 12:")
+    console.press("n", "no older line")
+    console.press("N", "no newer line")
+    console.keys("f")
+    console.press("w", "already exists.")  # details of the error
+    console.press("w", gone=["already exists."])
+    console.press(RIGHT, gone=["INFO  apply   line 30"])
+    console.press(LEFT, "INFO  apply   line 30")
+
+
+def test_log_of_all_and_back(console):
+    console.press("4", "log: all mirrors", "orders_eu: sales.orders")
+    console.press("1", "Mirrors   filter")
+
+
+def test_log_pane_takes_keys_after_tab(console):
+    console.press(TAB, "tab back")
+    console.press("+", "log: billing, info and up")
+    console.press("k", "held ")
+    console.press("f", "following")
+    console.press("o", "line 30", gone=["MIRROR  "])
+    console.press("o", "MIRROR  ")
+    console.press(TAB, gone=["tab back"])
+    console.press("o", gone=["log: billing"])
+    console.press("o", "log: billing")
+    console.press("f", "works in a log")
+
+
+# --- Commands ---------------------------------------------------------------------------------
+def test_pause_asks_and_says_what_it_costs(console):
+    console.keys("G")
+    console.press("p", "pause users: us-prod will keep WAL", "y/N")
+    console.press("n", "not done")
+    console.press("p", "y/N")
+    console.press(ENTER, "not done")  # Enter is never yes
+    console.press("p", "y/N")
+    console.press("p", "not done")    # nor is the same key
+    assert console.commands() == []
+    console.press("p", "y/N")
+    console.keys("y")
+    console.wait_record("pause users")
+    console.wait("OK pause users: done", "= users")
+
+
+def test_resume_and_retry(console):
+    console.press("r", "resume: billing is not paused")
+    console.keys("t")
+    console.wait_record("retry billing")
+    console.wait("billing runs again", "5 ok")
+    console.press("m", "retry billing: done", "attempt 6 begins")
+    console.press(ESC, "Mirrors   filter")
+    console.keys("/", "archive", ENTER)
+    console.press("p", "archive is paused already")
+    console.press("t", "archive has not failed")
+    console.keys("r")
+    console.wait_record("resume archive")
+    console.wait("resume archive: done", "RUNNING")
+
+
+def test_slow_commands_do_not_hold_the_screen(start):
+    c = start(slow_ms=1200)
+    c.wait("billing")
+    c.keys("G", "p")
+    c.wait("y/N")
+    c.keys("y")
+    c.wait("pause users: under way")
+    took = []
+    for key, name in (("k", "orders_us"), ("j", "users")) * 3:
+        begin = time.monotonic()
+        c.keys(key)
+        c.wait(re.compile(rf"^>. {name} ", re.M))
+        took.append(time.monotonic() - begin)
+    assert max(took) < 0.2, took
+    c.wait("pause users: done (1.2s)")
+
+
+def test_a_command_that_outlives_its_limit_is_followed(start):
+    c = start(slow_ms=5000)
+    c.wait("billing")
+    c.keys("G", "p")
+    c.wait("y/N")
+    c.keys("y")
+    c.wait("still under way after 1.5s, it goes on")
+    c.tell("state paused users")
+    c.wait(re.compile(r"OK pause users: done \(\d"))
+
+
+def test_state_that_changed_under_the_question(console):
+    console.keys("G")
+    console.press("p", "y/N")
+    console.tell("state error users")
+    console.wait("2 FAILED")
+    console.press("y", "its state has changed meanwhile")
+    assert console.commands() == []
+
+
+def test_copy_sends_osc_52(console):
+    console.press("y", "sent to the terminal's clipboard")
+    assert b"\x1b]52;c;YmlsbGluZzogMjM1MDU" in console.raw  # "billing: 23505"
+
+
+# --- The console itself -----------------------------------------------------------------------
+def test_help_has_every_key_and_only_keys_that_exist(console):
+    console.press("?", "keys of this screen", "pause", "resume", "retry")
+    seen = ""
+    for _ in range(6):
+        seen += console.settle()
+        console.keys(PGDN)
+    for word in ("enter", "problems", "suspend", "theme", "repaint", "detach", "quit"):
+        assert word in seen
+    console.press("?", "keys of all screens")
+    console.press(ESC, "Mirrors   filter")
+    console.press(F1, "keys of this screen")
+
+
+def test_unknown_keys_say_so(console):
+    console.press("x", "x: no such key here, ? shows all keys")
+
+
+def test_messages_are_kept(console):
+    console.press("x", "no such key")
+    console.press("r", "billing is not paused")
+    text = console.press("m", "messages, newest first", "no such key here")
+    assert text.index("not paused") < text.index("no such key")
+    console.press(ESC, "Mirrors   filter")
+
+
+def test_errors_come_to_the_message_line(console):
+    console.tell("state error search_idx")
+    console.wait("ERROR search_idx failed: 23505")
+    console.keys("j", "k")  # at once: the error stays
+    assert "search_idx failed" in console.settle()
+    console.tell("state running search_idx")
+    console.wait("OK search_idx runs again")
+
+
+def test_freeze_holds_the_picture(console):
+    console.press("z", "FROZEN")
+    console.tell("state error users")
+    time.sleep(0.6)
+    assert "1 FAILED" in console.settle()
+    console.press("z", "2 FAILED", gone=["FROZEN"])
+
+
+def test_theme_and_glyphs(console):
+    for name in ("theme light", "theme mono", "theme default"):
+        console.press("T", name)
+    console.press("~", "-- log: billing", gone=["──"])
+    console.press("~", "── log: billing")
+
+
+def test_refresh_rate(console):
+    console.press("-", "at most every 0.5s")
+    console.press("+", "at most every 0.2s")
+
+
+def test_ctrl_c_and_ctrl_z_stop_nothing(console):
+    console.press(CTRL_C, "Ctrl-C stops nothing here")
+    console.press(CTRL_Z, "the engine runs in this process and is not stopped")
+    console.keys("\x1c")
+    os.kill(console.child.pid, signal.SIGTSTP)
+    console.press("j", re.compile(r"^>\? catalog", re.M))
+    assert console.alive()
+
+
+def test_repaint(console):
+    console.settle()
+    console.screen.reset()
+    console.press(CTRL_L, "billing", "? help")
+
+
+def test_quit_dialog(console):
+    console.press("q", "Quit bunnydb? 6 mirrors at work", "[ c Cancel ]")
+    console.settle()
+    row, col = console.screen.cursor.y, console.screen.cursor.x
+    assert console.screen.display[row][col:].startswith("[ c Cancel ]")  # the focus
+    console.press(ENTER, gone=["Quit bunnydb?"])
+    for key in (ESC, CTRL_C, "q", "c"):
+        console.press("q", "Quit bunnydb?")
+        console.press(key, gone=["Quit bunnydb?"])
+    assert console.alive() and console.commands() == []
+    console.press("q", "Quit bunnydb?")
+    console.keys(TAB, TAB, ENTER)  # Cancel, Detach, Stop
+    console.wait_record("end quit")
+    assert b"\x1b[?1049l" in console.end()
+
+
+def test_quit_dialog_detaches(console):
+    console.press(ESC, "Quit bunnydb?", "health")  # the way back is told
+    console.keys("d")
+    console.wait_record("end detached")
+
+
+def test_detach_key_asks(console):
+    console.press("D", "detach: all mirrors go on", "y/N")
+    console.press("n", "not done")
+    console.press("D", "y/N")
+    console.keys("y")
+    console.wait_record("end detached")
+
+
+def test_quit_does_not_ask_when_nothing_runs(start):
+    c = start("paused")
+    c.wait("archive")
+    c.keys("q")
+    c.wait_record("end quit")
+
+
+def test_stop_restores_the_terminal(console):
+    console.child.kill(signal.SIGTERM)
+    console.wait_record("end stopped")
+    raw = console.end()
+    assert raw.rstrip().endswith(b"\x1b[?1l\x1b>") or b"\x1b[?1049l" in raw
+
+
+@pytest.mark.parametrize("way", ["close", "hup"])
+def test_hang_up_leaves_within_half_a_second(console, way):
+    console.settle()
+    begin = time.monotonic()
+    if way == "hup":
+        console.child.kill(signal.SIGHUP)
+    else:
+        os.close(console.child.child_fd)
+        console.child.child_fd = -1
+        console.child.closed = True
+    end = begin + 2
+    while "end lost" not in console.record():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+    assert time.monotonic() - begin < 0.5
+    if way == "hup":
+        before = len(console.raw)
+        console.settle()
+        assert len(console.raw) == before, "the terminal is not touched any more"
+
+
+def test_terminals_that_cannot_be_used_are_refused(start, tmp_path):
+    c = start(TERM="dumb")
+    c.wait("cannot place the cursor", "--headless")
+    c.wait_record("end failed")
+
+
+def test_resize_while_it_runs(console):
+    console.tell("busy on")
+    for rows, cols in ((40, 120), (15, 60), (6, 40), (5, 30), (1, 1), (60, 200), (24, 80)):
+        console.screen.resize(rows, cols)
+        console.child.setwinsize(rows, cols)
+        time.sleep(0.3)
+        console.settle()
+        assert console.alive()
+    console.wait("Mirrors   filter", "? help", "billing")
+    assert console.line(23).endswith("? help")
+
+
+# --- Cost -------------------------------------------------------------------------------------
+def cost(pid):
+    """CPU in ms and wake-ups of the console's own thread (the fixture's clock has another)."""
+    task = pathlib.Path(f"/proc/{pid}/task/{pid}")
+    status = (task / "status").read_text()
+    wakes = int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)", status, re.M).group(1))
+    return int((task / "schedstat").read_text().split()[0]) / 1e6, wakes
+
+
+def test_idle_costs_next_to_nothing(console):
+    console.keys("G", "G")
+    console.settle()
+    time.sleep(1)
+    console.read()
+    before, (cpu, wakes) = len(console.raw), cost(console.child.pid)
+    time.sleep(5)
+    console.read()
+    written, (cpu_now, wakes_now) = len(console.raw) - before, cost(console.child.pid)
+    used, woken = cpu_now - cpu, wakes_now - wakes
+    print(f"\nidle, 5 s: {written} bytes written, {used:.1f} ms of CPU, {woken} wake-ups")
+    assert written < 5 * 300
+    assert woken <= 10
+    assert used <= 50  # 1 %
+
+
+def test_idle_with_nothing_running_writes_nothing(start):
+    c = start("paused")
+    c.wait("archive")
+    c.settle()
+    time.sleep(60 - time.time() % 60 if time.time() % 60 > 54 else 0)
+    c.settle()
+    before = len(c.raw)
+    time.sleep(4)
+    c.read()
+    assert len(c.raw) == before
+
+
+def test_at_most_four_frames_a_second(start):
+    c = start("snapshot")
+    c.wait("orders_eu")
+    c.keys(ENTER)
+    c.wait("PROGRESS")
+    c.tell("busy on")
+    c.settle_for = time.monotonic() + 3
+    bursts, last = 0, 0.0
+    while time.monotonic() < c.settle_for:
+        if select.select([c.child.child_fd], [], [], 0.05)[0]:
+            c.read()
+            now = time.monotonic()
+            bursts += now - last > 0.1
+            last = now
+    print(f"\nbusy, 3 s: {bursts} frames")
+    assert 6 <= bursts <= 14
+
+
+def test_first_frame_and_key_response_with_200_mirrors(start):
+    frames, keys = [], []
+    for _ in range(3):
+        c = start("many", rows=50, cols=160)
+        while b"help" not in c.raw and select.select([c.child.child_fd], [], [], 5)[0]:
+            c.raw += os.read(c.child.child_fd, 65536)
+        first = time.monotonic()
+        c.stream.feed(c.raw)
+        begun = [x for x in c.record() if x.startswith("begin")][-1]
+        frames.append((first - int(begun.split()[1]) / 1e6) * 1000)
+        c.wait("? help")
+        c.settle()
+        for i in range(10):
+            begin = time.monotonic()
+            c.keys("j")
+            select.select([c.child.child_fd], [], [], 1)
+            keys.append((time.monotonic() - begin) * 1000)
+            c.settle()
+        c.close()
+    print(f"\nfirst frame {min(frames):.0f} ms after console_run, "
+          f"key to first byte {sorted(keys)[15]:.1f} ms (medians)")
+    assert min(frames) < 200  # the target is 50 ms; the machine may be busy
+    assert sorted(keys)[15] < 50
+
+
+def test_random_keys_do_no_harm(start):
+    seed = int(os.environ.get("BUNNYDB_SEED", time.time()))
+    print(f"\nseed {seed}")
+    dice = random.Random(seed)
+    c = start("mixed")
+    c.wait("billing")
+    c.tell("busy on")
+    names = [UP, DOWN, LEFT, RIGHT, PGUP, PGDN, HOME, END, F1, TAB, ENTER, ESC, CTRL_C, CTRL_L,
+             CTRL_Z, "\x04", "\x15", "\x7f", "\xe9", "東"]
+    letters = [chr(x) for x in range(33, 127)]
+    end = time.monotonic() + float(os.environ.get("BUNNYDB_KEYS_SECONDS", "20"))
+    sizes = SIZES + [(4, 20), (60, 200)]
+    while time.monotonic() < end:
+        c.child.send(dice.choice(names if dice.random() < 0.4 else letters))
+        if dice.random() < 0.02:
+            rows, cols = dice.choice(sizes)
+            c.screen.resize(rows, cols)
+            c.child.setwinsize(rows, cols)
+        time.sleep(0.005)
+        c.read()
+        if not c.alive():  # it may have chosen to leave, but not to die
+            assert c.child.signalstatus is None and c.child.exitstatus == 0, c.child.signalstatus
+            assert c.record()[-1] in ("end quit", "end detached")
+            c = start("mixed")
+            c.wait("billing")
+    assert c.alive()

@@ -1,0 +1,283 @@
+/* What actions do, and when they can; see deeds.h. */
+#include "ui/deeds.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "ui/format.h"
+#include "ui/mirrors.h"
+#include "ui/moves.h"
+#include "ui/terminal.h"
+
+/* --- Conditions ------------------------------------------------------------------------------ */
+bool has_target(struct app *a, char *reason, size_t size)
+{
+    if (!app_target(a))
+        str_copy(reason, size, "no mirror is selected");
+    return app_target(a) != NULL;
+}
+
+static bool has_no_operation(const struct mirror_status *m, char *reason, size_t size)
+{
+    if (*m->operation)
+        str_printf(reason, size, "%s is busy with: %s", m->name, m->operation);
+    return !*m->operation;
+}
+
+bool can_pause(struct app *a, char *reason, size_t size)
+{
+    const struct mirror_status *m = app_target(a);
+    if (!has_target(a, reason, size) || !has_no_operation(m, reason, size))
+        return false;
+    bool can = m->state != MIRROR_PAUSED && m->state != MIRROR_STOPPED;
+    if (!can)
+        str_printf(reason, size, "%s is paused already", m->name);
+    return can;
+}
+
+bool can_resume(struct app *a, char *reason, size_t size)
+{
+    const struct mirror_status *m = app_target(a);
+    if (!has_target(a, reason, size) || !has_no_operation(m, reason, size))
+        return false;
+    bool can = m->state == MIRROR_PAUSED || m->state == MIRROR_STOPPED;
+    if (!can)
+        str_printf(reason, size, "%s is not paused", m->name);
+    return can;
+}
+
+bool can_retry(struct app *a, char *reason, size_t size)
+{
+    const struct mirror_status *m = app_target(a);
+    if (!has_target(a, reason, size) || !has_no_operation(m, reason, size))
+        return false;
+    bool can = m->state == MIRROR_ERROR || mirror_worst_finding(m);
+    if (!can)
+        str_printf(reason, size, "%s has not failed", m->name);
+    return can;
+}
+
+bool in_log(struct app *a, char *reason, size_t size)
+{
+    bool is = moves_log(a) != NULL;
+    if (!is)
+        str_copy(reason, size, "works in a log: tab or l first");
+    return is;
+}
+
+bool has_search(struct app *a, char *reason, size_t size)
+{
+    if (!in_log(a, reason, size))
+        return false;
+    bool any = *moves_log(a)->search;
+    if (!any)
+        str_copy(reason, size, "nothing is searched for: / first");
+    return any;
+}
+
+/* --- Mirrors --------------------------------------------------------------------------------- */
+void do_pause(struct app *a)
+{
+    const struct mirror_status *m = app_target(a);
+    char kept[FORMAT_SIZE], rate[FORMAT_SIZE];
+    double per_second = app_wal_rate(a, m->name);
+    struct confirm *c = &a->confirm;
+    c->command = COMMAND_PAUSE;
+    c->state = m->state;
+    str_copy(c->mirror, sizeof c->mirror, m->name);
+    if (per_second >= 0)
+        str_printf(c->text, sizeof c->text, "pause %s: %s will keep WAL at %s/min (now %s)",
+                   m->name, m->source_peer, format_bytes((int64_t)(per_second * 60), rate),
+                   format_bytes(m->slot.retained_bytes, kept));
+    else
+        str_printf(c->text, sizeof c->text, "pause %s: %s will keep WAL for it (now %s)", m->name,
+                   m->source_peer, format_bytes(m->slot.retained_bytes, kept));
+    a->mode = MODE_CONFIRM;
+}
+
+static void submit(struct app *a, enum command_kind k, const struct mirror_status *m)
+{
+    if (!commands_submit(a->commands, k, m->name))
+        app_say(a, SEVERITY_ERROR, "%s %s: too many commands are waiting", command_name(k),
+                m->name);
+}
+
+void do_resume(struct app *a)
+{
+    const struct mirror_status *m = app_target(a);
+    char behind[FORMAT_SIZE];
+    app_say(a, SEVERITY_INFO, "resume %s: %s to catch up", m->name,
+            format_bytes(m->lag_bytes, behind));
+    submit(a, COMMAND_RESUME, m);
+}
+
+void do_retry(struct app *a)
+{
+    const struct mirror_status *m = app_target(a);
+    app_say(a, SEVERITY_INFO, "retry %s: attempt %d begins, back-off skipped, slot kept", m->name,
+            m->error_count + 1);
+    submit(a, COMMAND_RETRY, m);
+}
+
+void do_log(struct app *a)
+{
+    const struct mirror_status *m = app_target(a);
+    logview_set_mirror(&a->page_log, m->name);
+    str_copy(a->mirror, sizeof a->mirror, m->name);
+    app_open(a, SCREEN_LOG);
+}
+
+void do_log_all(struct app *a)
+{
+    logview_set_mirror(&a->page_log, "");
+    *a->mirror = '\0';
+    app_open(a, SCREEN_LOG);
+}
+
+void do_copy(struct app *a)
+{
+    const struct mirror_status *m = app_target(a);
+    char *text = mirror_copy_text(m);
+    if (terminal_copy(text, strlen(text)))
+        app_say(a, SEVERITY_OK, "sent to the terminal's clipboard (%zu bytes): %s", strlen(text),
+                text);
+    else
+        app_say(a, SEVERITY_ERROR, "the terminal did not take the text");
+    free(text);
+}
+
+void do_detach(struct app *a)
+{
+    struct confirm *c = &a->confirm;
+    *c = (struct confirm){.command = COMMAND_NONE};
+    str_printf(c->text, sizeof c->text, "detach: all mirrors go on without a screen%s%s",
+               a->options->attach_hint ? "; " : "",
+               a->options->attach_hint ? a->options->attach_hint : "");
+    a->mode = MODE_CONFIRM;
+}
+
+/* --- View ------------------------------------------------------------------------------------ */
+void do_problems(struct app *a)
+{
+    a->problems_only = !a->problems_only;
+}
+
+void do_sort(struct app *a)
+{
+    a->sort = (enum sort_key)((a->sort + 1) % SORT_COUNT);
+    app_say(a, SEVERITY_INFO, "sorted by %s", sort_name(a->sort));
+}
+
+void do_invert(struct app *a)
+{
+    a->invert = !a->invert;
+}
+
+void do_zoom(struct app *a)
+{
+    if (a->zoom != ZOOM_NONE)
+        a->zoom = ZOOM_NONE;
+    else
+        a->zoom = a->focus_log ? ZOOM_LOG : ZOOM_MAIN;
+}
+
+void do_freeze(struct app *a)
+{
+    struct log_row newest;
+    a->frozen = !a->frozen;
+    a->frozen_at = clock_wall_us();
+    a->frozen_log_id =
+        engine_log_tail(a->engine, NULL, LOG_LEVEL_DEBUG, &newest, 1) ? newest.id : 0;
+}
+
+void do_follow(struct app *a)
+{
+    moves_log(a)->paused = false;
+}
+
+void do_wrap(struct app *a)
+{
+    struct logview *v = moves_log(a);
+    v->wrap = !v->wrap;
+    v->left = 0;
+}
+
+void do_messages(struct app *a)
+{
+    app_open(a, SCREEN_MESSAGES);
+}
+
+void do_theme(struct app *a)
+{
+    app_say(a, SEVERITY_INFO, "theme %s", theme_next(&a->theme));
+}
+
+void do_glyphs(struct app *a)
+{
+    if (!a->theme.can_unicode)
+        app_say(a, SEVERITY_INFO, "the locale is not UTF-8: ASCII only");
+    else
+        a->theme.unicode = !a->theme.unicode;
+}
+
+void do_tab(struct app *a)
+{
+    if (a->layout.log.h > 0 && a->zoom == ZOOM_NONE)
+        a->focus_log = !a->focus_log;
+}
+
+void do_enter(struct app *a)
+{
+    const struct mirror_status *m = app_target(a);
+    str_copy(a->mirror, sizeof a->mirror, m->name);
+    a->tab = TAB_TABLES;
+    *a->tables.selected = '\0';
+    app_open(a, SCREEN_DETAIL);
+}
+
+void do_tables(struct app *a)
+{
+    a->tab = TAB_TABLES;
+}
+
+void do_slot(struct app *a)
+{
+    a->tab = TAB_SLOT;
+    a->page_top = 0;
+}
+
+void do_logs(struct app *a)
+{
+    a->tab = TAB_LOGS;
+}
+
+void do_mirrors(struct app *a)
+{
+    a->depth = 0;
+}
+
+void do_help(struct app *a)
+{
+    if (app_screen(a) == SCREEN_HELP)
+        a->help_all = !a->help_all;
+    else
+        a->help_all = false;
+    app_open(a, SCREEN_HELP);
+}
+
+void do_repaint(struct app *a)
+{
+    a->repaint = true;
+}
+
+void do_ctrl_c(struct app *a)
+{
+    app_say(a, SEVERITY_INFO, "Ctrl-C stops nothing here: q at the main screen quits");
+}
+
+void do_ctrl_z(struct app *a)
+{
+    app_say(a, SEVERITY_INFO, "the engine runs in this process and is not stopped: D detaches");
+}

@@ -1,0 +1,44 @@
+/* What the actions do, and when they can: the functions that the table in actions.c names. */
+#ifndef BUNNY_UI_DEEDS_H
+#define BUNNY_UI_DEEDS_H
+
+#include "ui/app.h"
+
+/* Conditions: false says why not, into reason. */
+bool has_target(struct app *a, char *reason, size_t size);
+bool can_pause(struct app *a, char *reason, size_t size);
+bool can_resume(struct app *a, char *reason, size_t size);
+bool can_retry(struct app *a, char *reason, size_t size);
+bool in_log(struct app *a, char *reason, size_t size);
+bool has_search(struct app *a, char *reason, size_t size);
+
+/* Deeds: only called when their condition holds. */
+void do_pause(struct app *a);
+void do_resume(struct app *a);
+void do_retry(struct app *a);
+void do_log(struct app *a);
+void do_log_all(struct app *a);
+void do_copy(struct app *a);
+void do_detach(struct app *a);
+void do_problems(struct app *a);
+void do_sort(struct app *a);
+void do_invert(struct app *a);
+void do_zoom(struct app *a);
+void do_freeze(struct app *a);
+void do_follow(struct app *a);
+void do_wrap(struct app *a);
+void do_messages(struct app *a);
+void do_theme(struct app *a);
+void do_glyphs(struct app *a);
+void do_tab(struct app *a);
+void do_enter(struct app *a);
+void do_tables(struct app *a);
+void do_slot(struct app *a);
+void do_logs(struct app *a);
+void do_mirrors(struct app *a);
+void do_help(struct app *a);
+void do_repaint(struct app *a);
+void do_ctrl_c(struct app *a);
+void do_ctrl_z(struct app *a);
+
+#endif
