@@ -22,7 +22,8 @@ struct check {
     struct findings *f;
     struct target *targets;
     size_t n, cap;
-    struct name_list missing, no_select, not_owned, no_identity, unlogged, secured, key_excluded;
+    struct name_list missing, no_select, not_owned, no_identity, unlogged, secured, key_excluded,
+        foreign;
 };
 
 static const char source_sql[] =
@@ -34,7 +35,7 @@ static const char source_sql[] =
     "  ON c.relnamespace = n.oid AND c.relname = m.t AND c.relkind IN ('r', 'p') UNION ALL"
     " SELECT tree.ord, c.oid, tree.ds, c.relname::text, tree.ex FROM tree JOIN pg_inherits i"
     "  ON i.inhparent = tree.oid JOIN pg_class c ON c.oid = i.inhrelid AND c.relispartition"
-    "  AND c.relkind IN ('r', 'p'))"
+    "  AND c.relkind IN ('r', 'p', 'f'))"
     " SELECT tree.ord - 1, coalesce(n.nspname, m.s), coalesce(c.relname, m.t), tree.ds, tree.dn,"
     " format('%I.%I', coalesce(n.nspname, m.s), coalesce(c.relname, m.t)),"
     " format('%I.%I', tree.ds, tree.dn), c.oid IS NULL, coalesce(c.relkind = 'p', false),"
@@ -47,7 +48,7 @@ static const char source_sql[] =
     " EXISTS (SELECT FROM pg_index x JOIN pg_attribute a ON a.attrelid = c.oid"
     "  AND a.attnum = ANY (x.indkey::int2[]) WHERE x.indrelid = c.oid AND CASE c.relreplident"
     "  WHEN 'd' THEN x.indisprimary WHEN 'i' THEN x.indisreplident ELSE false END"
-    "  AND a.attname = ANY (tree.ex::text[]))"
+    "  AND a.attname = ANY (tree.ex::text[])), coalesce(c.relkind = 'f', false)"
     " FROM tree JOIN m ON m.ord = tree.ord LEFT JOIN pg_class c ON c.oid = tree.oid"
     " LEFT JOIN pg_namespace n ON n.oid = c.relnamespace ORDER BY tree.ord, 2, 3";
 
@@ -84,6 +85,10 @@ static bool ask_source(struct check *k, struct pg_result **out, struct err *err)
 static void take_target(struct check *k, const struct pg_result *res, size_t row)
 {
     const char *name = pg_text(res, row, 5);
+    if (pg_bool(res, row, 15)) {
+        name_list_add(&k->foreign, mem_strdup(name));
+        return;
+    }
     struct target t = {.schema = read_text(res, row, 1),
                        .name = read_text(res, row, 2),
                        .dest_schema = read_text(res, row, 3),
@@ -122,7 +127,7 @@ static void report(struct check *k, const struct name_list *l, const char *code,
     if (l->n == 1)
         str_printf(full, sizeof full, "%s: %.90s", title, names);
     else
-        str_printf(full, sizeof full, "%s: %zu tables", title, l->n);
+        str_printf(full, sizeof full, "%s: %zu of them", title, l->n);
     if (each) {
         for (size_t i = 0; i < l->n && remedy.len < 400; i++)
             buf_printf(&remedy, "%s%s%s%s", i ? " " : "", prefix, l->items[i], suffix);
@@ -148,6 +153,8 @@ static void report_source(struct check *k, const char *user)
            true);
     report(k, &k->unlogged, "unlogged_table", "an unlogged table cannot be published",
            "ALTER TABLE ", " SET LOGGED;", true);
+    report(k, &k->foreign, "foreign_partition", "a partition that is a foreign table has no WAL",
+           "map the other partitions by themselves, without ", "", false);
     report(k, &k->secured, "row_security", "row level security hides rows from the source's user",
            "ALTER ROLE … BYPASSRLS; or leave out ", "", false);
     report(k, &k->no_identity, "no_replica_identity",
@@ -201,7 +208,9 @@ static const char dest_sql[] =
     " c.oid IS NOT NULL AND NOT (has_schema_privilege(n.oid, 'USAGE')"
     "  AND has_table_privilege(c.oid, 'SELECT') AND has_table_privilege(c.oid, 'INSERT')"
     "  AND has_table_privilege(c.oid, 'UPDATE') AND has_table_privilege(c.oid, 'DELETE')"
-    "  AND has_table_privilege(c.oid, 'TRUNCATE'))"
+    "  AND has_table_privilege(c.oid, 'TRUNCATE')),"
+    " c.oid IS NULL AND n.oid IS NOT NULL AND NOT has_schema_privilege(n.oid, 'USAGE, CREATE'),"
+    " quote_ident(u.s), quote_ident(current_user)"
     " FROM unnest($1::text[], $2::text[]) WITH ORDINALITY u(s, t, ord)"
     " LEFT JOIN pg_namespace n ON n.nspname = u.s LEFT JOIN pg_class c"
     "  ON c.relnamespace = n.oid AND c.relname = u.t AND c.relkind IN ('r', 'p')";
@@ -245,7 +254,7 @@ static bool ask_dest(struct check *k, struct pg_result **out, struct err *err)
 static bool check_dest(struct check *k, struct err *err)
 {
     struct pg_result *res = NULL;
-    struct name_list absent = {0}, no_right = {0};
+    struct name_list absent = {0}, no_right = {0}, closed = {0};
     struct buf sql = {0};
     bool ok = ask_dest(k, &res, err);
     for (size_t row = 0; ok && row < pg_rows(res); row++) {
@@ -254,20 +263,28 @@ static bool check_dest(struct check *k, struct err *err)
             name_list_add(&absent, mem_strdup(k->targets[i].dest_qualified));
         if (pg_bool(res, row, 3))
             name_list_add(&no_right, mem_strdup(k->targets[i].dest_qualified));
+        if (pg_bool(res, row, 4) && !name_list_has(&closed, pg_text(res, row, 5)))
+            name_list_add(&closed, mem_strdup(pg_text(res, row, 5)));
         if (pg_bool(res, row, 2) && !k->targets[i].is_parent)
             buf_printf(&sql, "%sSELECT %zu, EXISTS (SELECT FROM %s)", sql.len ? " UNION ALL " : "",
                        i, k->targets[i].dest_qualified);
     }
+    char to[2 * NAME_SIZE + 16];
+    str_printf(to, sizeof to, " TO %s;", ok && pg_rows(res) ? pg_text(res, 0, 6) : "");
+    if (ok && k->c->do_initial_snapshot)
+        report(k, &closed, "no_schema_right",
+               "the destination's user may not create tables in schema",
+               "GRANT USAGE, CREATE ON SCHEMA ", to, false);
     if (ok && !k->c->do_initial_snapshot)
         report(k, &absent, "destination_table_missing", "the destination lacks tables",
                "create them, or use do_initial_snapshot=true: ", "", false);
     report(k, &no_right, "no_write_right", "the destination's user may not write",
-           "GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON ", " TO the destination's user;",
-           false);
+           "GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON ", to, false);
     if (ok && k->c->do_initial_snapshot)
         ok = check_empty(k, &sql, err);
     name_list_free(&absent);
     name_list_free(&no_right);
+    name_list_free(&closed);
     buf_free(&sql);
     pg_free(res);
     return ok;
@@ -307,6 +324,47 @@ static bool check_circle(struct check *k, struct err *err)
     return ok;
 }
 
+/* What schema_create would refuse later, said before anything is made. */
+static bool check_definitions(struct check *k, struct err *err)
+{
+    const struct mirror_config *c = k->c;
+    struct schema *s = NULL;
+    if (k->missing.n > 0)
+        return true;
+    bool snapshot = c->do_initial_snapshot;
+    bool ok =
+        schema_read(k->source, k->task, c->tables, c->n_tables, snapshot && c->replicate_indexes,
+                    snapshot && c->replicate_foreign_keys, false, &s, err);
+    if (!ok && err->code != ERR_SCHEMA && err->code != ERR_INVALID)
+        return false;
+    struct name_list wrong = {0};
+    struct present p = {.create = snapshot};
+    if (!ok) {
+        name_list_add(&wrong, mem_strdup(err->text));
+        err_clear(err);
+        ok = true;
+    } else {
+        p.exists = mem_calloc(s->n_before + 1, sizeof *p.exists);
+        ok = compare_objects(k->dest, k->task, s, &p, err) &&
+             compare_columns(k->dest, k->task, s, &p, c->name, err) &&
+             compare_indexes(k->dest, k->task, s, &p, err);
+    }
+    struct name_list *found = wrong.n ? &wrong : &p.problems;
+    char *text = name_list_text(found, "; ", 380);
+    if (ok && found->n > 0)
+        findings_add(k->f, "schema_mismatch", SEVERITY_ERROR,
+                     "the destination's definitions do not fit the source's", text,
+                     "change the destination as the cause says, or choose other destination names",
+                     "");
+    free(text);
+    name_list_free(&wrong);
+    name_list_free(&p.problems);
+    name_list_free(&p.missing);
+    free(p.exists);
+    schema_free(s);
+    return ok;
+}
+
 static void check_free(struct check *k)
 {
     for (size_t i = 0; i < k->n; i++) {
@@ -318,8 +376,8 @@ static void check_free(struct check *k)
         free(k->targets[i].dest_qualified);
     }
     free(k->targets);
-    struct name_list *lists[] = {&k->missing,  &k->no_select, &k->not_owned,   &k->no_identity,
-                                 &k->unlogged, &k->secured,   &k->key_excluded};
+    struct name_list *lists[] = {&k->missing,  &k->no_select, &k->not_owned,    &k->no_identity,
+                                 &k->unlogged, &k->secured,   &k->key_excluded, &k->foreign};
     for (size_t i = 0; i < COUNT_OF(lists); i++)
         name_list_free(lists[i]);
 }
@@ -328,7 +386,8 @@ bool preflight_mirror(struct pg_conn *source, struct pg_conn *dest, struct task 
                       const struct mirror_config *c, struct findings *f, struct err *err)
 {
     struct check k = {.source = source, .dest = dest, .task = task, .c = c, .f = f};
-    bool ok = check_source(&k, err) && check_circle(&k, err) && check_dest(&k, err);
+    bool ok = check_source(&k, err) && check_circle(&k, err) && check_dest(&k, err) &&
+              check_definitions(&k, err);
     check_free(&k);
     return ok || err_context(err, "preflight of the mirror");
 }

@@ -24,7 +24,7 @@ static const char sequences_sql[] =
     " used.how, format_type(s.seqtypid, NULL),"
     " concat('START WITH ', s.seqstart, ' INCREMENT BY ', s.seqincrement, ' MINVALUE ', s.seqmin,"
     " ' MAXVALUE ', s.seqmax, ' CACHE ', s.seqcache, CASE WHEN s.seqcycle THEN ' CYCLE' END),"
-    " has_sequence_privilege(c.oid, 'SELECT')"
+    " has_schema_privilege(n.oid, 'USAGE') AND has_sequence_privilege(c.oid, 'SELECT')"
     " FROM used JOIN pg_class c ON c.oid = used.seq AND c.relkind = 'S'"
     " JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_sequence s ON s.seqrelid = c.oid"
     " ORDER BY n.nspname, c.relname, used.how, used.i";

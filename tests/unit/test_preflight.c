@@ -189,9 +189,11 @@ static void circles_and_read_only_tables_are_found(void **state)
 {
     (void)state;
     struct pg_conn *c = fixture_database("circle");
-    fixture_exec(c, "CREATE TABLE public.a (id int PRIMARY KEY); CREATE TABLE public.b (id int"
+    fixture_exec(c, "CREATE SCHEMA elsewhere; CREATE TABLE public.a (id int PRIMARY KEY); CREATE "
+                    "TABLE public.b (id int"
                     " PRIMARY KEY); GRANT SELECT ON public.a TO \"Limited\"");
-    struct table_map same[] = {fixture_map("public.a>public.b"), fixture_map("public.b>public.c")};
+    struct table_map same[] = {fixture_map("public.a>public.b"),
+                               fixture_map("public.b>elsewhere.b")};
     struct findings f = ask_mirror(c, c, true, same, 2);
     assert_finding(&f, "same_table", SEVERITY_ERROR, "public.b");
     findings_free(&f);
@@ -200,10 +202,43 @@ static void circles_and_read_only_tables_are_found(void **state)
     findings_free(&f);
     struct pg_conn *limited = fixture_connect("circle", "Limited");
     f = ask_mirror(c, limited, true, same, 1);
-    assert_finding(&f, "no_write_right", SEVERITY_ERROR, "public.b");
+    assert_finding(&f, "no_write_right", SEVERITY_ERROR, "public.b TO \"Limited\"");
+    findings_free(&f);
+    f = ask_mirror(c, limited, true, same + 1, 1);
+    assert_finding(&f, "no_schema_right", SEVERITY_ERROR,
+                   "GRANT USAGE, CREATE ON SCHEMA elsewhere TO \"Limited\";");
     findings_free(&f);
     pg_close(limited, false);
     pg_close(c, false);
+}
+
+static void definitions_that_do_not_fit_are_found(void **state)
+{
+    (void)state;
+    struct pg_conn *source = fixture_database("fit"), *dest = fixture_database("fit_dest");
+    fixture_exec(source,
+                 "CREATE TABLE public.a (id int PRIMARY KEY, b int); CREATE TABLE public.p"
+                 " (k int PRIMARY KEY) PARTITION BY LIST (k); CREATE EXTENSION"
+                 " postgres_fdw SCHEMA public; CREATE SERVER far FOREIGN DATA WRAPPER postgres_fdw;"
+                 "CREATE FOREIGN TABLE public.f (k int NOT NULL) SERVER far;"
+                 "CREATE TABLE public.q (k int) PARTITION BY LIST (k);"
+                 "ALTER TABLE public.q ATTACH PARTITION public.f DEFAULT");
+    fixture_exec(dest, "CREATE TABLE public.a (id int PRIMARY KEY, c int NOT NULL); CREATE TABLE"
+                       " public.p (k int)");
+    struct table_map maps[] = {fixture_map("public.a"), fixture_map("public.p"),
+                               fixture_map("public.q")};
+    struct findings f = ask_mirror(source, dest, true, maps, 2);
+    assert_int_equal(f.n, 1);
+    assert_finding(&f, "schema_mismatch", SEVERITY_ERROR, "");
+    assert_non_null(strstr(f.items[0].cause, "public.a has no column b"));
+    assert_non_null(strstr(f.items[0].cause, "column c of public.a is NOT NULL"));
+    assert_non_null(strstr(f.items[0].cause, "public.p exists and is not partitioned"));
+    findings_free(&f);
+    f = ask_mirror(source, dest, true, maps + 2, 1);
+    assert_finding(&f, "foreign_partition", SEVERITY_ERROR, "public.f");
+    findings_free(&f);
+    pg_close(source, false);
+    pg_close(dest, false);
 }
 
 static int start(void **state)
@@ -227,6 +262,7 @@ int main(void)
         cmocka_unit_test(full_servers_are_found),
         cmocka_unit_test(settings_are_found),
         cmocka_unit_test(troubles_of_tables_are_found),
+        cmocka_unit_test(definitions_that_do_not_fit_are_found),
         cmocka_unit_test(circles_and_read_only_tables_are_found),
     };
     return cmocka_run_group_tests(tests, start, fixture_stop);
