@@ -11,7 +11,10 @@
 
 #include "base/clock.h"
 
-#define PIECE (16 * 1024)   /* fits a socket that poll(2) calls writable; the server joins pieces */
+/* A CopyData message of 32 kB, header included: libpq sends whole multiples of 8 kB by itself, so
+ * that nothing is left for a second, tiny send. Fits a socket that poll(2) calls writable. The
+ * server joins pieces. */
+#define PIECE (32 * 1024 - 5)
 #define WINDOW (256 * 1024) /* unsent bytes from which on a write waits */
 #define SUSPECT_MS 50
 
@@ -57,6 +60,7 @@ enum copy_state copy_begin(struct pg_conn *c, struct task *task, int limit_ms, c
     c->suspect_since = 0;
     buf_reset(&c->out);
     c->out_at = 0;
+    c->push_at = PIECE;
     err_clear(&c->copy_err);
     if (c->copy == COPY_NONE) {
         if (r && PQresultStatus(r) == PGRES_FATAL_ERROR)
@@ -316,8 +320,11 @@ bool pg_copy_write(struct pg_conn *c, struct task *task, int stall_ms, const cha
         buf_add(&c->out, data, n);
         data += n;
         len -= n;
-        if (c->out.len - c->out_at >= PIECE && !push(c, task, &patience, WINDOW, err))
+        if (c->out.len - c->out_at < c->push_at)
+            continue;
+        if (!push(c, task, &patience, WINDOW, err))
             return false;
+        c->push_at = c->out.len - c->out_at + PIECE; /* a full socket is not asked for each row */
     }
     return true;
 }

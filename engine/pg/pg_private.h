@@ -31,6 +31,7 @@ struct pg_conn {
     int64_t suspect_since; /* ms; during COPY FROM STDIN something came that is no notice */
     struct buf out;        /* COPY FROM STDIN: not yet with libpq, from out_at on */
     size_t out_at;
+    size_t push_at;      /* so many bytes of out make the next attempt to send */
     struct err copy_err; /* why the COPY that is ending failed; ERR_NONE: it did not */
 };
 
