@@ -17,10 +17,11 @@ struct console_options {
     const char *attach_hint; /* how the API can be reached, for the detach dialog; may be NULL */
 };
 /* Draws until one of the ends; the terminal is restored, except after CONSOLE_LOST: then it is not
- * touched any more, and SIGHUP is ignored from then on. Never blocks on a server: commands go
- * through a helper thread. While it runs, SIGWINCH, SIGHUP, SIGTSTP, SIGTTIN and SIGTTOU are its
- * own; SIGINT and SIGTERM stay the caller's. The caller has called setlocale(LC_CTYPE, "") before
- * it started threads, and has pointed stderr and the log away from the terminal. */
+ * touched any more, and SIGHUP is ignored from then on unless the caller blocks it. Never blocks on
+ * a server: commands go through a helper thread. While it runs, SIGWINCH, SIGHUP, SIGTSTP, SIGTTIN
+ * and SIGTTOU are its own; SIGINT and SIGTERM stay the caller's. The caller has called
+ * setlocale(LC_CTYPE, "") before it started threads, and has pointed stderr and the log away from
+ * the terminal. May be called again after it returned, one at a time. */
 enum console_end console_run(struct engine *e, const struct console_options *o, struct err *err);
 
 #endif

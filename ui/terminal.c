@@ -82,8 +82,9 @@ static void signals_give_back(bool lost)
 {
     pthread_sigmask(SIG_SETMASK, &term.old_mask, NULL);
     for (size_t i = 0; i < COUNT_OF(taken); i++) {
-        if (lost && taken[i].signal == SIGHUP && taken[i].old.sa_handler == SIG_DFL)
-            signal(SIGHUP, SIG_IGN);
+        bool hup = lost && taken[i].signal == SIGHUP;
+        if (hup && taken[i].old.sa_handler == SIG_DFL && !sigismember(&term.old_mask, SIGHUP))
+            signal(SIGHUP, SIG_IGN); /* blocked, it goes to the process' own reader instead */
         else if (!(lost && (taken[i].signal == SIGTTIN || taken[i].signal == SIGTTOU)))
             sigaction(taken[i].signal, &taken[i].old, NULL);
     }
@@ -101,7 +102,10 @@ static bool terminal_usable(struct err *err)
         return err_hint(err, "export TERM=xterm, or start with --headless");
     }
     int found = 0;
-    if (setupterm(name, 1, &found) != OK || !cursor_address) {
+    bool usable = setupterm(name, 1, &found) == OK && cursor_address;
+    if (cur_term)
+        del_curterm(cur_term); /* newterm reads it again */
+    if (!usable) {
         err_set(err, ERR_IO, "terminal type %s is unknown or cannot place the cursor", name);
         return err_hint(err, "export TERM=xterm, or start with --headless");
     }

@@ -17,7 +17,7 @@ enum terminal_key {
 /* Starts curses on descriptors 0 and 1. One terminal a process. */
 bool terminal_open(struct err *err) MUST_CHECK;
 /* Restores the terminal and the signals; lost: without a single byte to the terminal, and with
- * SIGHUP ignored from now on, for the shell sends one more. */
+ * SIGHUP ignored from now on unless it is blocked, for the shell sends one more. */
 void terminal_close(bool lost);
 /* Readable when a signal came; see terminal_take_signals. */
 int terminal_signal_fd(void);

@@ -157,11 +157,11 @@ class Console:
         return self.raw
 
     def close(self):
-        if self.child.child_fd >= 0:
-            self.child.close(force=True)
-        elif self.child.isalive():
+        if self.child.isalive():
             self.child.kill(signal.SIGKILL)
             self.child.wait()
+        if self.child.child_fd >= 0:
+            self.child.close()
 
 
 @pytest.fixture
