@@ -189,7 +189,7 @@ lib_cluster() {
 	cluster_pid=$!
 	local i
 	for ((i = 0; i < 300; i++)); do
-		"$pgbin/pg_isready" -q -h "$dir" -p "$port" && return 0
+		"$pgbin/pg_isready" -q -h "$dir" -p "$port" -U postgres -d postgres && return 0
 		kill -0 "$cluster_pid" 2>/dev/null || break
 		sleep 0.1
 	done

@@ -47,7 +47,9 @@ class Console:
         self.child.send(keys)
 
     def close(self):
-        self.child.close(force=True)
+        """Ends the process, if the test has not."""
+        if not self.child.terminated:
+            self.child.close(force=True)
 
 
 @pytest.fixture
@@ -127,22 +129,14 @@ def test_a_lost_terminal_keeps_replication_going(live, way):
         console.child.kill(signal.SIGHUP)
     else:
         os.close(console.child.child_fd)
-        console.child.closed = True
-        console.child.child_fd = -1
+    console.child.closed = console.child.terminated = True  # pexpect has lost it; we have not
     try:
         pair.sql("INSERT INTO t VALUES (2, 'after')")
         assert pair.assert_equal() == 2
         assert bunny.api.raw("GET", "/health").status == 200
     finally:
         os.kill(pid, signal.SIGTERM)
-
-        def ended():
-            try:
-                return os.waitpid(pid, os.WNOHANG)[0] == pid
-            except ChildProcessError:
-                return True
-        wait_for(ended, 10, "the process to end on SIGTERM")
-        console.child.terminated = True
+        wait_for(lambda: os.waitpid(pid, os.WNOHANG)[0] == pid, 10, "the end after SIGTERM")
 
 
 @pytest.mark.quick

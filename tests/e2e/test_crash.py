@@ -152,7 +152,7 @@ def test_terminated_session(loaded, side):
                 killed = terminate(pair.source, "backend_type = 'walsender'", pair.sdb)
             else:
                 killed = terminate(pair.dest, "true", pair.ddb)
-            assert killed, f"no session of the {side} was found"
+            assert killed, pair.source.sql("SELECT pid, datname, application_name, backend_type FROM pg_stat_activity") or f"no session of the {side} was found"
             wait_for(lambda: bunny.status("m")["status"] == "running" and
                      bunny.status("m")["error_count"] == 0, 30, "the mirror to go on")
             print(f"recovered in {time.monotonic() - began:.1f} s")

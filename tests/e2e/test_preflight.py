@@ -37,9 +37,9 @@ def about(findings, word):
 def replica_level(root, dest):
     """A source that is set to wal_level = replica."""
     from conftest import _finish
-    cluster = Cluster(root, "lvl", wal_level="replica").start()
+    cluster = Cluster(root, f"lvl{Pair.count}", wal_level="replica").start()
     pair = Pair(cluster, dest)
-    bunny = Bunny(root, "lvlb").start()
+    bunny = Bunny(root, f"lvlb{Pair.count}").start()
     try:
         yield pair, bunny
         _finish(bunny)

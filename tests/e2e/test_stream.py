@@ -5,6 +5,7 @@ import time
 import pytest
 
 from harness.load import Load, pgbench_init
+from harness.waiting import wait_for
 
 pytestmark = [pytest.mark.sanitize]
 
@@ -26,11 +27,13 @@ def test_insert_update_delete_truncate(pair, bunny):
     pair.sql("TRUNCATE t, u")
     pair.sql("INSERT INTO t VALUES (1, 'after', 1)")
     assert pair.assert_equal() == 1
-    status = bunny.status("m")
-    counters = {t["table_name"]: t for t in status["tables"]}["public.t"]
-    assert counters["rows_synced"] == 100
-    assert counters["rows_inserted"] == 3
-    assert counters["rows_deleted"] == 9
+
+    def counted():
+        status = bunny.status("m")
+        t = {t["table_name"]: t for t in status["tables"]}["public.t"]
+        assert (t["rows_synced"], t["rows_inserted"], t["rows_deleted"]) == (100, 3, 9), t
+        return status
+    status = wait_for(counted, 10, "the counters to be published")
     assert status["status"] == "running" and status["error_message"] is None
 
 

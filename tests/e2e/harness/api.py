@@ -55,7 +55,10 @@ class Api:
             sent["Content-Type"] = "application/json"
         sent.update(headers or {})
         try:
-            connection.request(method, path, body=data, headers=sent)
+            try:
+                connection.request(method, path, body=data, headers=sent)
+            except BrokenPipeError:
+                pass  # refused before all was sent: the answer says why
             response = connection.getresponse()
             text = response.read().decode()
         except http.client.HTTPException as e:

@@ -84,6 +84,7 @@ class Cluster:
         self.port = free_port()
         self.process = None
         self._admin = None
+        self.starts = 0  # sessions of an earlier start are dead
         os.mkdir(self.host, 0o755)
         if os.geteuid() == 0:
             user = pwd.getpwnam("postgres")
@@ -103,6 +104,7 @@ class Cluster:
                 f.write(f"{name} = '{value}'\n")
 
     def start(self, wait=True):
+        self.starts += 1
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
                 as_server_user([f"{BINDIR}/postgres", "-D", self.data, "-p", self.port,
@@ -117,7 +119,7 @@ class Cluster:
             with open(self.log, encoding="utf-8", errors="replace") as f:
                 raise RuntimeError(f"{self.name} did not start:\n{f.read()[-2000:]}")
         return subprocess.run([f"{BINDIR}/pg_isready", "-q", "-h", self.host, "-p",
-                               str(self.port)], check=False).returncode == 0
+                               str(self.port), "-U", "postgres", "-d", "postgres"], check=False).returncode == 0
 
     def stop(self, mode="fast"):
         """fast: sessions end, data is flushed; immediate: as a crash."""

@@ -18,9 +18,10 @@ class Pair:
         self._open = {}
 
     def _connection(self, cluster, dbname):
-        c = self._open.get(cluster.name)
-        if c is None or c.closed or c.broken:
-            c = self._open[cluster.name] = cluster.connect(dbname)
+        c, start = self._open.get(cluster.name, (None, 0))
+        if c is None or c.closed or c.broken or start != cluster.starts:
+            c = cluster.connect(dbname)
+            self._open[cluster.name] = (c, cluster.starts)
         return c
 
     @property
@@ -85,7 +86,7 @@ class Pair:
             assert not left, f"progress rows are left: {left}"
 
     def drop(self):
-        for c in self._open.values():
+        for c, _ in self._open.values():
             c.close()
         self._open.clear()
         for slot, active in self.slots():
