@@ -16,8 +16,8 @@
 #define IDLE_MOVE_MS 10000         /* how often a quiet mirror's position is written down */
 #define IDLE_MOVE_BYTES (16 << 20) /* …or as soon as so much WAL has passed by */
 #define IDLE_MOVE_MIN_MS 1000
-#define GATHER_MS 1        /* under load data gathers for so long before it is read */
-#define GATHER_BYTES 32768 /* what "load" means: so much was read in the last round */
+#define GATHER_MS 1       /* under load data gathers for so long before it is read */
+#define GATHER_BYTES 2048 /* what "load" means: so much was read in the last round */
 #define STOP_LIMIT_MS 800
 
 struct stream {
