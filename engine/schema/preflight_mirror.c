@@ -215,21 +215,38 @@ static const char dest_sql[] =
     " LEFT JOIN pg_namespace n ON n.nspname = u.s LEFT JOIN pg_class c"
     "  ON c.relnamespace = n.oid AND c.relname = u.t AND c.relkind IN ('r', 'p')";
 
-/* Which of the destination's tables have rows; sql has one branch for each that can be read. */
-static bool check_empty(struct check *k, const struct buf *sql, struct err *err)
+/* Which of the destination's tables have rows; sql has a branch for some of them. */
+static bool find_filled(struct check *k, struct buf *sql, struct name_list *filled, struct err *err)
 {
     struct pg_result *res = NULL;
-    struct name_list filled = {0};
-    if (sql->len == 0)
-        return true;
-    bool ok = pg_exec(k->dest, k->task, PREFLIGHT_MS, buf_text(sql), &res, err);
-    for (size_t row = 0; ok && row < pg_rows(res); row++)
+    bool ok = !sql->len || pg_exec(k->dest, k->task, PREFLIGHT_MS, buf_text(sql), &res, err);
+    for (size_t row = 0; ok && res && row < pg_rows(res); row++)
         if (pg_bool(res, row, 1))
-            name_list_add(&filled, mem_strdup(k->targets[pg_int(res, row, 0)].dest_qualified));
+            name_list_add(filled, mem_strdup(k->targets[pg_int(res, row, 0)].dest_qualified));
+    pg_free(res);
+    buf_reset(sql);
+    return ok;
+}
+
+/* present: the answer of dest_sql. */
+static bool check_empty(struct check *k, const struct pg_result *present, struct err *err)
+{
+    struct name_list filled = {0};
+    struct buf sql = {0};
+    bool ok = true;
+    for (size_t row = 0; ok && row < pg_rows(present); row++) {
+        size_t i = (size_t)pg_int(present, row, 0);
+        if (pg_bool(present, row, 2) && !k->targets[i].is_parent)
+            buf_printf(&sql, "%sSELECT %zu, EXISTS (SELECT FROM %s)", sql.len ? " UNION ALL " : "",
+                       i, k->targets[i].dest_qualified);
+        if (row % SCHEMA_BRANCHES == SCHEMA_BRANCHES - 1)
+            ok = find_filled(k, &sql, &filled, err);
+    }
+    ok = ok && find_filled(k, &sql, &filled, err);
     report(k, &filled, "destination_not_empty", "the destination has rows already", "TRUNCATE ",
            "; or create the mirror with do_initial_snapshot=false", false);
     name_list_free(&filled);
-    pg_free(res);
+    buf_free(&sql);
     return ok;
 }
 
@@ -255,7 +272,6 @@ static bool check_dest(struct check *k, struct err *err)
 {
     struct pg_result *res = NULL;
     struct name_list absent = {0}, no_right = {0}, closed = {0};
-    struct buf sql = {0};
     bool ok = ask_dest(k, &res, err);
     for (size_t row = 0; ok && row < pg_rows(res); row++) {
         size_t i = (size_t)pg_int(res, row, 0);
@@ -265,9 +281,6 @@ static bool check_dest(struct check *k, struct err *err)
             name_list_add(&no_right, mem_strdup(k->targets[i].dest_qualified));
         if (pg_bool(res, row, 4) && !name_list_has(&closed, pg_text(res, row, 5)))
             name_list_add(&closed, mem_strdup(pg_text(res, row, 5)));
-        if (pg_bool(res, row, 2) && !k->targets[i].is_parent)
-            buf_printf(&sql, "%sSELECT %zu, EXISTS (SELECT FROM %s)", sql.len ? " UNION ALL " : "",
-                       i, k->targets[i].dest_qualified);
     }
     char to[2 * NAME_SIZE + 16];
     str_printf(to, sizeof to, " TO %s;", ok && pg_rows(res) ? pg_text(res, 0, 6) : "");
@@ -281,11 +294,10 @@ static bool check_dest(struct check *k, struct err *err)
     report(k, &no_right, "no_write_right", "the destination's user may not write",
            "GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON ", to, false);
     if (ok && k->c->do_initial_snapshot)
-        ok = check_empty(k, &sql, err);
+        ok = check_empty(k, res, err);
     name_list_free(&absent);
     name_list_free(&no_right);
     name_list_free(&closed);
-    buf_free(&sql);
     pg_free(res);
     return ok;
 }

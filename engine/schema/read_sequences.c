@@ -190,28 +190,39 @@ static void add_owner(struct reader *r, const struct read_sequence *q)
     read_add_after(r, OBJECT_SEQUENCE, q->dest_schema, q->name, buf_take(&b))->optional = true;
 }
 
+/* Asks for the values that sql selects, and empties it. */
+static bool take_values(struct reader *r, struct buf *sql, struct err *err)
+{
+    struct pg_result *res = NULL;
+    bool ok = !sql->len || read_query(r, buf_text(sql), 0, NULL, &res, err);
+    for (size_t row = 0; ok && res && row < pg_rows(res); row++)
+        add_setval(r, &r->sequences[pg_int(res, row, 0)], pg_text(res, row, 1),
+                   pg_bool(res, row, 2));
+    pg_free(res);
+    buf_reset(sql);
+    return ok;
+}
+
 bool read_sequence_values(struct reader *r, struct err *err)
 {
     struct buf sql = {0};
-    for (size_t i = 0; i < r->n_sequences; i++) {
+    bool ok = true;
+    for (size_t i = 0; ok && i < r->n_sequences; i++) {
         const struct read_sequence *q = &r->sequences[i];
         if (!q->is_readable) {
             log_warn("schema", NULL,
-                     "sequence value cannot be read sequence=%s.%s remedy=\"GRANT"
-                     " SELECT ON SEQUENCE\"",
+                     "sequence value cannot be read sequence=%s.%s remedy=\"GRANT SELECT ON"
+                     " SEQUENCE\"",
                      q->schema, q->name);
             continue;
         }
         buf_printf(&sql, "%sSELECT %zu, last_value, is_called FROM ", sql.len ? " UNION ALL " : "",
                    i);
         pg_quote_qualified(&sql, q->schema, q->name);
+        if (i % SCHEMA_BRANCHES == SCHEMA_BRANCHES - 1)
+            ok = take_values(r, &sql, err);
     }
-    struct pg_result *res = NULL;
-    bool ok = !sql.len || read_query(r, buf_text(&sql), 0, NULL, &res, err);
-    for (size_t row = 0; ok && res && row < pg_rows(res); row++)
-        add_setval(r, &r->sequences[pg_int(res, row, 0)], pg_text(res, row, 1),
-                   pg_bool(res, row, 2));
-    pg_free(res);
+    ok = ok && take_values(r, &sql, err);
     buf_free(&sql);
     for (size_t i = 0; ok && i < r->n_sequences; i++)
         if (r->sequences[i].owner >= 0 && !r->sequences[i].is_identity)

@@ -8,8 +8,8 @@
 #include "base/mem.h"
 #include "schema/schema.h"
 
-#define SCHEMA_QUERY_MS 60000       /* one question to a catalog */
-#define SCHEMA_FIRST_USER_OID 16384 /* objects below come with every server */
+#define SCHEMA_QUERY_MS 60000 /* one question to a catalog */
+#define SCHEMA_BRANCHES 100   /* of one UNION ALL: planning them takes the square of their number */
 
 /* --- Lists of names ------------------------------------------------------------------------- */
 struct name_list {
