@@ -9,12 +9,15 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-/* Only the primary message: DETAIL and CONTEXT may quote rows. */
+/* Never row values: DETAIL may quote them, and so may whatever a function of the user's says (only
+ * that has a CONTEXT). */
 static void take_notice(void *arg, const PGresult *r)
 {
     struct pg_conn *c = arg;
     const char *state = PQresultErrorField(r, PG_DIAG_SQLSTATE);
     const char *text = PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY);
+    if (PQresultErrorField(r, PG_DIAG_CONTEXT))
+        text = "raised in a function";
     c->notices++;
     c->suspect_since = 0;
     log_debug("pg", NULL, "notice sqlstate=%s text=%s", state ? state : "",

@@ -58,7 +58,10 @@ void cluster_start(const char *settings)
     fputs(rc == SKIPPED ? "skipped: there is no initdb; set PG_BIN to the folder that has it\n"
                         : "the cluster did not start\n",
           stderr);
-    (void)run_script("stop", "2>/dev/null");
+    if (rc == SKIPPED)
+        rmdir(cluster.dir);
+    else
+        (void)run_script("stop", "2>/dev/null");
     exit(rc);
 }
 

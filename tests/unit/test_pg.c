@@ -210,6 +210,28 @@ static void refused_statements_leave_the_session_usable(void **state)
     pg_close(c, false);
 }
 
+static char heard[256];
+
+static void hear(void *arg, const struct log_line *line)
+{
+    (void)arg;
+    str_copy(heard, sizeof heard, line->text);
+}
+
+static void notices_go_to_the_log_without_what_functions_say(void **state)
+{
+    struct pg_conn *c = cluster_connect(PG_SQL);
+    (void)state;
+    log_set_sink(hear, NULL);
+    run_sql(c, "DROP TABLE IF EXISTS public.nosuch");
+    assert_string_equal(heard,
+                        "notice sqlstate=00000 text=table \"nosuch\" does not exist, skipping");
+    run_sql(c, "DO $$ BEGIN RAISE NOTICE 'secret row'; END $$");
+    assert_string_equal(heard, "notice sqlstate=00000 text=raised in a function");
+    log_set_sink(NULL, NULL);
+    pg_close(c, false);
+}
+
 static void *signal_later(void *arg)
 {
     struct timespec pause = {.tv_nsec = 200000000};
@@ -396,6 +418,7 @@ int main(void)
         cmocka_unit_test(apply_goes_on_without_the_right_to_the_replica_role),
         cmocka_unit_test(results_and_parameters),
         cmocka_unit_test(refused_statements_leave_the_session_usable),
+        cmocka_unit_test(notices_go_to_the_log_without_what_functions_say),
         cmocka_unit_test(cancel_ends_a_statement_within_a_second),
         cmocka_unit_test(a_wake_up_without_cancel_is_passed_on),
         cmocka_unit_test(a_limit_ends_a_statement),
