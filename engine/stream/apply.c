@@ -39,6 +39,7 @@ struct apply {
     bool is_open;     /* BEGIN was sent for the open batch */
     bool is_skipping; /* a transaction that is already applied */
     lsn_t durable;
+    lsn_t sent; /* where the progress row stands once everything sent is done */
     size_t n_targets, cap_targets;
     struct target **targets;
     const char **params; /* room for the widest target */
@@ -58,7 +59,7 @@ bool apply_new(struct pg_conn *dest, struct task *task, const struct apply_optio
     a->task = task;
     a->o = *o;
     a->epoch = mem_printf("%lld", (long long)o->epoch);
-    a->durable = from;
+    a->durable = a->sent = from;
     a->expected = mem_calloc(MAX_EXPECTED, sizeof *a->expected);
     batch_queue_init(&a->batches, &o->limits, o->schema->n_tables);
     if (!pg_pipe_enter(dest, err)) {
@@ -125,8 +126,10 @@ static bool ensure_open(struct apply *a, struct err *err)
 
 static bool send_move(struct apply *a, lsn_t lsn, struct err *err)
 {
-    char text[LSN_TEXT_SIZE];
-    const char *values[] = {lsn_format(lsn, text), a->o.mirror_id, a->epoch};
+    char to[LSN_TEXT_SIZE], from[LSN_TEXT_SIZE];
+    const char *values[] = {lsn_format(lsn, to), a->o.mirror_id, a->epoch,
+                            lsn_format(a->sent, from)};
+    a->sent = lsn;
     return send_query(a, progress_move_sql, COUNT_OF(values), values, EXPECT_MOVE, err);
 }
 

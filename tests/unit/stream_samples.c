@@ -1,0 +1,98 @@
+/* Hand-made messages of a stream; see stream_samples.h. */
+#include "tests/unit/stream_samples.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+const char sample_unchanged[] = "unchanged";
+
+static void settle(struct sample *s)
+{
+    s->m.columns = s->columns;
+    s->m.relations = s->relations;
+    s->m.next.values = s->values[0];
+    s->m.old.values = s->values[1];
+}
+
+const struct pgo_message *sample_relation(struct sample *s, uint32_t oid, const char *table,
+                                          struct sample_row columns)
+{
+    *s = (struct sample){.m = {.kind = PGO_RELATION,
+                               .relation = oid,
+                               .schema = "public",
+                               .table = table,
+                               .replica_identity = 'd',
+                               .n_columns = columns.n}};
+    if (columns.n > SAMPLE_WIDTH)
+        abort();
+    for (size_t i = 0; i < columns.n; i++) {
+        bool is_key = columns.values[i][0] == '*';
+        s->columns[i] = (struct pgo_column){
+            .is_key = is_key, .name = columns.values[i] + is_key, .type_oid = 25, .typmod = -1};
+    }
+    settle(s);
+    return &s->m;
+}
+
+static size_t fill(struct pgo_value *to, struct sample_row from)
+{
+    if (from.n > SAMPLE_WIDTH)
+        abort();
+    for (size_t i = 0; i < from.n; i++) {
+        const char *v = from.values[i];
+        to[i] = (struct pgo_value){.kind = !v ? 'n' : v == sample_unchanged ? 'u' : 't'};
+        if (to[i].kind == 't') {
+            to[i].data = v;
+            to[i].len = (uint32_t)strlen(v);
+        }
+    }
+    return from.n;
+}
+
+const struct pgo_message *sample_begin(struct sample *s, lsn_t commit_lsn)
+{
+    *s = (struct sample){.m = {.kind = PGO_BEGIN, .commit_lsn = commit_lsn, .commit_time = 1}};
+    return &s->m;
+}
+
+const struct pgo_message *sample_commit(struct sample *s, lsn_t commit_lsn, lsn_t end_lsn)
+{
+    *s = (struct sample){.m = {.kind = PGO_COMMIT,
+                               .commit_lsn = commit_lsn,
+                               .end_lsn = end_lsn,
+                               .commit_time = (int64_t)commit_lsn}};
+    return &s->m;
+}
+
+const struct pgo_message *sample_insert(struct sample *s, uint32_t oid, struct sample_row next)
+{
+    sample_update(s, oid, 0, NO_ROW, next);
+    s->m.kind = PGO_INSERT;
+    return &s->m;
+}
+
+const struct pgo_message *sample_update(struct sample *s, uint32_t oid, char old_kind,
+                                        struct sample_row old, struct sample_row next)
+{
+    *s = (struct sample){.m = {.kind = PGO_UPDATE, .relation = oid, .old_kind = old_kind}};
+    settle(s);
+    s->m.next.n = fill(s->values[0], next);
+    s->m.old.n = fill(s->values[1], old);
+    return &s->m;
+}
+
+const struct pgo_message *sample_delete(struct sample *s, uint32_t oid, char old_kind,
+                                        struct sample_row old)
+{
+    sample_update(s, oid, old_kind, old, NO_ROW);
+    s->m.kind = PGO_DELETE;
+    return &s->m;
+}
+
+const struct pgo_message *sample_truncate(struct sample *s, uint32_t first, uint32_t second)
+{
+    *s = (struct sample){.m = {.kind = PGO_TRUNCATE, .n_relations = second ? 2 : 1},
+                         .relations = {first, second}};
+    settle(s);
+    return &s->m;
+}
