@@ -56,8 +56,8 @@ static void head_draw(struct app *a)
     x += draw_text(&a->paint, r->y, x, r->w - x, ROLE_STRONG, "bunnydb ");
     if (r->w >= 60 && a->options->process)
         x += draw_textf(&a->paint, r->y, x, 24, ROLE_TEXT, " %s ", a->options->process);
-    x += draw_textf(&a->paint, r->y, x, r->w - x, ROLE_TEXT, " %zu mirror%s: ", a->picture->n,
-                    a->picture->n == 1 ? "" : "s");
+    x += draw_textf(&a->paint, r->y, x, r->w - x, ROLE_TEXT, " %zu mirror%s%s ", a->picture->n,
+                    a->picture->n == 1 ? "" : "s", a->picture->n ? ":" : "");
     count_draw(a, r, &x, c.failed, "FAILED", ROLE_FAIL);
     count_draw(a, r, &x, c.busy, "busy", ROLE_BUSY);
     count_draw(a, r, &x, c.held, "held", ROLE_HELD);

@@ -1,5 +1,5 @@
 """The console on a stand-in for the engine (console-fixture), driven over a real pseudo-terminal and
-read through pyte. BUNNYDB_BUILD names the build directory."""
+read through pyte. BUNNYDB_BUILD (or BUNNYDB_TEST_BIN) names the build directory."""
 import os
 import pathlib
 import random
@@ -9,47 +9,18 @@ import signal
 import time
 
 import pexpect
-import pyte
 import pytest
 
+from xterm import Screen, Stream
+
 TOP = pathlib.Path(__file__).resolve().parents[2]
-BUILD = pathlib.Path(os.environ.get("BUNNYDB_BUILD", TOP / "build"))
+BUILD = pathlib.Path(os.environ.get("BUNNYDB_BUILD") or os.environ.get("BUNNYDB_TEST_BIN") or
+                     TOP / "build")
 FIXTURE = BUILD / "console-fixture"
 ESC, ENTER, TAB, CTRL_C, CTRL_L, CTRL_Z = "\x1b", "\r", "\t", "\x03", "\x0c", "\x1a"
 UP, DOWN, RIGHT, LEFT = "\x1bOA", "\x1bOB", "\x1bOC", "\x1bOD"
 PGUP, PGDN, HOME, END, F1 = "\x1b[5~", "\x1b[6~", "\x1bOH", "\x1bOF", "\x1bOP"
 SIZES = [(24, 80), (40, 120), (15, 60), (6, 40)]
-
-
-class Screen(pyte.Screen):
-    """pyte's screen with three things that ncurses uses on an xterm and pyte does not know."""
-    last = " "
-
-    def draw(self, data):
-        self.last = data[-1] if data else self.last
-        super().draw(data)
-
-    def repeat(self, count=1):
-        super().draw(self.last * (count or 1))
-
-    def _scroll(self, count, edge, move):
-        keep = self.cursor.x, self.cursor.y
-        margins = self.margins or pyte.screens.Margins(0, self.lines - 1)
-        self.cursor.y = getattr(margins, edge)
-        for _ in range(count or 1):
-            move()
-        self.cursor.x, self.cursor.y = keep
-
-    def scroll_up(self, count=1):
-        self._scroll(count, "bottom", self.index)
-
-    def scroll_down(self, count=1):
-        self._scroll(count, "top", self.reverse_index)
-
-
-class Stream(pyte.ByteStream):
-    csi = dict(pyte.ByteStream.csi, b="repeat", S="scroll_up", T="scroll_down")
-    events = pyte.ByteStream.events | {"repeat", "scroll_up", "scroll_down"}
 
 
 class Console:

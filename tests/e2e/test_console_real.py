@@ -1,22 +1,26 @@
 """Promise: the real program on a real pseudo-terminal shows a live mirror, obeys its keys, and a
 terminal that goes away does not stop the replication."""
 import os
+import pathlib
 import signal
+import sys
 
 import pexpect
-import pyte
 import pytest
 
 from harness.bunny import ADMIN, PASSWORD
 from harness.waiting import wait_for
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "console"))
+from xterm import Screen, Stream  # noqa: E402
 
 
 class Console:
     """The program in the foreground of a terminal of rows x columns, read through pyte."""
 
     def __init__(self, bunny, rows=24, columns=80):
-        self.screen = pyte.Screen(columns, rows)
-        self.stream = pyte.ByteStream(self.screen)
+        self.screen = Screen(columns, rows)
+        self.stream = Stream(self.screen)
         command = bunny.command(headless=False)
         self.child = pexpect.spawn(command[0], command[1:], dimensions=(rows, columns),
                                    env=bunny.environment(TERM="xterm-256color", LANG="C.UTF-8",
