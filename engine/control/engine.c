@@ -97,8 +97,8 @@ void engine_close(struct engine *e, int limit_ms)
     if (!e)
         return;
     engine_interrupt(e);
+    sampler_free(e->sampler); /* its threads hold mirrors: they end first */
     size_t stuck = roster_stop_all(e->roster, limit_ms);
-    sampler_free(e->sampler);
     if (e->logbook)
         logbook_close(e->logbook);
     /* A thread that did not end in time still uses the rest: it ends with the process, and the
