@@ -31,7 +31,6 @@ struct unit {
 
 enum stage {
     STAGE_DATA,      /* ranges, and the indexes of tables whose ranges are in */
-    STAGE_PARENTS,   /* indexes of partitioned parents, one at a time */
     STAGE_ADD_FKEYS, /* one at a time: each locks two tables */
     STAGE_VALIDATE,
     STAGE_ANALYZE,
@@ -65,6 +64,12 @@ struct table_run {
     bool is_analyzed; /* or its partitioned root is */
     int running;      /* workers on it now */
     bool is_locked;   /* one of them needs the table for itself */
+    /* The partitioned table it comes from, itself otherwise. A root's weight is that of all its
+     * partitions, whose indexes a parent's index makes once all of them are done. */
+    struct table_run *root;
+    int64_t weight;
+    size_t leaves_left;
+    struct table_run *building_parent; /* the one parent of the tree that has workers */
     int64_t rows, bytes_done;
     int64_t received;   /* bytes that went through */
     int64_t started_ms; /* monotonic */

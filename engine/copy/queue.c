@@ -33,11 +33,19 @@ static bool can_copy(const struct snapshot_job *j, const struct table_run *t)
            (t->is_open || j->n_open < j->plan.tables_in_parallel);
 }
 
+/* A parent's index reaches down to all its partitions, so that parents of one tree take turns. */
+static bool is_ready(const struct table_run *t)
+{
+    const struct table_run *r = t->root;
+    if (!t->def->is_partitioned)
+        return t->ranges_done == t->cut.n;
+    return r->leaves_left == 0 && (!r->building_parent || r->building_parent == t);
+}
+
 static bool can_build(const struct table_run *t)
 {
     const struct schema_index *i = next_index(t);
-    return i && !t->def->is_partitioned && t->ranges_done == t->cut.n && !t->is_locked &&
-           (!post_is_constraint(i) || t->running == 0);
+    return i && is_ready(t) && !t->is_locked && (!post_is_constraint(i) || t->running == 0);
 }
 
 static void take_range(struct snapshot_job *j, struct table_run *t, struct unit *u)
@@ -54,6 +62,8 @@ static void take_range(struct snapshot_job *j, struct table_run *t, struct unit 
 static void take_index(struct snapshot_job *j, struct table_run *t, struct unit *u)
 {
     t->is_locked = post_is_constraint(next_index(t));
+    if (t->def->is_partitioned)
+        t->root->building_parent = t;
     *u = (struct unit){UNIT_INDEX, table_of(j, t), t->index_order[t->indexes_taken++]};
 }
 
@@ -69,25 +79,11 @@ static bool pick_data(struct snapshot_job *j, struct unit *u)
         if (!build && can_build(t))
             build = t;
     }
-    if (build && (!copy || build->def->bytes >= bytes_untaken(copy)))
+    if (build && (!copy || build->weight >= bytes_untaken(copy)))
         take_index(j, build, u);
     else if (copy)
         take_range(j, copy, u);
     return copy || build;
-}
-
-/* Parents before their partitions, one at a time: a parent's index reaches down to all of them, and
- * attaches those that are there. */
-static bool pick_parents(struct snapshot_job *j, struct unit *u)
-{
-    for (size_t i = 0; i < j->n_tables && j->n_running == 0; i++) {
-        struct table_run *t = &j->tables[i];
-        if (t->def->is_partitioned && next_index(t)) {
-            take_index(j, t, u);
-            return true;
-        }
-    }
-    return false;
 }
 
 static bool pick_add_fkeys(struct snapshot_job *j, struct unit *u)
@@ -145,9 +141,9 @@ static bool pick_seal(struct snapshot_job *j, struct unit *u)
 static bool pick(struct snapshot_job *j, struct unit *u)
 {
     static bool (*const pick_of[])(struct snapshot_job *, struct unit *) = {
-        [STAGE_DATA] = pick_data,           [STAGE_PARENTS] = pick_parents,
-        [STAGE_ADD_FKEYS] = pick_add_fkeys, [STAGE_VALIDATE] = pick_validate,
-        [STAGE_ANALYZE] = pick_analyze,     [STAGE_SEAL] = pick_seal,
+        [STAGE_DATA] = pick_data,         [STAGE_ADD_FKEYS] = pick_add_fkeys,
+        [STAGE_VALIDATE] = pick_validate, [STAGE_ANALYZE] = pick_analyze,
+        [STAGE_SEAL] = pick_seal,
     };
     while (j->stage < STAGE_OVER) {
         if (pick_of[j->stage](j, u))
@@ -268,10 +264,13 @@ static bool end_unit(struct worker *w, int64_t rows, int64_t bytes)
         t->is_locked = false;
         t->indexes_done++;
         j->indexes_left--;
+        if (t->def->is_partitioned && t->running == 0)
+            t->root->building_parent = NULL;
     }
     if (t->state != SNAP_INDEXING || t->indexes_done < t->def->n_indexes)
         return false;
     t->state = SNAP_DONE;
+    t->root->leaves_left--;
     return true;
 }
 

@@ -22,14 +22,15 @@ static bool is_stopping(void *arg)
 
 /* --- Building the job ------------------------------------------------------------------------ */
 
-static bool has_partitioned_root(const struct schema *s, size_t table)
+/* Parents come before their partitions, and both have the root's mapping. */
+static struct table_run *find_root(struct snapshot_job *j, size_t table)
 {
-    const struct schema_table *t = &s->tables[table];
     for (size_t i = 0; i < table; i++) {
-        if (s->tables[i].is_partitioned && s->tables[i].mapping == t->mapping)
-            return true;
+        const struct schema_table *t = j->tables[i].def;
+        if (t->is_partitioned && t->mapping == j->tables[table].def->mapping)
+            return &j->tables[i];
     }
-    return false;
+    return &j->tables[table];
 }
 
 static size_t *order_indexes(const struct schema_table *t)
@@ -47,8 +48,8 @@ static size_t *order_indexes(const struct schema_table *t)
 static int by_size(const void *a, const void *b)
 {
     const struct table_run *x = *(struct table_run *const *)a, *y = *(struct table_run *const *)b;
-    if (x->def->bytes != y->def->bytes)
-        return x->def->bytes < y->def->bytes ? 1 : -1;
+    if (x->weight != y->weight)
+        return x->weight < y->weight ? 1 : -1;
     return x < y ? -1 : x > y;
 }
 
@@ -64,8 +65,13 @@ static void add_tables(struct snapshot_job *j, const struct snapshot_plan *p)
         t->cut = range_cut(t->def, s->server_version, p->rows_per_part, p->workers_per_table);
         t->index_order = order_indexes(t->def);
         t->state = t->def->is_partitioned ? SNAP_NONE : SNAP_QUEUED;
+        t->weight = t->def->bytes;
+        t->root = find_root(j, i);
+        if (t->root != t)
+            t->root->weight += t->weight;
+        t->root->leaves_left += !t->def->is_partitioned;
         /* ANALYZE of a partitioned table goes through its partitions. */
-        t->is_analyzed = has_partitioned_root(s, i);
+        t->is_analyzed = t->root != t;
         j->ranges_left += t->cut.n;
         j->indexes_left += t->def->n_indexes;
         j->order[i] = t;

@@ -1,0 +1,507 @@
+/* A copy job between two databases of a throw-away server: what arrives, in what shape, and how a
+ * job ends that cannot go on. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <dirent.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "copy_pair.h"
+
+#define LONG_MS 300000
+
+static char dir[] = "/tmp/bunnydb-snapshot-XXXXXX";
+static char host[64];
+static int port;
+static const char *top;
+
+/* Everything that tells two tables apart, in whatever order their rows lie. */
+#define SUMS                                                                                      \
+    "SELECT coalesce(sum(pg_catalog.hashtextextended(x, 0) % 1000000007), 0)::bigint FROM "       \
+    "(SELECT "                                                                                    \
+    "pg_catalog.query_to_xml(pg_catalog.format('SELECT count(*) AS n, sum("                       \
+    "pg_catalog.hashtextextended(t::text, 0)::numeric) AS h FROM ONLY %I.%I t', "                 \
+    "n.nspname, c.relname), true, false, '')::text || c.relname AS x FROM pg_catalog.pg_class c " \
+    "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "                                   \
+    "WHERE n.nspname = 'public' AND c.relkind = 'r') s"
+#define INDEXES                                                                                 \
+    "SELECT coalesce(sum(pg_catalog.hashtextextended(tablename || pg_catalog.regexp_replace("   \
+    "indexdef, ' INDEX \\S+ ON', ''), 0) % 1000000007), 0)::bigint FROM pg_catalog.pg_indexes " \
+    "WHERE schemaname = 'public' AND tablename IN "                                             \
+    "(SELECT relname FROM pg_catalog.pg_class WHERE relkind IN ('r', 'p'))"
+#define FKEYS                                                                                 \
+    "SELECT count(*) FROM pg_catalog.pg_constraint WHERE contype = 'f' AND convalidated AND " \
+    "conparentid = 0"
+
+static int run(const char *command)
+{
+    int status = system(command);
+    return status == -1 ? -1 : WEXITSTATUS(status);
+}
+
+static int start_cluster(void)
+{
+    char command[512];
+    top = getenv("srcdir") ? getenv("srcdir") : ".";
+    if (!mkdtemp(dir))
+        return -1;
+    port = 30000 + (int)(getpid() % 20000);
+    snprintf(host, sizeof host, "%s/sock", dir);
+    snprintf(command, sizeof command, "%s/tests/lib/cluster.sh start %s %d max_connections=60", top,
+             dir, port);
+    return run(command);
+}
+
+static void stop_cluster(void)
+{
+    char command[512];
+    snprintf(command, sizeof command, "%s/tests/lib/cluster.sh stop %s", top, dir);
+    (void)run(command);
+}
+
+static void make_database(const char *name)
+{
+    struct pg_target t = {.host = host, .port = port, .user = "postgres", .database = "postgres"};
+    struct pg_conn *c;
+    struct err e;
+    char sql[128];
+    assert_true(pg_connect(&t, PG_SQL, "test", NULL, NULL, 10000, &c, &e));
+    snprintf(sql, sizeof sql, "DROP DATABASE IF EXISTS %s WITH (FORCE)", name);
+    pair_run(c, sql);
+    snprintf(sql, sizeof sql, "CREATE DATABASE %s TEMPLATE template0", name);
+    pair_run(c, sql);
+    pg_close(c, false);
+}
+
+static void open_pair(struct copy_pair *p)
+{
+    make_database("a");
+    make_database("b");
+    pair_open(p, host, port, "a", host, port, "b");
+}
+
+static void finish_well(struct copy_pair *p)
+{
+    struct err e = {0};
+    assert_true(pair_wait(p, LONG_MS));
+    bool ok = pair_finish(p, &e);
+    if (!ok)
+        print_error("%s [%s]\n", e.text, e.sqlstate);
+    assert_true(ok);
+}
+
+static int count_threads(void)
+{
+    int n = 0;
+    DIR *d = opendir("/proc/self/task");
+    struct dirent *entry;
+    while ((entry = readdir(d)))
+        n += entry->d_name[0] != '.';
+    closedir(d);
+    return n;
+}
+
+/* The kernel shows a joined thread for a moment longer; sanitizers have one of their own. */
+static void assert_threads(int before)
+{
+    for (int i = 0; i < 100 && count_threads() > before; i++)
+        usleep(10000);
+    assert_int_equal(count_threads(), before);
+}
+
+/* --- What arrives ----------------------------------------------------------------------------- */
+
+static void test_sample_databases_arrive_whole(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"chinook",   "happiness_index", "iso3166",       "netflix",
+                                        "northwind", "pagila",          "periodic_table"};
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        struct copy_pair p;
+        char command[512];
+        open_pair(&p);
+        snprintf(command, sizeof command,
+                 "gunzip -c %s/contrib/sampledata/%s.sql.gz | psql -X -q -v ON_ERROR_STOP=1 -h %s "
+                 "-p %d -U postgres a >/dev/null",
+                 top, names[i], host, port);
+        assert_int_equal(run(command), 0);
+        print_message("%s\n", names[i]);
+        pair_prepare(&p);
+        pair_start(&p);
+        finish_well(&p);
+        assert_int_equal(pair_int(p.src, SUMS), pair_int(p.dst, SUMS));
+        assert_int_equal(pair_int(p.src, INDEXES), pair_int(p.dst, INDEXES));
+        assert_int_equal(pair_int(p.src, FKEYS), pair_int(p.dst, FKEYS));
+        assert_int_equal(pair_int(p.dst, "SELECT count(*) FROM pg_class WHERE relkind = 'r' AND "
+                                         "relnamespace = 'public'::regnamespace AND reltuples < 0"),
+                         0);
+        pair_close(&p);
+    }
+}
+
+static void test_types_without_a_common_binary_form_arrive(void **state)
+{
+    (void)state;
+    struct copy_pair p;
+    open_pair(&p);
+    pair_run(p.src,
+             "CREATE TYPE public.mood AS ENUM ('low', 'it''s ok', 'a\\b');"
+             "CREATE TYPE public.point3 AS (x int, y text, z public.mood);"
+             "CREATE DOMAIN public.percent AS numeric(5,2) CHECK (VALUE <= 100);"
+             "CREATE TABLE public.\"Odd \"\"one\" (id int PRIMARY KEY, m public.mood, "
+             " p public.point3, ms public.mood[], d public.percent, \"a.b\" text);"
+             "INSERT INTO public.\"Odd \"\"one\" SELECT i, 'a\\b', ROW(i, E'x\\ty\\\\', "
+             "'low'::public.mood)::public.point3, "
+             " '{low,NULL}', 99.5, E'tab\\tline\\n' || i FROM generate_series(1, 1000) i;"
+             "CREATE TABLE public.none ();"
+             "INSERT INTO public.none SELECT FROM generate_series(1, 17);"
+             "CREATE TABLE public.made (id int, twice int GENERATED ALWAYS AS (id * 2) STORED);"
+             "INSERT INTO public.made SELECT generate_series(1, 10);"
+             "CREATE TABLE public.gaps (a int, b int, c int); ALTER TABLE public.gaps DROP b;"
+             "INSERT INTO public.gaps SELECT i, -i FROM generate_series(1, 10) i;"
+             "CREATE TABLE public.wide (id int PRIMARY KEY, b bytea);"
+             "INSERT INTO public.wide SELECT i, convert_to(repeat(md5(i::text), i * 1000), 'UTF8') "
+             " FROM generate_series(1, 300) i;"
+             "CREATE TABLE public.empty (id int PRIMARY KEY);");
+    pair_prepare(&p);
+    pair_start(&p);
+    finish_well(&p);
+    assert_int_equal(pair_int(p.src, SUMS), pair_int(p.dst, SUMS));
+    assert_int_equal(pair_int(p.dst, "SELECT count(*) FROM public.none"), 17);
+    assert_int_equal(pair_int(p.dst, "SELECT sum(twice) FROM public.made"), 110);
+    pair_close(&p);
+}
+
+/* A table of several ranges, and an index that takes its time. */
+static void make_big_table(struct copy_pair *p)
+{
+    pair_run(p->src,
+             "CREATE TABLE public.big (id bigint PRIMARY KEY, a int, t text);"
+             "INSERT INTO public.big SELECT i, i % 1000, repeat('x', 60) "
+             "FROM generate_series(1, 2000000) i;"
+             "CREATE INDEX big_t ON public.big (t, id); CREATE INDEX big_a ON public.big (a)");
+    pair_run(p->src, "ANALYZE public.big");
+}
+
+static atomic_bool is_writing;
+
+static void *write_meanwhile(void *arg)
+{
+    struct copy_pair *p = arg;
+    struct pg_conn *c;
+    struct err e;
+    if (!pg_connect(&p->source, PG_SQL, "writer", NULL, NULL, 10000, &c, &e))
+        return NULL;
+    for (int64_t i = 1; atomic_load(&is_writing); i++) {
+        char sql[400];
+        snprintf(sql, sizeof sql,
+                 "UPDATE public.big SET a = -1, t = 'new' WHERE id = %lld;"
+                 "DELETE FROM public.big WHERE id = %lld;"
+                 "INSERT INTO public.big VALUES (%lld, 1, 'added')",
+                 (long long)(i * 37 % 2000000), (long long)(i * 91 % 2000000),
+                 (long long)(3000000 + i));
+        pair_run(c, sql);
+    }
+    pg_close(c, false);
+    return NULL;
+}
+
+/* Looks at the job until it is over. Progress never goes back and never beyond the whole. */
+static void watch(struct copy_pair *p, size_t table)
+{
+    struct snapshot_table_progress now, before = {0};
+    bool was_seen_under_way = false;
+    while (!pair_wait(p, 20)) {
+        snapshot_progress(p->job, table, &now);
+        assert_true(now.bytes_done >= before.bytes_done);
+        assert_true(now.bytes_done <= now.bytes_total);
+        assert_true(now.state >= before.state);
+        was_seen_under_way |=
+            now.bytes_done > 0 && now.bytes_done < now.bytes_total && now.rows > 0;
+        before = now;
+    }
+    assert_true(was_seen_under_way);
+    snapshot_progress(p->job, table, &now);
+    assert_int_equal(now.state, SNAP_DONE);
+    assert_int_equal(now.bytes_done, now.bytes_total);
+    assert_int_equal(now.indexes_done, 3);
+    assert_int_equal(now.rows, 2000000);
+    assert_string_equal(snapshot_phase(p->job), "analyzing");
+}
+
+static void test_ranges_equal_the_snapshot_under_writes(void **state)
+{
+    (void)state;
+    struct copy_pair p;
+    pthread_t writer;
+    open_pair(&p);
+    make_big_table(&p);
+    pair_prepare(&p);
+    int64_t sum = pair_int(p.exporter, SUMS);
+    atomic_store(&is_writing, true);
+    assert_int_equal(pthread_create(&writer, NULL, write_meanwhile, &p), 0);
+    pair_start(&p);
+    watch(&p, 0);
+    assert_true(snapshot_is_imported(p.job));
+    finish_well(&p);
+    atomic_store(&is_writing, false);
+    pthread_join(writer, NULL);
+    assert_int_equal(sum, pair_int(p.dst, SUMS));
+    assert_int_equal(pair_int(p.src, INDEXES), pair_int(p.dst, INDEXES));
+    pair_close(&p);
+}
+
+static void test_partitioned_tables_get_their_parents_indexes(void **state)
+{
+    (void)state;
+    struct copy_pair p;
+    open_pair(&p);
+    pair_run(
+        p.src,
+        "CREATE TABLE public.m (id int, k text, at date, PRIMARY KEY (id, at)) "
+        " PARTITION BY RANGE (at);"
+        "CREATE INDEX m_k ON public.m (k); CREATE INDEX m_at ON public.m (at);"
+        "CREATE TABLE public.m1 PARTITION OF public.m FOR VALUES FROM ('2020-01-01') TO "
+        " ('2020-07-01');"
+        "CREATE TABLE public.m2 PARTITION OF public.m FOR VALUES FROM ('2020-07-01') TO "
+        " ('2021-01-01') PARTITION BY HASH (id);"
+        "CREATE TABLE public.m2a PARTITION OF public.m2 FOR VALUES WITH (MODULUS 2, REMAINDER 0);"
+        "CREATE TABLE public.m2b PARTITION OF public.m2 FOR VALUES WITH (MODULUS 2, REMAINDER 1);"
+        "CREATE INDEX m2_own ON public.m2 (k, id);"
+        "CREATE INDEX m1_own ON public.m1 (k, at);"
+        "INSERT INTO public.m SELECT i, md5(i::text), '2020-01-01'::date + i % 366 "
+        " FROM generate_series(1, 20000) i;"
+        "CREATE TABLE public.r (id int PRIMARY KEY, m int, at date,"
+        " FOREIGN KEY (m, at) REFERENCES public.m);"
+        "INSERT INTO public.r SELECT id, id, at FROM public.m LIMIT 1000");
+    pair_prepare(&p);
+    pair_start(&p);
+    finish_well(&p);
+    assert_int_equal(pair_int(p.src, SUMS), pair_int(p.dst, SUMS));
+    assert_int_equal(pair_int(p.src, INDEXES), pair_int(p.dst, INDEXES));
+    assert_int_equal(pair_int(p.src, FKEYS), pair_int(p.dst, FKEYS));
+    pair_close(&p);
+}
+
+/* --- How a job ends that cannot go on --------------------------------------------------------- */
+
+/* Waits until some session of the database runs a statement like that. */
+static void await_statement(struct copy_pair *p, const char *like)
+{
+    char sql[256];
+    snprintf(sql, sizeof sql,
+             "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND datname = 'b' AND "
+             "query LIKE '%s' AND pid <> pg_backend_pid()",
+             like);
+    int64_t deadline = clock_mono_ms() + LONG_MS;
+    while (pair_int(p->src, sql) == 0) {
+        assert_true(clock_mono_ms() < deadline);
+        assert_false(snapshot_is_over(p->job));
+        usleep(2000);
+    }
+}
+
+static void cancel_during(const char *statement)
+{
+    struct copy_pair p;
+    struct err e = {0};
+    open_pair(&p);
+    make_big_table(&p);
+    pair_prepare(&p);
+    int threads = count_threads();
+    pair_start(&p);
+    await_statement(&p, statement);
+    int64_t before = clock_mono_ms();
+    snapshot_cancel(p.job);
+    assert_true(pair_wait(&p, 5000));
+    int64_t took = clock_mono_ms() - before;
+    print_message("cancelled within %lld ms\n", (long long)took);
+    assert_true(took < 1000);
+    assert_false(pair_finish(&p, &e));
+    assert_int_equal(e.code, ERR_CANCELLED);
+    assert_threads(threads);
+    /* Nothing of it goes on at the servers. */
+    for (int i = 0; i < 100 && pair_int(p.src, "SELECT count(*) FROM pg_stat_activity WHERE "
+                                               "application_name LIKE 'bunnydb copy%'");
+         i++)
+        usleep(20000);
+    assert_int_equal(pair_int(p.src, "SELECT count(*) FROM pg_stat_activity WHERE "
+                                     "application_name LIKE 'bunnydb copy%'"),
+                     0);
+    pair_close(&p);
+}
+
+static void test_cancel_in_mid_copy_within_a_second(void **state)
+{
+    (void)state;
+    cancel_during("COPY %FROM STDIN%");
+}
+
+static void test_cancel_in_mid_index_within_a_second(void **state)
+{
+    (void)state;
+    cancel_during("CREATE INDEX%");
+}
+
+static void make_small_table(struct copy_pair *p)
+{
+    pair_run(p->src, "CREATE TABLE public.small (id int PRIMARY KEY, v text);"
+                     "INSERT INTO public.small SELECT i, 'v' FROM generate_series(1, 1000) i;"
+                     "CREATE TABLE public.other (id int PRIMARY KEY);"
+                     "INSERT INTO public.other SELECT generate_series(1, 1000)");
+}
+
+/* The job fails with this class of error, and its text begins like that. */
+static void assert_fails(struct copy_pair *p, const char *sqlstate, const char *begin)
+{
+    struct err e = {0};
+    assert_true(pair_wait(p, LONG_MS));
+    assert_false(pair_finish(p, &e));
+    print_message("%s\n", e.text);
+    assert_string_equal(e.sqlstate, sqlstate);
+    assert_memory_equal(e.text, begin, strlen(begin));
+}
+
+static void test_a_missing_column_names_the_table(void **state)
+{
+    (void)state;
+    struct copy_pair p;
+    open_pair(&p);
+    make_small_table(&p);
+    pair_prepare(&p);
+    pair_run(p.dst, "ALTER TABLE public.small DROP v");
+    int threads = count_threads();
+    pair_start(&p);
+    assert_fails(&p, "42703", "copy public.small: ");
+    assert_threads(threads);
+    pair_close(&p);
+}
+
+static void test_an_alien_row_stops_the_primary_key(void **state)
+{
+    (void)state;
+    struct copy_pair p;
+    open_pair(&p);
+    make_small_table(&p);
+    pair_prepare(&p);
+    pair_run(p.dst, "INSERT INTO public.small VALUES (7, 'alien')");
+    pair_start(&p);
+    assert_fails(&p, "23505", "index small_pkey of public.small: ");
+    pair_close(&p);
+}
+
+static void test_a_killed_backend_is_the_first_error(void **state)
+{
+    (void)state;
+    static const char *const sides[] = {"COPY %FROM STDIN%", "COPY %TO STDOUT%"};
+    for (size_t i = 0; i < COUNT_OF(sides); i++) {
+        struct copy_pair p;
+        char sql[256];
+        open_pair(&p);
+        make_big_table(&p);
+        pair_prepare(&p);
+        int threads = count_threads();
+        pair_start(&p);
+        await_statement(&p, "COPY %FROM STDIN%");
+        snprintf(sql, sizeof sql,
+                 "SELECT count(pg_terminate_backend(pid)) FROM (SELECT pid FROM pg_stat_activity "
+                 "WHERE query LIKE '%s' AND pid <> pg_backend_pid() LIMIT 1) s",
+                 sides[i]);
+        assert_int_equal(pair_int(p.src, sql), 1);
+        assert_fails(&p, "57P01", "copy public.big: ");
+        assert_threads(threads);
+        pair_close(&p);
+    }
+}
+
+static void test_a_table_rewritten_after_the_snapshot_is_noticed(void **state)
+{
+    (void)state;
+    struct copy_pair p;
+    struct err e = {0};
+    open_pair(&p);
+    make_small_table(&p);
+    pair_prepare(&p);
+    pair_run(p.src, "TRUNCATE public.other");
+    pair_start(&p);
+    assert_true(pair_wait(&p, LONG_MS));
+    assert_false(pair_finish(&p, &e));
+    assert_int_equal(e.code, ERR_SNAPSHOT_STALE);
+    pair_close(&p);
+}
+
+static void test_a_gone_snapshot_is_an_error(void **state)
+{
+    (void)state;
+    struct copy_pair p;
+    struct err e = {0};
+    open_pair(&p);
+    make_small_table(&p);
+    pair_prepare(&p);
+    pair_run(p.exporter, "ROLLBACK");
+    pair_start(&p);
+    assert_true(pair_wait(&p, LONG_MS));
+    assert_false(pair_finish(&p, &e));
+    assert_memory_equal(e.text, "import the snapshot", 19);
+    pair_close(&p);
+}
+
+/* What an earlier try has left behind is taken as it is, or made anew. */
+static void test_indexes_of_an_earlier_try_are_kept(void **state)
+{
+    (void)state;
+    struct copy_pair p;
+    open_pair(&p);
+    make_small_table(&p);
+    pair_run(p.src, "CREATE INDEX small_v ON public.small (v);"
+                    "ALTER TABLE public.other ADD FOREIGN KEY (id) REFERENCES public.small");
+    pair_prepare(&p);
+    pair_run(p.dst, "CREATE INDEX small_v ON public.small (v);"
+                    "ALTER TABLE public.small ADD CONSTRAINT small_pkey PRIMARY KEY (id);"
+                    "ALTER TABLE public.other ADD CONSTRAINT other_id_fkey FOREIGN KEY (id) "
+                    "REFERENCES public.small NOT VALID");
+    pair_run(p.dst, "UPDATE pg_index SET indisvalid = false "
+                    "WHERE indexrelid = 'public.small_v'::regclass");
+    pair_start(&p);
+    finish_well(&p);
+    assert_int_equal(pair_int(p.src, INDEXES), pair_int(p.dst, INDEXES));
+    assert_int_equal(pair_int(p.dst, FKEYS), 1);
+    assert_int_equal(pair_int(p.dst, "SELECT count(*) FROM pg_index WHERE NOT indisvalid"), 0);
+    pair_close(&p);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_sample_databases_arrive_whole),
+        cmocka_unit_test(test_types_without_a_common_binary_form_arrive),
+        cmocka_unit_test(test_ranges_equal_the_snapshot_under_writes),
+        cmocka_unit_test(test_partitioned_tables_get_their_parents_indexes),
+        cmocka_unit_test(test_cancel_in_mid_copy_within_a_second),
+        cmocka_unit_test(test_cancel_in_mid_index_within_a_second),
+        cmocka_unit_test(test_a_missing_column_names_the_table),
+        cmocka_unit_test(test_an_alien_row_stops_the_primary_key),
+        cmocka_unit_test(test_a_killed_backend_is_the_first_error),
+        cmocka_unit_test(test_a_table_rewritten_after_the_snapshot_is_noticed),
+        cmocka_unit_test(test_a_gone_snapshot_is_an_error),
+        cmocka_unit_test(test_indexes_of_an_earlier_try_are_kept),
+    };
+    if (start_cluster()) {
+        rmdir(dir);
+        fputs("no throw-away server could be started\n", stderr);
+        return 77;
+    }
+    atexit(stop_cluster);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
