@@ -169,6 +169,9 @@ void app_update(struct app *a)
     update_changes(a, p);
     update_pending(a, p);
     update_rates(a, p);
+    const struct mirror_status *open = *a->mirror ? picture_find(p, a->mirror) : NULL;
+    if (open)
+        meters_update(&a->meters, open, p->taken_at);
     if (a->picture)
         picture_release(a->picture);
     a->picture = p;

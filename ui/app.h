@@ -9,6 +9,7 @@
 #include "ui/draw.h"
 #include "ui/facts.h"
 #include "ui/logview.h"
+#include "ui/meter.h"
 #include "ui/rows.h"
 
 enum screen_id {
@@ -116,6 +117,7 @@ struct app {
     struct pending pending[PENDING];
     struct wal_rate *rates;
     size_t n_rates;
+    struct meters meters; /* of the mirror that is open */
 
     bool frozen;
     int64_t frozen_at, frozen_log_id;

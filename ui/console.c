@@ -152,6 +152,7 @@ static void app_free(struct app *a)
     rows_free(&a->mirrors);
     rows_free(&a->tables);
     facts_free(&a->page);
+    meters_free(&a->meters);
     free(a->rates);
     free(a->log_rows);
 }

@@ -126,6 +126,13 @@ static void cell_size(struct app *a, const void *item, char *out, size_t size, e
     str_copy(out, size, format_bytes(((const struct table_status *)item)->bytes_total, t));
 }
 
+static void cell_left(struct app *a, const void *item, char *out, size_t size, enum role *role)
+{
+    char t[FORMAT_SIZE];
+    (void)role;
+    str_copy(out, size, format_countdown(meters_left(&a->meters, item), t));
+}
+
 static void put_count(int64_t n, char *out, size_t size)
 {
     char t[FORMAT_SIZE];
@@ -165,6 +172,7 @@ static const struct column snapshot_columns[] = {
     {.title = "PROGRESS", .width = 19, .wide_width = 33, .min_cols = 64, .draw = draw_progress},
     {.title = "ROWS", .width = 11, .align = ALIGN_RIGHT, .cell = cell_rows},
     {.title = "SIZE", .width = 5, .align = ALIGN_RIGHT, .min_cols = 48, .cell = cell_size},
+    {.title = "LEFT", .width = 6, .align = ALIGN_RIGHT, .min_cols = 70, .cell = cell_left},
     {.title = "INS", .width = 5, .align = ALIGN_RIGHT, .min_cols = 100, .cell = cell_ins},
     {.title = "UPD", .width = 5, .align = ALIGN_RIGHT, .min_cols = 100, .cell = cell_upd},
     {.title = "DEL", .width = 5, .align = ALIGN_RIGHT, .min_cols = 100, .cell = cell_del},

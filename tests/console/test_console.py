@@ -24,7 +24,8 @@ SIZES = [(24, 80), (40, 120), (15, 60), (6, 40)]
 
 
 class Console:
-    def __init__(self, tmp, scenario="mixed", rows=24, cols=80, slow_ms=0, **env):
+    def __init__(self, tmp, scenario="mixed", rows=24, cols=80, slow_ms=0, deaf=False,
+                 **env):
         self.record_path = tmp / "record"
         self.control = tmp / "control"
         if not self.control.exists():
@@ -35,9 +36,11 @@ class Console:
         environment = {k: v for k, v in os.environ.items()
                        if k not in ("NO_COLOR", "TMUX", "LC_ALL", "LANG", "LC_CTYPE")}
         environment.update({"TERM": "xterm-256color", "LC_ALL": "C.UTF-8"}, **env)
-        self.child = pexpect.spawn(
-            str(FIXTURE), [scenario, str(self.record_path), str(self.control), str(slow_ms)],
-            dimensions=(rows, cols), env=environment, timeout=10)
+        command = [str(FIXTURE), scenario, str(self.record_path), str(self.control), str(slow_ms)]
+        if deaf:  # a session leader that ignores SIGHUP: the terminal goes without a signal
+            command = ["sh", "-c", 'trap "" HUP; "$@"; true', "sh"] + command
+        self.child = pexpect.spawn(command[0], command[1:], dimensions=(rows, cols),
+                                   env=environment, timeout=10)
         self.child.delaybeforesend = None
 
     def read(self):
@@ -304,6 +307,17 @@ def test_detail_tables_slot_logs(console):
     console.press(ESC, "Mirrors   filter")
 
 
+def test_snapshot_tables_show_progress_and_time_left(start):
+    c = start("snapshot")
+    c.wait("orders_eu")
+    c.keys(ENTER)
+    c.wait("PROGRESS", "LEFT", "3/24 tables")
+    c.tell("busy on")
+    c.wait(re.compile(r"COPY x4 .* \d+% +[\d.]+M/[\d.]+M +\d+M +\d:\d\d"), limit=10)
+    c.wait(re.compile(r"QUEUED .* 0% +0/[\d.]+M +\d+M +-"))
+    c.wait(re.compile(r"INDEX 2/5 .* 100%"), re.compile(r"copy \d+k rows/s +\d+MB/s"))
+
+
 def test_detail_of_a_streaming_mirror_names_missing_rows(console):
     console.keys("j", ENTER)
     console.wait("NO ROW", "shop.prices: rows are missing", "3 updates or deletes found no row")
@@ -559,25 +573,26 @@ def test_stop_restores_the_terminal(console):
     assert raw.rstrip().endswith(b"\x1b[?1l\x1b>") or b"\x1b[?1049l" in raw
 
 
-@pytest.mark.parametrize("way", ["close", "hup"])
-def test_hang_up_leaves_within_half_a_second(console, way):
-    console.settle()
+@pytest.mark.parametrize("way", ["close", "close without SIGHUP", "SIGHUP"])
+def test_hang_up_leaves_within_half_a_second(start, way):
+    c = start(deaf="without" in way)
+    c.wait("billing", "? help")
+    c.settle()
     begin = time.monotonic()
-    if way == "hup":
-        console.child.kill(signal.SIGHUP)
+    if way == "SIGHUP":
+        c.child.kill(signal.SIGHUP)
     else:
-        os.close(console.child.child_fd)
-        console.child.child_fd = -1
-        console.child.closed = True
-    end = begin + 2
-    while "end lost" not in console.record():
-        assert time.monotonic() < end
+        os.close(c.child.child_fd)
+        c.child.child_fd = -1
+        c.child.closed = True
+    while "end lost" not in c.record():
+        assert time.monotonic() < begin + 2
         time.sleep(0.005)
     assert time.monotonic() - begin < 0.5
-    if way == "hup":
-        before = len(console.raw)
-        console.settle()
-        assert len(console.raw) == before, "the terminal is not touched any more"
+    if way == "SIGHUP":
+        before = len(c.raw)
+        c.settle()
+        assert len(c.raw) == before, "the terminal is not touched any more"
 
 
 def test_terminals_that_cannot_be_used_are_refused(start, tmp_path):
