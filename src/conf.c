@@ -383,14 +383,10 @@ static char *default_path(void)
     return home && *home ? mem_printf("%s/.config/bunnydb/bunnydb.conf", home) : NULL;
 }
 
-static void warn_if_open(const struct conf *c, FILE *f)
+static bool others_can_read(FILE *f)
 {
     struct stat st;
-    if (c->has_secrets && fstat(fileno(f), &st) == 0 && (st.st_mode & 077))
-        log_warn("config", NULL,
-                 "file holds passwords and others can read it path=%s mode=%04o "
-                 "remedy=\"chmod 600\"",
-                 c->path, (unsigned)st.st_mode & 07777);
+    return fstat(fileno(f), &st) == 0 && (st.st_mode & 077);
 }
 
 void conf_init(struct conf *c)
@@ -416,8 +412,7 @@ bool conf_load(struct conf *c, const char *path, struct err *err)
         return true;
     }
     bool ok = read_file(c, f, c->path, err);
-    if (ok)
-        warn_if_open(c, f);
+    c->shows_secrets = c->has_secrets && others_can_read(f);
     fclose(f);
     return ok;
 }

@@ -37,7 +37,8 @@ struct conf {
     int64_t log_keep_days;
     int64_t memory; /* bytes */
     struct conf_objects peers, mirrors;
-    bool has_secrets; /* a password stands in the file */
+    bool has_secrets;   /* a password stands in the file */
+    bool shows_secrets; /* and others can read it */
 };
 
 enum setting_type {
@@ -63,7 +64,7 @@ extern const size_t setting_count;
 void conf_init(struct conf *c);
 void conf_free(struct conf *c); /* the contents */
 /* Reads path (NULL: $BUNNYDB_CONF, then the usual places, where a missing file is fine) over the
- * defaults. Warns in the log about a file with passwords that others can read. */
+ * defaults. */
 bool conf_load(struct conf *c, const char *path, struct err *err) MUST_CHECK;
 
 #endif

@@ -109,6 +109,11 @@ static bool start(struct process *p, const struct options *o, struct err *err)
         return false;
     log_info("main", NULL, "starting version=%s pid=%d state_dir=%s config=%s", engine_version(),
              (int)getpid(), p->state_dir, p->conf->path ? p->conf->path : "none");
+    if (p->conf->shows_secrets)
+        log_warn("config", NULL,
+                 "others can read the configuration, which holds passwords path=%s "
+                 "remedy=\"chmod 600\"",
+                 p->conf->path);
     if (!start_engine(p, err) || !users_create_first(p->engine, err) ||
         !declare_peers(p->engine, p->conf, err) ||
         !start_http(p, o->http ? o->http : p->conf->http_listen, err))

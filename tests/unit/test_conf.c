@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -90,6 +91,7 @@ static void peers_and_mirrors(void **state)
     assert_string_equal(e, "");
     assert_int_equal(c.peers.n, 1);
     assert_true(c.has_secrets);
+    assert_false(c.shows_secrets); /* mkstemp made it 0600 */
     json_t *peer = c.peers.items[0].object, *mirror = c.mirrors.items[0].object;
     assert_string_equal(json_string_value(json_object_get(peer, "password")), "p = q");
     assert_int_equal(json_integer_value(json_object_get(peer, "port")), 6000);
@@ -99,6 +101,20 @@ static void peers_and_mirrors(void **state)
     assert_int_equal(json_array_size(json_object_get(mirror, "table_mappings")), 3);
     assert_true(json_is_false(json_object_get(mirror, "replicate_indexes")));
     conf_free(&c);
+}
+
+static void open_secrets_are_noticed(void **state)
+{
+    struct conf c;
+    (void)state;
+    assert_int_equal(chmod(path, 0644), 0);
+    assert_string_equal(load(&c, "[peer a]\nhost=h\nuser=u\ndatabase=d\n"), "");
+    assert_false(c.shows_secrets);
+    conf_free(&c);
+    assert_string_equal(load(&c, "[peer a]\nhost=h\nuser=u\ndatabase=d\npassword=x\n"), "");
+    assert_true(c.shows_secrets);
+    conf_free(&c);
+    assert_int_equal(chmod(path, 0600), 0);
 }
 
 static void mistakes_have_file_and_line(void **state)
@@ -178,9 +194,13 @@ static void a_named_file_must_be_there(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(defaults),          cmocka_unit_test(settings),
-        cmocka_unit_test(peers_and_mirrors), cmocka_unit_test(mistakes_have_file_and_line),
-        cmocka_unit_test(long_lines),        cmocka_unit_test(a_named_file_must_be_there),
+        cmocka_unit_test(defaults),
+        cmocka_unit_test(settings),
+        cmocka_unit_test(peers_and_mirrors),
+        cmocka_unit_test(open_secrets_are_noticed),
+        cmocka_unit_test(mistakes_have_file_and_line),
+        cmocka_unit_test(long_lines),
+        cmocka_unit_test(a_named_file_must_be_there),
     };
     int fd = mkstemp(path);
     if (fd < 0)
