@@ -31,7 +31,7 @@ DEFAULTS = {
     "log_min_messages": "warning",
     "log_line_prefix": "%m [%p] %q%u@%d ",
     "autovacuum_naptime": "10s",
-    "wal_sender_timeout": "30s",
+    "wal_sender_timeout": "9s",  # idle positions are confirmed every third of it
     "lc_messages": "C",
 }
 
