@@ -270,8 +270,7 @@ static bool drain(struct apply *a, struct err *err)
     }
 }
 
-/* --- relations
- * ------------------------------------------------------------------------------------- */
+/* --- relations ------------------------------------------------------------------------------- */
 
 static int find_table(const struct schema *s, const struct pgo_message *m)
 {
@@ -286,16 +285,30 @@ static int find_table(const struct schema *s, const struct pgo_message *m)
 
 static struct target *find_target(struct apply *a, uint32_t oid)
 {
-    for (size_t i = a->n_targets; i-- > 0;) /* the newest binding of a relation counts */
+    for (size_t i = 0; i < a->n_targets; i++)
         if (a->targets[i]->oid == oid)
             return a->targets[i];
     return NULL;
 }
 
-static bool read_dest(struct apply *a, const struct schema_table *t, struct dest_table *d,
-                      struct err *err)
+/* The server keeps prepared statements as long as the session. */
+static bool release_statements(struct apply *a, const struct target *t, struct err *err)
+{
+    struct buf sql = {0};
+    for (size_t i = 0; i < t->n_statements; i++)
+        buf_printf(&sql, "DEALLOCATE %s;", t->statements[i]->name);
+    bool ok = pg_exec(a->dest, a->task, DRAIN_LIMIT_MS, buf_text(&sql), NULL, err);
+    buf_free(&sql);
+    return ok;
+}
+
+/* Leaves the pipeline for a moment, empty. old: the binding that the new one replaces, or NULL. */
+static bool read_dest(struct apply *a, const struct schema_table *t, const struct target *old,
+                      struct dest_table *d, struct err *err)
 {
     if (!drain(a, err) || !pg_pipe_leave(a->dest, err))
+        return false;
+    if (old && old->n_statements && !release_statements(a, old, err))
         return false;
     if (!schema_read_dest(a->dest, a->task, t->dest_schema, t->dest_name, d, err))
         return err_context(err, "read the definition of %s.%s", t->dest_schema, t->dest_name);
@@ -305,10 +318,27 @@ static bool read_dest(struct apply *a, const struct schema_table *t, struct dest
     return false;
 }
 
+/* The source tells a relation's definition again whenever something about the table may have
+ * changed (each ANALYZE does): the new binding takes the place of the old one, which nothing under
+ * way refers to any more. */
+static void keep_target(struct apply *a, struct target *t)
+{
+    if ((size_t)t->number < a->n_targets) {
+        target_free(a->targets[t->number]);
+        a->targets[t->number] = t;
+    } else {
+        MEM_PUSH(a->targets, a->n_targets, a->cap_targets, t);
+    }
+    if (2 * t->n_columns > a->cap_params) {
+        a->cap_params = 2 * t->n_columns;
+        a->params = mem_realloc(a->params, a->cap_params * sizeof *a->params);
+    }
+}
+
 static bool bind_relation(struct apply *a, const struct pgo_message *m, struct err *err)
 {
     struct dest_table d = {0};
-    struct target *t;
+    struct target *t, *old = find_target(a, m->relation);
     int i = find_table(a->o.schema, m);
     if (i < 0) {
         err_set(err, ERR_SCHEMA, "the stream has changes of %s.%s, which is not in the mirror",
@@ -316,22 +346,17 @@ static bool bind_relation(struct apply *a, const struct pgo_message *m, struct e
         return err_hint(err, "A new partition, or a table added to the publication by hand: retry "
                              "reads the definitions again.");
     }
-    if (!read_dest(a, &a->o.schema->tables[i], &d, err))
+    if (!read_dest(a, &a->o.schema->tables[i], old, &d, err))
         return false;
-    bool ok = target_bind(m, &a->o.schema->tables[i], i, &d, (int)a->n_targets, &t, err);
+    bool ok = target_bind(m, &a->o.schema->tables[i], i, &d, old ? old->number : (int)a->n_targets,
+                          &t, err);
     dest_table_free(&d);
-    if (!ok)
-        return false;
-    MEM_PUSH(a->targets, a->n_targets, a->cap_targets, t);
-    if (2 * t->n_columns > a->cap_params) {
-        a->cap_params = 2 * t->n_columns;
-        a->params = mem_realloc(a->params, a->cap_params * sizeof *a->params);
-    }
-    return true;
+    if (ok)
+        keep_target(a, t);
+    return ok;
 }
 
-/* --- changes
- * --------------------------------------------------------------------------------------- */
+/* --- changes --------------------------------------------------------------------------------- */
 
 static bool send_change(struct apply *a, struct target *t, const struct pgo_message *m,
                         size_t bytes, struct err *err)
@@ -432,8 +457,7 @@ bool apply_message(struct apply *a, const struct pgo_message *m, size_t bytes, s
     return err_set(err, ERR_INTERNAL, "a message of an unknown kind");
 }
 
-/* --- what the loop asks
- * ----------------------------------------------------------------------------- */
+/* --- what the loop asks ---------------------------------------------------------------------- */
 
 bool apply_is_idle(const struct apply *a)
 {

@@ -144,6 +144,13 @@ static void add_param(struct buf *b, struct target_statement *s, const char *cas
         buf_printf(b, "::%s", cast);
 }
 
+/* Rows of an inheritance child are changes of the child's own; those of a partition belong to the
+ * partitioned table. */
+static const char *only(const struct target *t)
+{
+    return t->is_partitioned ? "" : "ONLY ";
+}
+
 /* --- SQL ------------------------------------------------------------------------------------- */
 
 static void build_insert(struct target *t, struct target_statement *s, struct buf *b)
@@ -181,7 +188,7 @@ static void build_image(struct target *t, struct target_statement *s, struct buf
             buf_puts(&right, ", ");
         add_param(&right, s, t->columns[i].type);
     }
-    buf_printf(b, "(SELECT x.ctid AS c, x.tableoid AS o FROM %s x", t->dest);
+    buf_printf(b, "(SELECT x.ctid AS c, x.tableoid AS o FROM %s%s x", only(t), t->dest);
     if (left.len)
         buf_printf(b, " WHERE ROW(%s)::record OPERATOR(pg_catalog.*=) ROW(%s)::record",
                    buf_text(&left), buf_text(&right));
@@ -213,7 +220,7 @@ static void build_where(struct target *t, struct target_statement *s, struct buf
 
 static void build_update(struct target *t, struct target_statement *s, struct buf *b)
 {
-    buf_printf(b, "UPDATE %s t SET ", t->dest);
+    buf_printf(b, "UPDATE %s%s t SET ", only(t), t->dest);
     for (size_t i = 0; i < t->n_columns; i++) {
         if (!is_written(t, s, i))
             continue;
@@ -225,7 +232,7 @@ static void build_update(struct target *t, struct target_statement *s, struct bu
     }
     if (!s->n_params) { /* nothing to write: still has to find the row */
         buf_reset(b);
-        buf_printf(b, "SELECT 1 FROM %s t", t->dest);
+        buf_printf(b, "SELECT 1 FROM %s%s t", only(t), t->dest);
         build_where(t, s, b, ",");
         return;
     }
@@ -240,7 +247,7 @@ static void build_sql(struct target *t, struct target_statement *s)
     } else if (s->op == PGO_UPDATE) {
         build_update(t, s, &b);
     } else {
-        buf_printf(&b, "DELETE FROM %s t", t->dest);
+        buf_printf(&b, "DELETE FROM %s%s t", only(t), t->dest);
         build_where(t, s, &b, "USING");
     }
     s->sql = buf_take(&b);

@@ -34,7 +34,7 @@ struct target_statement {
 
 struct target {
     uint32_t oid;        /* at the source */
-    int number;          /* in the order of binding; part of statement names */
+    int number;          /* its place with the apply; part of statement names */
     char *source;        /* "schema.table", for people */
     char *dest;          /* quoted and qualified */
     bool is_partitioned; /* the destination: ctid alone does not name a row */
