@@ -11,7 +11,7 @@
 
 enum {
     QUEUE = 32,
-    LIMIT_MS = 1500, /* how long one may keep the console from being left */
+    LIMIT_MS = 1000, /* how long one may keep the console from being left */
 };
 
 struct commands {

@@ -27,7 +27,7 @@ struct commands *commands_start(struct engine *e, int wake_fd);
 bool commands_submit(struct commands *c, enum command_kind kind, const char *mirror);
 /* The next result; false when there is none. Console thread. */
 bool commands_take(struct commands *c, struct command_result *out);
-/* Forgets what has not begun, waits for what has (at most about 1.5 s), frees. */
+/* Forgets what has not begun, waits for what has (at most about 1 s), frees. */
 void commands_stop(struct commands *c);
 
 #endif

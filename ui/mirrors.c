@@ -202,28 +202,28 @@ void mirror_next(struct app *a, const struct mirror_status *m, char *out, size_t
     }
 }
 
-/* "slot_name keeps 2.9G of 64G of WAL on eu-prod, +38M/min" */
+/* "eu-prod keeps 2.9G of at most 64G of WAL for slot NAME; it writes 38M/min" */
 static void slot_effect(struct app *a, const struct mirror_status *m, char *out, size_t size)
 {
     char kept[FORMAT_SIZE], rate[FORMAT_SIZE], limit[FORMAT_SIZE], growth[64] = "";
     const struct slot_status *s = &m->slot;
     double per_second = app_wal_rate(a, m->name);
     if (!s->sampled_at) {
-        str_printf(out, size, "%s: not sampled yet", m->slot_name);
+        str_printf(out, size, "slot %s is not sampled yet", m->slot_name);
         return;
     }
     if (!s->exists) {
-        str_printf(out, size, "%s does not exist on %s", m->slot_name, m->source_peer);
+        str_printf(out, size, "slot %s does not exist on %s", m->slot_name, m->source_peer);
         return;
     }
     if (per_second > 0)
-        str_printf(growth, sizeof growth, "; the source writes %s/min",
+        str_printf(growth, sizeof growth, "; it writes %s/min",
                    format_bytes((int64_t)(per_second * 60), rate));
     bool limited = s->safe_wal_size >= 0;
-    str_printf(out, size, "%s keeps %s%s%s of WAL on %s%s", m->slot_name,
+    str_printf(out, size, "%s keeps %s%s%s of WAL for slot %s%s", m->source_peer,
                format_bytes(s->retained_bytes, kept), limited ? " of at most " : "",
                limited ? format_bytes(s->retained_bytes + s->safe_wal_size, limit) : "",
-               m->source_peer, growth);
+               m->slot_name, growth);
 }
 
 static void facts_failed(struct app *a, const struct mirror_status *m, const struct finding *f,
@@ -236,8 +236,7 @@ static void facts_failed(struct app *a, const struct mirror_status *m, const str
     facts_add(out, ROLE_TEXT, 3, "where", "%s %s %s, %s, applied up to %s", m->source_peer,
               theme_arrow(&a->theme), m->dest_peer, *m->phase ? m->phase : mirror_word(m),
               lsn_format(m->last_lsn, lsn));
-    facts_add(out, ROLE_TEXT, 1, "effect", "all %d tables wait here; slot %s", m->tables_total,
-              effect);
+    facts_add(out, ROLE_TEXT, 1, "effect", "all %d tables wait; %s", m->tables_total, effect);
     if (*m->error.hint || (f && *f->remedy))
         facts_add(out, ROLE_STRONG, 0, "do", "%s", *m->error.hint ? m->error.hint : f->remedy);
     facts_add(out, ROLE_STRONG, *m->error.hint ? 4 : 0, *m->error.hint ? "keys" : "do",
@@ -268,8 +267,7 @@ static void facts_state(struct app *a, const struct mirror_status *m, struct fac
                   lsn_format(m->last_lsn, applied), lsn_format(m->source_lsn, source),
                   format_bytes(m->lag_bytes, t));
     facts_add(out, m->state == MIRROR_PAUSED ? ROLE_HELD : ROLE_TEXT, 0,
-              m->state == MIRROR_PAUSED ? "effect" : "slot",
-              m->state == MIRROR_PAUSED ? "slot %s" : "%s", effect);
+              m->state == MIRROR_PAUSED ? "effect" : "WAL", "%s", effect);
     if (m->state == MIRROR_PAUSED)
         facts_add(out, ROLE_STRONG, 0, "do", "r resume: %s to catch up",
                   format_bytes(m->lag_bytes, t));

@@ -41,7 +41,7 @@ static struct fixture_mirror *put(struct fixture_mirror *m, const char *name, co
                                    .safe_wal_size = -1};
     str_copy(s->slot.wal_status, sizeof s->slot.wal_status, "reserved");
     for (int i = 0; i < LAG_HISTORY; i++)
-        s->lag_history[i] = (float)(0.3 + 0.4 * fabs(sin(i * 0.7 + (double)strlen(name))));
+        s->lag_history[i] = (float)(0.2 + 4.0 * pow(sin(i * 0.11 + (double)strlen(name)), 8));
     fixture_set_state(m, state);
     return m;
 }
@@ -113,7 +113,7 @@ static void put_error(struct fixture_mirror *m)
     err_hint(&s->error, "remove the row of that key at the destination, then t retry");
     s->error_count = 5;
     s->error_at = clock_wall_us() - 125 * SECOND;
-    s->next_retry_at = clock_wall_us() + 3600 * SECOND;
+    s->next_retry_at = clock_wall_us() + 43 * SECOND;
     s->lag_seconds = 108;
     s->lag_bytes = 2900 * MIB;
     s->rows_per_second = s->bytes_per_second = 0;
