@@ -46,8 +46,9 @@ struct apply {
     size_t cap_params;
     struct expect *expected; /* ring */
     size_t first, n_expected;
-    size_t in_flight; /* bytes of changes under way */
-    unsigned since_flush_request;
+    size_t in_flight;             /* bytes of changes under way */
+    unsigned since_flush_request; /* statements */
+    size_t bytes_since_flush_request;
     unsigned syncs; /* syncs under way */
 };
 
@@ -113,7 +114,22 @@ static bool send_sync(struct apply *a, struct err *err)
         return false;
     a->syncs++;
     a->since_flush_request = 0;
+    a->bytes_since_flush_request = 0;
     return true;
+}
+
+/* Without a request the server keeps its answers in a buffer, and a window that is full of
+ * unanswered changes would stay full: few large rows need one as much as many small ones. */
+static bool request_flush_if_due(struct apply *a, size_t bytes, struct err *err)
+{
+    a->since_flush_request++;
+    a->bytes_since_flush_request += bytes;
+    if (a->since_flush_request < FLUSH_REQUEST_EVERY &&
+        a->bytes_since_flush_request < a->o.window / 4)
+        return true;
+    a->since_flush_request = 0;
+    a->bytes_since_flush_request = 0;
+    return pg_pipe_flush_request(a->dest, err);
 }
 
 static bool ensure_open(struct apply *a, struct err *err)
@@ -374,12 +390,7 @@ static bool send_change(struct apply *a, struct target *t, const struct pgo_mess
     if (!pg_pipe_run(a->dest, s->name, n, a->params, NULL, NULL, err))
         return false;
     expect_push(a, EXPECT_ROW, m->kind, t->number, bytes);
-    if (++a->since_flush_request >= FLUSH_REQUEST_EVERY) {
-        a->since_flush_request = 0;
-        if (!pg_pipe_flush_request(a->dest, err))
-            return false;
-    }
-    return true;
+    return request_flush_if_due(a, bytes, err);
 }
 
 static bool apply_change(struct apply *a, const struct pgo_message *m, size_t bytes,
