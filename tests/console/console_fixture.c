@@ -299,6 +299,7 @@ int main(int argc, char **argv)
     e.slow_ms = argc > 4 ? (int)strtol(argv[4], NULL, 10) : 0;
     stop_fd = wake_new();
     signal(SIGTERM, on_stop);
+    signal(SIGINT, SIG_IGN); /* keys on their way when the console has left are not for us */
     fill_log(&e);
     publish(&e);
     pthread_create(&thread, NULL, time_main, &e);
