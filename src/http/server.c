@@ -3,10 +3,12 @@
 
 #include <errno.h>
 #include <microhttpd.h>
+#include <pthread.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -20,6 +22,7 @@
 #define CONNECTION_TIMEOUT_S 30
 #define CONNECTION_MEMORY (32U << 10) /* of a request's head */
 #define THREAD_STACK (512U << 10)
+#define ANSWER_GRACE_MS 400
 #define DISCARD_MAX                                                               \
     (8U << 20) /* what of a too large body is still read, so that the 413 arrives \
                 */
@@ -29,6 +32,9 @@ struct http {
     struct MHD_Daemon *tcp, *local;
     char *socket_path;
     char *cert, *key; /* PEM, NULL: no TLS */
+    pthread_mutex_t lock;
+    pthread_cond_t all_answered;
+    int running; /* requests that are being answered */
 };
 
 /* One request while it comes in; libmicrohttpd's con_cls. */
@@ -37,7 +43,17 @@ struct incoming {
     struct buf body;
     size_t received;
     bool has_begun;
+    bool is_running; /* counted in running */
 };
+
+static void count_running(struct http *h, int more)
+{
+    pthread_mutex_lock(&h->lock);
+    h->running += more;
+    if (h->running == 0)
+        pthread_cond_broadcast(&h->all_answered);
+    pthread_mutex_unlock(&h->lock);
+}
 
 /* --- One request ------------------------------------------------------------------------------ */
 /* Called with the target as sent, before anything is decoded. */
@@ -53,12 +69,13 @@ static void *begin(void *arg, const char *uri, struct MHD_Connection *connection
 static void finish(void *arg, struct MHD_Connection *connection, void **state,
                    enum MHD_RequestTerminationCode code)
 {
-    (void)arg;
     (void)connection;
     (void)code;
     struct incoming *in = *state;
     if (!in)
         return;
+    if (in->is_running)
+        count_running(arg, -1);
     if (in->body.data)
         sodium_memzero(in->body.data, in->body.len); /* may hold a password */
     buf_free(&in->body);
@@ -117,7 +134,7 @@ static void identify(struct MHD_Connection *connection, struct request *q)
 }
 
 static enum MHD_Result answer(struct http *h, struct MHD_Connection *connection,
-                              const struct incoming *in, const char *method)
+                              struct incoming *in, const char *method)
 {
     struct response r;
     struct request q = {
@@ -130,6 +147,8 @@ static enum MHD_Result answer(struct http *h, struct MHD_Connection *connection,
         .is_too_large = in->received > BODY_MAX,
     };
     identify(connection, &q);
+    in->is_running = true;
+    count_running(h, 1);
     api_handle(&h->api, &q, &r);
     return send_response(connection, &r);
 }
@@ -201,7 +220,7 @@ static struct MHD_Daemon *start_daemon(struct http *h, int fd, bool tls, unsigne
         MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)CONNECTION_TIMEOUT_S,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY, MHD_OPTION_THREAD_STACK_SIZE,
         (size_t)THREAD_STACK, MHD_OPTION_URI_LOG_CALLBACK, begin, NULL, /* */
-        MHD_OPTION_NOTIFY_COMPLETED, finish, NULL, MHD_OPTION_ARRAY, options, MHD_OPTION_END);
+        MHD_OPTION_NOTIFY_COMPLETED, finish, h, MHD_OPTION_ARRAY, options, MHD_OPTION_END);
 }
 
 static bool start_local(struct http *h, const struct http_options *o, struct err *err)
@@ -289,6 +308,8 @@ bool http_start(const struct http_options *o, struct http **out, struct err *err
     h->api.engine = o->engine;
     h->api.token_ttl_s = o->token_ttl_s;
     throttle_init(&h->api.throttle);
+    pthread_mutex_init(&h->lock, NULL);
+    pthread_cond_init(&h->all_answered, NULL);
     MHD_set_panic_func(panic, NULL);
     *out = h;
     if (start_local(h, o, err) && start_tcp(h, o, err))
@@ -298,10 +319,25 @@ bool http_start(const struct http_options *o, struct http **out, struct err *err
     return false;
 }
 
+/* Lets those who wait for an answer still get it; libmicrohttpd would hang up on them. */
+static void wait_for_answers(struct http *h)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += ANSWER_GRACE_MS * 1000000L;
+    until.tv_sec += until.tv_nsec / 1000000000L;
+    until.tv_nsec %= 1000000000L;
+    pthread_mutex_lock(&h->lock);
+    while (h->running > 0 && pthread_cond_timedwait(&h->all_answered, &h->lock, &until) == 0)
+        ;
+    pthread_mutex_unlock(&h->lock);
+}
+
 void http_stop(struct http *h)
 {
     if (!h)
         return;
+    wait_for_answers(h);
     if (h->tcp)
         MHD_stop_daemon(h->tcp);
     if (h->local)
@@ -309,6 +345,8 @@ void http_stop(struct http *h)
     if (h->local)
         (void)unlink(h->socket_path);
     throttle_destroy(&h->api.throttle);
+    pthread_cond_destroy(&h->all_answered);
+    pthread_mutex_destroy(&h->lock);
     free(h->socket_path);
     if (h->key)
         sodium_memzero(h->key, strlen(h->key));
