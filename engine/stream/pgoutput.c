@@ -65,7 +65,7 @@ static const char *take_string(struct cursor *c)
 
 static int64_t take_time(struct cursor *c)
 {
-    return (int64_t)take_int(c, 8) + EPOCH_2000_US;
+    return (int64_t)(take_int(c, 8) + (uint64_t)EPOCH_2000_US); /* wraps: any bytes may come */
 }
 
 /* Makes room for n elements of an array that the decoder keeps. */
