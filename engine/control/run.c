@@ -163,17 +163,18 @@ static void report(void *arg, lsn_t durable, lsn_t safe, bool is_caught_up)
 {
     struct mirror *m = arg;
     const char *phase = is_caught_up ? "streaming" : m->live.phase;
+    board_reach(m->board, safe);
+    if (durable > m->live.last_lsn || safe > m->safe)
+        show_dirty(m); /* a quiet mirror has nothing new to show */
     if (durable > m->live.last_lsn)
         m->live.last_lsn = durable;
     m->safe = safe;
-    board_reach(m->board, safe);
     if (is_caught_up && m->live.error_count) {
         m->live.error_count = 0;
         show_clear_error(m);
     }
     if (strcmp(phase, m->live.phase) != 0)
         show_state(m, MIRROR_RUNNING, phase);
-    show_dirty(m);
 }
 
 static bool stream(struct run *r, struct err *err)
