@@ -109,6 +109,7 @@ lib_stage() {
 	exec 8>"$cache/lock"
 	flock -n 8 || { say "waiting for another build in $cache"; flock 8; }
 	mkdir -p "$cache/src"
+	touch "$cache/stage.new" # before the copy: what changes from here on counts as newer
 	lib_sources >"$cache/list.new"
 	if [ -f "$cache/list" ]; then
 		comm -23 "$cache/list" "$cache/list.new" | (cd "$cache/src" && xargs -r -d '\n' rm -f)
@@ -116,12 +117,11 @@ lib_stage() {
 	mv "$cache/list.new" "$cache/list"
 	tar -C "$top" -cf - -T "$cache/list" | tar -C "$cache/src" --no-same-owner -xf - ||
 		die "cannot copy the sources to $cache/src"
-	local stamp=$cache/src/configure
-	if [ ! -f "$stamp" ] || [ -n "$(cd "$cache/src" && find . \( -name '*.am' -o -name configure.ac \) \
-		-newer configure -print -quit)" ]; then
+	if [ ! -f "$cache/staged" ] || [ -n "$(cd "$cache/src" && find . \( -name '*.am' -o \
+		-name configure.ac \) -newer ../staged -print -quit)" ]; then
 		(cd "$cache/src" && autoreconf -fi) >"$cache/autoreconf.log" 2>&1 ||
 			{ tail -n 20 "$cache/autoreconf.log" >&2; return 1; }
-		touch "$stamp"
+		mv "$cache/stage.new" "$cache/staged"
 	fi
 }
 
