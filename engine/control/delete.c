@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "control/peer_target.h"
@@ -76,7 +77,7 @@ static void note_left_behind(struct mirror *m, bool source_clean, bool dest_clea
     *note = buf_take(&b);
 }
 
-bool mirror_remove(struct mirror *m, bool force, char **note, struct err *err)
+static bool remove_mirror(struct mirror *m, bool force, char **note, struct err *err)
 {
     struct task task = {
         .wake_fd = m->wake_fd, .is_cancelled = is_stopping, .tick = m->task.tick, .arg = m};
@@ -95,4 +96,67 @@ bool mirror_remove(struct mirror *m, bool force, char **note, struct err *err)
         return false;
     log_info("super", m->row.config.name, "deleted; the destination's tables stay");
     return true;
+}
+
+/* --- what comes of it ------------------------------------------------------------------------- */
+
+/* A deletion that had begun earlier stays one, and is tried again later. */
+static void deletion_failed(struct mirror *m, const struct err *err)
+{
+    m->live.error_count++;
+    int64_t wait = mirror_backoff_ms(m->live.error_count);
+    m->retry_at = clock_mono_ms() + wait;
+    show_error(m, err);
+    m->live.next_retry_at = clock_wall_us() + wait * 1000;
+    show_state(m, MIRROR_ERROR, "deleting");
+}
+
+/* The mirror stays as it was. */
+static void take_deletion_back(struct mirror *m, enum mirror_wish before)
+{
+    struct err err = {0};
+    if (!mirror_save_flags(m, before, m->row.snapshot_done, &err))
+        log_error("super", m->row.config.name, "cannot take the deletion back: %s", err.text);
+    if (before == WISH_PAUSE)
+        show_state(m, MIRROR_PAUSED, "paused");
+    else if (m->live.error.code)
+        show_state(m, MIRROR_ERROR, m->is_held ? "waiting" : "backing_off");
+    else
+        show_state(m, m->row.snapshot_done ? MIRROR_RUNNING : MIRROR_INITIALIZING, "connecting");
+}
+
+bool mirror_delete(struct mirror *m, struct command *c, struct err *err)
+{
+    enum mirror_wish before = m->row.wish;
+    if (!mirror_save_flags(m, WISH_DELETE, m->row.snapshot_done, err))
+        return false;
+    show_state(m, MIRROR_STOPPED, "deleting");
+    if (remove_mirror(m, c->kind == CMD_FORCE_DELETE, &c->note, err)) {
+        pthread_mutex_lock(&m->lock);
+        m->is_gone = true;
+        pthread_mutex_unlock(&m->lock);
+        return true;
+    }
+    if (before == WISH_DELETE)
+        deletion_failed(m, err);
+    else
+        take_deletion_back(m, before);
+    return false;
+}
+
+void mirror_finish_deletion(struct mirror *m)
+{
+    struct err err = {0};
+    char *note = NULL;
+    log_info("super", m->row.config.name, "a deletion was interrupted: going on with it");
+    show_state(m, MIRROR_STOPPED, "deleting");
+    if (remove_mirror(m, false, &note, &err)) {
+        pthread_mutex_lock(&m->lock);
+        m->is_gone = true;
+        pthread_mutex_unlock(&m->lock);
+    } else {
+        deletion_failed(m, &err);
+        log_error("super", m->row.config.name, "%s", err.text);
+    }
+    free(note);
 }

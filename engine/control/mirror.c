@@ -152,7 +152,7 @@ static void answer(struct mirror *m, struct command *c, bool ok, const struct er
     pthread_mutex_unlock(&m->lock);
 }
 
-static bool save_flags(struct mirror *m, enum mirror_wish wish, bool snapshot_done, struct err *err)
+bool mirror_save_flags(struct mirror *m, enum mirror_wish wish, bool snapshot_done, struct err *err)
 {
     if (!catalog_mirror_set(m->engine->catalog, m->row.config.name, wish, snapshot_done,
                             m->row.slot_created, err))
@@ -170,11 +170,22 @@ static void forget_error(struct mirror *m)
     show_clear_error(m);
 }
 
+/* A deletion that began is only finished, never taken back: half of the mirror may be gone. */
+static bool refuse_tombstone(const struct mirror *m, struct err *err)
+{
+    if (m->row.wish != WISH_DELETE)
+        return true;
+    err_set(err, ERR_BUSY, "Mirror %s is being deleted", m->row.config.name);
+    return err_hint(err, "It goes on by itself; delete with force=true ends it at once.");
+}
+
 static bool do_pause(struct mirror *m, struct err *err)
 {
+    if (!refuse_tombstone(m, err))
+        return false;
     if (m->row.wish == WISH_PAUSE)
         return err_set(err, ERR_ALREADY_PAUSED, "Mirror %s is paused already", m->row.config.name);
-    if (!save_flags(m, WISH_PAUSE, m->row.snapshot_done, err))
+    if (!mirror_save_flags(m, WISH_PAUSE, m->row.snapshot_done, err))
         return false;
     show_state(m, MIRROR_PAUSED, "paused");
     log_info("super", m->row.config.name, "paused; the slot stays and keeps WAL");
@@ -183,9 +194,11 @@ static bool do_pause(struct mirror *m, struct err *err)
 
 static bool do_resume(struct mirror *m, struct err *err)
 {
+    if (!refuse_tombstone(m, err))
+        return false;
     if (m->row.wish != WISH_PAUSE)
         return err_set(err, ERR_NOT_PAUSED, "Mirror %s is not paused", m->row.config.name);
-    if (!save_flags(m, WISH_RUN, m->row.snapshot_done, err))
+    if (!mirror_save_flags(m, WISH_RUN, m->row.snapshot_done, err))
         return false;
     forget_error(m);
     /* Ready at once; a run that fails shows itself as an error. */
@@ -207,6 +220,11 @@ static bool do_retry(struct mirror *m, bool recreate, struct err *err)
         err_set(err, ERR_BUSY, "Mirror %s is paused", m->row.config.name);
         return err_hint(err, "Resume it.");
     }
+    if (m->row.wish == WISH_DELETE) { /* the deletion is tried again at once */
+        forget_error(m);
+        show_state(m, MIRROR_STOPPED, "deleting");
+        return true;
+    }
     if (!recreate && needs_new_slot(m->live.error.code)) {
         if (!m->row.config.do_initial_snapshot) {
             err_set(err, ERR_INVALID,
@@ -223,7 +241,7 @@ static bool do_retry(struct mirror *m, bool recreate, struct err *err)
             !catalog_mirror_set_snapshot(m->engine->catalog, m->row.config.name, true, err))
             return false;
         m->row.config.do_initial_snapshot = true;
-        if (!save_flags(m, m->row.wish, false, err))
+        if (!mirror_save_flags(m, m->row.wish, false, err))
             return false;
     }
     forget_error(m);
@@ -231,26 +249,6 @@ static bool do_retry(struct mirror *m, bool recreate, struct err *err)
     log_info("super", m->row.config.name,
              recreate ? "retry: new slot, new snapshot" : "retry: the slot is kept");
     return true;
-}
-
-static bool do_delete(struct mirror *m, struct command *c, struct err *err)
-{
-    enum mirror_wish before = m->row.wish;
-    if (!save_flags(m, WISH_DELETE, m->row.snapshot_done, err))
-        return false;
-    show_state(m, MIRROR_STOPPED, "deleting");
-    if (mirror_remove(m, c->kind == CMD_FORCE_DELETE, &c->note, err)) {
-        pthread_mutex_lock(&m->lock);
-        m->is_gone = true;
-        pthread_mutex_unlock(&m->lock);
-        return true;
-    }
-    struct err ignored = {0};
-    if (!save_flags(m, before == WISH_DELETE ? WISH_PAUSE : before, m->row.snapshot_done, &ignored))
-        log_error("super", m->row.config.name, "cannot take the deletion back: %s", ignored.text);
-    if (m->row.wish == WISH_PAUSE)
-        show_state(m, MIRROR_PAUSED, "paused");
-    return false;
 }
 
 static void obey(struct mirror *m, struct command *c)
@@ -272,7 +270,7 @@ static void obey(struct mirror *m, struct command *c)
         break;
     case CMD_DELETE:
     case CMD_FORCE_DELETE:
-        ok = do_delete(m, c, &err);
+        ok = mirror_delete(m, c, &err);
         break;
     }
     answer(m, c, ok, &err);
@@ -304,12 +302,13 @@ static void tick(void *arg)
     show_tick(arg);
 }
 
-/* --- back-off
- * ---------------------------------------------------------------------------------------- */
+/* --- failures
+ * ----------------------------------------------------------------------------------------
+ */
 
 /* 1 s doubling to 60 s, and up to a quarter of it more or less, so that many mirrors of one server
  * do not come back in step. */
-static int64_t backoff_ms(int failures)
+int64_t mirror_backoff_ms(int failures)
 {
     uint16_t random = 0;
     int64_t ms = BACKOFF_FIRST_MS;
@@ -333,7 +332,7 @@ static void run_failed(struct mirror *m, const struct err *err)
 {
     m->live.error_count++;
     m->is_held = is_for_operator(err);
-    int64_t wait = backoff_ms(m->live.error_count);
+    int64_t wait = mirror_backoff_ms(m->live.error_count);
     m->retry_at = m->is_held ? 0 : clock_mono_ms() + wait;
     m->live.next_retry_at = m->is_held ? 0 : clock_wall_us() + wait * 1000;
     show_error(m, err);
@@ -366,15 +365,15 @@ static void run_once(struct mirror *m)
 /* --- the thread
  * ---------------------------------------------------------------------------------------- */
 
-static bool shall_run(const struct mirror *m)
+static bool is_due(const struct mirror *m)
 {
-    return m->row.wish == WISH_RUN && !m->is_held && clock_mono_ms() >= m->retry_at;
+    return m->row.wish != WISH_PAUSE && !m->is_held && clock_mono_ms() >= m->retry_at;
 }
 
 static void wait_for_work(struct mirror *m)
 {
     int64_t ms = IDLE_MS;
-    if (m->row.wish == WISH_RUN && m->retry_at && m->retry_at - clock_mono_ms() < ms)
+    if (m->row.wish != WISH_PAUSE && m->retry_at && m->retry_at - clock_mono_ms() < ms)
         ms = m->retry_at - clock_mono_ms();
     struct pollfd fd = {.fd = m->wake_fd, .events = POLLIN};
     if (ms > 0)
@@ -383,42 +382,22 @@ static void wait_for_work(struct mirror *m)
     show_tick(m);
 }
 
-static void finish_tombstone(struct mirror *m)
-{
-    struct err err = {0};
-    char *note = NULL;
-    log_info("super", m->row.config.name, "a deletion was interrupted: going on with it");
-    show_state(m, MIRROR_STOPPED, "deleting");
-    if (mirror_remove(m, false, &note, &err)) {
-        pthread_mutex_lock(&m->lock);
-        m->is_gone = true;
-        pthread_mutex_unlock(&m->lock);
-    } else {
-        m->live.error_count++;
-        m->is_held = true;
-        show_error(m, &err);
-        show_state(m, MIRROR_ERROR, "deleting");
-        log_error("super", m->row.config.name, "%s", err.text);
-    }
-    free(note);
-}
-
 static void *mirror_main(void *arg)
 {
     struct mirror *m = arg;
     char name[16];
     str_printf(name, sizeof name, "b:%.12s", m->row.config.name);
     pthread_setname_np(pthread_self(), name);
-    if (m->row.wish == WISH_DELETE)
-        finish_tombstone(m);
     while (!atomic_load(&m->shall_stop) && !mirror_is_gone(m)) {
         struct command *c = take_command(m);
         if (c)
             obey(m, c);
-        else if (shall_run(m))
-            run_once(m);
-        else
+        else if (!is_due(m))
             wait_for_work(m);
+        else if (m->row.wish == WISH_DELETE)
+            mirror_finish_deletion(m);
+        else
+            run_once(m);
     }
     pthread_mutex_lock(&m->lock);
     m->is_ended = true;

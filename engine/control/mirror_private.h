@@ -58,6 +58,13 @@ struct mirror {
 /* Runs until cancelled or failed; returns false in every case. */
 bool mirror_run(struct mirror *m, struct err *err);
 
+/* --- mirror.c */
+/* Writes the flags to the catalog, then to m->row. */
+bool mirror_save_flags(struct mirror *m, enum mirror_wish wish, bool snapshot_done,
+                       struct err *err) MUST_CHECK;
+/* How long to wait after so many failures in a row. */
+int64_t mirror_backoff_ms(int failures);
+
 /* Bytes of changes that one mirror may have under way to the destination. */
 size_t mirror_window(const struct mirror *m);
 
@@ -80,9 +87,12 @@ bool run_setup(struct run *r, struct err *err) MUST_CHECK;
 
 /* --- delete.c
  * ------------------------------------------------------------------------------------- */
-/* Slot, publication and bookkeeping go; what could not be removed is named in *err (and, with
- * force, in *note). */
-bool mirror_remove(struct mirror *m, bool force, char **note, struct err *err) MUST_CHECK;
+/* CMD_DELETE and CMD_FORCE_DELETE: slot, publication, bookkeeping and catalog rows go, and then
+ * is_gone is set. What could not be removed is named in *err, and the mirror stays as it was; with
+ * force it is named in the command's note. */
+bool mirror_delete(struct mirror *m, struct command *c, struct err *err) MUST_CHECK;
+/* Goes on with a deletion that the process's end, or a server, interrupted. */
+void mirror_finish_deletion(struct mirror *m);
 
 /* --- show.c
  * --------------------------------------------------------------------------------------- */

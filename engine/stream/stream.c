@@ -19,6 +19,7 @@
 #define GATHER_MS 1       /* under load data gathers for so long before it is read */
 #define GATHER_BYTES 2048 /* what "load" means: so much was read in the last round */
 #define STOP_LIMIT_MS 800
+#define STOP_TICK_MS 50
 
 struct stream {
     struct stream_options o;
@@ -30,7 +31,8 @@ struct stream {
     lsn_t reported;
     int64_t reported_at, moved_at, published_at; /* monotonic ms */
     size_t round_bytes;
-    bool is_dry, answer_now, is_stopping;
+    int64_t stop_until; /* monotonic ms; 0: not stopping */
+    bool is_dry, answer_now;
 };
 
 /* --- what the source is told ---------------------------------------------------------------------
@@ -69,7 +71,9 @@ static void tick(void *arg)
 static bool is_cancelled(void *arg)
 {
     struct stream *s = arg;
-    return !s->is_stopping && s->o.task->is_cancelled && s->o.task->is_cancelled(s->o.task->arg);
+    if (s->stop_until) /* the command is known; a server that hangs does not hold it up */
+        return clock_mono_ms() >= s->stop_until;
+    return s->o.task->is_cancelled && s->o.task->is_cancelled(s->o.task->arg);
 }
 
 static void note_quiet(struct stream *s, lsn_t lsn)
@@ -218,7 +222,9 @@ static void stop_cleanly(struct stream *s)
 {
     struct err err = {0};
     int64_t until = clock_mono_ms() + STOP_LIMIT_MS;
-    s->is_stopping = true;
+    s->stop_until = until;
+    s->task.tick_ms = STOP_TICK_MS;
+    s->task.next_tick = 0;
     while (!apply_is_idle(s->apply) && !apply_is_in_transaction(s->apply) &&
            clock_mono_ms() < until) {
         if (!apply_pump(s->apply, true, &err) ||

@@ -1,14 +1,82 @@
 """Promise: rows of any size run in bounded memory, and no command waits for a server that hangs."""
+import os
+import signal
+import socket
+import threading
+import time
+
+from harness.api import ApiError
+from harness.waiting import wait_for
+
+
+def seconds(call):
+    began = time.monotonic()
+    call()
+    return time.monotonic() - began
+
 
 def test_rows_larger_than_the_window(pair, bunny):
     """The window fills before the destination is asked for results, or before the COMMIT."""
     pair.sql("CREATE TABLE t (id int PRIMARY KEY, v text)")
     bunny.mirror("m", pair)
     pair.sql("INSERT INTO t SELECT i, repeat(md5(i::text), 3200) FROM generate_series(1, 300) i")
-    assert pair.assert_equal(30) == 300
+    assert pair.assert_equal(60) == 300
     pair.sql("INSERT INTO t SELECT i, repeat('x', 12000000) FROM generate_series(301, 304) i")
-    assert pair.assert_equal(30) == 304
+    assert pair.assert_equal(60) == 304
     pair.sql("UPDATE t SET v = v || 'y' WHERE id > 301")
     pair.sql("DELETE FROM t WHERE id = 301")
-    assert pair.assert_equal(30) == 303
+    assert pair.assert_equal(60) == 303
 
+
+def test_pause_beside_a_destination_that_hangs(pair, bunny):
+    """The quiet stretch that the stop writes down is not waited for."""
+    pair.sql("CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE other (id int)")
+    bunny.mirror("m", pair, ["public.t"])
+    pair.sql("INSERT INTO t VALUES (1)")
+    pair.wait_confirmed()
+    (pid,), = pair.dsql("SELECT pid FROM pg_stat_activity WHERE datname = current_database() "
+                        "AND application_name = 'bunnydb m'")
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        pair.sql("INSERT INTO other SELECT generate_series(1, 1000)")
+        time.sleep(1.5)
+        assert seconds(lambda: bunny.api.post("/v1/mirrors/m/pause")) < 4
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    bunny.api.post("/v1/mirrors/m/resume")
+    bunny.wait_running("m", may_fail=True)
+    pair.sql("INSERT INTO t VALUES (2)")
+    pair.wait_value("SELECT count(*) FROM t", 2)
+
+
+def test_a_deletion_that_was_cut_off_is_finished(pair, bunny):
+    """Killed while the source hangs: the mirror stays a deletion, whatever it is told meanwhile."""
+    pair.sql("CREATE TABLE t (id int PRIMARY KEY)")
+    bunny.mirror("m", pair)
+    peer = bunny.peer(pair.source, pair.sdb)
+    body = {"host": pair.source.host, "user": "postgres", "database": pair.sdb}
+    with socket.socket() as hole:
+        hole.bind(("127.0.0.1", 0))
+        hole.listen(50)
+        bunny.api.put(f"/v1/peers/{peer}",
+                      {**body, "host": "127.0.0.1", "port": hole.getsockname()[1]})
+
+        def delete():
+            try:
+                bunny.api.delete("/v1/mirrors/m")
+            except (OSError, ApiError):
+                pass
+        request = threading.Thread(target=delete)
+        request.start()
+        wait_for(lambda: bunny.status("m")["phase"] == "deleting", 10, "the deletion to begin")
+        bunny.kill()
+        request.join()
+        bunny.start()
+        status = bunny.wait_status("m", "error", 20, may_fail=True)
+        assert status["phase"] == "deleting" and status["next_retry_at"], status
+        assert bunny.api.raw("POST", "/v1/mirrors/m/pause").code == "operation_in_progress"
+        bunny.api.post("/v1/mirrors/m/retry")
+        assert bunny.status("m")["status"] == "stopped"
+    bunny.api.put(f"/v1/peers/{peer}", {**body, "port": pair.source.port})
+    wait_for(lambda: not bunny.api.get("/v1/mirrors"), 30, "the deletion to be finished")
+    pair.assert_clean()
