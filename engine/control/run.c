@@ -95,6 +95,15 @@ static bool check_progress(struct run *r, struct err *err)
                         "copies the tables again.",
                         r->m->row.config.source_peer);
     }
+    if (p->lsn > r->identity->wal_end) {
+        /* The server would skip whatever it writes up to there, without a word. */
+        err_set(err, ERR_SOURCE_CHANGED,
+                "the source stands at " LSN_FMT ", before our progress " LSN_FMT
+                ": it was restored to an earlier state",
+                LSN_ARGS(r->identity->wal_end), LSN_ARGS(p->lsn));
+        return err_hint(err, "Retry with {\"recreate_slot\": true} copies the tables again; the "
+                             "destination's rows are replaced.");
+    }
     return true;
 }
 

@@ -18,6 +18,7 @@ bool source_identify(struct pg_conn *repl, struct pg_conn *sql, struct task *tas
         return err_context(err, "identify the source");
     str_copy(out->system_id, sizeof out->system_id, pg_text(r, 0, 0));
     out->timeline = (int)pg_int(r, 0, 1);
+    out->wal_end = pg_lsn(r, 0, 2);
     pg_free(r);
     if (!pg_exec(sql, task, LIMIT_MS,
                  "SELECT d.oid, s.setting::int8 FROM pg_catalog.pg_database d, "
@@ -61,6 +62,11 @@ bool source_unpublish(struct pg_conn *sql, struct task *task, const char *public
     return ok || err_context(err, "drop publication %s", publication);
 }
 
+#define NEW_PUBLICATION_HINT                                                                    \
+    "Changes made meanwhile are not in the stream: a retry makes the publication and the slot " \
+    "anew "                                                                                     \
+    "and copies the tables again."
+
 static bool is_published(const struct pg_result *r, const struct schema_table *t)
 {
     for (size_t i = 0; i < pg_rows(r); i++)
@@ -69,8 +75,8 @@ static bool is_published(const struct pg_result *r, const struct schema_table *t
     return false;
 }
 
-bool source_check_publication(struct pg_conn *sql, struct task *task, const char *publication,
-                              const struct schema *s, struct err *err)
+static bool check_published_tables(struct pg_conn *sql, struct task *task, const char *publication,
+                                   const struct schema *s, struct err *err)
 {
     struct pg_result *r;
     struct buf missing = {0};
@@ -93,11 +99,49 @@ bool source_check_publication(struct pg_conn *sql, struct task *task, const char
                 is_empty ? "publication %s is gone from the source, or empty (%s)"
                          : "publication %s at the source lacks %s",
                 publication, buf_text(&missing));
-        err_hint(err, "Changes made meanwhile are not in the stream: a retry makes the publication "
-                      "and the slot anew and copies the tables again.");
+        err_hint(err, NEW_PUBLICATION_HINT);
     }
     buf_free(&missing);
     return n == 0;
+}
+
+/* Kinds of changes that it leaves out; from version 15 on, tables whose rows or columns it filters.
+ */
+static bool check_published_whole(struct pg_conn *sql, struct task *task, const char *publication,
+                                  struct err *err)
+{
+#define WHOLE_SQL(filtered)                                                            \
+    "SELECT pubinsert AND pubupdate AND pubdelete AND pubtruncate, coalesce(" filtered \
+    ", '') FROM pg_catalog.pg_publication p WHERE pubname = $1"
+    static const char filtered_sql[] = WHOLE_SQL(
+        "(SELECT pg_catalog.string_agg(prrelid::pg_catalog.regclass::text, ', ') FROM "
+        "pg_catalog.pg_publication_rel WHERE prpubid = p.oid AND (prqual IS NOT NULL OR prattrs IS "
+        "NOT NULL))");
+    struct pg_result *r;
+    if (!pg_exec_params(sql, task, LIMIT_MS,
+                        pg_version(sql) >= 150000 ? filtered_sql : WHOLE_SQL("NULL"), 1,
+                        &publication, &r, err))
+        return err_context(err, "read publication %s", publication);
+    bool ok = true;
+    if (pg_rows(r) && !pg_bool(r, 0, 0))
+        ok = err_set(err, ERR_PUBLICATION,
+                     "publication %s at the source does not publish every kind of change",
+                     publication);
+    else if (pg_rows(r) && pg_text(r, 0, 1)[0])
+        ok = err_set(err, ERR_PUBLICATION,
+                     "publication %s at the source leaves out rows or columns of %s", publication,
+                     pg_text(r, 0, 1));
+    if (!ok)
+        err_hint(err, NEW_PUBLICATION_HINT);
+    pg_free(r);
+    return ok;
+}
+
+bool source_check_publication(struct pg_conn *sql, struct task *task, const char *publication,
+                              const struct schema *s, struct err *err)
+{
+    return check_published_tables(sql, task, publication, s, err) &&
+           check_published_whole(sql, task, publication, err);
 }
 
 bool source_slot(struct pg_conn *sql, struct task *task, const char *slot, struct slot_status *out,

@@ -11,6 +11,7 @@ struct source_identity {
     char system_id[24];
     int timeline;
     uint32_t database_oid;
+    lsn_t wal_end;    /* flushed at the source */
     int keepalive_ms; /* how often a status must be sent: a third of wal_sender_timeout */
 };
 /* repl: a PG_REPLICATION connection (IDENTIFY_SYSTEM); sql: an ordinary one. */
@@ -23,7 +24,8 @@ bool source_publish(struct pg_conn *sql, struct task *task, const char *publicat
 /* Drops it; missing is fine. */
 bool source_unpublish(struct pg_conn *sql, struct task *task, const char *publication,
                       struct err *err) MUST_CHECK;
-/* ERR_PUBLICATION when it is gone, or lacks tables of s: all of them are named. */
+/* ERR_PUBLICATION when it is gone, lacks tables of s (all of them are named), or leaves out kinds
+ * of changes, rows or columns. */
 bool source_check_publication(struct pg_conn *sql, struct task *task, const char *publication,
                               const struct schema *s, struct err *err) MUST_CHECK;
 

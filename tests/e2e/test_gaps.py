@@ -1,0 +1,36 @@
+"""Promise: a mirror never streams on over a hole. What the source would leave out without a word is
+an error."""
+import pytest
+
+
+def test_a_source_that_was_set_back(pair, bunny):
+    """WAL below our progress would be skipped by the server: a restored source is told apart."""
+    pair.sql("CREATE TABLE t (id int PRIMARY KEY)")
+    bunny.mirror("m", pair)
+    bunny.api.post("/v1/mirrors/m/pause")
+    pair.dsql("UPDATE _bunnydb.progress SET lsn = '7F/0'")
+    pair.sql("INSERT INTO t VALUES (1)")
+    bunny.api.post("/v1/mirrors/m/resume")
+    status = bunny.wait_status("m", "error", 20, may_fail=True)
+    assert status["error_code"] == "source_changed", status
+    assert "restored" in status["error_message"]
+    bunny.api.post("/v1/mirrors/m/retry", {"recreate_slot": True})
+    bunny.wait_running("m")
+    assert pair.assert_equal() == 1
+
+
+@pytest.mark.parametrize("change", ["SET (publish = 'insert')", "SET TABLE ONLY t WHERE (id > 5)",
+                                    "SET TABLE ONLY t (id)", "DROP TABLE ONLY t"])
+def test_a_publication_that_leaves_something_out(pair, bunny, change):
+    pair.sql("CREATE TABLE t (id int PRIMARY KEY, v text); CREATE TABLE u (id int PRIMARY KEY)")
+    bunny.mirror("m", pair)
+    bunny.api.post("/v1/mirrors/m/pause")
+    pair.sql(f"ALTER PUBLICATION bunny_pub_m {change}")
+    pair.sql("INSERT INTO t VALUES (1, 'a'), (7, 'b')")
+    pair.sql("UPDATE t SET v = 'c'")
+    bunny.api.post("/v1/mirrors/m/resume")
+    status = bunny.wait_status("m", "error", 20, may_fail=True)
+    assert status["error_code"] == "publication_missing", status
+    bunny.api.post("/v1/mirrors/m/retry")
+    bunny.wait_running("m")
+    assert pair.assert_equal() == 2
