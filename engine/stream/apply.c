@@ -52,25 +52,6 @@ struct apply {
     unsigned syncs; /* syncs under way */
 };
 
-bool apply_new(struct pg_conn *dest, struct task *task, const struct apply_options *o, lsn_t from,
-               struct apply **out, struct err *err)
-{
-    struct apply *a = mem_calloc(1, sizeof *a);
-    a->dest = dest;
-    a->task = task;
-    a->o = *o;
-    a->epoch = mem_printf("%lld", (long long)o->epoch);
-    a->durable = a->sent = from;
-    a->expected = mem_calloc(MAX_EXPECTED, sizeof *a->expected);
-    batch_queue_init(&a->batches, &o->limits, o->schema->n_tables);
-    if (!pg_pipe_enter(dest, err)) {
-        apply_free(a);
-        return false;
-    }
-    *out = a;
-    return true;
-}
-
 void apply_free(struct apply *a)
 {
     if (!a)
@@ -140,13 +121,28 @@ static bool ensure_open(struct apply *a, struct err *err)
     return send_query(a, "BEGIN", 0, NULL, EXPECT_OTHER, err);
 }
 
+/* Every batch ends with the same statement: it is planned once. */
+#define MOVE_STATEMENT "bunnydb_move"
+
+static bool apply_start(struct apply *a, struct err *err)
+{
+    if (!pg_pipe_enter(a->dest, err) ||
+        !pg_pipe_prepare(a->dest, MOVE_STATEMENT, progress_move_sql, err))
+        return false;
+    expect_push(a, EXPECT_OTHER, PGO_OTHER, -1, 0);
+    return send_sync(a, err);
+}
+
 static bool send_move(struct apply *a, lsn_t lsn, struct err *err)
 {
     char to[LSN_TEXT_SIZE], from[LSN_TEXT_SIZE];
     const char *values[] = {lsn_format(lsn, to), a->o.mirror_id, a->epoch,
                             lsn_format(a->sent, from)};
     a->sent = lsn;
-    return send_query(a, progress_move_sql, COUNT_OF(values), values, EXPECT_MOVE, err);
+    if (!pg_pipe_run(a->dest, MOVE_STATEMENT, COUNT_OF(values), values, NULL, NULL, err))
+        return false;
+    expect_push(a, EXPECT_MOVE, PGO_OTHER, -1, 0);
+    return true;
 }
 
 /* Ends the open batch: rows and progress become durable together, or not at all. */
@@ -156,6 +152,25 @@ static bool send_commit(struct apply *a, struct err *err)
     a->is_open = false;
     return send_move(a, b->end_lsn, err) && send_query(a, "COMMIT", 0, NULL, EXPECT_COMMIT, err) &&
            send_sync(a, err);
+}
+
+bool apply_new(struct pg_conn *dest, struct task *task, const struct apply_options *o, lsn_t from,
+               struct apply **out, struct err *err)
+{
+    struct apply *a = mem_calloc(1, sizeof *a);
+    a->dest = dest;
+    a->task = task;
+    a->o = *o;
+    a->epoch = mem_printf("%lld", (long long)o->epoch);
+    a->durable = a->sent = from;
+    a->expected = mem_calloc(MAX_EXPECTED, sizeof *a->expected);
+    batch_queue_init(&a->batches, &o->limits, o->schema->n_tables);
+    if (!apply_start(a, err)) {
+        apply_free(a);
+        return false;
+    }
+    *out = a;
+    return true;
 }
 
 /* --- results -------------------------------------------------------------------------------------
