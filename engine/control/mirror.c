@@ -379,6 +379,10 @@ static void wait_for_work(struct mirror *m)
     if (ms > 0)
         (void)poll(&fd, 1, (int)ms);
     wake_clear(m->wake_fd);
+    if (atomic_exchange(&m->shall_reconnect, false)) {
+        m->retry_at = 0; /* new values of a peer are tried at once */
+        m->is_held = false;
+    }
     show_tick(m);
 }
 

@@ -79,8 +79,9 @@ struct mirror *roster_hold(struct roster *r, const char *name)
 {
     struct mirror *m = NULL;
     pthread_mutex_lock(&r->lock);
-    for (size_t i = 0; i < r->n && !m; i++)
-        if (!strcmp(mirror_name(r->entries[i]->mirror), name)) {
+    for (size_t i = 0; i < r->n && !m; i++) /* one that is gone may stand before its successor */
+        if (!strcmp(mirror_name(r->entries[i]->mirror), name) &&
+            !mirror_is_gone(r->entries[i]->mirror)) {
             r->entries[i]->holds++;
             m = r->entries[i]->mirror;
         }

@@ -177,22 +177,34 @@ static bool turn(struct watch *w)
     return is_used;
 }
 
+/* False when a mirror of the source came after the last turn: its sampler_watch has found this
+ * watch, and nobody would start another. */
+static bool end_watch(struct watch *w)
+{
+    pthread_mutex_lock(&w->sampler->lock);
+    struct group g = hold_mirrors(w);
+    w->is_over = g.n == 0 || atomic_load(&w->sampler->shall_stop);
+    release_mirrors(w, &g);
+    bool is_over = w->is_over;
+    pthread_mutex_unlock(&w->sampler->lock);
+    return is_over;
+}
+
 static void *watch_main(void *arg)
 {
     struct watch *w = arg;
     char name[16];
     str_printf(name, sizeof name, "b:smp %.9s", w->peer);
     pthread_setname_np(pthread_self(), name);
-    while (!atomic_load(&w->sampler->shall_stop) && turn(w)) {
-        struct pollfd fd = {.fd = w->wake_fd, .events = POLLIN};
-        (void)poll(&fd, 1, SAMPLE_MS);
-        wake_clear(w->wake_fd);
-    }
-    pg_close(w->conn, false);
-    w->conn = NULL;
-    pthread_mutex_lock(&w->sampler->lock);
-    w->is_over = true;
-    pthread_mutex_unlock(&w->sampler->lock);
+    do {
+        while (!atomic_load(&w->sampler->shall_stop) && turn(w)) {
+            struct pollfd fd = {.fd = w->wake_fd, .events = POLLIN};
+            (void)poll(&fd, 1, SAMPLE_MS);
+            wake_clear(w->wake_fd);
+        }
+        pg_close(w->conn, false);
+        w->conn = NULL;
+    } while (!end_watch(w));
     return NULL;
 }
 

@@ -34,8 +34,10 @@ static const struct {
     {"default_transaction_read_only", "off"},
 };
 
-/* No tcp_user_timeout: it also ends a connection whose receiver is alive and has a full window, as
- * a destination behind a lock has. GSSAPI encryption would block while it asks a ticket cache. */
+/* A tcp_user_timeout only for replication: it also ends a connection whose receiver is alive and
+ * has a full window, as a destination behind a lock has. A WAL sender reads the little we send, and
+ * without it a source that is cut off would be noticed after a quarter of an hour. GSSAPI
+ * encryption would block while it asks a ticket cache. */
 static const struct {
     const char *name, *value;
 } defaults[] = {
@@ -137,10 +139,9 @@ bool params_build(struct params *p, const struct pg_target *t, enum pg_kind kind
     set(p, "dbname", t->database);
     set(p, "sslmode", t->ssl_mode && *t->ssl_mode ? t->ssl_mode : NULL);
     set(p, "client_encoding", "UTF8");
-    if (kind == PG_REPLICATION)
-        set(p, "replication", "database");
-    else
-        set(p, "replication", "false");
+    set(p, "replication", kind == PG_REPLICATION ? "database" : "false");
+    if (kind == PG_REPLICATION && !params_get(p, "tcp_user_timeout"))
+        set(p, "tcp_user_timeout", "60000");
 
     for (size_t i = 0; i < COUNT_OF(settings); i++)
         add_setting(&p->server_options, settings[i].name, settings[i].value);

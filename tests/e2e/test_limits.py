@@ -80,3 +80,14 @@ def test_a_deletion_that_was_cut_off_is_finished(pair, bunny):
     bunny.api.put(f"/v1/peers/{peer}", {**body, "port": pair.source.port})
     wait_for(lambda: not bunny.api.get("/v1/mirrors"), 30, "the deletion to be finished")
     pair.assert_clean()
+
+
+def test_a_corrected_peer_is_tried_at_once(pair, bunny):
+    pair.sql("CREATE TABLE t (id int PRIMARY KEY)")
+    bunny.mirror("m", pair)
+    peer = bunny.peer(pair.source, pair.sdb)
+    body = {"host": pair.source.host, "user": "postgres", "database": pair.sdb}
+    bunny.api.put(f"/v1/peers/{peer}", {**body, "port": 1})
+    wait_for(lambda: bunny.status("m")["error_count"] >= 4, 60, "a long back-off")
+    bunny.api.put(f"/v1/peers/{peer}", {**body, "port": pair.source.port})
+    assert seconds(lambda: bunny.wait_running("m", 20, may_fail=True)) < 4
