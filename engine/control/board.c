@@ -145,3 +145,11 @@ void board_copy(struct board *b, struct mirror_status *out, void **heap)
     fill_lag(b, out);
     pthread_mutex_unlock(&b->lock);
 }
+
+enum mirror_state board_state(struct board *b)
+{
+    pthread_mutex_lock(&b->lock);
+    enum mirror_state state = b->s.state;
+    pthread_mutex_unlock(&b->lock);
+    return state;
+}

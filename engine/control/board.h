@@ -27,4 +27,7 @@ void board_history(struct board *b);
  */
 void board_copy(struct board *b, struct mirror_status *out, void **heap);
 
+/* As last published. */
+enum mirror_state board_state(struct board *b);
+
 #endif

@@ -12,11 +12,13 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/wake.h"
+#include "control/drift.h"
 #include "control/peer_target.h"
 #include "control/roster.h"
 
 #define SAMPLE_MS 1000
 #define HISTORY_SAMPLES 5
+#define DRIFT_SAMPLES 5
 #define QUERY_LIMIT_MS 5000
 #define RECONNECT_MS 5000
 
@@ -31,6 +33,7 @@ struct watch {
     int64_t peer_version; /* updated_at of the peer the connection was made with */
     int64_t connect_at;   /* monotonic ms */
     unsigned turns;
+    struct drift *drift;
 };
 
 struct sampler {
@@ -163,6 +166,15 @@ static void sample(struct watch *w, const struct group *g)
     free(slots);
 }
 
+static void look_for_drift(struct watch *w, const struct group *g)
+{
+    struct err err = {0};
+    if (drift_look(w->drift, w->conn, &w->task, QUERY_LIMIT_MS, g->mirrors, g->n, &err))
+        return;
+    log_debug("sampler", "", "source=%s %s", w->peer, err.text);
+    disconnect(w);
+}
+
 /* False when no mirror uses the source any more. */
 static bool turn(struct watch *w)
 {
@@ -170,6 +182,8 @@ static bool turn(struct watch *w)
     bool is_used = g.n > 0;
     if (is_used && connect_source(w))
         sample(w, &g);
+    if (is_used && w->conn && w->turns % DRIFT_SAMPLES == 0)
+        look_for_drift(w, &g);
     if (++w->turns % HISTORY_SAMPLES == 0)
         for (size_t i = 0; i < g.n; i++)
             board_history(mirror_board(g.mirrors[i]));
@@ -220,6 +234,7 @@ static void watch_free(struct watch *w)
 {
     pthread_join(w->thread, NULL);
     wake_free(w->wake_fd);
+    drift_free(w->drift);
     free(w);
 }
 
@@ -248,6 +263,7 @@ void sampler_watch(struct sampler *s, const char *source_peer)
         struct watch *w = mem_calloc(1, sizeof *w);
         w->sampler = s;
         w->wake_fd = wake_new();
+        w->drift = drift_new();
         str_copy(w->peer, sizeof w->peer, source_peer);
         w->task = (struct task){.wake_fd = w->wake_fd, .is_cancelled = is_cancelled, .arg = w};
         sigfillset(&all);
@@ -255,6 +271,7 @@ void sampler_watch(struct sampler *s, const char *source_peer)
         if (pthread_create(&w->thread, NULL, watch_main, w)) {
             log_error("sampler", "", "cannot start a thread for source=%s", source_peer);
             wake_free(w->wake_fd);
+            drift_free(w->drift);
             free(w);
         } else {
             MEM_PUSH(s->watches, s->n, s->cap, w);

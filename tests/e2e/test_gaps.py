@@ -1,6 +1,10 @@
 """Promise: a mirror never streams on over a hole. What the source would leave out without a word is
 an error."""
+import time
+
 import pytest
+
+from harness.waiting import wait_for
 
 
 def test_a_source_that_was_set_back(pair, bunny):
@@ -34,3 +38,20 @@ def test_a_publication_that_leaves_something_out(pair, bunny, change):
     bunny.api.post("/v1/mirrors/m/retry")
     bunny.wait_running("m")
     assert pair.assert_equal() == 2
+
+
+@pytest.mark.parametrize("is_put_back", [False, True])
+def test_a_publication_that_changes_under_the_stream(pair, bunny, is_put_back):
+    pair.sql("CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE u (id int PRIMARY KEY)")
+    bunny.mirror("m", pair)
+    started = bunny.log_tail().count("started slot=")
+    time.sleep(8)  # the source's sampler looks every 5 s
+    pair.sql("ALTER PUBLICATION bunny_pub_m DROP TABLE ONLY t")
+    if is_put_back:
+        pair.sql("ALTER PUBLICATION bunny_pub_m ADD TABLE ONLY t")
+        wait_for(lambda: bunny.log_tail().count("started slot=") > started, 40, "another look")
+        pair.sql("INSERT INTO t VALUES (1)")
+        assert pair.assert_equal() == 1
+        return
+    status = bunny.wait_status("m", "error", 40, may_fail=True)
+    assert status["error_code"] == "publication_missing", status
