@@ -382,8 +382,10 @@ static bool bind_relation(struct apply *a, const struct pgo_message *m, struct e
     bool ok = target_bind(m, &a->o.schema->tables[i], i, &d, old ? old->number : (int)a->n_targets,
                           &t, err);
     dest_table_free(&d);
-    if (ok)
-        keep_target(a, t);
+    if (!ok)
+        return false;
+    ok = target_check_types(old, t, err);
+    keep_target(a, t);
     return ok;
 }
 

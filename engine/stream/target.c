@@ -36,6 +36,7 @@ static bool bind_column(struct target *t, const struct pgo_column *from,
 {
     to->name = mem_strdup(from->name);
     to->is_key = from->is_key;
+    to->source_type = from->type_oid;
     to->is_skipped = is_excluded(table, from->name);
     if (to->is_skipped)
         return true;
@@ -94,6 +95,31 @@ bool target_bind(const struct pgo_message *relation, const struct schema_table *
         }
     t->has_dest_key = has_whole_key(t, dest);
     *out = t;
+    return true;
+}
+
+static const struct target_column *find_column(const struct target *t, const char *name)
+{
+    for (size_t i = 0; i < t->n_columns; i++)
+        if (!strcmp(t->columns[i].name, name))
+            return &t->columns[i];
+    return NULL;
+}
+
+bool target_check_types(const struct target *before, const struct target *now, struct err *err)
+{
+    for (size_t i = 0; before && i < now->n_columns; i++) {
+        const struct target_column *c = &now->columns[i];
+        const struct target_column *was = find_column(before, c->name);
+        if (c->is_skipped || !was || was->source_type == c->source_type)
+            continue;
+        err_set(err, ERR_SCHEMA, "column %s of %s has another type at the source now", c->name,
+                now->source);
+        return err_hint(err,
+                        "Rows that ALTER TABLE rewrote are not in the stream: run the same ALTER "
+                        "TABLE on %s at the destination.",
+                        now->dest);
+    }
     return true;
 }
 

@@ -9,10 +9,11 @@
 
 struct target_column {
     char *name;
-    char *type;       /* at the destination, for casts */
-    bool is_skipped;  /* excluded by the mapping */
-    bool is_key;      /* part of the replica identity */
-    bool is_dest_key; /* part of the destination's primary key */
+    char *type;           /* at the destination, for casts */
+    uint32_t source_type; /* OID at the source */
+    bool is_skipped;      /* excluded by the mapping */
+    bool is_key;          /* part of the replica identity */
+    bool is_dest_key;     /* part of the destination's primary key */
 };
 
 /* How a row is found at the destination. */
@@ -51,6 +52,10 @@ struct target {
 bool target_bind(const struct pgo_message *relation, const struct schema_table *table, int index,
                  const struct dest_table *dest, int number, struct target **out,
                  struct err *err) MUST_CHECK;
+/* ERR_SCHEMA when a column has another type at the source than in the binding before (NULL: none):
+ * the rows that ALTER TABLE rewrote are not in the stream. */
+bool target_check_types(const struct target *before, const struct target *now,
+                        struct err *err) MUST_CHECK;
 void target_free(struct target *t);
 
 /* The statement for a change, made when it is the first of its kind (*is_new: to be prepared).

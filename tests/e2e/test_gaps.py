@@ -55,3 +55,18 @@ def test_a_publication_that_changes_under_the_stream(pair, bunny, is_put_back):
         return
     status = bunny.wait_status("m", "error", 40, may_fail=True)
     assert status["error_code"] == "publication_missing", status
+
+
+def test_a_type_change_that_rewrote_rows(pair, bunny):
+    pair.sql("CREATE TABLE t (id int PRIMARY KEY, a int); INSERT INTO t VALUES (1, 1)")
+    bunny.mirror("m", pair)
+    pair.sql("INSERT INTO t VALUES (2, 2)")
+    pair.wait_confirmed()
+    pair.sql("ALTER TABLE t ALTER a TYPE bigint USING a * 2")
+    pair.sql("INSERT INTO t VALUES (3, 3)")
+    status = bunny.wait_status("m", "error", 30, may_fail=True)
+    assert status["error_code"] == "schema_mismatch", status
+    pair.dsql("ALTER TABLE t ALTER a TYPE bigint USING a * 2")
+    bunny.api.post("/v1/mirrors/m/retry")
+    bunny.wait_running("m", may_fail=True)
+    assert pair.assert_equal() == 3
