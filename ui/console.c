@@ -41,15 +41,16 @@ static void loop_end(struct loop *l, enum console_end end)
     l->app.end = end;
 }
 
-/* Milliseconds until something has to be drawn; -1: only when a descriptor says so. */
+/* Milliseconds until something may be drawn; -1: only when a descriptor says so. A frame is never
+ * due before the frame rate allows it, or the loop would spin until then. */
 static int loop_timeout(const struct loop *l, int64_t now)
 {
     const struct app *a = &l->app;
-    int64_t at = a->dirty && !l->blocked ? a->last_frame_ms + a->frame_ms : 0;
-    if (a->tick_ms && (!at || a->tick_ms < at))
-        at = a->tick_ms;
-    if (!at)
+    if (l->blocked || (!a->dirty && !a->tick_ms))
         return -1;
+    int64_t at = a->last_frame_ms + a->frame_ms;
+    if (!a->dirty && a->tick_ms > at)
+        at = a->tick_ms;
     return at <= now ? 0 : at - now > TINY_TIMEOUT ? TINY_TIMEOUT : (int)(at - now);
 }
 
