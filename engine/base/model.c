@@ -56,6 +56,20 @@ void table_map_free(struct table_map *m)
     *m = (struct table_map){0};
 }
 
+void table_name_list_free(struct table_name_list *l)
+{
+    free(l->items);
+    *l = (struct table_name_list){0};
+}
+
+bool table_name_list_has(const struct table_name_list *l, const char *schema, const char *table)
+{
+    for (size_t i = 0; i < l->n; i++)
+        if (!strcmp(l->items[i].schema, schema) && !strcmp(l->items[i].table, table))
+            return true;
+    return false;
+}
+
 void mirror_config_init(struct mirror_config *c)
 {
     *c = (struct mirror_config){

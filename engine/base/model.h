@@ -85,6 +85,18 @@ struct table_map {
 };
 void table_map_free(struct table_map *m); /* the contents */
 
+/* A table of the source, as its catalog names it. */
+struct table_name {
+    char schema[NAME_SIZE];
+    char table[NAME_SIZE];
+};
+struct table_name_list {
+    struct table_name *items;
+    size_t n;
+};
+void table_name_list_free(struct table_name_list *l);
+bool table_name_list_has(const struct table_name_list *l, const char *schema, const char *table);
+
 struct mirror_config {
     char name[NAME_SIZE];
     char source_peer[NAME_SIZE];

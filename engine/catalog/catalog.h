@@ -41,6 +41,10 @@ struct mirror_row {
     enum mirror_wish wish;
     bool snapshot_done; /* the first snapshot is complete: the stream may resume */
     bool slot_created;  /* a slot of that name at the source is ours */
+    bool republish;     /* the mapping changed: the publication is to follow */
+    char pending[24];   /* an operation that was accepted and is not done; empty: none */
+    char pending_by[NAME_SIZE];
+    int64_t pending_at; /* us */
     /* stream counters since creation survive a restart: see catalog_counters_save */
 };
 struct mirror_row_list {
@@ -60,7 +64,33 @@ bool catalog_mirror_set(struct catalog *c, const char *name, enum mirror_wish wi
 /* A mirror made without a snapshot copies its tables from now on. */
 bool catalog_mirror_set_snapshot(struct catalog *c, const char *name, bool do_snapshot,
                                  struct err *err) MUST_CHECK;
+/* An accepted operation is recorded before it is answered, so that a restart goes on with it;
+ * operation "" when it is done. */
+bool catalog_mirror_set_pending(struct catalog *c, const char *name, const char *operation,
+                                const char *by, int64_t at, struct err *err) MUST_CHECK;
 bool catalog_mirror_delete(struct catalog *c, const char *name, struct err *err) MUST_CHECK;
+
+/* --- Tables that come and go (tables.c) --- */
+/* Replaces the mapping in one transaction: added tables are wished to be copied, removed ones are
+ * remembered, since the stream may still bring changes of theirs, and the publication is to
+ * follow (republish). */
+bool catalog_mirror_set_tables(struct catalog *c, const char *mirror, const struct table_map *maps,
+                               size_t n, const struct table_name_list *added,
+                               const struct table_name_list *removed, struct err *err) MUST_CHECK;
+/* The publication has followed. */
+bool catalog_mirror_published(struct catalog *c, const char *mirror, struct err *err) MUST_CHECK;
+/* A new slot and snapshot begin: wishes and removed tables of before mean nothing any more. */
+bool catalog_mirror_renew(struct catalog *c, const char *mirror, struct err *err) MUST_CHECK;
+/* Tables that are to be copied beside the stream; one that is wished for already stays one. */
+bool catalog_copies_add(struct catalog *c, const char *mirror, const struct table_name *tables,
+                        size_t n, struct err *err) MUST_CHECK;
+bool catalog_copies(struct catalog *c, const char *mirror, struct table_name_list *out,
+                    struct err *err) MUST_CHECK;
+bool catalog_copies_remove(struct catalog *c, const char *mirror, const struct table_name *table,
+                           struct err *err) MUST_CHECK;
+/* Tables that were taken out of the mirror: their changes in the stream are to be ignored. */
+bool catalog_removed(struct catalog *c, const char *mirror, struct table_name_list *out,
+                     struct err *err) MUST_CHECK;
 
 /* Row counters of a mirror's tables, written now and then and at the end of a run. Only source,
  * rows_synced, rows_inserted, rows_updated, rows_deleted, rows_missing, last_synced_at count. */

@@ -100,5 +100,8 @@ char *secret_unseal(const struct catalog *c, const void *box, size_t len);
 
 /* ERR_MIRROR_NOT_FOUND unless there is a mirror of that name; mirrors.c. */
 bool mirror_require(struct catalog *c, const char *name, struct err *err) MUST_CHECK;
+/* One mapping with its excluded columns; mirrors.c. */
+bool mirror_insert_map(struct catalog *c, const char *mirror, size_t position,
+                       const struct table_map *t, struct err *err) MUST_CHECK;
 
 #endif

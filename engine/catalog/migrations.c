@@ -83,6 +83,26 @@ static const char *const migrations[] = {
     "  created_at INTEGER NOT NULL, expires_at INTEGER NOT NULL) STRICT;"
     "CREATE INDEX token_user ON token (user_id);"
     "CREATE INDEX token_expires ON token (expires_at);",
+
+    /* 2: operations that outlive the process, tables that come and go, what happened in a run. */
+    "ALTER TABLE mirror ADD COLUMN pending TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE mirror ADD COLUMN pending_by TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE mirror ADD COLUMN pending_at INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE mirror ADD COLUMN republish INTEGER NOT NULL DEFAULT 0;"
+
+    "CREATE TABLE copy_wish ("
+    "  mirror TEXT NOT NULL REFERENCES mirror(name) ON DELETE CASCADE,"
+    "  source_schema TEXT NOT NULL, source_table TEXT NOT NULL,"
+    "  PRIMARY KEY (mirror, source_schema, source_table)) STRICT;"
+    "CREATE TABLE removed_table ("
+    "  mirror TEXT NOT NULL REFERENCES mirror(name) ON DELETE CASCADE,"
+    "  source_schema TEXT NOT NULL, source_table TEXT NOT NULL,"
+    "  PRIMARY KEY (mirror, source_schema, source_table)) STRICT;"
+
+    "CREATE TABLE run_event ("
+    "  run INTEGER NOT NULL REFERENCES run(id) ON DELETE CASCADE,"
+    "  at INTEGER NOT NULL, state TEXT NOT NULL, phase TEXT NOT NULL, text TEXT NOT NULL) STRICT;"
+    "CREATE INDEX run_event_run ON run_event (run);",
 };
 
 static bool refuse_foreign(struct catalog *c, struct err *err)

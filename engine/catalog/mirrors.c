@@ -79,6 +79,7 @@ static void make_uuid(char out[37])
     "do_initial_snapshot, rows_per_partition, workers, tables_in_parallel, batch_size, " \
     "sync_interval, publication, slot, replicate_indexes, replicate_foreign_keys, "      \
     "resync_strategy, schema_changes, on_table_error, created_at, updated_at"
+#define MIRROR_READ_COLUMNS MIRROR_COLUMNS ", republish, pending, pending_by, pending_at"
 
 static bool insert_row(struct catalog *c, const struct mirror_row *row, struct err *err)
 {
@@ -97,7 +98,7 @@ static bool insert_row(struct catalog *c, const struct mirror_row *row, struct e
                 DB_I(m->created_at)));
 }
 
-static bool insert_map(struct catalog *c, const char *mirror, size_t position,
+bool mirror_insert_map(struct catalog *c, const char *mirror, size_t position,
                        const struct table_map *t, struct err *err)
 {
     bool ok = db_run(c, err,
@@ -119,7 +120,7 @@ static bool insert_mirror(struct catalog *c, struct mirror_row *row, struct err 
 {
     bool ok = check_new(c, &row->config, err) && insert_row(c, row, err);
     for (size_t i = 0; ok && i < row->config.n_tables; i++)
-        ok = insert_map(c, row->config.name, i, &row->config.tables[i], err);
+        ok = mirror_insert_map(c, row->config.name, i, &row->config.tables[i], err);
     return ok;
 }
 
@@ -158,6 +159,19 @@ bool catalog_mirror_set_snapshot(struct catalog *c, const char *name, bool do_sn
                   err);
 }
 
+bool catalog_mirror_set_pending(struct catalog *c, const char *name, const char *operation,
+                                const char *by, int64_t at, struct err *err)
+{
+    return db_begin(c, DB_WRITE, err) &&
+           db_end(c,
+                  mirror_require(c, name, err) &&
+                      db_run(c, err,
+                             "UPDATE mirror SET pending = ?2, pending_by = ?3, pending_at = ?4 "
+                             "WHERE name = ?1",
+                             DB_ARGS(DB_T(name), DB_T(operation), DB_T(by), DB_I(at))),
+                  err);
+}
+
 bool catalog_mirror_delete(struct catalog *c, const char *name, struct err *err)
 {
     return db_begin(c, DB_WRITE, err) &&
@@ -183,7 +197,7 @@ void mirror_row_list_free(struct mirror_row_list *l)
     *l = (struct mirror_row_list){0};
 }
 
-/* In the order of MIRROR_COLUMNS. */
+/* In the order of MIRROR_READ_COLUMNS. */
 static void read_row(const struct db_rows *r, struct mirror_row *row)
 {
     struct mirror_config *m = &row->config;
@@ -209,6 +223,10 @@ static void read_row(const struct db_rows *r, struct mirror_row *row)
     str_copy(m->schema_changes, sizeof m->schema_changes, db_text(r, 18));
     str_copy(m->on_table_error, sizeof m->on_table_error, db_text(r, 19));
     m->created_at = db_int(r, 20);
+    row->republish = db_int(r, 22);
+    str_copy(row->pending, sizeof row->pending, db_text(r, 23));
+    str_copy(row->pending_by, sizeof row->pending_by, db_text(r, 24));
+    row->pending_at = db_int(r, 25);
 }
 
 static bool read_maps(struct catalog *c, struct mirror_config *m, struct err *err)
@@ -257,8 +275,8 @@ static bool list_mirrors(struct catalog *c, const char *name, struct mirror_row_
     struct db_rows r;
     size_t cap = 0;
     db_query(&r, c,
-             name ? "SELECT " MIRROR_COLUMNS " FROM mirror WHERE name = ?1"
-                  : "SELECT " MIRROR_COLUMNS " FROM mirror ORDER BY name",
+             name ? "SELECT " MIRROR_READ_COLUMNS " FROM mirror WHERE name = ?1"
+                  : "SELECT " MIRROR_READ_COLUMNS " FROM mirror ORDER BY name",
              &(struct db_arg)DB_T(name), name ? 1 : 0);
     while (db_next(&r)) {
         struct mirror_row row;
