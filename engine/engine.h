@@ -66,6 +66,9 @@ bool engine_mirror_create(struct engine *e, const struct mirror_config *c,
                           struct findings *findings, struct err *err) MUST_CHECK;
 bool engine_mirror_config(struct engine *e, const char *name, struct mirror_config *out,
                           struct err *err) MUST_CHECK;
+/* Tables of its source that the mirror does not have. (waits, 10 s) */
+bool engine_mirror_available_tables(struct engine *e, const char *name, struct peer_table_list *out,
+                                    struct err *err) MUST_CHECK;
 
 /* --- Mirrors: commands (wait until done, at most limit_ms; then ERR_TIMEOUT, and it goes on) ---
  */

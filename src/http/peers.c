@@ -98,9 +98,7 @@ bool peers_tables(struct call *c, struct err *err)
     struct peer_table_list l = {0};
     if (!engine_peer_tables(c->engine, c->args[0], &l, err))
         return false;
-    c->reply = json_array();
-    for (size_t i = 0; i < l.n; i++)
-        json_array_append_new(c->reply, peer_table_to_json(&l.items[i]));
+    c->reply = peer_tables_to_json(&l);
     peer_table_list_free(&l);
     return true;
 }

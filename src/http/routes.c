@@ -1,5 +1,6 @@
 /* The table of routes: what the API has. The manual page is printed from it. */
 #include "src/http/auth.h"
+#include "src/http/mirror_reads.h"
 #include "src/http/mirrors.h"
 #include "src/http/peers.h"
 #include "src/http/router.h"
@@ -54,6 +55,8 @@ const struct route routes[] = {
      "Try again now; recreate_slot: with a new slot and snapshot."},
     {GET, "/v1/mirrors/{name}/tables", AUTHED, mirrors_tables, NULL, false,
      "The tables of a mirror."},
+    {GET, "/v1/mirrors/{name}/available-tables", AUTHED, mirror_available_tables, NULL, false,
+     "The source's tables that are not in the mirror."},
     {GET, "/v1/mirrors/{name}/logs", AUTHED, mirrors_logs, &mirror_logs_query, false,
      "The log of a mirror, newest first: limit, offset, level, search."},
 };

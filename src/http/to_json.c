@@ -110,7 +110,7 @@ json_t *peer_to_json(const struct peer *p)
     return o;
 }
 
-json_t *peer_table_to_json(const struct peer_table *t)
+static json_t *peer_table_to_json(const struct peer_table *t)
 {
     json_t *o = json_object();
     json_put_text(o, "schema", t->schema);
@@ -123,6 +123,14 @@ json_t *peer_table_to_json(const struct peer_table *t)
     put_bool(o, "can_mirror", t->can_mirror);
     json_put_text(o, "reason", t->reason);
     return o;
+}
+
+json_t *peer_tables_to_json(const struct peer_table_list *l)
+{
+    json_t *array = json_array();
+    for (size_t i = 0; i < l->n; i++)
+        json_array_append_new(array, peer_table_to_json(&l->items[i]));
+    return array;
 }
 
 /* --- Mirrors ---------------------------------------------------------------------------------- */

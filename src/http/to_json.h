@@ -9,7 +9,7 @@
 
 json_t *findings_to_json(const struct finding *items, size_t n);
 json_t *peer_to_json(const struct peer *p);
-json_t *peer_table_to_json(const struct peer_table *t);
+json_t *peer_tables_to_json(const struct peer_table_list *l);
 json_t *table_map_to_json(const struct table_map *m);
 /* What the list of mirrors has. */
 json_t *mirror_summary_to_json(const struct mirror_status *m);

@@ -234,6 +234,24 @@ def test_logs(simple):
     assert bunny.api.raw("GET", "/v1/mirrors/m/logs?limit=501").status == 400
 
 
+def test_available_tables(pair, bunny):
+    """The source's tables that the mirror does not have, described as those of the peer."""
+    pair.sql("""CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE "Ab c" (id int PRIMARY KEY);
+                CREATE SCHEMA s; CREATE TABLE s.t (id int PRIMARY KEY);
+                CREATE TABLE part (id int PRIMARY KEY) PARTITION BY RANGE (id);
+                CREATE TABLE part1 PARTITION OF part DEFAULT""")
+    bunny.mirror("m", pair, ["public.t"])
+    free = bunny.api.get("/v1/mirrors/m/available-tables")
+    all_of_peer = bunny.api.get(f"/v1/peers/{bunny.status('m')['source_peer']}/tables")
+    assert free == [t for t in all_of_peer if (t["schema"], t["table_name"]) != ("public", "t")]
+    assert [(t["schema"], t["table_name"]) for t in free] == [
+        ("public", "Ab c"), ("public", "part"), ("s", "t")]
+    check(bunny.api.raw("GET", "/v1/mirrors/none/available-tables"), 404, "mirror_not_found")
+    bunny.api.put(f"/v1/peers/{bunny.status('m')['source_peer']}", {"port": 1})
+    check(bunny.api.raw("GET", "/v1/mirrors/m/available-tables"), 409, "peer_unreachable")
+    bunny.api.put(f"/v1/peers/{bunny.status('m')['source_peer']}", {"port": pair.source.port})
+
+
 @pytest.mark.quick
 def test_refused_mirrors(simple):
     pair, bunny = simple

@@ -362,6 +362,13 @@ bool engine_mirror_config(struct engine *e, const char *name, struct mirror_conf
     return m != NULL;
 }
 
+bool engine_mirror_available_tables(struct engine *e, const char *name, struct peer_table_list *out,
+                                    struct err *err)
+{
+    const struct double_mirror *m = find_mirror(e, name, err);
+    return m && engine_peer_tables(e, m->config.source_peer, out, err);
+}
+
 bool engine_mirror_pause(struct engine *e, const char *name, int limit_ms, struct err *err)
 {
     struct double_mirror *m = find_mirror(e, name, err);

@@ -1,0 +1,10 @@
+/* What more there is to read of a mirror, beside its status (mirrors.h): what could be added to it,
+ * its history, and what a bug report needs. */
+#ifndef BUNNY_HTTP_MIRROR_READS_H
+#define BUNNY_HTTP_MIRROR_READS_H
+
+#include "src/http/router.h"
+
+bool mirror_available_tables(struct call *c, struct err *err) MUST_CHECK;
+
+#endif
