@@ -164,7 +164,7 @@ const struct mirror_status *picture_find(const struct picture *p, const char *na
 void engine_subscribe(struct engine *e, int fd);
 void engine_unsubscribe(struct engine *e, int fd);
 
-/* --- Logs ------------------------------------------------------------------------------------ */
+/* --- Logs and history ------------------------------------------------------------------------ */
 /* From the catalog. search: part of the text, case-insensitively, or NULL; least: this level only
  * when exact, else this and above. (waits for the disk) */
 bool engine_logs(struct engine *e, const char *mirror, enum log_level least, bool exact,
@@ -174,6 +174,10 @@ bool engine_logs(struct engine *e, const char *mirror, enum log_level least, boo
  * or above least. Returns how many were written to out. Never waits. Ids grow by one each line. */
 size_t engine_log_tail(struct engine *e, const char *mirror, enum log_level least,
                        struct log_row *out, size_t max);
+
+/* The runs of a mirror, newest first, each with its states and phases. (waits for the disk) */
+bool engine_mirror_runs(struct engine *e, const char *mirror, int limit, int64_t offset,
+                        struct run_page *out, struct err *err) MUST_CHECK;
 
 /* --- Users ------------------------------------------------------------------------------------ */
 /* Password hashes and tokens are made by the caller; the engine only keeps them. */

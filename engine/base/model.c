@@ -119,6 +119,25 @@ void user_list_free(struct user_list *l)
     *l = (struct user_list){0};
 }
 
+void run_event_free(struct run_event *e)
+{
+    free(e->text);
+    *e = (struct run_event){0};
+}
+
+void run_page_free(struct run_page *p)
+{
+    for (size_t i = 0; i < p->n; i++) {
+        struct run_row *r = &p->rows[i];
+        for (size_t j = 0; j < r->n_events; j++)
+            run_event_free(&r->events[j]);
+        free(r->events);
+        free(r->error);
+    }
+    free(p->rows);
+    *p = (struct run_page){0};
+}
+
 void log_page_free(struct log_page *p)
 {
     free(p->rows);

@@ -132,6 +132,30 @@ enum mirror_state {
 };
 const char *mirror_state_name(enum mirror_state s);
 
+/* A run of a mirror: from connecting to a failure or a command. */
+struct run_event { /* a new state or phase */
+    int64_t at;    /* us */
+    char state[16];
+    char phase[24];
+    char *text; /* of an error; NULL: none */
+};
+struct run_row {
+    int64_t id;
+    char kind[16];
+    int64_t began_at, ended_at; /* us; ended_at 0: it goes on */
+    char ending[16];            /* "stopped", "failed", "interrupted"; empty: it goes on */
+    char *error;                /* NULL: none */
+    size_t n_events;
+    struct run_event *events; /* oldest first */
+};
+struct run_page {
+    struct run_row *rows; /* newest first */
+    size_t n;
+    int64_t total;
+};
+void run_event_free(struct run_event *e); /* the contents */
+void run_page_free(struct run_page *p);
+
 /* --- Logs ------------------------------------------------------------------------------------- */
 struct log_row {
     int64_t id;

@@ -100,11 +100,17 @@ bool catalog_counters_save(struct catalog *c, const char *mirror, const struct t
 bool catalog_counters_load(struct catalog *c, const char *mirror, struct table_status *t, size_t n,
                            struct err *err) MUST_CHECK;
 
-/* The history of runs. A run that has no end when the catalog is opened ends as "interrupted". */
+/* The history of runs; the newest 1,000 of a mirror are kept. A run that has no end when the
+ * catalog is opened ends as "interrupted". */
 bool catalog_run_begin(struct catalog *c, const char *mirror, const char *kind, int64_t *run_id,
                        struct err *err) MUST_CHECK;
 bool catalog_run_end(struct catalog *c, int64_t run_id, const char *end, const char *error,
                      struct err *err) MUST_CHECK;
+/* What happened in a run, in order; only its newest 500 events are kept. */
+bool catalog_run_events(struct catalog *c, int64_t run_id, const struct run_event *events, size_t n,
+                        struct err *err) MUST_CHECK;
+bool catalog_runs(struct catalog *c, const char *mirror, int limit, int64_t offset,
+                  struct run_page *out, struct err *err) MUST_CHECK;
 
 /* Logs: one transaction for the batch. Ids are the caller's, growing, so that a line has one
  * identity in memory and here; appending the same rows again is harmless. */

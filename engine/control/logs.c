@@ -1,4 +1,4 @@
-/* Log lines for users: pages from the catalog, the newest from memory. */
+/* Log lines and runs for users: pages from the catalog, the newest lines from memory. */
 #include "engine.h"
 
 #include "control/check.h"
@@ -23,4 +23,13 @@ size_t engine_log_tail(struct engine *e, const char *mirror, enum log_level leas
                        struct log_row *out, size_t max)
 {
     return logbook_tail(e->logbook, mirror, least, out, max);
+}
+
+bool engine_mirror_runs(struct engine *e, const char *mirror, int limit, int64_t offset,
+                        struct run_page *out, struct err *err)
+{
+    *out = (struct run_page){0};
+    return check_range("limit", limit, 1, LIMIT_MAX, err) &&
+           check_range("offset", offset, 0, INT64_MAX / 2, err) &&
+           catalog_runs(e->catalog, mirror, limit, offset, out, err);
 }

@@ -344,22 +344,18 @@ static void run_failed(struct mirror *m, const struct err *err)
 
 static void run_once(struct mirror *m)
 {
-    struct err err = {0}, ignored = {0};
+    struct err err = {0};
     atomic_store(&m->shall_reconnect, false);
     m->retry_at = 0;
     m->live.next_retry_at = 0;
-    if (!catalog_run_begin(m->engine->catalog, m->row.config.name,
-                           m->row.snapshot_done ? "stream" : "snapshot", &m->run_id, &ignored))
-        log_error("super", m->row.config.name, "cannot record the run: %s", ignored.text);
+    history_begin(&m->history, m->row.snapshot_done ? "stream" : "snapshot", m->live.state,
+                  m->live.phase);
     mirror_run(m, &err);
     bool is_stopped = err.code == ERR_CANCELLED;
     if (!is_stopped)
         run_failed(m, &err);
     show_save_counters(m);
-    if (m->run_id &&
-        !catalog_run_end(m->engine->catalog, m->run_id, is_stopped ? "stopped" : "failed",
-                         is_stopped ? NULL : err.text, &ignored))
-        log_error("super", m->row.config.name, "cannot record the run: %s", ignored.text);
+    history_end(&m->history, is_stopped ? "stopped" : "failed", is_stopped ? NULL : err.text);
 }
 
 /* --- the thread
@@ -403,6 +399,7 @@ static void *mirror_main(void *arg)
         else
             run_once(m);
     }
+    history_flush(&m->history);
     pthread_mutex_lock(&m->lock);
     m->is_ended = true;
     if (m->command) { /* came too late */
@@ -439,6 +436,7 @@ struct mirror *mirror_new(struct engine *e, struct mirror_row *row)
                             .arg = m,
                             .tick_ms = TICK_MS};
     const struct mirror_config *c = &m->row.config;
+    history_init(&m->history, e->catalog, c->name);
     str_copy(m->live.name, sizeof m->live.name, c->name);
     str_copy(m->live.source_peer, sizeof m->live.source_peer, c->source_peer);
     str_copy(m->live.dest_peer, sizeof m->live.dest_peer, c->dest_peer);
@@ -493,6 +491,7 @@ void mirror_free(struct mirror *m)
     pthread_cond_destroy(&m->answered);
     wake_free(m->wake_fd);
     board_free(m->board);
+    history_free(&m->history);
     mirror_row_free(&m->row);
     free(m->tables);
     free(m->findings);

@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "control/history.h"
 #include "control/mirror.h"
 #include "schema/schema.h"
 #include "stream/progress.h"
@@ -49,7 +50,7 @@ struct mirror {
     int64_t rows_before, bytes_before, rows_total, bytes_total; /* for the rates */
     int64_t retry_at;                                           /* monotonic ms; 0: none planned */
     bool is_held; /* an error that waits for the operator */
-    int64_t run_id;
+    struct history history;
     int64_t last_missed_log;
 };
 

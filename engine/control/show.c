@@ -46,6 +46,8 @@ void show_state(struct mirror *m, enum mirror_state state, const char *phase)
         if (m->live.state != state)
             m->live.state_since = clock_wall_us();
         log_info("super", m->row.config.name, "state=%s phase=%s", mirror_state_name(state), phase);
+        history_note(&m->history, state, phase,
+                     state == MIRROR_ERROR && m->live.error.code ? m->live.error.text : NULL);
     }
     m->live.state = state;
     if (!m->live.state_since)
@@ -196,6 +198,7 @@ void show_tick(struct mirror *m)
     if (now - m->saved_at >= SAVE_MS && m->live.state == MIRROR_RUNNING &&
         m->live.rows_per_second > 0)
         show_save_counters(m);
+    history_tick(&m->history);
     if (m->is_dirty && now - m->published_at >= PUBLISH_MS)
         show_now(m);
 }

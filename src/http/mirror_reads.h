@@ -5,6 +5,9 @@
 
 #include "src/http/router.h"
 
+extern const struct field_table mirror_runs_query;
+
+bool mirror_runs(struct call *c, struct err *err) MUST_CHECK;
 bool mirror_available_tables(struct call *c, struct err *err) MUST_CHECK;
 
 #endif

@@ -59,5 +59,7 @@ const struct route routes[] = {
      "The source's tables that are not in the mirror."},
     {GET, "/v1/mirrors/{name}/logs", AUTHED, mirrors_logs, &mirror_logs_query, false,
      "The log of a mirror, newest first: limit, offset, level, search."},
+    {GET, "/v1/mirrors/{name}/runs", AUTHED, mirror_runs, &mirror_runs_query, false,
+     "The history of a mirror, newest run first: limit, offset."},
 };
 const size_t route_count = COUNT_OF(routes);

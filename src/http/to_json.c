@@ -264,3 +264,46 @@ json_t *log_row_to_json(const struct log_row *r)
     put_time(o, "created_at", r->line.at);
     return o;
 }
+
+static json_t *run_event_to_json(const struct run_event *e)
+{
+    json_t *o = json_object();
+    put_time(o, "at", e->at);
+    json_put_text(o, "state", e->state);
+    json_put_text(o, "phase", e->phase);
+    json_put_text(o, "text", e->text);
+    return o;
+}
+
+/* How long it took, or goes on; not known when the process died during the run. */
+static double run_seconds(const struct run_row *r)
+{
+    int64_t end = r->ended_at ? r->ended_at : clock_wall_us();
+    if (!strcmp(r->ending, "interrupted"))
+        return -1;
+    return end > r->began_at ? (double)((end - r->began_at) / 1000) / 1000.0 : 0;
+}
+
+static json_t *run_to_json(const struct run_row *r)
+{
+    json_t *o = json_object(), *events = json_array();
+    put_int(o, "id", r->id);
+    json_put_text(o, "kind", r->kind);
+    put_time(o, "began_at", r->began_at);
+    put_time(o, "ended_at", r->ended_at);
+    put_real(o, "duration_seconds", run_seconds(r));
+    json_put_text(o, "ending", r->ending);
+    json_put_text(o, "error", r->error);
+    for (size_t i = 0; i < r->n_events; i++)
+        json_array_append_new(events, run_event_to_json(&r->events[i]));
+    json_object_set_new(o, "state_changes", events);
+    return o;
+}
+
+json_t *runs_to_json(const struct run_page *p)
+{
+    json_t *array = json_array();
+    for (size_t i = 0; i < p->n; i++)
+        json_array_append_new(array, run_to_json(&p->rows[i]));
+    return array;
+}

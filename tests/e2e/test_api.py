@@ -234,6 +234,49 @@ def test_logs(simple):
     assert bunny.api.raw("GET", "/v1/mirrors/m/logs?limit=501").status == 400
 
 
+def test_runs(simple):
+    """The history: the first run with its snapshot, a pause, a failure, and the present one."""
+    pair, bunny = simple
+
+    def runs(query=""):
+        return bunny.api.get(f"/v1/mirrors/m/runs{query}")
+
+    def changes(run):
+        return [(c["state"], c["phase"]) for c in run["state_changes"]]
+    present = wait_for(lambda: (r := runs()["runs"][0]) and ("running", "streaming") in changes(r)
+                       and r, 30, "the stream in the history")
+    assert present["kind"] == "snapshot" and changes(present)[0] == ("initializing", "connecting")
+    assert any(state == "snapshotting" for state, _ in changes(present)), changes(present)
+    assert present["ending"] is None and present["ended_at"] is None
+    assert present["duration_seconds"] >= 0 and TIME.match(present["began_at"])
+    assert all(TIME.match(c["at"]) for c in present["state_changes"])
+    bunny.api.post("/v1/mirrors/m/pause")
+    first = wait_for(lambda: (r := runs()["runs"][0]) and changes(r)[-1] == ("paused", "paused")
+                     and r, 10, "the pause in the history")
+    assert (first["ending"], first["error"]) == ("stopped", None) and TIME.match(first["ended_at"])
+    pair.dsql("ALTER TABLE t ADD CHECK (v <> 'bad')")
+    pair.sql("INSERT INTO t VALUES (2, 'bad')")
+    bunny.api.post("/v1/mirrors/m/resume")
+    bunny.wait_status("m", "error", may_fail=True)
+    failed = wait_for(lambda: next((r for r in runs()["runs"] if r["ending"] == "failed"), None),
+                      10, "the failure in the history")
+    assert failed["kind"] == "stream" and "violates check constraint" in failed["error"]
+    state = failed["state_changes"][-1]
+    assert state["state"] == "error" and state["text"] == failed["error"]
+    pair.dsql("ALTER TABLE t DROP CONSTRAINT t_v_check")
+    bunny.api.post("/v1/mirrors/m/retry")
+    bunny.wait_running("m", may_fail=True)
+    pair.assert_equal()
+    page = runs("?limit=1&offset=1")
+    assert len(page["runs"]) == 1 and page["limit"] == 1 and page["total"] >= 3
+    ids = [r["id"] for r in runs()["runs"]]
+    assert ids == sorted(ids, reverse=True) and page["runs"][0]["id"] == ids[1]
+    bunny.kill()
+    bunny.start()
+    run = next(r for r in runs()["runs"] if r["id"] == ids[0])
+    assert (run["ending"], run["duration_seconds"]) == ("interrupted", None)
+
+
 def test_available_tables(pair, bunny):
     """The source's tables that the mirror does not have, described as those of the peer."""
     pair.sql("""CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE "Ab c" (id int PRIMARY KEY);

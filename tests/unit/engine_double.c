@@ -470,3 +470,27 @@ bool engine_logs(struct engine *e, const char *mirror, enum log_level least, boo
     str_copy(out->rows[0].line.text, sizeof out->rows[0].line.text, "hello");
     return true;
 }
+
+bool engine_mirror_runs(struct engine *e, const char *mirror, int limit, int64_t offset,
+                        struct run_page *out, struct err *err)
+{
+    *out = (struct run_page){0};
+    if (!find_mirror(e, mirror, err) || fails(e, NULL, err))
+        return false;
+    out->total = 3;
+    out->rows = mem_calloc(3, sizeof *out->rows);
+    for (int64_t id = 3 - offset; id > 0 && out->n < (size_t)limit; id--) {
+        struct run_row *r = &out->rows[out->n++];
+        *r = (struct run_row){.id = id, .kind = "stream", .began_at = id * 1000000};
+        if (id == 3) /* it goes on */
+            continue;
+        r->ended_at = r->began_at + 1500000;
+        str_copy(r->ending, sizeof r->ending, id == 1 ? "interrupted" : "failed");
+        r->error = mem_strdup("caf\xe9 is not UTF-8");
+        r->n_events = 1;
+        r->events = mem_calloc(1, sizeof *r->events);
+        r->events[0] = (struct run_event){
+            .at = r->began_at, .state = "error", .phase = "waiting", .text = mem_strdup("why")};
+    }
+    return true;
+}

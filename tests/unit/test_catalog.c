@@ -326,10 +326,78 @@ static void runs_end_as_told_or_interrupted(void **state)
                            "kind = 'stream' AND ended_at >= began_at"),
                      1);
     REFUSED(ERR_MIRROR_NOT_FOUND, catalog_run_begin(c, "x", "stream", &first, &err));
-    for (int i = 0; i < 600; i++)
-        OK(catalog_run_begin(c, "m", "stream", &second, &err));
-    assert_int_equal(count("SELECT count(*) FROM run"), 500);
-    assert_int_equal(count("SELECT max(id) FROM run"), second);
+}
+
+static struct run_event event(const char *phase, char *text)
+{
+    struct run_event e = {.at = 7, .state = "running", .text = text};
+    str_copy(e.phase, sizeof e.phase, phase);
+    return e;
+}
+
+static void runs_are_read_newest_first_with_their_events(void **state)
+{
+    (void)state;
+    int64_t first, second;
+    struct run_page page;
+    char text[] = "it failed";
+    const struct run_event events[] = {event("connecting", NULL), event("streaming", text)};
+    sample_add_peer(c, "src");
+    sample_add_peer(c, "Dst");
+    add_mirror("m", "s");
+    add_mirror("n", "s2");
+    OK(catalog_run_begin(c, "m", "snapshot", &first, &err));
+    OK(catalog_run_events(c, first, events, 2, &err));
+    OK(catalog_run_events(c, first, events, 1, &err));
+    OK(catalog_run_end(c, first, "failed", "why", &err));
+    OK(catalog_run_begin(c, "n", "snapshot", &second, &err));
+    OK(catalog_run_begin(c, "m", "stream", &second, &err));
+    OK(catalog_runs(c, "m", 10, 0, &page, &err));
+    assert_int_equal(page.n, 2);
+    assert_int_equal(page.total, 2);
+    assert_int_equal(page.rows[0].id, second);
+    assert_int_equal(page.rows[0].ended_at, 0);
+    assert_int_equal(page.rows[0].n_events, 0);
+    assert_string_equal(page.rows[1].error, "why");
+    assert_string_equal(page.rows[1].kind, "snapshot");
+    assert_int_equal(page.rows[1].n_events, 3);
+    assert_string_equal(page.rows[1].events[1].phase, "streaming");
+    assert_string_equal(page.rows[1].events[1].text, "it failed");
+    assert_null(page.rows[1].events[2].text);
+    run_page_free(&page);
+    OK(catalog_runs(c, "m", 1, 1, &page, &err));
+    assert_int_equal(page.n, 1);
+    assert_int_equal(page.rows[0].id, first);
+    run_page_free(&page);
+    REFUSED(ERR_MIRROR_NOT_FOUND, catalog_runs(c, "x", 1, 0, &page, &err));
+    OK(catalog_mirror_delete(c, "m", &err));
+    OK(catalog_run_events(c, second, events, 2, &err)); /* gone meanwhile */
+    assert_int_equal(count("SELECT count(*) FROM run_event"), 0);
+}
+
+/* A mirror that flaps for weeks must not fill the disk. */
+static void runs_and_their_events_are_bounded(void **state)
+{
+    (void)state;
+    int64_t run = 0;
+    struct run_event events[100];
+    for (size_t i = 0; i < COUNT_OF(events); i++)
+        events[i] = event("catching_up", NULL);
+    sample_add_peer(c, "src");
+    sample_add_peer(c, "Dst");
+    add_mirror("m", "s");
+    OK(catalog_run_begin(c, "m", "stream", &run, &err));
+    for (int i = 0; i < 6; i++) {
+        events[0].at = i;
+        OK(catalog_run_events(c, run, events, COUNT_OF(events), &err));
+    }
+    assert_int_equal(count("SELECT count(*) FROM run_event"), 500);
+    assert_int_equal(count("SELECT min(at) FROM run_event"), 1);
+    for (int i = 0; i < 1100; i++)
+        OK(catalog_run_begin(c, "m", "stream", &run, &err));
+    assert_int_equal(count("SELECT count(*) FROM run"), 1000);
+    assert_int_equal(count("SELECT max(id) FROM run"), run);
+    assert_int_equal(count("SELECT count(*) FROM run_event"), 0);
 }
 
 static struct log_row line(int64_t id, enum log_level level, const char *mirror, const char *text)
@@ -486,6 +554,8 @@ int main(void)
         T(deleting_a_mirror_leaves_nothing),
         T(counters_come_back),
         T(runs_end_as_told_or_interrupted),
+        T(runs_are_read_newest_first_with_their_events),
+        T(runs_and_their_events_are_bounded),
         T(logs_are_found),
         T(old_logs_go),
         T(users_and_the_last_admin),

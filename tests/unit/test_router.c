@@ -356,6 +356,33 @@ static void logs(void **state)
     EXPECT(f, 400, "invalid_request", f->viewer, "GET", "/v1/mirrors/m/logs?offset=-1", NULL);
 }
 
+static void runs(void **state)
+{
+    struct fixture *f = *state;
+    make_mirror(f);
+    assert_int_equal(ask(f, f->viewer, "GET", "/v1/mirrors/m/runs", NULL), 200);
+    json_t *rows = json_object_get(f->last, "runs"), *run = json_array_get(rows, 0);
+    assert_int_equal(json_array_size(rows), 3);
+    assert_true(json_is_null(json_object_get(run, "ended_at")));
+    assert_true(json_real_value(json_object_get(run, "duration_seconds")) > 1e9);
+    run = json_array_get(rows, 1);
+    assert_true(json_real_value(json_object_get(run, "duration_seconds")) == 1.5);
+    assert_string_equal(json_string_value(json_object_get(run, "error")), "caf? is not UTF-8");
+    json_t *event = json_array_get(json_object_get(run, "state_changes"), 0);
+    assert_string_equal(json_string_value(json_object_get(event, "text")), "why");
+    assert_true(json_is_null(json_object_get(json_array_get(rows, 2), "duration_seconds")));
+    assert_int_equal(ask(f, f->viewer, "GET", "/v1/mirrors/m/runs?limit=1&offset=1", NULL), 200);
+    rows = json_object_get(f->last, "runs");
+    assert_int_equal(json_array_size(rows), 1);
+    assert_int_equal(json_integer_value(json_object_get(json_array_get(rows, 0), "id")), 2);
+    assert_int_equal(json_integer_value(json_object_get(f->last, "total")), 3);
+    EXPECT(f, 400, "invalid_request", f->viewer, "GET", "/v1/mirrors/m/runs?limit=501", NULL);
+    EXPECT(f, 400, "invalid_request", f->viewer, "GET", "/v1/mirrors/m/runs?limit=0", NULL);
+    EXPECT(f, 400, "invalid_request", f->viewer, "GET", "/v1/mirrors/m/runs?offset=-1", NULL);
+    EXPECT(f, 400, "unknown_field", f->viewer, "GET", "/v1/mirrors/m/runs?level=ERROR", NULL);
+    EXPECT(f, 404, "mirror_not_found", f->viewer, "GET", "/v1/mirrors/z/runs", NULL);
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -371,6 +398,7 @@ int main(void)
         CASE(mirrors),
         CASE(preflight_gives_all_findings),
         CASE(logs),
+        CASE(runs),
     };
     log_to_fd(-1, LOG_LEVEL_ERROR);
     return sodium_init() < 0 ? 1 : cmocka_run_group_tests(tests, NULL, NULL);
