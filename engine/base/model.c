@@ -113,6 +113,53 @@ const char *mirror_state_name(enum mirror_state s)
     return "error";
 }
 
+const char *step_kind_name(enum step_kind k)
+{
+    switch (k) {
+    case STEP_RUN:
+        return "run";
+    case STEP_MANUAL:
+        return "manual";
+    case STEP_NOTE:
+        return "note";
+    }
+    return "note";
+}
+
+void schema_plan_add(struct schema_plan *p, struct schema_step step)
+{
+    MEM_PUSH(p->items, p->n, p->cap, step);
+}
+
+size_t schema_plan_count(const struct schema_plan *p, lsn_t applied, size_t *left)
+{
+    size_t now = 0, late = 0;
+    for (size_t i = 0; i < p->n; i++) {
+        if (p->items[i].kind != STEP_RUN)
+            continue;
+        if (p->items[i].is_late && applied < p->lsn)
+            late++;
+        else
+            now++;
+    }
+    if (left)
+        *left = late;
+    return now;
+}
+
+void schema_plan_free(struct schema_plan *p)
+{
+    for (size_t i = 0; i < p->n; i++) {
+        free(p->items[i].sql);
+        free(p->items[i].what);
+        free(p->items[i].table);
+        free(p->items[i].why);
+    }
+    free(p->items);
+    free(p->record_sql);
+    *p = (struct schema_plan){0};
+}
+
 void user_list_free(struct user_list *l)
 {
     free(l->items);

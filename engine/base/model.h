@@ -10,6 +10,7 @@
 
 #include "base/findings.h"
 #include "base/log.h"
+#include "base/lsn.h"
 
 #define NAME_SIZE 64 /* an SQL identifier or a mirror's name, and the end */
 
@@ -155,6 +156,43 @@ struct run_page {
 };
 void run_event_free(struct run_event *e); /* the contents */
 void run_page_free(struct run_page *p);
+
+/* --- Differences of definitions --------------------------------------------------------------- */
+enum step_kind {
+    STEP_RUN,    /* sync-schema runs it */
+    STEP_MANUAL, /* a difference that is left to the operator: why says the reason */
+    STEP_NOTE,   /* nothing to do, worth knowing */
+};
+const char *step_kind_name(enum step_kind k); /* "run" "manual" "note" */
+
+struct schema_step {
+    enum step_kind kind;
+    char *sql;   /* what is run, or what the operator may run; NULL: no statement does it */
+    char *what;  /* "add column public.t.c" */
+    char *table; /* at the destination, "public.t"; NULL: of no single table */
+    char *why;   /* a sentence; NULL with STEP_RUN */
+    /* A new table, or one whose rows are not what the source has once the step was run: it is to be
+     * copied (again). */
+    bool needs_copy;
+    /* Of STEP_RUN only. */
+    bool is_optional; /* tried: a failure is a warning */
+    bool runs_first;  /* by itself before the transaction of all others, and cannot be undone */
+    bool is_late;     /* right only once the stream has applied all up to the plan's lsn: older rows
+                       * that are still to come need the default, or lack the constraint */
+};
+/* In the order in which the steps are run. */
+struct schema_plan {
+    struct schema_step *items;
+    size_t n, cap;
+    lsn_t lsn;        /* of the source, when its definitions had been read */
+    char *record_sql; /* what is remembered at the destination about this; run along, never shown */
+};
+/* The strings of step are taken over. */
+void schema_plan_add(struct schema_plan *p, struct schema_step step);
+/* Steps that a run runs when the stream has applied everything before applied, and (left) late ones
+ * that it leaves for another one. left may be NULL. */
+size_t schema_plan_count(const struct schema_plan *p, lsn_t applied, size_t *left);
+void schema_plan_free(struct schema_plan *p); /* the contents */
 
 /* --- Logs ------------------------------------------------------------------------------------- */
 struct log_row {

@@ -148,6 +148,36 @@ void dest_table_free(struct dest_table *t); /* the contents */
 bool schema_read_dest(struct pg_conn *dest, struct task *task, const char *schema,
                       const char *table, struct dest_table *out, struct err *err) MUST_CHECK;
 
+/* --- Synchronisation: the destination's definitions follow the source's ------------------------
+ */
+/* Compares the mapped tables and all they need on both sides (c->tables are resolved mappings), and
+ * lists what makes the destination's definitions those of the source, in order. What only the
+ * destination has stays. Changes nothing; works in transactions of its own that are rolled back, so
+ * neither connection may be inside one. Tables of the mapping that the source has no more are
+ * STEP_MANUAL. mirror_id: whose book of parts to read (see below); NULL: none. */
+bool schema_diff(struct pg_conn *source, struct pg_conn *dest, struct task *task,
+                 const struct mirror_config *c, const char *mirror_id, struct schema_plan *out,
+                 struct err *err) MUST_CHECK;
+/* Runs the plan's STEP_RUN in one transaction that never waits long for a lock (it is tried again a
+ * few times instead, then ERR_SQL with 55P03). applied: everything that committed at the source
+ * before this has been applied; late steps are left out when it is before plan->lsn, and another
+ * diff brings them again. What fails is named with its statement, and nothing is changed then, but
+ * for steps with runs_first (adding to an enum), which are harmless and not repeated. */
+bool schema_plan_run(struct pg_conn *dest, struct task *task, const struct schema_plan *plan,
+                     lsn_t applied, const char *mirror, struct err *err) MUST_CHECK;
+
+/* The book of parts, _bunnydb.table_parts at the destination: which columns (by attnum), indexes,
+ * constraints … each mirrored table had when definitions were last the same on both sides. It tells
+ * a renamed column from a dropped and an added one, what was dropped at the source from what is the
+ * operator's own at the destination, and whether the source has rewritten a table since. It is
+ * made and removed with _bunnydb.progress; schema_plan_run keeps it. */
+extern const char schema_book_create_sql[]; /* the table; schema _bunnydb exists */
+/* Writes the book for the tables of c anew: after their first snapshot, or when they were copied
+ * again. in_transaction: the source's definitions are those of the snapshot its transaction has. */
+bool schema_book_write(struct pg_conn *source, struct pg_conn *dest, struct task *task,
+                       const struct mirror_config *c, const char *mirror_id, bool in_transaction,
+                       struct err *err) MUST_CHECK;
+
 /* Preflight, as engine.md and troubleshooting.md say. Everything that is wrong goes to findings;
  * an error return means that the question itself could not be asked. */
 bool preflight_source(struct pg_conn *source, struct task *task, struct findings *f,
