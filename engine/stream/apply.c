@@ -1,5 +1,5 @@
 /* The apply of one mirror: changes into a pipeline; see apply.h. libpq docs, "Pipeline Mode". */
-#include "stream/apply.h"
+#include "stream/apply_private.h"
 
 #include <poll.h>
 #include <stdlib.h>
@@ -9,48 +9,11 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-#define DRAIN_LIMIT_MS 600000
 #define FLUSH_REQUEST_EVERY 128 /* statements: the server answers at least that often */
 #define MAX_EXPECTED 32768      /* statements under way */
 #define MAX_QUEUED                                                                \
     (256 * 1024) /* unsent bytes in libpq; beyond, its buffer moves cost too much \
                   */
-
-/* What a result that comes back belongs to. Results come in the order of the statements. */
-enum expect_kind {
-    EXPECT_OTHER, /* BEGIN, PREPARE, TRUNCATE: only has to succeed */
-    EXPECT_ROW,   /* one row touched */
-    EXPECT_MOVE,  /* the progress row */
-    EXPECT_COMMIT,
-};
-struct expect {
-    unsigned char kind;
-    unsigned char op; /* enum pgo_kind */
-    int target;       /* number; -1 none */
-    uint32_t bytes;
-};
-
-struct apply {
-    struct pg_conn *dest;
-    struct task *task;
-    struct apply_options o;
-    char *epoch;
-    struct batch_queue batches;
-    bool is_open;     /* BEGIN was sent for the open batch */
-    bool is_skipping; /* a transaction that is already applied */
-    lsn_t durable;
-    lsn_t sent; /* where the progress row stands once everything sent is done */
-    size_t n_targets, cap_targets;
-    struct target **targets;
-    const char **params; /* room for the widest target */
-    size_t cap_params;
-    struct expect *expected; /* ring */
-    size_t first, n_expected;
-    size_t in_flight;             /* bytes of changes under way */
-    unsigned since_flush_request; /* statements */
-    size_t bytes_since_flush_request;
-    unsigned syncs; /* syncs under way */
-};
 
 void apply_free(struct apply *a)
 {
@@ -69,8 +32,8 @@ void apply_free(struct apply *a)
 /* --- statements under way ----------------------------------------------------------------------
  */
 
-static void expect_push(struct apply *a, enum expect_kind kind, enum pgo_kind op, int target,
-                        size_t bytes)
+void apply_expect(struct apply *a, enum expect_kind kind, enum pgo_kind op, int target,
+                  size_t bytes)
 {
     struct expect *e = &a->expected[(a->first + a->n_expected++) % MAX_EXPECTED];
     *e = (struct expect){.kind = (unsigned char)kind,
@@ -80,12 +43,12 @@ static void expect_push(struct apply *a, enum expect_kind kind, enum pgo_kind op
     a->in_flight += e->bytes;
 }
 
-static bool send_query(struct apply *a, const char *sql, int n, const char *const *values,
-                       enum expect_kind kind, struct err *err)
+bool apply_send_query(struct apply *a, const char *sql, int n, const char *const *values,
+                      enum expect_kind kind, struct err *err)
 {
     if (!pg_pipe_query(a->dest, sql, n, values, err))
         return false;
-    expect_push(a, kind, PGO_OTHER, -1, 0);
+    apply_expect(a, kind, PGO_OTHER, -1, 0);
     return true;
 }
 
@@ -101,7 +64,7 @@ static bool send_sync(struct apply *a, struct err *err)
 
 /* Without a request the server keeps its answers in a buffer, and a window that is full of
  * unanswered changes would stay full: few large rows need one as much as many small ones. */
-static bool request_flush_if_due(struct apply *a, size_t bytes, struct err *err)
+bool apply_request_flush(struct apply *a, size_t bytes, struct err *err)
 {
     a->since_flush_request++;
     a->bytes_since_flush_request += bytes;
@@ -113,12 +76,12 @@ static bool request_flush_if_due(struct apply *a, size_t bytes, struct err *err)
     return pg_pipe_flush_request(a->dest, err);
 }
 
-static bool ensure_open(struct apply *a, struct err *err)
+bool apply_ensure_open(struct apply *a, struct err *err)
 {
     if (a->is_open)
         return true;
     a->is_open = true;
-    return send_query(a, "BEGIN", 0, NULL, EXPECT_OTHER, err);
+    return apply_send_query(a, "BEGIN", 0, NULL, EXPECT_OTHER, err);
 }
 
 /* Every batch ends with the same statement: it is planned once. */
@@ -129,7 +92,7 @@ static bool apply_start(struct apply *a, struct err *err)
     if (!pg_pipe_enter(a->dest, err) ||
         !pg_pipe_prepare(a->dest, MOVE_STATEMENT, progress_move_sql, err))
         return false;
-    expect_push(a, EXPECT_OTHER, PGO_OTHER, -1, 0);
+    apply_expect(a, EXPECT_OTHER, PGO_OTHER, -1, 0);
     return send_sync(a, err);
 }
 
@@ -141,7 +104,7 @@ static bool send_move(struct apply *a, lsn_t lsn, struct err *err)
     a->sent = lsn;
     if (!pg_pipe_run(a->dest, MOVE_STATEMENT, COUNT_OF(values), values, NULL, NULL, err))
         return false;
-    expect_push(a, EXPECT_MOVE, PGO_OTHER, -1, 0);
+    apply_expect(a, EXPECT_MOVE, PGO_OTHER, -1, 0);
     return true;
 }
 
@@ -150,8 +113,8 @@ static bool send_commit(struct apply *a, struct err *err)
 {
     const struct batch *b = batch_close(&a->batches);
     a->is_open = false;
-    return send_move(a, b->end_lsn, err) && send_query(a, "COMMIT", 0, NULL, EXPECT_COMMIT, err) &&
-           send_sync(a, err);
+    return send_move(a, b->end_lsn, err) &&
+           apply_send_query(a, "COMMIT", 0, NULL, EXPECT_COMMIT, err) && send_sync(a, err);
 }
 
 bool apply_new(struct pg_conn *dest, struct task *task, const struct apply_options *o, lsn_t from,
@@ -282,7 +245,7 @@ bool apply_pump(struct apply *a, bool is_dry, struct err *err)
 }
 
 /* Waits until everything sent so far is answered; the batch stays open. */
-static bool drain(struct apply *a, struct err *err)
+bool apply_drain(struct apply *a, struct err *err)
 {
     int64_t until = clock_mono_ms() + DRAIN_LIMIT_MS;
     if (!send_sync(a, err))
@@ -301,151 +264,8 @@ static bool drain(struct apply *a, struct err *err)
     }
 }
 
-/* --- relations ------------------------------------------------------------------------------- */
-
-static int find_table(const struct schema *s, const struct pgo_message *m)
-{
-    for (size_t i = 0; i < s->n_tables; i++)
-        if (!strcmp(s->tables[i].name, m->table) && !strcmp(s->tables[i].schema, m->schema))
-            return (int)i;
-    for (size_t i = 0; i < s->n_tables; i++)
-        if (s->tables[i].oid == m->relation)
-            return (int)i;
-    return -1;
-}
-
-static struct target *find_target(struct apply *a, uint32_t oid)
-{
-    for (size_t i = 0; i < a->n_targets; i++)
-        if (a->targets[i]->oid == oid)
-            return a->targets[i];
-    return NULL;
-}
-
-/* The server keeps prepared statements as long as the session. */
-static bool release_statements(struct apply *a, const struct target *t, struct err *err)
-{
-    struct buf sql = {0};
-    for (size_t i = 0; i < t->n_statements; i++)
-        buf_printf(&sql, "DEALLOCATE %s;", t->statements[i]->name);
-    bool ok = pg_exec(a->dest, a->task, DRAIN_LIMIT_MS, buf_text(&sql), NULL, err);
-    buf_free(&sql);
-    return ok;
-}
-
-/* Leaves the pipeline for a moment, empty. old: the binding that the new one replaces, or NULL. */
-static bool read_dest(struct apply *a, const struct schema_table *t, const struct target *old,
-                      struct dest_table *d, struct err *err)
-{
-    if (!drain(a, err) || !pg_pipe_leave(a->dest, err))
-        return false;
-    if (old && old->n_statements && !release_statements(a, old, err))
-        return false;
-    if (!schema_read_dest(a->dest, a->task, t->dest_schema, t->dest_name, d, err))
-        return err_context(err, "read the definition of %s.%s", t->dest_schema, t->dest_name);
-    if (pg_pipe_enter(a->dest, err))
-        return true;
-    dest_table_free(d);
-    return false;
-}
-
-/* The source tells a relation's definition again whenever something about the table may have
- * changed (each ANALYZE does): the new binding takes the place of the old one, which nothing under
- * way refers to any more. */
-static void keep_target(struct apply *a, struct target *t)
-{
-    if ((size_t)t->number < a->n_targets) {
-        target_free(a->targets[t->number]);
-        a->targets[t->number] = t;
-    } else {
-        MEM_PUSH(a->targets, a->n_targets, a->cap_targets, t);
-    }
-    if (2 * t->n_columns > a->cap_params) {
-        a->cap_params = 2 * t->n_columns;
-        a->params = mem_realloc(a->params, a->cap_params * sizeof *a->params);
-    }
-}
-
-static bool bind_relation(struct apply *a, const struct pgo_message *m, struct err *err)
-{
-    struct dest_table d = {0};
-    struct target *t, *old = find_target(a, m->relation);
-    int i = find_table(a->o.schema, m);
-    if (i < 0) {
-        err_set(err, ERR_SCHEMA, "the stream has changes of %s.%s, which is not in the mirror",
-                m->schema, m->table);
-        return err_hint(err, "A new partition, or a table added to the publication by hand: retry "
-                             "reads the definitions again.");
-    }
-    if (!read_dest(a, &a->o.schema->tables[i], old, &d, err))
-        return false;
-    bool ok = target_bind(m, &a->o.schema->tables[i], i, &d, old ? old->number : (int)a->n_targets,
-                          &t, err);
-    dest_table_free(&d);
-    if (!ok)
-        return false;
-    ok = target_check_types(old, t, err);
-    keep_target(a, t);
-    return ok;
-}
-
-/* --- changes --------------------------------------------------------------------------------- */
-
-static bool send_change(struct apply *a, struct target *t, const struct pgo_message *m,
-                        size_t bytes, struct err *err)
-{
-    bool is_new;
-    const struct target_statement *s = target_statement_for(t, m, &is_new, err);
-    if (!s || !ensure_open(a, err))
-        return false;
-    if (is_new) {
-        if (!pg_pipe_prepare(a->dest, s->name, s->sql, err))
-            return false;
-        expect_push(a, EXPECT_OTHER, m->kind, t->number, 0);
-    }
-    int n = target_params(t, s, m, a->params);
-    if (!pg_pipe_run(a->dest, s->name, n, a->params, NULL, NULL, err))
-        return false;
-    expect_push(a, EXPECT_ROW, m->kind, t->number, bytes);
-    return request_flush_if_due(a, bytes, err);
-}
-
-static bool apply_change(struct apply *a, const struct pgo_message *m, size_t bytes,
-                         struct err *err)
-{
-    struct target *t = find_target(a, m->relation);
-    if (!t)
-        return err_set(err, ERR_PROTOCOL, "a change of relation %u came before its definition",
-                       m->relation);
-    if (!send_change(a, t, m, bytes, err))
-        return false;
-    batch_add(&a->batches, t->table, m->kind, bytes);
-    return true;
-}
-
-static bool apply_truncate(struct apply *a, const struct pgo_message *m, struct err *err)
-{
-    struct buf sql = {0};
-    bool ok = ensure_open(a, err);
-    for (size_t i = 0; ok && i < m->n_relations; i++) {
-        struct target *t = find_target(a, m->relations[i]);
-        if (!t) {
-            ok = err_set(err, ERR_PROTOCOL, "TRUNCATE of relation %u came before its definition",
-                         m->relations[i]);
-            break;
-        }
-        /* ONLY: the source names each table that it emptied */
-        buf_printf(&sql, "%s%s%s", i ? ", " : "TRUNCATE ", t->is_partitioned ? "" : "ONLY ",
-                   t->dest);
-        batch_add(&a->batches, t->table, PGO_TRUNCATE, 0);
-    }
-    if (m->restart_identity)
-        buf_puts(&sql, " RESTART IDENTITY");
-    if (ok && sql.len)
-        ok = send_query(a, buf_text(&sql), 0, NULL, EXPECT_OTHER, err);
-    buf_free(&sql);
-    return ok;
-}
+/* --- messages ----------------------------------------------------------------------------------
+ */
 
 static void begin_seen(struct apply *a, const struct pgo_message *m)
 {
@@ -472,7 +292,7 @@ bool apply_message(struct apply *a, const struct pgo_message *m, size_t bytes, s
         commit_seen(a, m);
         return true;
     case PGO_RELATION:
-        return bind_relation(a, m, err);
+        return apply_bind(a, m, err);
     case PGO_INSERT:
     case PGO_UPDATE:
     case PGO_DELETE:
@@ -523,7 +343,7 @@ bool apply_move_idle(struct apply *a, lsn_t lsn, struct err *err)
 {
     if (lsn <= a->durable)
         return true;
-    if (!send_move(a, lsn, err) || !drain(a, err))
+    if (!send_move(a, lsn, err) || !apply_drain(a, err))
         return false;
     a->durable = lsn;
     return true;

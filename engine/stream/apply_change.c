@@ -1,0 +1,152 @@
+/* Relations bound to their targets, and changes turned into statements; see apply.h. */
+#include "stream/apply_private.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+/* --- relations ------------------------------------------------------------------------------- */
+
+static int find_table(const struct schema *s, const struct pgo_message *m)
+{
+    for (size_t i = 0; i < s->n_tables; i++)
+        if (!strcmp(s->tables[i].name, m->table) && !strcmp(s->tables[i].schema, m->schema))
+            return (int)i;
+    for (size_t i = 0; i < s->n_tables; i++)
+        if (s->tables[i].oid == m->relation)
+            return (int)i;
+    return -1;
+}
+
+static struct target *find_target(struct apply *a, uint32_t oid)
+{
+    for (size_t i = 0; i < a->n_targets; i++)
+        if (a->targets[i]->oid == oid)
+            return a->targets[i];
+    return NULL;
+}
+
+/* The server keeps prepared statements as long as the session. */
+static bool release_statements(struct apply *a, const struct target *t, struct err *err)
+{
+    struct buf sql = {0};
+    for (size_t i = 0; i < t->n_statements; i++)
+        buf_printf(&sql, "DEALLOCATE %s;", t->statements[i]->name);
+    bool ok = pg_exec(a->dest, a->task, DRAIN_LIMIT_MS, buf_text(&sql), NULL, err);
+    buf_free(&sql);
+    return ok;
+}
+
+/* Leaves the pipeline for a moment, empty. old: the binding that the new one replaces, or NULL. */
+static bool read_dest(struct apply *a, const struct schema_table *t, const struct target *old,
+                      struct dest_table *d, struct err *err)
+{
+    if (!apply_drain(a, err) || !pg_pipe_leave(a->dest, err))
+        return false;
+    if (old && old->n_statements && !release_statements(a, old, err))
+        return false;
+    if (!schema_read_dest(a->dest, a->task, t->dest_schema, t->dest_name, d, err))
+        return err_context(err, "read the definition of %s.%s", t->dest_schema, t->dest_name);
+    if (pg_pipe_enter(a->dest, err))
+        return true;
+    dest_table_free(d);
+    return false;
+}
+
+/* The source tells a relation's definition again whenever something about the table may have
+ * changed (each ANALYZE does): the new binding takes the place of the old one, which nothing under
+ * way refers to any more. */
+static void keep_target(struct apply *a, struct target *t)
+{
+    if ((size_t)t->number < a->n_targets) {
+        target_free(a->targets[t->number]);
+        a->targets[t->number] = t;
+    } else {
+        MEM_PUSH(a->targets, a->n_targets, a->cap_targets, t);
+    }
+    if (2 * t->n_columns > a->cap_params) {
+        a->cap_params = 2 * t->n_columns;
+        a->params = mem_realloc(a->params, a->cap_params * sizeof *a->params);
+    }
+}
+
+bool apply_bind(struct apply *a, const struct pgo_message *m, struct err *err)
+{
+    struct dest_table d = {0};
+    struct target *t, *old = find_target(a, m->relation);
+    int i = find_table(a->o.schema, m);
+    if (i < 0) {
+        err_set(err, ERR_SCHEMA, "the stream has changes of %s.%s, which is not in the mirror",
+                m->schema, m->table);
+        return err_hint(err, "A new partition, or a table added to the publication by hand: retry "
+                             "reads the definitions again.");
+    }
+    if (!read_dest(a, &a->o.schema->tables[i], old, &d, err))
+        return false;
+    bool ok = target_bind(m, &a->o.schema->tables[i], i, &d, old ? old->number : (int)a->n_targets,
+                          &t, err);
+    dest_table_free(&d);
+    if (!ok)
+        return false;
+    ok = target_check_types(old, t, err);
+    keep_target(a, t);
+    return ok;
+}
+
+/* --- changes --------------------------------------------------------------------------------- */
+
+static bool send_change(struct apply *a, struct target *t, const struct pgo_message *m,
+                        size_t bytes, struct err *err)
+{
+    bool is_new;
+    const struct target_statement *s = target_statement_for(t, m, &is_new, err);
+    if (!s || !apply_ensure_open(a, err))
+        return false;
+    if (is_new) {
+        if (!pg_pipe_prepare(a->dest, s->name, s->sql, err))
+            return false;
+        apply_expect(a, EXPECT_OTHER, m->kind, t->number, 0);
+    }
+    int n = target_params(t, s, m, a->params);
+    if (!pg_pipe_run(a->dest, s->name, n, a->params, NULL, NULL, err))
+        return false;
+    apply_expect(a, EXPECT_ROW, m->kind, t->number, bytes);
+    return apply_request_flush(a, bytes, err);
+}
+
+bool apply_change(struct apply *a, const struct pgo_message *m, size_t bytes, struct err *err)
+{
+    struct target *t = find_target(a, m->relation);
+    if (!t)
+        return err_set(err, ERR_PROTOCOL, "a change of relation %u came before its definition",
+                       m->relation);
+    if (!send_change(a, t, m, bytes, err))
+        return false;
+    batch_add(&a->batches, t->table, m->kind, bytes);
+    return true;
+}
+
+bool apply_truncate(struct apply *a, const struct pgo_message *m, struct err *err)
+{
+    struct buf sql = {0};
+    bool ok = apply_ensure_open(a, err);
+    for (size_t i = 0; ok && i < m->n_relations; i++) {
+        struct target *t = find_target(a, m->relations[i]);
+        if (!t) {
+            ok = err_set(err, ERR_PROTOCOL, "TRUNCATE of relation %u came before its definition",
+                         m->relations[i]);
+            break;
+        }
+        /* ONLY: the source names each table that it emptied */
+        buf_printf(&sql, "%s%s%s", i ? ", " : "TRUNCATE ", t->is_partitioned ? "" : "ONLY ",
+                   t->dest);
+        batch_add(&a->batches, t->table, PGO_TRUNCATE, 0);
+    }
+    if (m->restart_identity)
+        buf_puts(&sql, " RESTART IDENTITY");
+    if (ok && sql.len)
+        ok = apply_send_query(a, buf_text(&sql), 0, NULL, EXPECT_OTHER, err);
+    buf_free(&sql);
+    return ok;
+}
