@@ -81,6 +81,29 @@ ROOT
 	[ -z "$missing" ] || die "still missing: $missing"
 }
 
+# Finds promtool, or fetches it: Debian has it only in the package of the Prometheus server, which
+# would be started and listen. So the package is not installed; the program is taken out of it, into
+# the cache. Sets promtool.
+lib_promtool() {
+	promtool=$(command -v promtool) && return 0
+	promtool=$cache/tools/promtool
+	[ ! -x "$promtool" ] || return 0
+	command -v dpkg-deb >/dev/null || die "promtool (of Prometheus) is missing"
+	local dir
+	say "fetching promtool"
+	mkdir -p "$cache/tools" && dir=$(mktemp -d "$cache/tools/XXXXXX") || return 1
+	(
+		cd "$dir" || exit 1
+		apt-get download -q prometheus || {
+			lib_as_root apt-get update -q -o DPkg::Lock::Timeout=120 && apt-get download -q prometheus
+		} || exit 1
+		dpkg-deb --fsys-tarfile prometheus_*.deb | tar -xf - ./usr/bin/promtool &&
+			mv usr/bin/promtool "$promtool"
+	) >"$cache/tools/log" 2>&1 </dev/null || { tail -n 20 "$cache/tools/log" >&2; promtool=; }
+	rm -rf "$dir"
+	[ -n "$promtool" ] || die "promtool could not be fetched"
+}
+
 # --- building ---------------------------------------------------------------------------------
 
 # Chooses the cache directory: sources are copied there, so that a tree that is read-only, belongs

@@ -114,6 +114,17 @@ struct slot_status {
     int64_t safe_wal_size; /* -1: no limit */
 };
 
+/* What a mirror has done since the process started; these only grow. */
+struct mirror_counters {
+    int64_t rows_copied; /* by snapshots */
+    int64_t rows_inserted, rows_updated, rows_deleted;
+    int64_t rows_missing;          /* updates and deletes that found no row */
+    int64_t batches, transactions; /* of the destination, of the source */
+    int64_t bytes;                 /* of changes, as they came from the source */
+    int64_t busy_us;               /* while changes were on their way into the destination */
+    int64_t errors;                /* runs that failed */
+};
+
 struct mirror_status {
     char name[NAME_SIZE];
     char source_peer[NAME_SIZE];
@@ -135,6 +146,7 @@ struct mirror_status {
     int64_t heartbeat_at;  /* us */
     struct slot_status slot;
     double rows_per_second, bytes_per_second;
+    struct mirror_counters counters;
     int tables_done, tables_total; /* of the snapshot */
     int64_t bytes_done, bytes_total;
     int64_t eta_seconds; /* -1: not known */

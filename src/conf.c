@@ -33,6 +33,8 @@ const struct setting setting_rows[] = {
     {"http", "tls_key", SETTING_TEXT, AT(http_tls_key), 1, 4096, "", "Private key in PEM format."},
     {"http", "max_connections", SETTING_INT, AT(http_max_connections), 1, 4096, "512",
      "Connections at the same time; further ones are closed."},
+    {"http", "open_metrics", SETTING_BOOL, AT(http_open_metrics), 0, 0, "no",
+     "GET /metrics needs no token. Its figures name peers, mirrors and, on request, tables."},
     {"log", "file", SETTING_TEXT, AT(log_file), 1, 4096, "",
      "File of the process log. Default: stderr with --headless, else bunnydb.log in the state "
      "directory. SIGHUP opens it anew."},

@@ -32,6 +32,7 @@ struct conf {
     char *http_tls_cert;
     char *http_tls_key;
     int64_t http_max_connections;
+    bool http_open_metrics;
     char *log_file;
     enum log_level log_level;
     int64_t log_keep_days;

@@ -48,8 +48,9 @@ struct mirror {
     int64_t published_at, counted_at, saved_at; /* monotonic ms */
     bool is_dirty;
     int64_t rows_before, bytes_before, rows_total, bytes_total; /* for the rates */
-    int64_t retry_at;                                           /* monotonic ms; 0: none planned */
-    bool is_held; /* an error that waits for the operator */
+    int64_t rows_copied; /* sum over the tables at the last look */
+    int64_t retry_at;    /* monotonic ms; 0: none planned */
+    bool is_held;        /* an error that waits for the operator */
     struct history history;
     int64_t last_missed_log;
 };

@@ -134,6 +134,7 @@ static bool check_everything(struct run *r, struct err *err)
 static void committed(void *arg, const struct batch *b)
 {
     struct mirror *m = arg;
+    struct mirror_counters *sum = &m->live.counters;
     int64_t now = clock_wall_us();
     for (size_t i = 0; i < b->n_deltas; i++) {
         struct table_status *t = &m->tables[b->deltas[i].table];
@@ -141,7 +142,13 @@ static void committed(void *arg, const struct batch *b)
         t->rows_updated += b->deltas[i].updated;
         t->rows_deleted += b->deltas[i].deleted;
         t->last_synced_at = now;
+        sum->rows_inserted += b->deltas[i].inserted;
+        sum->rows_updated += b->deltas[i].updated;
+        sum->rows_deleted += b->deltas[i].deleted;
     }
+    sum->batches++;
+    sum->transactions += b->transactions;
+    sum->bytes += b->bytes;
     m->rows_total += b->changes;
     m->bytes_total += b->bytes;
     m->live.last_batch_id++;
@@ -159,6 +166,7 @@ static void missed(void *arg, int table, enum pgo_kind kind)
     struct table_status *t = &m->tables[table];
     int64_t now = clock_mono_ms();
     t->rows_missing++;
+    m->live.counters.rows_missing++;
     show_dirty(m);
     if (now - m->last_missed_log < MISSED_LOG_MS)
         return;
@@ -217,6 +225,7 @@ static bool stream(struct run *r, struct err *err)
                   .arg = m},
         .report = report,
         .arg = m,
+        .busy_us = &m->live.counters.busy_us,
     };
     return stream_run(&o, err);
 }

@@ -18,8 +18,20 @@ static bool is_shown(const struct table_status *t)
     return t->source[0] != '\0';
 }
 
+/* The copies count their rows anew each time: what they gained since the last look. */
+static void count_copied(struct mirror *m)
+{
+    int64_t sum = 0;
+    for (size_t i = 0; i < m->n_tables; i++)
+        sum += m->tables[i].rows_synced;
+    if (sum > m->rows_copied)
+        m->live.counters.rows_copied += sum - m->rows_copied;
+    m->rows_copied = sum;
+}
+
 void show_now(struct mirror *m)
 {
+    count_copied(m);
     struct mirror_status s = m->live;
     struct table_status *shown = mem_calloc(m->n_tables, sizeof *shown);
     for (size_t i = 0; i < m->n_tables; i++)
@@ -77,6 +89,7 @@ void show_error(struct mirror *m, const struct err *err)
 {
     struct findings f = {0};
     m->live.error = *err;
+    m->live.counters.errors++;
     m->live.error_at = clock_wall_us();
     findings_add(&f, err_name(err->code), SEVERITY_ERROR, err_meaning(err->code), err->text,
                  err->hint, action_for(err));
@@ -111,10 +124,12 @@ static void load_counters(struct mirror *m)
     if (!catalog_counters_load(m->engine->catalog, m->row.config.name, m->tables, m->n_tables,
                                &err))
         log_warn("super", m->row.config.name, "cannot read the counters: %s", err.text);
-    m->rows_total = 0;
-    for (size_t i = 0; i < m->n_tables; i++)
+    m->rows_total = m->rows_copied = 0;
+    for (size_t i = 0; i < m->n_tables; i++) {
+        m->rows_copied += m->tables[i].rows_synced;
         m->rows_total += m->tables[i].rows_synced + m->tables[i].rows_inserted +
                          m->tables[i].rows_updated + m->tables[i].rows_deleted;
+    }
     m->rows_before = m->rows_total;
 }
 
@@ -140,8 +155,10 @@ static void show_mapping(struct mirror *m)
 
 void show_schema(struct mirror *m, const struct schema *s)
 {
-    if (m->tables)
+    if (m->tables) {
+        count_copied(m);
         show_save_counters(m);
+    }
     free(m->tables);
     if (!s) {
         show_mapping(m);

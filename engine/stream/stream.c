@@ -30,9 +30,10 @@ struct stream {
     lsn_t quiet;      /* last position seen while nothing was pending */
     lsn_t reported;
     int64_t reported_at, moved_at, published_at; /* monotonic ms */
+    int64_t turn_at;                             /* monotonic us */
     size_t round_bytes;
     int64_t stop_until; /* monotonic ms; 0: not stopping */
-    bool is_dry, answer_now;
+    bool is_dry, is_busy, answer_now;
 };
 
 /* --- what the source is told ---------------------------------------------------------------------
@@ -203,11 +204,22 @@ static void publish_if_due(struct stream *s)
     s->o.report(s->o.arg, durable, safe, idle);
 }
 
+/* Waiting for a batch to fill is not work. */
+static void note_busy(struct stream *s)
+{
+    int64_t now = clock_mono_us();
+    if (s->is_busy)
+        *s->o.busy_us += now - s->turn_at;
+    s->turn_at = now;
+    s->is_busy = !apply_is_idle(s->apply) && !(s->is_dry && apply_deadline(s->apply));
+}
+
 static bool turn(struct stream *s, struct err *err)
 {
     if (!read_burst(s, err) || !apply_pump(s->apply, s->is_dry, err) || !move_idle_if_due(s, err) ||
         !feedback_if_due(s, err))
         return false;
+    note_busy(s);
     publish_if_due(s);
     tick(s);
     if (is_cancelled(s))

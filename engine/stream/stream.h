@@ -20,6 +20,7 @@ struct stream_options {
     /* called about four times a second and when the stream falls silent */
     void (*report)(void *arg, lsn_t durable, lsn_t safe, bool is_caught_up);
     void *arg;
+    int64_t *busy_us; /* grows by the time in which changes were on their way there */
 };
 
 /* Streams until the task is cancelled (ERR_CANCELLED: what was complete is committed and reported,

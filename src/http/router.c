@@ -29,6 +29,21 @@ int status_of_error(enum err_code code)
     return statuses[code] ? statuses[code] : 409;
 }
 
+const char *level_name(enum level l)
+{
+    switch (l) {
+    case LEVEL_OPEN:
+        return "open";
+    case LEVEL_AUTHED:
+        return "any user";
+    case LEVEL_ADMIN:
+        return "admin";
+    case LEVEL_METRICS:
+        return "any user; open with open_metrics = yes";
+    }
+    return "";
+}
+
 /* --- The answer ------------------------------------------------------------------------------- */
 void response_free(struct response *r)
 {
@@ -40,6 +55,14 @@ static void put_json(struct response *r, const json_t *v)
 {
     r->body = json_dumps(v, JSON_COMPACT | JSON_ENCODE_ANY);
     r->body_len = r->body ? strlen(r->body) : 0;
+}
+
+static void put_text(struct call *c, struct response *r)
+{
+    r->body = c->text;
+    r->body_len = c->text_len;
+    r->content_type = c->text_type;
+    c->text = NULL;
 }
 
 static void put_error(struct call *c, const struct err *e, struct response *r)
@@ -223,10 +246,15 @@ void api_handle(struct api *api, const struct request *request, struct response 
         out->status = c.status;
         if (c.reply)
             put_json(out, c.reply);
+        else if (c.text)
+            put_text(&c, out);
     } else {
         put_error(&c, &err, out);
     }
-    log_request(&c, &t, out->status, clock_mono_us() - began);
+    int64_t us = clock_mono_us() - began;
+    stats_count(&api->stats, out->status, us);
+    log_request(&c, &t, out->status, us);
+    free(c.text);
     json_decref(c.reply);
     json_decref(c.body);
     json_decref(c.query);

@@ -9,6 +9,7 @@
 
 #include "engine.h"
 #include "src/fields.h"
+#include "src/http/stats.h"
 #include "src/http/throttle.h"
 
 #define BODY_MAX (1U << 20)
@@ -20,7 +21,9 @@
 struct api {
     struct engine *engine;
     int64_t token_ttl_s;
+    bool open_metrics; /* LEVEL_METRICS needs no token */
     struct throttle throttle;
+    struct stats stats;
 };
 
 /* All borrowed for the call of api_handle; NULL where the request has none. */
@@ -39,11 +42,12 @@ struct request {
 /* Freed with response_free. */
 struct response {
     int status;
-    char *body; /* JSON, or NULL: none */
+    char *body; /* JSON unless content_type says otherwise; NULL: none */
     size_t body_len;
-    char allow[64];  /* header Allow; empty: none */
-    int retry_after; /* header Retry-After in seconds; 0: none */
-    bool challenge;  /* header WWW-Authenticate */
+    const char *content_type; /* static; NULL: JSON */
+    char allow[64];           /* header Allow; empty: none */
+    int retry_after;          /* header Retry-After in seconds; 0: none */
+    bool challenge;           /* header WWW-Authenticate */
 };
 void response_free(struct response *r);
 
@@ -62,7 +66,10 @@ struct call {
     int status;                       /* the handler's, for success; 200 unless it says otherwise */
     int error_status;                 /* instead of the table's; 0: the table's */
     int retry_after;
-    json_t *reply;            /* the handler's answer, owned by the call; NULL: no body */
+    json_t *reply; /* the handler's answer, owned by the call; NULL: no body */
+    char *text;    /* an answer that is not JSON, instead of reply; owned by the call */
+    size_t text_len;
+    const char *text_type;    /* static */
     struct findings findings; /* go into an error answer when there are any */
 };
 
@@ -70,7 +77,10 @@ enum level {
     LEVEL_OPEN,
     LEVEL_AUTHED,
     LEVEL_ADMIN,
+    LEVEL_METRICS, /* as LEVEL_AUTHED, or open by configuration */
 };
+const char *level_name(enum level l); /* for the manual: "any user" */
+
 struct route {
     const char *method;
     const char *pattern; /* "/v1/peers/{name}" */

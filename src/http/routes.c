@@ -1,5 +1,6 @@
 /* The table of routes: what the API has. The manual page is printed from it. */
 #include "src/http/auth.h"
+#include "src/http/metrics.h"
 #include "src/http/mirror_reads.h"
 #include "src/http/mirrors.h"
 #include "src/http/peers.h"
@@ -25,6 +26,8 @@ static bool show_health(struct call *c, struct err *err)
 /* method, address, level, handler, parameters, whether it takes a body, meaning */
 const struct route routes[] = {
     {GET, "/health", OPEN, show_health, NULL, false, "Whether the process runs."},
+    {GET, "/metrics", LEVEL_METRICS, metrics_show, &metrics_query, false,
+     "Figures for Prometheus; tables=yes: also by table."},
     {POST, "/v1/auth/login", OPEN, auth_login, NULL, true, "Name and password for a token."},
     {POST, "/v1/auth/logout", AUTHED, auth_logout, NULL, false, "End the token."},
     {GET, "/v1/auth/me", AUTHED, auth_me, NULL, false, "Whose token this is."},

@@ -104,7 +104,8 @@ static enum MHD_Result send_response(struct MHD_Connection *connection, struct r
         return MHD_NO;
     }
     r->body = NULL; /* libmicrohttpd frees it */
-    add_header(m, "Content-Type", "application/json; charset=utf-8");
+    add_header(m, "Content-Type",
+               r->content_type ? r->content_type : "application/json; charset=utf-8");
     add_header(m, "Cache-Control", "no-store");
     add_header(m, "X-Content-Type-Options", "nosniff");
     if (r->allow[0])
@@ -307,7 +308,9 @@ bool http_start(const struct http_options *o, struct http **out, struct err *err
     struct http *h = mem_calloc(1, sizeof *h);
     h->api.engine = o->engine;
     h->api.token_ttl_s = o->token_ttl_s;
+    h->api.open_metrics = o->open_metrics;
     throttle_init(&h->api.throttle);
+    stats_init(&h->api.stats);
     pthread_mutex_init(&h->lock, NULL);
     pthread_cond_init(&h->all_answered, NULL);
     MHD_set_panic_func(panic, NULL);
@@ -345,6 +348,7 @@ void http_stop(struct http *h)
     if (h->local)
         (void)unlink(h->socket_path);
     throttle_destroy(&h->api.throttle);
+    stats_destroy(&h->api.stats);
     pthread_cond_destroy(&h->all_answered);
     pthread_mutex_destroy(&h->lock);
     free(h->socket_path);

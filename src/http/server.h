@@ -17,6 +17,7 @@ struct http_options {
     const char *tls_cert, *tls_key;
     unsigned max_connections;
     int64_t token_ttl_s;
+    bool open_metrics;
 };
 bool http_start(const struct http_options *options, struct http **out, struct err *err) MUST_CHECK;
 /* Takes no further request, waits for those that run (engine_interrupt was called before, so that

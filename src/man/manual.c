@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "src/conf.h"
+#include "src/http/metrics.h"
 #include "src/http/router.h"
 #include "src/options.h"
 #include "src/spec.h"
@@ -78,14 +79,23 @@ static void put_environment(FILE *out)
 
 static void put_routes(FILE *out)
 {
-    static const char *const levels[] = {
-        [LEVEL_OPEN] = "open", [LEVEL_AUTHED] = "any user", [LEVEL_ADMIN] = "admin"};
     for (size_t i = 0; i < route_count; i++) {
         char words[100], text[200];
         const struct route *r = &routes[i];
         str_printf(words, sizeof words, "%s %s", r->method, r->pattern);
-        str_printf(text, sizeof text, "%s (%s)", r->text, levels[r->level]);
+        str_printf(text, sizeof text, "%s (%s)", r->text, level_name(r->level));
         put_item(out, words, NULL, text);
+    }
+}
+
+static void put_metrics(FILE *out)
+{
+    for (size_t i = 0; i < metric_count; i++) {
+        char kind[100];
+        const struct metric *m = &metric_rows[i];
+        str_printf(kind, sizeof kind, "%s%s%s", metric_type_name(m->type),
+                   m->labels[0] ? " by " : "", m->labels);
+        put_item(out, m->name, kind, m->text);
     }
 }
 
@@ -139,15 +149,11 @@ static const struct {
     const char *name;
     void (*print)(FILE *out);
 } lists[] = {
-    {"@commands@\n", put_commands},
-    {"@options@\n", put_options},
-    {"@exits@\n", put_exits},
-    {"@environment@\n", put_environment},
-    {"@routes@\n", put_routes},
-    {"@errors@\n", put_errors},
-    {"@settings@\n", put_settings},
-    {"@peer_keys@\n", put_peer_keys},
-    {"@mirror_keys@\n", put_mirror_keys},
+    {"@commands@\n", put_commands},   {"@options@\n", put_options},
+    {"@exits@\n", put_exits},         {"@environment@\n", put_environment},
+    {"@routes@\n", put_routes},       {"@metrics@\n", put_metrics},
+    {"@errors@\n", put_errors},       {"@settings@\n", put_settings},
+    {"@peer_keys@\n", put_peer_keys}, {"@mirror_keys@\n", put_mirror_keys},
 };
 
 static bool print_list(const char *line, FILE *out)

@@ -47,6 +47,7 @@ static void defaults(void **state)
     assert_int_equal(c.memory, 256 << 20);
     assert_int_equal(c.log_level, LOG_LEVEL_INFO);
     assert_false(c.http_insecure);
+    assert_false(c.http_open_metrics);
     assert_null(c.http_listen);
     conf_free(&c);
 }

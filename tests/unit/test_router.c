@@ -12,6 +12,7 @@
 
 #include "base/mem.h"
 #include "engine_double.h"
+#include "src/http/metrics.h"
 #include "src/http/router.h"
 #include "src/http/users.h"
 
@@ -73,6 +74,7 @@ static int set_up(void **state)
     f->api.engine = double_open();
     f->api.token_ttl_s = 3600;
     throttle_init(&f->api.throttle);
+    stats_init(&f->api.stats);
     login(f, "ana", "admin", f->admin);
     login(f, "vic", "viewer", f->viewer);
     *state = f;
@@ -84,6 +86,7 @@ static int tear_down(void **state)
     struct fixture *f = *state;
     json_decref(f->last);
     throttle_destroy(&f->api.throttle);
+    stats_destroy(&f->api.stats);
     double_close(f->api.engine);
     free(f);
     return 0;
@@ -356,6 +359,35 @@ static void logs(void **state)
     EXPECT(f, 400, "invalid_request", f->viewer, "GET", "/v1/mirrors/m/logs?offset=-1", NULL);
 }
 
+static void metrics(void **state)
+{
+    struct fixture *f = *state;
+    struct request q = {.method = "GET", .target = "/metrics", .authorization = f->viewer};
+    make_mirror(f);
+    EXPECT(f, 401, "unauthorized", NULL, "GET", "/metrics", NULL);
+    EXPECT(f, 400, "invalid_request", f->viewer, "GET", "/metrics?tables=maybe", NULL);
+    EXPECT(f, 400, "unknown_field", f->viewer, "GET", "/metrics?table=yes", NULL);
+    for (int open = 0; open < 2; open++) {
+        api_handle(&f->api, &q, &f->response);
+        assert_int_equal(f->response.status, 200);
+        assert_non_null(strstr(f->response.content_type, "version=0.0.4"));
+        assert_int_equal(strlen(f->response.body), f->response.body_len);
+        assert_non_null(strstr(f->response.body, "\nbunnydb_mirror_state{mirror=\"m\",state=\""
+                                                 "running\"} 1\n"));
+        assert_null(strstr(f->response.body, "bunnydb_mirror_lag_bytes{")); /* not known */
+        for (size_t i = 0; i < metric_count; i++) {
+            char *line = mem_printf("# TYPE %s %s\n", metric_rows[i].name,
+                                    metric_type_name(metric_rows[i].type));
+            assert_non_null(strstr(f->response.body, line));
+            free(line);
+        }
+        response_free(&f->response);
+        f->api.open_metrics = true;
+        q.authorization = NULL;
+    }
+    EXPECT(f, 401, "unauthorized", NULL, "GET", "/v1/mirrors", NULL);
+}
+
 static void runs(void **state)
 {
     struct fixture *f = *state;
@@ -399,6 +431,7 @@ int main(void)
         CASE(preflight_gives_all_findings),
         CASE(logs),
         CASE(runs),
+        CASE(metrics),
     };
     log_to_fd(-1, LOG_LEVEL_ERROR);
     return sodium_init() < 0 ? 1 : cmocka_run_group_tests(tests, NULL, NULL);
