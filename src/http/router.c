@@ -162,6 +162,17 @@ static bool is_too_deep(const char *s, size_t n)
     return false;
 }
 
+/* The parser's text goes on with "near 'what stands there'": that may be half a password. Only the
+ * name of a field that is there twice is worth showing. */
+static bool not_json(const json_error_t *e, struct err *err)
+{
+    const char *near = strstr(e->text, " near ");
+    bool is_shown = json_error_code(e) == json_error_duplicate_key;
+    return err_set(err, ERR_INVALID, "the body is not valid JSON: %.*s (line %d, column %d)",
+                   near && !is_shown ? (int)(near - e->text) : (int)sizeof e->text, e->text,
+                   e->line, e->column);
+}
+
 static bool read_body(struct call *c, const struct route *route, struct err *err)
 {
     const struct request *q = c->request;
@@ -181,8 +192,7 @@ static bool read_body(struct call *c, const struct route *route, struct err *err
         return err_set(err, ERR_INVALID, "the body is nested deeper than %d", JSON_DEPTH_MAX);
     c->body = json_loadb(q->body, q->body_len, JSON_REJECT_DUPLICATES, &e);
     if (!c->body)
-        return err_set(err, ERR_INVALID, "the body is not valid JSON: %s (line %d, column %d)",
-                       e.text, e.line, e.column);
+        return not_json(&e, err);
     if (!json_is_object(c->body))
         return err_set(err, ERR_INVALID, "the body must be a JSON object");
     return route->has_body || fields_read(&nothing, c->body, true, NULL, NULL, err);

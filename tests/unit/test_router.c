@@ -178,10 +178,13 @@ static void bodies(void **state)
     EXPECT(f, 400, "invalid_request", f->admin, "POST", "/v1/peers", "{");
     EXPECT(f, 400, "invalid_request", f->admin, "POST", "/v1/peers", "[]");
     EXPECT(f, 400, "invalid_request", f->admin, "POST", "/v1/peers", "{\"name\":\"\xff\"}");
-    EXPECT(f, 400, "invalid_request", f->admin, "POST", "/v1/peers", "{\"port\":1,\"port\":2}");
     EXPECT(f, 400, "invalid_request", f->admin, "POST", "/v1/peers",
            "{\"port\":99999999999999999999999999}");
     EXPECT(f, 400, "invalid_request", f->admin, "POST", "/v1/peers", deep);
+    EXPECT(f, 400, "invalid_request", f->admin, "POST", "/v1/peers", "{\"password\":\"hidden");
+    assert_null(strstr(text(f, "error"), "hidden"));
+    EXPECT(f, 400, "invalid_request", f->admin, "POST", "/v1/peers", "{\"port\":1,\"port\":2}");
+    assert_non_null(strstr(text(f, "error"), "\"port\""));
     EXPECT(f, 400, "unknown_field", f->admin, "POST", "/v1/peers", "{\"nmae\":\"x\"}");
     assert_non_null(strstr(text(f, "error"), "nmae"));
     EXPECT(f, 400, "unknown_field", f->admin, "POST", "/v1/mirrors/m/pause", "{\"x\":1}");
