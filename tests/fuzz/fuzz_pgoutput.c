@@ -1,7 +1,7 @@
 /* Fuzz target of the replication frames and of pgoutput's decoder: any bytes are decoded or
  * refused, nothing outside them is touched, and every value that is handed out is inside and
- * terminated. Built with -DWITH_LIBFUZZER and clang's -fsanitize=fuzzer it is libFuzzer's; else it
- * has a main that mutates hand-made messages: fuzz_pgoutput [SECONDS [SEED]]. */
+ * terminated. Built with -DWITH_LIBFUZZER and clang's -fsanitize=fuzzer it is libFuzzer's (make
+ * fuzz); else it has a main that mutates hand-made messages: fuzz_pgoutput [SECONDS [SEED]]. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -79,7 +79,29 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     return 0;
 }
 
-#ifndef WITH_LIBFUZZER
+#ifdef WITH_LIBFUZZER
+int LLVMFuzzerInitialize(int *argc, char ***argv);
+
+/* FUZZ_SAMPLES=DIR: writes the hand-made messages there, one a file, and ends. */
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+    const char *dir = getenv("FUZZ_SAMPLES");
+    (void)argc;
+    (void)argv;
+    for (size_t i = 0; dir && bytes_samples[i].name; i++) {
+        struct buf b = {0};
+        char *path = mem_printf("%s/sample-%zu", dir, i);
+        FILE *f = fopen(path, "we");
+        bytes_samples[i].build(&b);
+        check(f && fwrite(b.data, 1, b.len, f) == b.len && fclose(f) == 0, path);
+        buf_free(&b);
+        free(path);
+    }
+    if (dir)
+        exit(0);
+    return 0;
+}
+#else
 #define MAX_SIZE 512
 
 static uint64_t state;
