@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/commands.h"
 #include "base/err.h"
 #include "base/findings.h"
 #include "base/log.h"
@@ -70,19 +71,25 @@ bool engine_mirror_config(struct engine *e, const char *name, struct mirror_conf
 bool engine_mirror_available_tables(struct engine *e, const char *name, struct peer_table_list *out,
                                     struct err *err) MUST_CHECK;
 
-/* --- Mirrors: commands (wait until done, at most limit_ms; then ERR_TIMEOUT, and it goes on) ---
- */
-bool engine_mirror_pause(struct engine *e, const char *name, int limit_ms,
-                         struct err *err) MUST_CHECK;
-bool engine_mirror_resume(struct engine *e, const char *name, int limit_ms,
-                          struct err *err) MUST_CHECK;
-/* Skips the back-off and starts a new run; recreate_slot forces a new slot and snapshot. */
-bool engine_mirror_retry(struct engine *e, const char *name, bool recreate_slot,
-                         struct err *err) MUST_CHECK;
-/* Stops, drops slot, publication and bookkeeping, forgets. force: forgets even when a server cannot
- * be reached; left_behind (may be NULL, caller frees) then says what is left. */
-bool engine_mirror_delete(struct engine *e, const char *name, bool force, int limit_ms,
-                          char **left_behind, struct err *err) MUST_CHECK;
+/* --- Mirrors: commands ------------------------------------------------------------------------ */
+struct mirror_request {
+    enum mirror_command command; /* all but MIRROR_SET_TABLES */
+    const char *by;              /* who asks; stands in the refusals that others get */
+    const char *table;           /* MIRROR_RESYNC_TABLE: "schema.table" of the source */
+    const char *strategy;        /* resyncs: "truncate" or "swap"; NULL: the mirror's own */
+};
+/* Carries the command out, or refuses it as commands.h says; waits at most limit_ms, then
+ * ERR_TIMEOUT, and it goes on. Pause and delete are done when it returns true; what takes long
+ * (retry, resync, sync-schema, verify) is accepted then, and goes on after a restart, too. note
+ * (may be NULL, caller frees): what a forced deletion left behind. */
+bool engine_mirror_command(struct engine *e, const char *name, const struct mirror_request *r,
+                           int limit_ms, char **note, struct err *err) MUST_CHECK;
+/* MIRROR_SET_TABLES: another set of tables for a paused mirror. Asks both servers about tables that
+ * are new or mapped anew, as engine_mirror_create does (ERR_PREFLIGHT: see findings; nothing was
+ * changed); those are copied when the mirror is resumed. findings may be NULL. (waits) */
+bool engine_mirror_set_tables(struct engine *e, const char *name, const char *by,
+                              const struct table_map *tables, size_t n_tables,
+                              struct findings *findings, struct err *err) MUST_CHECK;
 
 /* --- Mirrors: what is published -------------------------------------------------------------- */
 struct table_status {
@@ -133,11 +140,11 @@ struct mirror_status {
     char publication[NAME_SIZE];
     enum mirror_state state;
     char phase[24];
-    char operation[24]; /* the one that holds the mirror; empty: none */
-    lsn_t last_lsn;     /* applied and durable at the destination */
-    lsn_t source_lsn;   /* the source's WAL end at the last sample */
-    int64_t lag_bytes;  /* -1: not known */
-    double lag_seconds; /* -1: not known */
+    struct operation operation; /* the one that holds the mirror */
+    lsn_t last_lsn;             /* applied and durable at the destination */
+    lsn_t source_lsn;           /* the source's WAL end at the last sample */
+    int64_t lag_bytes;          /* -1: not known */
+    double lag_seconds;         /* -1: not known */
     int64_t last_batch_id;
     struct err error;      /* code ERR_NONE: none */
     int error_count;       /* in a row */

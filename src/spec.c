@@ -401,6 +401,22 @@ bool mirror_spec_read(const json_t *object, struct mirror_spec *out, struct err 
            read_mappings(out->table_mappings, &out->config, err);
 }
 
+static const struct field maps_rows[] = {
+    {.name = "table_mappings",
+     .type = FIELD_ARRAY,
+     .offset = offsetof(struct mirror_spec, table_mappings),
+     .is_required = true},
+};
+static const struct field_table maps_fields = FIELD_TABLE(maps_rows);
+
+bool mirror_maps_read(const json_t *object, struct mirror_spec *out, struct err *err)
+{
+    *out = (struct mirror_spec){0};
+    mirror_config_init(&out->config);
+    return fields_read(&maps_fields, object, false, out, NULL, err) &&
+           read_mappings(out->table_mappings, &out->config, err);
+}
+
 /* Cuts the blanks around a piece of n bytes; caller frees. */
 static char *trimmed(const char *s, size_t n)
 {

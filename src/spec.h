@@ -25,6 +25,9 @@ extern const struct field_table mirror_fields;
 /* Reads object, with defaults, into *out (mirror_config_free(&out->config) in every case). */
 bool mirror_spec_read(const json_t *object, struct mirror_spec *out, struct err *err) MUST_CHECK;
 
+/* Reads {table_mappings} alone into out->config.tables; freed as above. */
+bool mirror_maps_read(const json_t *object, struct mirror_spec *out, struct err *err) MUST_CHECK;
+
 /* Turns the configuration's list "public.users, public.* , a.b -> c.d" into the API's array of
  * table_mappings. Caller frees with json_decref; NULL on error. */
 json_t *mirror_tables_parse(const char *list, struct err *err) MUST_CHECK;

@@ -125,11 +125,11 @@ static void say_change(struct app *a, const struct mirror_status *was,
         app_say(a, SEVERITY_OK, "%s: snapshot complete, streaming", is->name);
 }
 
-static bool is_reached(enum command_kind k, const struct mirror_status *m)
+static bool is_reached(enum mirror_command k, const struct mirror_status *m)
 {
-    if (*m->operation)
+    if (*m->operation.name)
         return false;
-    return k == COMMAND_PAUSE ? m->state == MIRROR_PAUSED : m->state != MIRROR_PAUSED;
+    return k == MIRROR_PAUSE ? m->state == MIRROR_PAUSED : m->state != MIRROR_PAUSED;
 }
 
 /* Commands that the engine went on with after their time limit: has it done them? */

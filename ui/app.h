@@ -56,7 +56,7 @@ struct message {
 };
 /* What was asked on the message line, and about which mirror in which state. */
 struct confirm {
-    enum command_kind command; /* COMMAND_NONE: detach */
+    enum mirror_command command; /* NO_COMMAND: detach */
     char mirror[NAME_SIZE];
     enum mirror_state state;
     char text[300];
@@ -68,7 +68,7 @@ struct prompt {
 };
 struct pending {
     char mirror[NAME_SIZE]; /* empty: free */
-    enum command_kind command;
+    enum mirror_command command;
     int64_t since_ms;
 };
 /* How fast a source writes WAL, measured between two samples of a mirror's slot. */

@@ -25,37 +25,11 @@ struct commands {
     size_t n_queue, n_results;
 };
 
-const char *command_name(enum command_kind k)
-{
-    switch (k) {
-    case COMMAND_NONE:
-        break;
-    case COMMAND_PAUSE:
-        return "pause";
-    case COMMAND_RESUME:
-        return "resume";
-    case COMMAND_RETRY:
-        return "retry";
-    }
-    return "";
-}
-
 static void command_run(struct engine *e, struct command_result *r)
 {
+    struct mirror_request request = {.command = r->kind, .by = "console"};
     int64_t begin = clock_mono_ms();
-    switch (r->kind) {
-    case COMMAND_NONE:
-        break;
-    case COMMAND_PAUSE:
-        r->ok = engine_mirror_pause(e, r->mirror, LIMIT_MS, &r->err);
-        break;
-    case COMMAND_RESUME:
-        r->ok = engine_mirror_resume(e, r->mirror, LIMIT_MS, &r->err);
-        break;
-    case COMMAND_RETRY:
-        r->ok = engine_mirror_retry(e, r->mirror, false, &r->err);
-        break;
-    }
+    r->ok = engine_mirror_command(e, r->mirror, &request, LIMIT_MS, NULL, &r->err);
     r->took_ms = clock_mono_ms() - begin;
 }
 
@@ -101,7 +75,7 @@ struct commands *commands_start(struct engine *e, int wake_fd)
     return c;
 }
 
-bool commands_submit(struct commands *c, enum command_kind kind, const char *mirror)
+bool commands_submit(struct commands *c, enum mirror_command kind, const char *mirror)
 {
     pthread_mutex_lock(&c->lock);
     bool fits = c->n_queue < QUEUE;

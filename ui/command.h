@@ -5,14 +5,10 @@
 
 #include "engine.h"
 
-enum command_kind {
-    COMMAND_NONE,
-    COMMAND_PAUSE,
-    COMMAND_RESUME,
-    COMMAND_RETRY,
-};
+#define NO_COMMAND MIRROR_COMMAND_COUNT
+
 struct command_result {
-    enum command_kind kind;
+    enum mirror_command kind;
     char mirror[NAME_SIZE];
     bool ok;
     struct err err; /* when not ok; ERR_TIMEOUT: the engine goes on with it */
@@ -20,11 +16,10 @@ struct command_result {
 };
 struct commands;
 
-const char *command_name(enum command_kind k); /* "pause" */
 /* wake_fd is signalled when a result can be taken. */
 struct commands *commands_start(struct engine *e, int wake_fd);
 /* Queues one; false when the queue is full. Console thread. */
-bool commands_submit(struct commands *c, enum command_kind kind, const char *mirror);
+bool commands_submit(struct commands *c, enum mirror_command kind, const char *mirror);
 /* The next result; false when there is none. Console thread. */
 bool commands_take(struct commands *c, struct command_result *out);
 /* Forgets what has not begun, waits for what has (at most about 1 s), frees. */

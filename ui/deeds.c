@@ -19,44 +19,32 @@ bool has_target(struct app *a, char *reason, size_t size)
     return app_target(a) != NULL;
 }
 
-static bool has_no_operation(const struct mirror_status *m, char *reason, size_t size)
+/* The table of states and commands decides, as it does in the engine. */
+static bool can(struct app *a, enum mirror_command c, char *reason, size_t size)
 {
-    if (*m->operation)
-        str_printf(reason, size, "%s is busy with: %s", m->name, m->operation);
-    return !*m->operation;
+    const struct mirror_status *m = app_target(a);
+    struct err err = {0};
+    if (!has_target(a, reason, size))
+        return false;
+    bool ok = command_check(m->name, m->state, &m->operation, c, &err);
+    if (!ok)
+        str_printf(reason, size, "%s", err.text);
+    return ok;
 }
 
 bool can_pause(struct app *a, char *reason, size_t size)
 {
-    const struct mirror_status *m = app_target(a);
-    if (!has_target(a, reason, size) || !has_no_operation(m, reason, size))
-        return false;
-    bool can = m->state != MIRROR_PAUSED && m->state != MIRROR_STOPPED;
-    if (!can)
-        str_printf(reason, size, "%s is paused already", m->name);
-    return can;
+    return can(a, MIRROR_PAUSE, reason, size);
 }
 
 bool can_resume(struct app *a, char *reason, size_t size)
 {
-    const struct mirror_status *m = app_target(a);
-    if (!has_target(a, reason, size) || !has_no_operation(m, reason, size))
-        return false;
-    bool can = m->state == MIRROR_PAUSED || m->state == MIRROR_STOPPED;
-    if (!can)
-        str_printf(reason, size, "%s is not paused", m->name);
-    return can;
+    return can(a, MIRROR_RESUME, reason, size);
 }
 
 bool can_retry(struct app *a, char *reason, size_t size)
 {
-    const struct mirror_status *m = app_target(a);
-    if (!has_target(a, reason, size) || !has_no_operation(m, reason, size))
-        return false;
-    bool can = m->state == MIRROR_ERROR || mirror_worst_finding(m);
-    if (!can)
-        str_printf(reason, size, "%s has not failed", m->name);
-    return can;
+    return can(a, MIRROR_RETRY, reason, size);
 }
 
 bool in_log(struct app *a, char *reason, size_t size)
@@ -84,7 +72,7 @@ void do_pause(struct app *a)
     char kept[FORMAT_SIZE], rate[FORMAT_SIZE];
     double per_second = app_wal_rate(a, m->name);
     struct confirm *c = &a->confirm;
-    c->command = COMMAND_PAUSE;
+    c->command = MIRROR_PAUSE;
     c->state = m->state;
     str_copy(c->mirror, sizeof c->mirror, m->name);
     if (per_second >= 0)
@@ -97,7 +85,7 @@ void do_pause(struct app *a)
     a->mode = MODE_CONFIRM;
 }
 
-static void submit(struct app *a, enum command_kind k, const struct mirror_status *m)
+static void submit(struct app *a, enum mirror_command k, const struct mirror_status *m)
 {
     if (!commands_submit(a->commands, k, m->name))
         app_say(a, SEVERITY_ERROR, "%s %s: too many commands are waiting", command_name(k),
@@ -110,7 +98,7 @@ void do_resume(struct app *a)
     char behind[FORMAT_SIZE];
     app_say(a, SEVERITY_INFO, "resume %s: %s to catch up", m->name,
             format_bytes(m->lag_bytes, behind));
-    submit(a, COMMAND_RESUME, m);
+    submit(a, MIRROR_RESUME, m);
 }
 
 void do_retry(struct app *a)
@@ -118,7 +106,7 @@ void do_retry(struct app *a)
     const struct mirror_status *m = app_target(a);
     app_say(a, SEVERITY_INFO, "retry %s: attempt %d begins, back-off skipped, slot kept", m->name,
             m->error_count + 1);
-    submit(a, COMMAND_RETRY, m);
+    submit(a, MIRROR_RETRY, m);
 }
 
 void do_log(struct app *a)
@@ -151,7 +139,7 @@ void do_copy(struct app *a)
 void do_detach(struct app *a)
 {
     struct confirm *c = &a->confirm;
-    *c = (struct confirm){.command = COMMAND_NONE};
+    *c = (struct confirm){.command = NO_COMMAND};
     str_printf(c->text, sizeof c->text, "detach: all mirrors go on without a screen%s%s",
                a->options->attach_hint ? "; " : "",
                a->options->attach_hint ? a->options->attach_hint : "");

@@ -22,7 +22,7 @@ static void confirm_key(struct app *a, int key)
     a->mode = MODE_KEYS;
     if (key != 'y') {
         app_say(a, SEVERITY_INFO, "not done");
-    } else if (c->command == COMMAND_NONE) {
+    } else if (c->command == NO_COMMAND) {
         a->done = true;
         a->end = CONSOLE_DETACHED;
     } else if (!m || m->state != c->state) {

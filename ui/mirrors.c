@@ -182,9 +182,9 @@ void mirror_next(struct app *a, const struct mirror_status *m, char *out, size_t
     if (m->state == MIRROR_ERROR) {
         *role = ROLE_FAIL;
         next_failed(a, m, out, size);
-    } else if (*m->operation) {
+    } else if (*m->operation.name) {
         *role = ROLE_BUSY;
-        str_printf(out, size, "%s ...", m->operation);
+        str_printf(out, size, "%s ...", m->operation.name);
     } else if (f) {
         *role = ROLE_WARN;
         str_copy(out, size, f->title);

@@ -35,6 +35,10 @@ enum err_class {
     X(ERR_BUSY, "operation_in_progress", CLASS_FINAL, "the mirror is busy with another operation") \
     X(ERR_ALREADY_PAUSED, "already_paused", CLASS_FINAL, "the mirror is paused already")           \
     X(ERR_NOT_PAUSED, "not_paused", CLASS_FINAL, "the mirror is not paused")                       \
+    X(ERR_PAUSED, "mirror_paused", CLASS_FINAL, "the mirror is paused; resume it first")           \
+    X(ERR_NOT_RUNNING, "not_running", CLASS_FINAL, "the mirror does not stream at the moment")     \
+    X(ERR_TABLE_NOT_FOUND, "table_not_found", CLASS_FINAL, "the mirror has no such table")         \
+    X(ERR_NOT_SUPPORTED, "not_supported", CLASS_FINAL, "bunnydb cannot do this yet")               \
     X(ERR_CLEANUP, "cleanup_failed", CLASS_FINAL, "something on a server could not be removed")    \
     X(ERR_CREDENTIALS, "invalid_credentials", CLASS_FINAL, "wrong user name or password")          \
     X(ERR_UNAUTHORIZED, "unauthorized", CLASS_FINAL, "a valid token is needed")                    \

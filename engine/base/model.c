@@ -70,6 +70,35 @@ bool table_name_list_has(const struct table_name_list *l, const char *schema, co
     return false;
 }
 
+void table_map_copy(struct table_map *to, const struct table_map *from)
+{
+    *to = *from;
+    to->exclude = mem_calloc(from->n_exclude, sizeof *to->exclude);
+    for (size_t i = 0; i < from->n_exclude; i++)
+        to->exclude[i] = mem_strdup(from->exclude[i]);
+}
+
+static bool has_excluded(const struct table_map *m, const char *column)
+{
+    for (size_t i = 0; i < m->n_exclude; i++)
+        if (!strcmp(m->exclude[i], column))
+            return true;
+    return false;
+}
+
+bool table_map_is_same(const struct table_map *a, const struct table_map *b)
+{
+    if (strcmp(a->source_schema, b->source_schema) != 0 ||
+        strcmp(a->source_table, b->source_table) != 0 ||
+        strcmp(a->dest_schema, b->dest_schema) != 0 || strcmp(a->dest_table, b->dest_table) != 0 ||
+        a->n_exclude != b->n_exclude)
+        return false;
+    for (size_t i = 0; i < a->n_exclude; i++)
+        if (!has_excluded(b, a->exclude[i]))
+            return false;
+    return true;
+}
+
 void mirror_config_init(struct mirror_config *c)
 {
     *c = (struct mirror_config){

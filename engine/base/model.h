@@ -85,6 +85,9 @@ struct table_map {
     char partition_key[NAME_SIZE];
 };
 void table_map_free(struct table_map *m); /* the contents */
+void table_map_copy(struct table_map *to, const struct table_map *from);
+/* Whether both put the same columns of the same table into the same place. */
+bool table_map_is_same(const struct table_map *a, const struct table_map *b);
 
 /* A table of the source, as its catalog names it. */
 struct table_name {
@@ -129,8 +132,9 @@ enum mirror_state {
     MIRROR_RUNNING,
     MIRROR_PAUSED,
     MIRROR_ERROR,
-    MIRROR_STOPPED,
+    MIRROR_STOPPED, /* being deleted */
 };
+#define MIRROR_STATE_COUNT (MIRROR_STOPPED + 1)
 const char *mirror_state_name(enum mirror_state s);
 
 /* A run of a mirror: from connecting to a failure or a command. */

@@ -8,6 +8,7 @@
 #include "base/utf8.h"
 
 #define NAME_MAX_BYTES 50
+#define MAX_TABLES 20000
 
 static const char letters_digits[] =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
@@ -65,4 +66,27 @@ bool check_word(const char *field, const char *value, const char *const *words, 
     err_set(err, ERR_INVALID, "%s: must be one of %s", field, buf_text(&list));
     buf_free(&list);
     return false;
+}
+
+bool check_identifier(const char *field, const char *value, bool required, struct err *err)
+{
+    return check_text(field, value, NAME_SIZE - 1, required, err);
+}
+
+bool check_maps(const struct table_map *tables, size_t n_tables, struct err *err)
+{
+    if (!n_tables)
+        return err_set(err, ERR_INVALID, "table_mappings: names no table");
+    if (n_tables > MAX_TABLES)
+        return err_set(err, ERR_INVALID, "table_mappings: has more than %d entries", MAX_TABLES);
+    for (size_t i = 0; i < n_tables; i++) {
+        const struct table_map *t = &tables[i];
+        if (!check_identifier("table_mappings.source_schema", t->source_schema, true, err) ||
+            !check_identifier("table_mappings.source_table", t->source_table, true, err) ||
+            !check_identifier("table_mappings.destination_schema", t->dest_schema, false, err) ||
+            !check_identifier("table_mappings.destination_table", t->dest_table, false, err) ||
+            !check_identifier("table_mappings.partition_key", t->partition_key, false, err))
+            return false;
+    }
+    return true;
 }

@@ -18,4 +18,10 @@ bool check_range(const char *field, int64_t value, int64_t least, int64_t most,
 bool check_word(const char *field, const char *value, const char *const *words, size_t n,
                 struct err *err) MUST_CHECK;
 
+/* An SQL identifier, as the server stores it. */
+bool check_identifier(const char *field, const char *value, bool required,
+                      struct err *err) MUST_CHECK;
+/* Table mappings as they are asked for: there are some, not too many, with names that can be. */
+bool check_maps(const struct table_map *tables, size_t n_tables, struct err *err) MUST_CHECK;
+
 #endif

@@ -9,12 +9,9 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "control/check.h"
-#include "control/peer_probe.h"
 #include "control/roster.h"
 #include "control/sampler.h"
-#include "schema/schema.h"
-
-#define MAX_TABLES 20000
+#include "control/servers.h"
 
 /* --- the configuration alone
  * -------------------------------------------------------------------------- */
@@ -22,11 +19,6 @@
 static const char *const strategies[] = {"truncate", "swap"};
 static const char *const schema_changes[] = {"manual", "auto"};
 static const char *const table_errors[] = {"stop", "set_aside"};
-
-static bool check_identifier(const char *field, const char *value, bool required, struct err *err)
-{
-    return check_text(field, value, NAME_SIZE - 1, required, err);
-}
 
 /* Slot names: lower case letters, digits and underscores (PostgreSQL docs, "Replication Slots"). */
 static bool check_slot_name(const char *value, struct err *err)
@@ -36,24 +28,6 @@ static bool check_slot_name(const char *value, struct err *err)
             return err_set(err, ERR_INVALID,
                            "replication_slot_name: may hold lower case letters, "
                            "digits and \"_\"");
-    return true;
-}
-
-static bool check_tables(const struct mirror_config *c, struct err *err)
-{
-    if (!c->n_tables)
-        return err_set(err, ERR_INVALID, "table_mappings: names no table");
-    if (c->n_tables > MAX_TABLES)
-        return err_set(err, ERR_INVALID, "table_mappings: has more than %d entries", MAX_TABLES);
-    for (size_t i = 0; i < c->n_tables; i++) {
-        const struct table_map *t = &c->tables[i];
-        if (!check_identifier("table_mappings.source_schema", t->source_schema, true, err) ||
-            !check_identifier("table_mappings.source_table", t->source_table, true, err) ||
-            !check_identifier("table_mappings.destination_schema", t->dest_schema, false, err) ||
-            !check_identifier("table_mappings.destination_table", t->dest_table, false, err) ||
-            !check_identifier("table_mappings.partition_key", t->partition_key, false, err))
-            return false;
-    }
     return true;
 }
 
@@ -73,8 +47,8 @@ static bool check_config(const struct mirror_config *c, struct err *err)
 {
     if (!check_name("name", c->name, err) ||
         !check_identifier("source_peer", c->source_peer, true, err) ||
-        !check_identifier("destination_peer", c->dest_peer, true, err) || !check_tables(c, err) ||
-        !check_numbers(c, err) ||
+        !check_identifier("destination_peer", c->dest_peer, true, err) ||
+        !check_maps(c->tables, c->n_tables, err) || !check_numbers(c, err) ||
         !check_word("resync_strategy", c->resync_strategy, strategies, COUNT_OF(strategies), err) ||
         !check_word("schema_changes", c->schema_changes, schema_changes, COUNT_OF(schema_changes),
                     err) ||
@@ -97,78 +71,15 @@ static void default_name(char out[NAME_SIZE], const char *prefix, const char *na
     }
 }
 
-static void copy_map(struct table_map *to, const struct table_map *from)
-{
-    *to = *from;
-    to->exclude = mem_calloc(from->n_exclude, sizeof *to->exclude);
-    for (size_t i = 0; i < from->n_exclude; i++)
-        to->exclude[i] = mem_strdup(from->exclude[i]);
-}
-
 static struct mirror_config copy_config(const struct mirror_config *c)
 {
     struct mirror_config copy = *c;
     copy.tables = mem_calloc(c->n_tables, sizeof *copy.tables);
     for (size_t i = 0; i < c->n_tables; i++)
-        copy_map(&copy.tables[i], &c->tables[i]);
+        table_map_copy(&copy.tables[i], &c->tables[i]);
     default_name(copy.publication, "bunny_pub_", c->name);
     default_name(copy.slot, "bunny_slot_", c->name);
     return copy;
-}
-
-/* --- the servers
- * --------------------------------------------------------------------------------------- */
-
-static bool resolve_tables(struct mirror_config *c, struct probe *source, struct err *err)
-{
-    struct table_map *maps;
-    size_t n;
-    if (!schema_resolve_maps(source->conn, &source->task, c->tables, c->n_tables, &maps, &n, err)) {
-        if (err->code == ERR_CONNECT || err->code == ERR_CANCELLED || err->code == ERR_TIMEOUT)
-            return probe_explain(source, err);
-        return false;
-    }
-    for (size_t i = 0; i < c->n_tables; i++)
-        table_map_free(&c->tables[i]);
-    free(c->tables);
-    c->tables = maps;
-    c->n_tables = n;
-    return true;
-}
-
-static bool ask_servers(struct mirror_config *c, struct probe *source, struct probe *dest,
-                        struct findings *f, struct err *err)
-{
-    /* The server's state first: what is wrong with it is worth knowing with any table list. */
-    if (!preflight_source(source->conn, &source->task, f, err))
-        return probe_explain(source, err);
-    if (!preflight_dest(dest->conn, &dest->task, f, err))
-        return probe_explain(dest, err);
-    if (!resolve_tables(c, source, err))
-        return false;
-    if (!preflight_mirror(source->conn, dest->conn, &source->task, c, f, err))
-        return probe_explain(source, err);
-    return true;
-}
-
-static bool preflight(struct engine *e, struct mirror_config *c, struct findings *f,
-                      struct err *err)
-{
-    struct probe source = {0}, dest = {0};
-    bool ok = probe_begin(&source, e, c->source_peer, err) &&
-              probe_begin(&dest, e, c->dest_peer, err) && ask_servers(c, &source, &dest, f, err);
-    probe_end(&source);
-    probe_end(&dest);
-    if (!ok || !findings_have_errors(f))
-        return ok;
-    size_t errors = 0;
-    const char *first = "";
-    for (size_t i = 0; i < f->n; i++)
-        if (f->items[i].severity == SEVERITY_ERROR && !errors++)
-            first = f->items[i].title;
-    err_set(err, ERR_PREFLIGHT, "The servers are not ready for mirror %s: %s%s", c->name, first,
-            errors > 1 ? ", and more" : "");
-    return err_hint(err, "%zu finding%s; each says what to do.", errors, errors > 1 ? "s" : "");
 }
 
 /* --- together
@@ -232,7 +143,7 @@ bool engine_mirror_create(struct engine *e, const struct mirror_config *config,
     struct findings *f = findings ? findings : &own;
     struct mirror_config c = copy_config(config);
     bool ok = check_config(&c, err) && check_is_new(e, &c, err) && check_peers(e, &c, err) &&
-              preflight(e, &c, f, err) && record_and_start(e, &c, err);
+              servers_check(e, &c, NULL, f, err) && record_and_start(e, &c, err);
     if (!ok)
         engine_explain_cancel(e, err);
     mirror_config_free(&c);

@@ -108,7 +108,7 @@ static void deletion_failed(struct mirror *m, const struct err *err)
     m->retry_at = clock_mono_ms() + wait;
     show_error(m, err);
     m->live.next_retry_at = clock_wall_us() + wait * 1000;
-    show_state(m, MIRROR_ERROR, "deleting");
+    show_state(m, MIRROR_STOPPED, "deleting");
 }
 
 /* The mirror stays as it was. */
@@ -131,7 +131,7 @@ bool mirror_delete(struct mirror *m, struct command *c, struct err *err)
     if (!mirror_save_flags(m, WISH_DELETE, m->row.snapshot_done, err))
         return false;
     show_state(m, MIRROR_STOPPED, "deleting");
-    if (remove_mirror(m, c->kind == CMD_FORCE_DELETE, &c->note, err)) {
+    if (remove_mirror(m, c->kind == MIRROR_FORCE_DELETE, &c->note, err)) {
         pthread_mutex_lock(&m->lock);
         m->is_gone = true;
         pthread_mutex_unlock(&m->lock);

@@ -49,7 +49,8 @@ static const char *digest_of(const struct picture_of *list, size_t n, const char
 /* A mirror that makes its publication just now, or anew, is left alone. */
 static void compare(struct mirror *m, const char *before, const char *now)
 {
-    if (!before[0] || !strcmp(before, now) || board_state(mirror_board(m)) != MIRROR_RUNNING)
+    if (!before[0] || !strcmp(before, now) || board_state(mirror_board(m)) != MIRROR_RUNNING ||
+        mirror_has_republished(m))
         return;
     log_warn("sampler", mirror_name(m), "publication %s has changed at the source: looking at it",
              mirror_config_of(m)->publication);

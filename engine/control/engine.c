@@ -13,7 +13,6 @@
 
 #define DEFAULT_MEMORY ((size_t)256 << 20)
 #define DEFAULT_LOG_DAYS 14
-#define RETRY_LIMIT_MS 5000
 
 const char *engine_version(void)
 {
@@ -114,37 +113,16 @@ void engine_close(struct engine *e, int limit_ms)
 /* --- commands on mirrors
  * -------------------------------------------------------------------------------- */
 
-static bool command(struct engine *e, const char *name, enum mirror_command c, int limit_ms,
-                    char **note, struct err *err)
+bool engine_mirror_command(struct engine *e, const char *name, const struct mirror_request *r,
+                           int limit_ms, char **note, struct err *err)
 {
     struct mirror *m = roster_hold(e->roster, name);
     if (note)
         *note = NULL;
     if (!m)
         return err_set(err, ERR_MIRROR_NOT_FOUND, "mirror \"%s\" does not exist", name);
-    bool ok = mirror_command(m, c, limit_ms, note, err);
+    bool ok = mirror_command(m, r, NULL, 0, limit_ms, note, err);
     roster_release(e->roster, m);
     roster_reap(e->roster);
     return ok;
-}
-
-bool engine_mirror_pause(struct engine *e, const char *name, int limit_ms, struct err *err)
-{
-    return command(e, name, CMD_PAUSE, limit_ms, NULL, err);
-}
-
-bool engine_mirror_resume(struct engine *e, const char *name, int limit_ms, struct err *err)
-{
-    return command(e, name, CMD_RESUME, limit_ms, NULL, err);
-}
-
-bool engine_mirror_retry(struct engine *e, const char *name, bool recreate_slot, struct err *err)
-{
-    return command(e, name, recreate_slot ? CMD_RECREATE : CMD_RETRY, RETRY_LIMIT_MS, NULL, err);
-}
-
-bool engine_mirror_delete(struct engine *e, const char *name, bool force, int limit_ms,
-                          char **left_behind, struct err *err)
-{
-    return command(e, name, force ? CMD_FORCE_DELETE : CMD_DELETE, limit_ms, left_behind, err);
 }

@@ -22,43 +22,50 @@
 #define IDLE_MS 1000
 #define CALLER_SLICE_MS 100
 
-static const char *const command_names[] = {
-    [CMD_PAUSE] = "pause",   [CMD_RESUME] = "resume",
-    [CMD_RETRY] = "retry",   [CMD_RECREATE] = "retry with a new slot",
-    [CMD_DELETE] = "delete", [CMD_FORCE_DELETE] = "delete",
-};
-
-const char *mirror_command_name(enum mirror_command c)
-{
-    return command_names[c];
-}
-
 /* --- commands: the caller's side
  * ------------------------------------------------------------------- */
 
 static void command_unref(struct command *c) /* with the lock */
 {
-    if (--c->refs == 0) {
-        free(c->note);
-        free(c);
-    }
+    if (--c->refs)
+        return;
+    for (size_t i = 0; i < c->n_tables; i++)
+        table_map_free(&c->tables[i]);
+    free(c->tables);
+    free(c->table);
+    free(c->strategy);
+    free(c->note);
+    free(c);
 }
 
-static bool post(struct mirror *m, enum mirror_command kind, struct command **out, struct err *err)
+static struct command *command_new(const struct mirror_request *r, struct table_map *tables,
+                                   size_t n_tables)
+{
+    struct command *c = mem_calloc(1, sizeof *c);
+    c->kind = r->command;
+    c->tables = tables;
+    c->n_tables = n_tables;
+    c->table = r->table ? mem_strdup(r->table) : NULL;
+    c->strategy = r->strategy ? mem_strdup(r->strategy) : NULL;
+    str_copy(c->op.name, sizeof c->op.name, command_name(r->command));
+    str_copy(c->op.by, sizeof c->op.by, r->by ? r->by : "bunnydb");
+    c->op.since = clock_wall_us();
+    c->refs = 1;
+    return c;
+}
+
+/* Whether the state allows it is the thread's to say; that the mailbox is full is known here. */
+static bool post(struct mirror *m, struct command *c, struct err *err)
 {
     bool ok = false;
     pthread_mutex_lock(&m->lock);
     if (m->is_ended) {
         err_set(err, ERR_MIRROR_NOT_FOUND, "mirror %s is being removed", m->row.config.name);
     } else if (m->command) {
-        err_set(err, ERR_BUSY, "Another operation is already in progress: %s, for %.1f s",
-                mirror_command_name(m->command->kind),
-                (double)(clock_mono_ms() - m->command->posted_at) / 1000.0);
-        err_hint(err, "Wait until it is done, then try again.");
+        (void)command_busy(&m->command->op, err);
     } else {
-        m->command = mem_calloc(1, sizeof *m->command);
-        *m->command = (struct command){.kind = kind, .posted_at = clock_mono_ms(), .refs = 2};
-        *out = m->command;
+        c->refs++;
+        m->command = c;
         ok = true;
     }
     pthread_mutex_unlock(&m->lock);
@@ -80,15 +87,10 @@ static void wait_slice(struct mirror *m, int ms) /* with the lock */
     pthread_cond_timedwait(&m->answered, &m->lock, &until);
 }
 
-bool mirror_command(struct mirror *m, enum mirror_command kind, int limit_ms, char **note,
-                    struct err *err)
+/* Waits for the answer. */
+static bool await(struct mirror *m, struct command *c, int limit_ms, char **note, struct err *err)
 {
-    struct command *c;
     bool ok = false;
-    if (note)
-        *note = NULL;
-    if (!post(m, kind, &c, err))
-        return false;
     int64_t until = clock_mono_ms() + limit_ms;
     pthread_mutex_lock(&m->lock);
     while (!c->is_done && clock_mono_ms() < until && !atomic_load(&m->engine->is_stopping))
@@ -105,8 +107,20 @@ bool mirror_command(struct mirror *m, enum mirror_command kind, int limit_ms, ch
         err_set(err, ERR_SHUTTING_DOWN, "bunnydb is stopping");
     } else {
         err_set(err, ERR_TIMEOUT, "%s of mirror %s is not done yet after %d s; it goes on",
-                mirror_command_name(kind), m->row.config.name, limit_ms / 1000);
+                c->op.name, m->row.config.name, limit_ms / 1000);
     }
+    pthread_mutex_unlock(&m->lock);
+    return ok;
+}
+
+bool mirror_command(struct mirror *m, const struct mirror_request *r, struct table_map *tables,
+                    size_t n_tables, int limit_ms, char **note, struct err *err)
+{
+    struct command *c = command_new(r, tables, n_tables);
+    if (note)
+        *note = NULL;
+    bool ok = post(m, c, err) && await(m, c, limit_ms, note, err);
+    pthread_mutex_lock(&m->lock);
     command_unref(c);
     pthread_mutex_unlock(&m->lock);
     return ok;
@@ -124,22 +138,74 @@ void mirror_ask_stop(struct mirror *m)
     wake_signal(m->wake_fd);
 }
 
+/* --- operations that outlive their acceptance ---------------------------------------------------
+ */
+
+bool mirror_is_pending(const struct mirror *m, enum mirror_command c)
+{
+    return !strcmp(m->row.pending, command_name(c));
+}
+
+/* A failed or paused mirror holds nothing back: its operation goes on when it runs again. */
+static struct operation held_operation(const struct mirror *m)
+{
+    struct operation op = {0};
+    if (!m->is_syncing && (m->live.state == MIRROR_PAUSED || m->live.state == MIRROR_ERROR))
+        return op;
+    str_copy(op.name, sizeof op.name, m->row.pending);
+    str_copy(op.by, sizeof op.by, m->row.pending_by);
+    op.since = m->row.pending_at;
+    return op;
+}
+
+bool mirror_begin_operation(struct mirror *m, const struct operation *op, struct err *err)
+{
+    if (!catalog_mirror_set_pending(m->engine->catalog, m->row.config.name, op->name, op->by,
+                                    op->since, err))
+        return false;
+    str_copy(m->row.pending, sizeof m->row.pending, op->name);
+    str_copy(m->row.pending_by, sizeof m->row.pending_by, op->by);
+    m->row.pending_at = op->since;
+    return true;
+}
+
+void mirror_end_operation(struct mirror *m, enum mirror_command c)
+{
+    struct err err = {0};
+    if (!mirror_is_pending(m, c))
+        return;
+    log_info("super", m->row.config.name, "operation done: %s seconds=%.1f", command_name(c),
+             (double)(clock_wall_us() - m->row.pending_at) / 1e6);
+    if (!catalog_mirror_set_pending(m->engine->catalog, m->row.config.name, "", "", 0, &err))
+        log_error("super", m->row.config.name, "cannot record the end of an operation: %s",
+                  err.text); /* it would be done once more after a restart, which harms nothing */
+    m->row.pending[0] = '\0';
+    m->live.operation = held_operation(m);
+    show_now(m);
+}
+
 /* --- commands: the thread's side
  * -------------------------------------------------------------------- */
 
-static struct command *take_command(struct mirror *m)
+/* The command that nobody has looked at yet. */
+static struct command *peek_command(struct mirror *m)
 {
     pthread_mutex_lock(&m->lock);
-    struct command *c = m->command;
-    if (c)
-        c->is_taken = true;
+    struct command *c = m->command && !m->command->is_taken ? m->command : NULL;
     pthread_mutex_unlock(&m->lock);
     return c;
 }
 
+static void take_command(struct mirror *m, struct command *c)
+{
+    pthread_mutex_lock(&m->lock);
+    c->is_taken = true;
+    pthread_mutex_unlock(&m->lock);
+}
+
 static void answer(struct mirror *m, struct command *c, bool ok, const struct err *err)
 {
-    m->live.operation[0] = '\0';
+    m->live.operation = held_operation(m);
     show_now(m);
     pthread_mutex_lock(&m->lock);
     c->ok = ok;
@@ -162,139 +228,37 @@ bool mirror_save_flags(struct mirror *m, enum mirror_wish wish, bool snapshot_do
     return true;
 }
 
-static void forget_error(struct mirror *m)
-{
-    m->retry_at = 0;
-    m->is_held = false;
-    m->live.error_count = 0;
-    show_clear_error(m);
-}
-
-/* A deletion that began is only finished, never taken back: half of the mirror may be gone. */
-static bool refuse_tombstone(const struct mirror *m, struct err *err)
-{
-    if (m->row.wish != WISH_DELETE)
-        return true;
-    err_set(err, ERR_BUSY, "Mirror %s is being deleted", m->row.config.name);
-    return err_hint(err, "It goes on by itself; delete with force=true ends it at once.");
-}
-
-static bool do_pause(struct mirror *m, struct err *err)
-{
-    if (!refuse_tombstone(m, err))
-        return false;
-    if (m->row.wish == WISH_PAUSE)
-        return err_set(err, ERR_ALREADY_PAUSED, "Mirror %s is paused already", m->row.config.name);
-    if (!mirror_save_flags(m, WISH_PAUSE, m->row.snapshot_done, err))
-        return false;
-    show_state(m, MIRROR_PAUSED, "paused");
-    log_info("super", m->row.config.name, "paused; the slot stays and keeps WAL");
-    return true;
-}
-
-static bool do_resume(struct mirror *m, struct err *err)
-{
-    if (!refuse_tombstone(m, err))
-        return false;
-    if (m->row.wish != WISH_PAUSE)
-        return err_set(err, ERR_NOT_PAUSED, "Mirror %s is not paused", m->row.config.name);
-    if (!mirror_save_flags(m, WISH_RUN, m->row.snapshot_done, err))
-        return false;
-    forget_error(m);
-    /* Ready at once; a run that fails shows itself as an error. */
-    show_state(m, m->row.snapshot_done ? MIRROR_RUNNING : MIRROR_INITIALIZING, "connecting");
-    log_info("super", m->row.config.name, "resumed");
-    return true;
-}
-
-/* What is missing can only come back by a new slot and a new snapshot. */
-static bool needs_new_slot(enum err_code code)
-{
-    return code == ERR_SLOT_MISSING || code == ERR_SLOT_LOST || code == ERR_SLOT_AHEAD ||
-           code == ERR_PROGRESS_MISSING || code == ERR_PUBLICATION;
-}
-
-static bool do_retry(struct mirror *m, bool recreate, struct err *err)
-{
-    if (m->row.wish == WISH_PAUSE) {
-        err_set(err, ERR_BUSY, "Mirror %s is paused", m->row.config.name);
-        return err_hint(err, "Resume it.");
-    }
-    if (m->row.wish == WISH_DELETE) { /* the deletion is tried again at once */
-        forget_error(m);
-        show_state(m, MIRROR_STOPPED, "deleting");
-        return true;
-    }
-    if (!recreate && needs_new_slot(m->live.error.code)) {
-        if (!m->row.config.do_initial_snapshot) {
-            err_set(err, ERR_INVALID,
-                    "recreate_slot: mirror %s was made without a snapshot, and "
-                    "only a new slot and a copy of its tables can heal it",
-                    m->row.config.name);
-            return err_hint(err, "Send {\"recreate_slot\": true}: the destination's rows are "
-                                 "replaced by a new copy.");
-        }
-        recreate = true;
-    }
-    if (recreate) {
-        if (!m->row.config.do_initial_snapshot &&
-            !catalog_mirror_set_snapshot(m->engine->catalog, m->row.config.name, true, err))
-            return false;
-        m->row.config.do_initial_snapshot = true;
-        if (!mirror_save_flags(m, m->row.wish, false, err))
-            return false;
-    }
-    forget_error(m);
-    show_state(m, m->row.snapshot_done ? MIRROR_RUNNING : MIRROR_INITIALIZING, "connecting");
-    log_info("super", m->row.config.name,
-             recreate ? "retry: new slot, new snapshot" : "retry: the slot is kept");
-    return true;
-}
-
 static void obey(struct mirror *m, struct command *c)
 {
     struct err err = {0};
-    bool ok = false;
-    str_copy(m->live.operation, sizeof m->live.operation, mirror_command_name(c->kind));
-    show_now(m);
-    switch (c->kind) {
-    case CMD_PAUSE:
-        ok = do_pause(m, &err);
-        break;
-    case CMD_RESUME:
-        ok = do_resume(m, &err);
-        break;
-    case CMD_RETRY:
-    case CMD_RECREATE:
-        ok = do_retry(m, c->kind == CMD_RECREATE, &err);
-        break;
-    case CMD_DELETE:
-    case CMD_FORCE_DELETE:
-        ok = mirror_delete(m, c, &err);
-        break;
+    struct operation held = held_operation(m);
+    take_command(m, c);
+    bool ok = command_check(m->row.config.name, m->live.state, &held, c->kind, &err);
+    if (ok) {
+        m->live.operation = c->op;
+        show_now(m);
+        ok = mirror_obey(m, c, &err);
     }
     answer(m, c, ok, &err);
 }
 
-/* Asked inside every wait. A command that a running mirror can only refuse does not end the run. */
+/* Asked inside every wait of a run. A command that is refused, or that a run can obey, does not
+ * end it. */
 static bool is_cancelled(void *arg)
 {
     struct mirror *m = arg;
+    struct err ignored = {0};
     if (atomic_load(&m->shall_stop) || atomic_load(&m->shall_reconnect))
         return true;
-    pthread_mutex_lock(&m->lock);
-    struct command *c = m->command;
-    bool refused = c && !c->is_taken && c->kind == CMD_RESUME && m->row.wish == WISH_RUN;
-    bool interrupts = c && !c->is_taken && !refused;
-    if (refused)
-        c->is_taken = true;
-    pthread_mutex_unlock(&m->lock);
-    if (refused) {
-        struct err err = {0};
-        err_set(&err, ERR_NOT_PAUSED, "Mirror %s is not paused", m->row.config.name);
-        answer(m, c, false, &err);
-    }
-    return interrupts;
+    struct command *c = peek_command(m);
+    if (!c)
+        return false;
+    struct operation held = held_operation(m);
+    if (!mirror_obeys_inside(c) &&
+        command_check(m->row.config.name, m->live.state, &held, c->kind, &ignored))
+        return true;
+    obey(m, c);
+    return false;
 }
 
 static void tick(void *arg)
@@ -324,8 +288,8 @@ int64_t mirror_backoff_ms(int failures)
 /* Errors that no waiting heals: the operator decides. Everything else is tried again, slowly. */
 static bool is_for_operator(const struct err *e)
 {
-    return needs_new_slot(e->code) || e->code == ERR_SOURCE_CHANGED || e->code == ERR_SLOT_EXISTS ||
-           e->code == ERR_PROTOCOL || e->code == ERR_INTERNAL;
+    return mirror_needs_new_slot(e->code) || e->code == ERR_SOURCE_CHANGED ||
+           e->code == ERR_SLOT_EXISTS || e->code == ERR_PROTOCOL || e->code == ERR_INTERNAL;
 }
 
 static void run_failed(struct mirror *m, const struct err *err)
@@ -389,7 +353,7 @@ static void *mirror_main(void *arg)
     str_printf(name, sizeof name, "b:%.12s", m->row.config.name);
     pthread_setname_np(pthread_self(), name);
     while (!atomic_load(&m->shall_stop) && !mirror_is_gone(m)) {
-        struct command *c = take_command(m);
+        struct command *c = peek_command(m);
         if (c)
             obey(m, c);
         else if (!is_due(m))
@@ -449,6 +413,8 @@ struct mirror *mirror_new(struct engine *e, struct mirror_row *row)
         show_state(m, MIRROR_PAUSED, "paused");
     else
         show_state(m, m->row.snapshot_done ? MIRROR_RUNNING : MIRROR_INITIALIZING, "connecting");
+    m->live.operation = held_operation(m);
+    show_now(m);
     return m;
 }
 
@@ -496,6 +462,11 @@ void mirror_free(struct mirror *m)
     free(m->tables);
     free(m->findings);
     free(m);
+}
+
+bool mirror_has_republished(struct mirror *m)
+{
+    return atomic_exchange(&m->has_republished, false);
 }
 
 const char *mirror_name(const struct mirror *m)

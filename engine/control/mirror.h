@@ -8,16 +8,6 @@
 
 struct mirror;
 
-enum mirror_command {
-    CMD_PAUSE,
-    CMD_RESUME,
-    CMD_RETRY,
-    CMD_RECREATE, /* retry with a new slot and snapshot */
-    CMD_DELETE,
-    CMD_FORCE_DELETE,
-};
-const char *mirror_command_name(enum mirror_command c);
-
 /* Takes *row over (it is empty afterwards); starts nothing yet. */
 struct mirror *mirror_new(struct engine *e, struct mirror_row *row);
 /* Starts the thread. */
@@ -29,15 +19,20 @@ bool mirror_join(struct mirror *m, int limit_ms);
 void mirror_free(struct mirror *m);
 
 /* Gives the command to the thread and waits for its answer, at most limit_ms. ERR_BUSY while
- * another one is under way. note (may be NULL, caller frees): what a forced deletion left behind.
- */
-bool mirror_command(struct mirror *m, enum mirror_command c, int limit_ms, char **note,
-                    struct err *err) MUST_CHECK;
+ * another one is under way. tables: of MIRROR_SET_TABLES, resolved; taken over in every case (the
+ * array and its items), else NULL. note (may be NULL, caller frees): what a forced deletion left
+ * behind. */
+bool mirror_command(struct mirror *m, const struct mirror_request *r, struct table_map *tables,
+                    size_t n_tables, int limit_ms, char **note, struct err *err) MUST_CHECK;
 /* The mirror connects again, with the peers' new values. */
 void mirror_reconnect(struct mirror *m);
 
+/* True once after the mirror itself changed its publication. */
+bool mirror_has_republished(struct mirror *m);
+
 const char *mirror_name(const struct mirror *m);
-const struct mirror_config *mirror_config_of(const struct mirror *m); /* immutable */
+/* Immutable, but for the tables: those belong to the mirror's thread. */
+const struct mirror_config *mirror_config_of(const struct mirror *m);
 struct board *mirror_board(struct mirror *m);
 /* True once a deletion is complete and the thread is at its end. */
 bool mirror_is_gone(struct mirror *m);

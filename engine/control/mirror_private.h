@@ -15,7 +15,11 @@
 
 struct command {
     enum mirror_command kind;
-    int64_t posted_at; /* monotonic ms */
+    struct operation op; /* its name, who asked, since when */
+    char *table;         /* as in struct mirror_request; owned */
+    char *strategy;
+    struct table_map *tables; /* of MIRROR_SET_TABLES; owned */
+    size_t n_tables;
     bool is_taken, is_done;
     int refs; /* the caller's and the mirror's */
     bool ok;
@@ -25,8 +29,9 @@ struct command {
 
 struct mirror {
     struct engine *engine;
-    struct mirror_row
-        row; /* config: immutable; flags: the thread's, written to the catalog first */
+    /* config: immutable but for its tables; those and the flags are the thread's, written to the
+     * catalog first */
+    struct mirror_row row;
     struct board *board;
     pthread_t thread;
     bool has_thread;
@@ -36,7 +41,7 @@ struct mirror {
     struct command *command;
     bool is_ended, is_gone;
     int wake_fd;
-    atomic_bool shall_stop, shall_reconnect;
+    atomic_bool shall_stop, shall_reconnect, has_republished;
 
     struct task task;            /* of every wait of the thread */
     struct mirror_status live;   /* what the thread publishes; tables below */
@@ -52,6 +57,7 @@ struct mirror {
     int64_t retry_at;    /* monotonic ms; 0: none planned */
     bool is_held;        /* an error that waits for the operator */
     struct history history;
+    bool is_syncing; /* sync-schema is under way */
     int64_t last_missed_log;
 };
 
@@ -64,6 +70,26 @@ bool mirror_run(struct mirror *m, struct err *err);
 /* Writes the flags to the catalog, then to m->row. */
 bool mirror_save_flags(struct mirror *m, enum mirror_wish wish, bool snapshot_done,
                        struct err *err) MUST_CHECK;
+/* An operation that goes on beyond its acceptance: recorded first, so that a restart goes on with
+ * it, and shown until it has ended. Ending one that is not under way does nothing. */
+bool mirror_begin_operation(struct mirror *m, const struct operation *op,
+                            struct err *err) MUST_CHECK;
+void mirror_end_operation(struct mirror *m, enum mirror_command c);
+/* Whether that operation is asked for and not done. */
+bool mirror_is_pending(const struct mirror *m, enum mirror_command c);
+
+/* --- obey.c: what each command does ------------------------------------------------------------
+ */
+/* Carries out a command that the table of commands.h allows, in the mirror's thread, outside of a
+ * run. */
+bool mirror_obey(struct mirror *m, struct command *c, struct err *err) MUST_CHECK;
+/* Of those, the ones that do not end a run: in the middle of one, too. */
+bool mirror_obeys_inside(const struct command *c);
+/* mapping.c */
+bool mirror_set_tables(struct mirror *m, struct command *c, struct err *err) MUST_CHECK;
+/* The error can only be healed by a new slot and a new snapshot. */
+bool mirror_needs_new_slot(enum err_code code);
+
 /* How long to wait after so many failures in a row. */
 int64_t mirror_backoff_ms(int failures);
 
@@ -89,9 +115,9 @@ bool run_setup(struct run *r, struct err *err) MUST_CHECK;
 
 /* --- delete.c
  * ------------------------------------------------------------------------------------- */
-/* CMD_DELETE and CMD_FORCE_DELETE: slot, publication, bookkeeping and catalog rows go, and then
- * is_gone is set. What could not be removed is named in *err, and the mirror stays as it was; with
- * force it is named in the command's note. */
+/* MIRROR_DELETE and MIRROR_FORCE_DELETE: slot, publication, bookkeeping and catalog rows go, and
+ * then is_gone is set. What could not be removed is named in *err, and the mirror stays as it was;
+ * with force it is named in the command's note. */
 bool mirror_delete(struct mirror *m, struct command *c, struct err *err) MUST_CHECK;
 /* Goes on with a deletion that the process's end, or a server, interrupted. */
 void mirror_finish_deletion(struct mirror *m);

@@ -117,11 +117,27 @@ static bool read_schema(struct run *r, struct err *err)
     return true;
 }
 
+/* After the mapping changed, the publication follows: from here on the stream has the tables that
+ * were added. */
+static bool republish(struct run *r, struct err *err)
+{
+    struct mirror *m = r->m;
+    if (!m->row.republish)
+        return true;
+    atomic_store(&m->has_republished, true); /* before the sampler can see the change */
+    if (!source_republish(r->source, &m->task, m->row.config.publication, r->schema, err) ||
+        !catalog_mirror_published(m->engine->catalog, m->row.config.name, err))
+        return false;
+    m->row.republish = false;
+    log_info("super", m->row.config.name, "publication follows the new tables");
+    return true;
+}
+
 static bool check_everything(struct run *r, struct err *err)
 {
     struct mirror *m = r->m;
     const struct mirror_config *c = &m->row.config;
-    return check_progress(r, err) && read_schema(r, err) &&
+    return check_progress(r, err) && read_schema(r, err) && republish(r, err) &&
            source_check_publication(r->source, &m->task, c->publication, r->schema, err) &&
            schema_create(r->dest, &m->task, r->schema, false, c->name, err) &&
            source_free_slot(r->source, &m->task, c->slot, r->app, SLOT_WAIT_MS, err) &&
@@ -204,6 +220,9 @@ static bool stream(struct run *r, struct err *err)
     m->live.last_lsn = r->progress->lsn;
     m->safe = r->progress->lsn;
     show_state(m, MIRROR_RUNNING, "catching_up");
+    mirror_end_operation(m, MIRROR_RETRY);
+    mirror_end_operation(m, MIRROR_RECREATE);
+    mirror_end_operation(m, MIRROR_RESYNC);
     log_info("stream", c->name, "started slot=%s from=" LSN_FMT, c->slot,
              LSN_ARGS(r->progress->lsn));
     struct stream_options o = {

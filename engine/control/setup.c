@@ -144,6 +144,9 @@ static bool create_publication(struct run *r, struct err *err)
         !catalog_mirror_set(m->engine->catalog, c->name, m->row.wish, false, true, err))
         return false;
     m->row.slot_created = true;
+    if (!catalog_mirror_renew(m->engine->catalog, c->name, err))
+        return false;
+    m->row.republish = false;
     if (!schema_read(r->source, &m->task, c->tables, c->n_tables, false, false, false, &s, err))
         return err_context(err, "read the source's definitions");
     bool ok = source_publish(r->source, &m->task, c->publication, s, err);

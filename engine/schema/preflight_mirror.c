@@ -19,6 +19,7 @@ struct check {
     struct pg_conn *source, *dest;
     struct task *task;
     const struct mirror_config *c;
+    bool is_new; /* slot and publication are not its own yet */
     struct findings *f;
     struct target *targets;
     size_t n, cap;
@@ -182,7 +183,7 @@ static bool check_source(struct check *k, struct err *err)
     if (ok)
         report_source(k, pg_text(names, 0, 0));
     char remedy[300];
-    if (ok && pg_bool(names, 0, 1)) {
+    if (ok && k->is_new && pg_bool(names, 0, 1)) {
         str_printf(remedy, sizeof remedy,
                    "SELECT pg_drop_replication_slot(%s); when nobody needs it, or choose another"
                    " slot name",
@@ -190,7 +191,7 @@ static bool check_source(struct check *k, struct err *err)
         findings_add(k->f, "slot_exists", SEVERITY_ERROR, "the source has a slot of that name",
                      pg_is_null(names, 0, 5) ? "it is not in use now" : "it is in use", remedy, "");
     }
-    if (ok && pg_bool(names, 0, 2)) {
+    if (ok && k->is_new && pg_bool(names, 0, 2)) {
         str_printf(remedy, sizeof remedy,
                    "DROP PUBLICATION %s; when nobody needs it, or choose another name",
                    pg_text(names, 0, 4));
@@ -395,9 +396,11 @@ static void check_free(struct check *k)
 }
 
 bool preflight_mirror(struct pg_conn *source, struct pg_conn *dest, struct task *task,
-                      const struct mirror_config *c, struct findings *f, struct err *err)
+                      const struct mirror_config *c, bool is_new, struct findings *f,
+                      struct err *err)
 {
-    struct check k = {.source = source, .dest = dest, .task = task, .c = c, .f = f};
+    struct check k = {
+        .source = source, .dest = dest, .task = task, .c = c, .is_new = is_new, .f = f};
     bool ok = check_source(&k, err) && check_circle(&k, err) && check_dest(&k, err) &&
               check_definitions(&k, err);
     check_free(&k);

@@ -185,10 +185,10 @@ bool preflight_source(struct pg_conn *source, struct task *task, struct findings
 bool preflight_dest(struct pg_conn *dest, struct task *task, struct findings *f,
                     struct err *err) MUST_CHECK;
 /* For one mirror: rights on each table, replica identities, slot and publication names free at the
- * source, destination tables (absent, or empty when a snapshot is to be made, or present when not),
- * source and destination not the same database. maps are resolved ones. */
+ * source (when it is new), destination tables (absent, or empty when a snapshot is to be made, or
+ * present when not), source and destination not the same database. maps are resolved ones. */
 bool preflight_mirror(struct pg_conn *source, struct pg_conn *dest, struct task *task,
-                      const struct mirror_config *c, struct findings *f,
+                      const struct mirror_config *c, bool is_new, struct findings *f,
                       struct err *err) MUST_CHECK;
 /* For engine_peer_tables. */
 bool schema_list_tables(struct pg_conn *c, struct task *task, struct peer_table_list *out,

@@ -33,22 +33,42 @@ bool source_identify(struct pg_conn *repl, struct pg_conn *sql, struct task *tas
     return true;
 }
 
+/* "TABLE a, ONLY b, …" */
+static void list_tables(struct buf *b, const struct schema *s)
+{
+    for (size_t i = 0; i < s->n_tables; i++) {
+        buf_puts(b, i ? ", " : "TABLE ");
+        if (!s->tables[i].is_partitioned)
+            buf_puts(b, "ONLY "); /* inheritance children are published only when mapped */
+        pg_quote_qualified(b, s->tables[i].schema, s->tables[i].name);
+    }
+}
+
 bool source_publish(struct pg_conn *sql, struct task *task, const char *publication,
                     const struct schema *s, struct err *err)
 {
     struct buf b = {0};
     buf_puts(&b, "CREATE PUBLICATION ");
     pg_quote_ident(&b, publication);
-    for (size_t i = 0; i < s->n_tables; i++) {
-        buf_puts(&b, i ? ", " : " FOR TABLE ");
-        if (!s->tables[i].is_partitioned)
-            buf_puts(&b, "ONLY "); /* inheritance children are published only when mapped */
-        pg_quote_qualified(&b, s->tables[i].schema, s->tables[i].name);
-    }
+    buf_puts(&b, s->n_tables ? " FOR " : "");
+    list_tables(&b, s);
     buf_puts(&b, " WITH (publish = 'insert, update, delete, truncate')");
     bool ok = pg_exec(sql, task, LIMIT_MS, buf_text(&b), NULL, err);
     buf_free(&b);
     return ok || err_context(err, "create publication %s", publication);
+}
+
+bool source_republish(struct pg_conn *sql, struct task *task, const char *publication,
+                      const struct schema *s, struct err *err)
+{
+    struct buf b = {0};
+    buf_puts(&b, "ALTER PUBLICATION ");
+    pg_quote_ident(&b, publication);
+    buf_puts(&b, " SET ");
+    list_tables(&b, s);
+    bool ok = pg_exec(sql, task, LIMIT_MS, buf_text(&b), NULL, err);
+    buf_free(&b);
+    return ok || err_context(err, "change publication %s", publication);
 }
 
 bool source_unpublish(struct pg_conn *sql, struct task *task, const char *publication,

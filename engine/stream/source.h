@@ -21,6 +21,9 @@ bool source_identify(struct pg_conn *repl, struct pg_conn *sql, struct task *tas
 /* Creates the publication of all tables of s that are published (parents and leaves). */
 bool source_publish(struct pg_conn *sql, struct task *task, const char *publication,
                     const struct schema *s, struct err *err) MUST_CHECK;
+/* Makes an existing one hold exactly the tables of s. */
+bool source_republish(struct pg_conn *sql, struct task *task, const char *publication,
+                      const struct schema *s, struct err *err) MUST_CHECK;
 /* Drops it; missing is fine. */
 bool source_unpublish(struct pg_conn *sql, struct task *task, const char *publication,
                       struct err *err) MUST_CHECK;

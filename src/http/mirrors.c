@@ -122,6 +122,12 @@ bool mirrors_add(struct call *c, struct err *err)
     return ok;
 }
 
+static bool command(struct call *c, enum mirror_command kind, char **note, struct err *err)
+{
+    struct mirror_request r = {.command = kind, .by = c->user.name};
+    return engine_mirror_command(c->engine, c->args[0], &r, COMMAND_LIMIT_MS, note, err);
+}
+
 struct delete_query {
     bool force;
 };
@@ -135,7 +141,7 @@ bool mirrors_remove(struct call *c, struct err *err)
     struct delete_query q = {0};
     char *left = NULL;
     bool ok = fields_read(&mirror_delete_query, c->query, true, &q, NULL, err) &&
-              engine_mirror_delete(c->engine, c->args[0], q.force, COMMAND_LIMIT_MS, &left, err);
+              command(c, q.force ? MIRROR_FORCE_DELETE : MIRROR_DELETE, &left, err);
     if (ok) {
         c->reply = json_pack("{s:s}", "deleted", c->args[0]);
         if (left && *left)
@@ -154,7 +160,7 @@ static void reply_done(struct call *c, const char *message, const char *status)
 
 bool mirrors_pause(struct call *c, struct err *err)
 {
-    if (!engine_mirror_pause(c->engine, c->args[0], COMMAND_LIMIT_MS, err))
+    if (!command(c, MIRROR_PAUSE, NULL, err))
         return false;
     reply_done(c, "mirror paused; the slot stays and keeps WAL at the source", "paused");
     return true;
@@ -162,7 +168,7 @@ bool mirrors_pause(struct call *c, struct err *err)
 
 bool mirrors_resume(struct call *c, struct err *err)
 {
-    if (!engine_mirror_resume(c->engine, c->args[0], COMMAND_LIMIT_MS, err))
+    if (!command(c, MIRROR_RESUME, NULL, err))
         return false;
     reply_done(c, "mirror resumed", "running");
     return true;
@@ -182,10 +188,73 @@ bool mirrors_retry(struct call *c, struct err *err)
 {
     struct retry_body b = {0};
     if (!fields_read(&retry_fields, c->body, true, &b, NULL, err) ||
-        !engine_mirror_retry(c->engine, c->args[0], b.recreate_slot, err))
+        !command(c, b.recreate_slot ? MIRROR_RECREATE : MIRROR_RETRY, NULL, err))
         return false;
     c->status = 202;
     reply_done(c, b.recreate_slot ? "retrying with a new slot and a new snapshot" : "retrying",
                "running");
     return true;
+}
+
+struct resync_body {
+    char strategy[16];
+};
+static const struct field resync_rows[] = {
+    {.name = "strategy",
+     .type = FIELD_CHOICE,
+     .offset = offsetof(struct resync_body, strategy),
+     .max = 15,
+     .choices = "truncate|swap"},
+};
+static const struct field_table resync_fields = FIELD_TABLE(resync_rows);
+
+static bool resync(struct call *c, const char *table, struct err *err)
+{
+    struct resync_body b = {0};
+    if (!fields_read(&resync_fields, c->body, true, &b, NULL, err))
+        return false;
+    struct mirror_request r = {.command = table ? MIRROR_RESYNC_TABLE : MIRROR_RESYNC,
+                               .by = c->user.name,
+                               .table = table,
+                               .strategy = b.strategy[0] ? b.strategy : NULL};
+    if (!engine_mirror_command(c->engine, c->args[0], &r, COMMAND_LIMIT_MS, NULL, err))
+        return false;
+    c->status = 202;
+    reply_done(c, table ? "the table is copied again" : "all tables are copied again",
+               table ? "running" : "snapshotting");
+    return true;
+}
+
+bool mirrors_resync(struct call *c, struct err *err)
+{
+    return resync(c, NULL, err);
+}
+
+bool mirrors_resync_table(struct call *c, struct err *err)
+{
+    return resync(c, c->args[1], err);
+}
+
+bool mirrors_set_tables(struct call *c, struct err *err)
+{
+    struct mirror_spec s;
+    bool ok = mirror_maps_read(c->body, &s, err) &&
+              engine_mirror_set_tables(c->engine, c->args[0], c->user.name, s.config.tables,
+                                       s.config.n_tables, &c->findings, err);
+    mirror_config_free(&s.config);
+    return ok && mirrors_tables(c, err);
+}
+
+static bool accept(struct call *c, enum mirror_command kind, const char *message, struct err *err)
+{
+    if (!command(c, kind, NULL, err))
+        return false;
+    c->status = 202;
+    reply_done(c, message, "running");
+    return true;
+}
+
+bool mirrors_verify(struct call *c, struct err *err)
+{
+    return accept(c, MIRROR_VERIFY, "both sides are compared; GET …/verify has the report", err);
 }

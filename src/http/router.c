@@ -15,12 +15,16 @@
 /* The contract's statuses: 4xx when the client can do something, 409 for what stands against the
  * request on our or a server's side, 503 when it may work later, 500 for our defects only. */
 static const int statuses[ERR_CODE_COUNT] = {
-    [ERR_NONE] = 500,           [ERR_INVALID] = 400,        [ERR_UNKNOWN_FIELD] = 400,
-    [ERR_NOT_FOUND] = 404,      [ERR_PEER_NOT_FOUND] = 404, [ERR_MIRROR_NOT_FOUND] = 404,
-    [ERR_USER_NOT_FOUND] = 404, [ERR_CREDENTIALS] = 401,    [ERR_UNAUTHORIZED] = 401,
-    [ERR_FORBIDDEN] = 403,      [ERR_METHOD] = 405,         [ERR_TOO_LARGE] = 413,
-    [ERR_NOT_JSON] = 415,       [ERR_THROTTLED] = 429,      [ERR_INTERNAL] = 500,
-    [ERR_SHUTTING_DOWN] = 503,  [ERR_CATALOG] = 503,        [ERR_IO] = 503,
+    [ERR_NONE] = 500,           [ERR_INVALID] = 400,
+    [ERR_UNKNOWN_FIELD] = 400,  [ERR_NOT_FOUND] = 404,
+    [ERR_PEER_NOT_FOUND] = 404, [ERR_MIRROR_NOT_FOUND] = 404,
+    [ERR_USER_NOT_FOUND] = 404, [ERR_TABLE_NOT_FOUND] = 404,
+    [ERR_NOT_SUPPORTED] = 501,  [ERR_CREDENTIALS] = 401,
+    [ERR_UNAUTHORIZED] = 401,   [ERR_FORBIDDEN] = 403,
+    [ERR_METHOD] = 405,         [ERR_TOO_LARGE] = 413,
+    [ERR_NOT_JSON] = 415,       [ERR_THROTTLED] = 429,
+    [ERR_INTERNAL] = 500,       [ERR_SHUTTING_DOWN] = 503,
+    [ERR_CATALOG] = 503,        [ERR_IO] = 503,
     [ERR_MEMORY] = 503,
 };
 

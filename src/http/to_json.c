@@ -179,7 +179,9 @@ json_t *mirror_summary_to_json(const struct mirror_status *m)
     put_real(o, "lag_seconds", m->lag_seconds);
     put_int(o, "last_sync_batch_id", m->last_batch_id);
     put_error(o, m);
-    json_put_text(o, "operation", m->operation);
+    json_put_text(o, "operation", m->operation.name);
+    json_put_text(o, "operation_by", m->operation.by);
+    put_time(o, "operation_since", m->operation.since);
     put_time(o, "created_at", m->created_at);
     put_time(o, "updated_at", m->updated_at);
     return o;

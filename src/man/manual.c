@@ -135,6 +135,33 @@ static void put_fields(FILE *out, const struct field_table *t)
     }
 }
 
+/* For each command: what it does, and how each state answers. States that answer alike share a
+ * line. */
+static void put_states(FILE *out)
+{
+    for (int c = 0; c < MIRROR_COMMAND_COUNT; c++) {
+        bool is_done[MIRROR_STATE_COUNT] = {false};
+        fprintf(out, ".TP\n.B %s\n%s\n", command_name((enum mirror_command)c),
+                command_text((enum mirror_command)c));
+        for (int s = 0; s < MIRROR_STATE_COUNT; s++) {
+            const char *says = command_answer((enum mirror_state)s, (enum mirror_command)c);
+            bool first = true;
+            for (int t = s; t < MIRROR_STATE_COUNT && !is_done[s]; t++) {
+                if (is_done[t] && t != s)
+                    continue;
+                if (strcmp(command_answer((enum mirror_state)t, (enum mirror_command)c), says) != 0)
+                    continue;
+                fprintf(out, "%s%s", first ? ".br\n" : ", ",
+                        mirror_state_name((enum mirror_state)t));
+                first = false;
+                is_done[t] = t != s;
+            }
+            if (!first)
+                fprintf(out, ": %s\n", says);
+        }
+    }
+}
+
 static void put_peer_keys(FILE *out)
 {
     put_fields(out, &peer_fields);
@@ -149,11 +176,17 @@ static const struct {
     const char *name;
     void (*print)(FILE *out);
 } lists[] = {
-    {"@commands@\n", put_commands},   {"@options@\n", put_options},
-    {"@exits@\n", put_exits},         {"@environment@\n", put_environment},
-    {"@routes@\n", put_routes},       {"@metrics@\n", put_metrics},
-    {"@errors@\n", put_errors},       {"@settings@\n", put_settings},
-    {"@peer_keys@\n", put_peer_keys}, {"@mirror_keys@\n", put_mirror_keys},
+    {"@commands@\n", put_commands},
+    {"@options@\n", put_options},
+    {"@exits@\n", put_exits},
+    {"@environment@\n", put_environment},
+    {"@routes@\n", put_routes},
+    {"@metrics@\n", put_metrics},
+    {"@states@\n", put_states},
+    {"@errors@\n", put_errors},
+    {"@settings@\n", put_settings},
+    {"@peer_keys@\n", put_peer_keys},
+    {"@mirror_keys@\n", put_mirror_keys},
 };
 
 static bool print_list(const char *line, FILE *out)

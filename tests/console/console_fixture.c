@@ -187,19 +187,12 @@ static bool command(struct engine *e, const char *what, const char *name, int li
     return m ? true : err_set(err, ERR_MIRROR_NOT_FOUND, "there is no mirror %s", name);
 }
 
-bool engine_mirror_pause(struct engine *e, const char *name, int limit_ms, struct err *err)
+bool engine_mirror_command(struct engine *e, const char *name, const struct mirror_request *r,
+                           int limit_ms, char **note, struct err *err)
 {
-    return command(e, "pause", name, limit_ms, MIRROR_PAUSED, err);
-}
-
-bool engine_mirror_resume(struct engine *e, const char *name, int limit_ms, struct err *err)
-{
-    return command(e, "resume", name, limit_ms, MIRROR_RUNNING, err);
-}
-
-bool engine_mirror_retry(struct engine *e, const char *name, bool recreate_slot, struct err *err)
-{
-    return command(e, recreate_slot ? "recreate" : "retry", name, 1000, MIRROR_RUNNING, err);
+    (void)note;
+    return command(e, command_name(r->command), name, limit_ms,
+                   r->command == MIRROR_PAUSE ? MIRROR_PAUSED : MIRROR_RUNNING, err);
 }
 
 /* One line of the control pipe: "state running NAME", "log LEVEL NAME TEXT", "gone NAME",

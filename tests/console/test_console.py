@@ -403,15 +403,15 @@ def test_pause_asks_and_says_what_it_costs(console):
 
 
 def test_resume_and_retry(console):
-    console.press("r", "resume: billing is not paused")
+    console.press("r", "resume: Mirror billing is not paused")
     console.keys("t")
     console.wait_record("retry billing")
     console.wait("billing runs again", "5 ok")
     console.press("m", "retry billing: done", "attempt 6 begins")
     console.press(ESC, "Mirrors   filter")
     console.keys("/", "archive", ENTER)
-    console.press("p", "archive is paused already")
-    console.press("t", "archive has not failed")
+    console.press("p", "pause: Mirror archive is paused already")
+    console.press("t", "retry: Mirror archive is paused")
     console.keys("r")
     console.wait_record("resume archive")
     console.wait("resume archive: done", "RUNNING")

@@ -369,54 +369,53 @@ bool engine_mirror_available_tables(struct engine *e, const char *name, struct p
     return m && engine_peer_tables(e, m->config.source_peer, out, err);
 }
 
-bool engine_mirror_pause(struct engine *e, const char *name, int limit_ms, struct err *err)
+static void remove_mirror(struct engine *e, struct double_mirror *m)
 {
-    struct double_mirror *m = find_mirror(e, name, err);
-    (void)limit_ms;
-    if (!m || fails(e, NULL, err))
-        return false;
-    if (m->state == MIRROR_PAUSED)
-        return err_set(err, ERR_ALREADY_PAUSED, "%s is paused already", name);
-    m->state = MIRROR_PAUSED;
-    e->changes++;
-    return true;
-}
-
-bool engine_mirror_resume(struct engine *e, const char *name, int limit_ms, struct err *err)
-{
-    struct double_mirror *m = find_mirror(e, name, err);
-    (void)limit_ms;
-    if (!m)
-        return false;
-    if (m->state != MIRROR_PAUSED)
-        return err_set(err, ERR_NOT_PAUSED, "%s is not paused", name);
-    m->state = MIRROR_RUNNING;
-    e->changes++;
-    return true;
-}
-
-bool engine_mirror_retry(struct engine *e, const char *name, bool recreate_slot, struct err *err)
-{
-    (void)recreate_slot;
-    if (!find_mirror(e, name, err))
-        return false;
-    e->changes++;
-    return true;
-}
-
-bool engine_mirror_delete(struct engine *e, const char *name, bool force, int limit_ms,
-                          char **left_behind, struct err *err)
-{
-    struct double_mirror *m = find_mirror(e, name, err);
-    (void)limit_ms;
-    if (!m)
-        return false;
-    if (!force && fails(e, NULL, err))
-        return false;
-    if (force && left_behind)
-        *left_behind = mem_strdup("slot s");
     mirror_config_free(&m->config);
     *m = e->mirrors[--e->n_mirrors];
+}
+
+bool engine_mirror_command(struct engine *e, const char *name, const struct mirror_request *r,
+                           int limit_ms, char **note, struct err *err)
+{
+    struct double_mirror *m = find_mirror(e, name, err);
+    (void)limit_ms;
+    if (!m || (r->command != MIRROR_FORCE_DELETE && fails(e, NULL, err)) ||
+        !command_check(name, m->state, NULL, r->command, err))
+        return false;
+    if (r->strategy && !strcmp(r->strategy, "swap"))
+        return err_set(err, ERR_NOT_SUPPORTED, "strategy: not possible yet");
+    if (r->command == MIRROR_RESYNC_TABLE && strcmp(r->table, "public.users") != 0)
+        return err_set(err, ERR_TABLE_NOT_FOUND, "no table %s", r->table);
+    e->changes++;
+    if (r->command == MIRROR_PAUSE)
+        m->state = MIRROR_PAUSED;
+    else if (r->command == MIRROR_RESUME)
+        m->state = MIRROR_RUNNING;
+    else if (r->command == MIRROR_DELETE || r->command == MIRROR_FORCE_DELETE)
+        remove_mirror(e, m);
+    if (r->command == MIRROR_FORCE_DELETE && note)
+        *note = mem_strdup("slot s");
+    return true;
+}
+
+bool engine_mirror_set_tables(struct engine *e, const char *name, const char *by,
+                              const struct table_map *tables, size_t n_tables,
+                              struct findings *findings, struct err *err)
+{
+    struct double_mirror *m = find_mirror(e, name, err);
+    (void)by;
+    if (!m || fails(e, findings, err) ||
+        !command_check(name, m->state, NULL, MIRROR_SET_TABLES, err))
+        return false;
+    struct mirror_config c = {.tables = mem_calloc(n_tables, sizeof *c.tables),
+                              .n_tables = n_tables};
+    for (size_t i = 0; i < n_tables; i++)
+        table_map_copy(&c.tables[i], &tables[i]);
+    struct mirror_config old = {.tables = m->config.tables, .n_tables = m->config.n_tables};
+    m->config.tables = c.tables;
+    m->config.n_tables = c.n_tables;
+    mirror_config_free(&old);
     e->changes++;
     return true;
 }

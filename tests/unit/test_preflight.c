@@ -122,7 +122,7 @@ static struct findings ask_mirror(struct pg_conn *source, struct pg_conn *dest, 
         str_copy(maps[i].dest_schema, NAME_SIZE, maps[i].source_schema);
         str_copy(maps[i].dest_table, NAME_SIZE, maps[i].source_table);
     }
-    if (!preflight_mirror(source, dest, &fixture_task, &c, &f, &err))
+    if (!preflight_mirror(source, dest, &fixture_task, &c, true, &f, &err))
         fail_msg("%s %s", err.sqlstate, err.text);
     return f;
 }

@@ -24,6 +24,7 @@
 static char *dir;
 static struct engine *e;
 static struct err err;
+static const struct mirror_request force = {.command = MIRROR_FORCE_DELETE, .by = "test"};
 
 static void add_peer(const char *name)
 {
@@ -159,7 +160,7 @@ static void a_held_mirror_is_not_freed(void **state)
     struct mirror *held = roster_hold(e->roster, "b");
     assert_non_null(held);
     assert_null(roster_hold(e->roster, "c"));
-    OK(engine_mirror_delete(e, "b", true, 20000, &left, &err));
+    OK(engine_mirror_command(e, "b", &force, 20000, &left, &err));
     assert_non_null(left);
     free(left);
     for (int64_t until = clock_mono_ms() + 5000; clock_mono_ms() < until;) {
@@ -268,7 +269,7 @@ static void many_threads_look_while_mirrors_come_and_go(void **state)
         char name[16], *left = NULL;
         str_printf(name, sizeof name, "m%d", (int)i);
         add_mirror(name, true);
-        OK(engine_mirror_delete(e, name, true, 20000, &left, &err));
+        OK(engine_mirror_command(e, name, &force, 20000, &left, &err));
         free(left);
     }
     atomic_store(&stop, true);

@@ -1,0 +1,193 @@
+/* What each command does to a mirror, in its thread; whether it may was decided before
+ * (commands.h); see mirror_private.h. */
+#include "control/mirror_private.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+
+static void forget_error(struct mirror *m)
+{
+    m->retry_at = 0;
+    m->is_held = false;
+    m->live.error_count = 0;
+    show_clear_error(m);
+}
+
+/* Ready at once; a run that fails shows itself as an error. */
+static void show_connecting(struct mirror *m)
+{
+    show_state(m, m->row.snapshot_done ? MIRROR_RUNNING : MIRROR_INITIALIZING, "connecting");
+}
+
+/* --- pause and resume --------------------------------------------------------------------------
+ */
+
+static bool do_pause(struct mirror *m, struct err *err)
+{
+    if (!mirror_save_flags(m, WISH_PAUSE, m->row.snapshot_done, err))
+        return false;
+    /* A copy goes on when the mirror does; these two would come as a surprise then. */
+    mirror_end_operation(m, MIRROR_VERIFY);
+    mirror_end_operation(m, MIRROR_SYNC_SCHEMA);
+    show_state(m, MIRROR_PAUSED, "paused");
+    log_info("super", m->row.config.name, "paused; the slot stays and keeps WAL");
+    return true;
+}
+
+static bool do_resume(struct mirror *m, struct err *err)
+{
+    if (!mirror_save_flags(m, WISH_RUN, m->row.snapshot_done, err))
+        return false;
+    forget_error(m);
+    show_connecting(m);
+    log_info("super", m->row.config.name, "resumed");
+    return true;
+}
+
+/* --- retry and resync --------------------------------------------------------------------------
+ */
+
+bool mirror_needs_new_slot(enum err_code code)
+{
+    return code == ERR_SLOT_MISSING || code == ERR_SLOT_LOST || code == ERR_SLOT_AHEAD ||
+           code == ERR_PROGRESS_MISSING || code == ERR_PUBLICATION;
+}
+
+/* From here on, also after a restart: a new slot, and all tables are copied. */
+static bool begin_anew(struct mirror *m, const struct operation *op, struct err *err)
+{
+    struct catalog *catalog = m->engine->catalog;
+    if (!m->row.config.do_initial_snapshot &&
+        !catalog_mirror_set_snapshot(catalog, m->row.config.name, true, err))
+        return false;
+    m->row.config.do_initial_snapshot = true;
+    return mirror_begin_operation(m, op, err) && mirror_save_flags(m, m->row.wish, false, err);
+}
+
+static bool do_recreate(struct mirror *m, const struct command *c, struct err *err)
+{
+    if (!begin_anew(m, &c->op, err))
+        return false;
+    forget_error(m);
+    show_connecting(m);
+    log_info("super", m->row.config.name, "%s: new slot, new snapshot by=%s", c->op.name, c->op.by);
+    return true;
+}
+
+static bool do_retry(struct mirror *m, const struct command *c, struct err *err)
+{
+    if (m->row.wish == WISH_DELETE) { /* the deletion is tried again at once */
+        forget_error(m);
+        show_state(m, MIRROR_STOPPED, "deleting");
+        return true;
+    }
+    if (mirror_needs_new_slot(m->live.error.code)) {
+        if (m->row.config.do_initial_snapshot)
+            return do_recreate(m, c, err);
+        err_set(err, ERR_INVALID,
+                "recreate_slot: mirror %s was made without a snapshot, and "
+                "only a new slot and a copy of its tables can heal it",
+                m->row.config.name);
+        return err_hint(err, "Send {\"recreate_slot\": true}: the destination's rows are "
+                             "replaced by a new copy.");
+    }
+    forget_error(m);
+    show_connecting(m);
+    log_info("super", m->row.config.name, "retry: the slot is kept by=%s", c->op.by);
+    return true;
+}
+
+static bool check_strategy(const struct mirror *m, const struct command *c, struct err *err)
+{
+    const char *strategy = c->strategy ? c->strategy : m->row.config.resync_strategy;
+    if (!strcmp(strategy, "truncate"))
+        return true;
+    err_set(err, ERR_NOT_SUPPORTED, "strategy: a resync by \"%s\" is not possible yet", strategy);
+    return err_hint(err,
+                    "Send {\"strategy\": \"truncate\"}: the destination's table is emptied and "
+                    "copied again.");
+}
+
+/* "schema.table" may be read in two ways when names hold dots; then none is taken. */
+static bool find_table(const struct mirror *m, const char *text, struct table_name *out,
+                       struct err *err)
+{
+    const struct mirror_config *c = &m->row.config;
+    size_t found = 0;
+    for (size_t i = 0; i < c->n_tables; i++) {
+        char name[2 * NAME_SIZE + 2];
+        str_printf(name, sizeof name, "%s.%s", c->tables[i].source_schema,
+                   c->tables[i].source_table);
+        if (strcmp(name, text) != 0 || found++)
+            continue;
+        str_copy(out->schema, sizeof out->schema, c->tables[i].source_schema);
+        str_copy(out->table, sizeof out->table, c->tables[i].source_table);
+    }
+    if (found == 1)
+        return true;
+    if (found)
+        return err_set(err, ERR_INVALID, "table: %s names two tables of mirror %s", text, c->name);
+    err_set(err, ERR_TABLE_NOT_FOUND, "mirror %s has no table %s", c->name, text);
+    return err_hint(err, "Name it as schema.table, as it is called at the source.");
+}
+
+static bool do_resync_table(struct mirror *m, const struct command *c, struct err *err)
+{
+    struct table_name t;
+    if (!check_strategy(m, c, err) || !find_table(m, c->table ? c->table : "", &t, err) ||
+        !mirror_begin_operation(m, &c->op, err) ||
+        !catalog_copies_add(m->engine->catalog, m->row.config.name, &t, 1, err))
+        return false;
+    forget_error(m);
+    show_connecting(m);
+    log_info("super", m->row.config.name, "resync table=%s.%s by=%s", t.schema, t.table, c->op.by);
+    return true;
+}
+
+/* --- operations that something else carries out -------------------------------------------------
+ */
+
+static bool do_begin(struct mirror *m, const struct command *c, struct err *err)
+{
+    if (!mirror_begin_operation(m, &c->op, err))
+        return false;
+    log_info("super", m->row.config.name, "%s asked for by=%s", c->op.name, c->op.by);
+    return true;
+}
+
+bool mirror_obeys_inside(const struct command *c)
+{
+    return c->kind == MIRROR_VERIFY;
+}
+
+bool mirror_obey(struct mirror *m, struct command *c, struct err *err)
+{
+    switch (c->kind) {
+    case MIRROR_PAUSE:
+        return do_pause(m, err);
+    case MIRROR_RESUME:
+        return do_resume(m, err);
+    case MIRROR_RETRY:
+        return do_retry(m, c, err);
+    case MIRROR_RECREATE:
+        return do_recreate(m, c, err);
+    case MIRROR_RESYNC:
+        return check_strategy(m, c, err) && do_recreate(m, c, err);
+    case MIRROR_RESYNC_TABLE:
+        return do_resync_table(m, c, err);
+    case MIRROR_SYNC_SCHEMA:
+    case MIRROR_VERIFY:
+        return do_begin(m, c, err);
+    case MIRROR_SET_TABLES:
+        return mirror_set_tables(m, c, err);
+    case MIRROR_DELETE:
+    case MIRROR_FORCE_DELETE:
+        return mirror_delete(m, c, err);
+    case MIRROR_COMMAND_COUNT:
+        break;
+    }
+    return err_set(err, ERR_INTERNAL, "a command of an unknown kind");
+}
