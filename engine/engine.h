@@ -16,6 +16,7 @@
 
 #include "base/commands.h"
 #include "base/err.h"
+#include "base/report.h"
 #include "base/findings.h"
 #include "base/log.h"
 #include "base/lsn.h"
@@ -197,6 +198,19 @@ size_t engine_log_tail(struct engine *e, const char *mirror, enum log_level leas
 /* The runs of a mirror, newest first, each with its states and phases. (waits for the disk) */
 bool engine_mirror_runs(struct engine *e, const char *mirror, int limit, int64_t offset,
                         struct run_page *out, struct err *err) MUST_CHECK;
+
+/* --- Bug reports ----------------------------------------------------------------------------- */
+struct diagnosis {
+    struct report program;             /* the program, its libraries, the machine */
+    struct report source, destination; /* what their servers say; empty when there is an error */
+    struct err source_error, destination_error;
+};
+void diagnosis_free(struct diagnosis *d);
+/* Asks both servers at the same time. A server that cannot be asked is an error in the diagnosis;
+ * a question that it refuses is one in its section. No passwords, row values or statements.
+ * (waits, 10 s) */
+bool engine_mirror_diagnose(struct engine *e, const char *name, struct diagnosis *out,
+                            struct err *err) MUST_CHECK;
 
 /* --- Users ------------------------------------------------------------------------------------ */
 /* Password hashes and tokens are made by the caller; the engine only keeps them. */

@@ -438,3 +438,38 @@ void conf_free(struct conf *c)
     free_objects(&c->mirrors);
     *c = (struct conf){0};
 }
+
+static json_t *setting_to_json(const struct conf *c, const struct setting *s)
+{
+    const char *at = (const char *)c + s->offset;
+    const char *text;
+    switch (s->type) {
+    case SETTING_TEXT:
+        text = *(char *const *)(const void *)at;
+        return text ? json_string(text) : json_null();
+    case SETTING_BOOL:
+        return json_boolean(*(const bool *)(const void *)at);
+    case SETTING_LEVEL:
+        return json_string(log_level_name(*(const enum log_level *)(const void *)at));
+    case SETTING_INT:
+    case SETTING_DURATION:
+    case SETTING_SIZE:
+        return json_integer(*(const int64_t *)(const void *)at);
+    }
+    return json_null();
+}
+
+json_t *conf_to_json(const struct conf *c)
+{
+    json_t *o = json_object();
+    for (size_t i = 0; i < setting_count; i++) {
+        const struct setting *s = &setting_rows[i];
+        json_t *section = json_object_get(o, s->section);
+        if (!section) {
+            section = json_object();
+            json_object_set_new(o, s->section, section);
+        }
+        json_object_set_new(section, s->key, setting_to_json(c, s));
+    }
+    return o;
+}

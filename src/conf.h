@@ -64,6 +64,8 @@ extern const size_t setting_count;
 /* Fills in the defaults. */
 void conf_init(struct conf *c);
 void conf_free(struct conf *c); /* the contents */
+/* The settings as they are in force, by section; caller frees. Holds no secret. */
+json_t *conf_to_json(const struct conf *c);
 /* Reads path (NULL: $BUNNYDB_CONF, then the usual places, where a missing file is fine) over the
  * defaults. */
 bool conf_load(struct conf *c, const char *path, struct err *err) MUST_CHECK;

@@ -85,6 +85,7 @@ static bool start_http(struct process *p, const char *listen, struct err *err)
     const struct conf *c = p->conf;
     struct http_options options = {
         .engine = p->engine,
+        .conf = c,
         .state_dir = p->state_dir,
         .listen = listen,
         .insecure = c->http_insecure,

@@ -108,6 +108,16 @@ static bool end_open_runs(struct catalog *c, struct err *err)
     return db_end(c, ok, err);
 }
 
+const char *catalog_sqlite_version(void)
+{
+    return sqlite3_libversion();
+}
+
+const char *catalog_sodium_version(void)
+{
+    return sodium_version_string();
+}
+
 bool catalog_open(const char *dir, struct catalog **out, struct err *err)
 {
     db_hook_log();

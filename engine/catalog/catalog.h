@@ -17,6 +17,8 @@ struct catalog;
  * one, and a damaged file, with a sentence that says what to do. */
 bool catalog_open(const char *dir, struct catalog **out, struct err *err) MUST_CHECK;
 void catalog_close(struct catalog *c);
+const char *catalog_sqlite_version(void);
+const char *catalog_sodium_version(void);
 
 /* Peers. Those handed out here hold the decrypted password: engine-internal; free with peer_free.
  */

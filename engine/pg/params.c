@@ -45,6 +45,11 @@ static const struct {
     {"keepalives_count", "3"}, {"connect_timeout", "10"}, {"gssencmode", "disable"},
 };
 
+int pg_client_version(void)
+{
+    return PQlibVersion();
+}
+
 bool pg_is_conn_keyword(const char *name)
 {
     bool found = false;

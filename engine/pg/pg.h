@@ -73,6 +73,7 @@ bool pg_is_replica_role(
     const struct pg_conn *c); /* PG_APPLY got session_replication_role=replica */
 /* True when name is a keyword that libpq knows (its own list). */
 bool pg_is_conn_keyword(const char *name);
+int pg_client_version(void); /* libpq's, 150018 */
 /* False once the session cannot be used any more, also when the server has closed it while it was
  * idle. Asks the socket, not the server; never waits. */
 bool pg_is_alive(const struct pg_conn *c);
@@ -99,6 +100,9 @@ bool pg_exec_params(struct pg_conn *c, struct task *task, int limit_ms, const ch
 void pg_free(struct pg_result *r);
 size_t pg_rows(const struct pg_result *r);
 size_t pg_cols(const struct pg_result *r);
+/* A column's name, borrowed until pg_free, and its type's OID. */
+const char *pg_col_name(const struct pg_result *r, size_t col);
+unsigned pg_col_type(const struct pg_result *r, size_t col);
 /* Text of a cell, "" for NULL; borrowed until pg_free. */
 const char *pg_text(const struct pg_result *r, size_t row, size_t col);
 bool pg_is_null(const struct pg_result *r, size_t row, size_t col);

@@ -20,6 +20,17 @@ size_t pg_cols(const struct pg_result *r)
     return (size_t)PQnfields(result_pq(r));
 }
 
+const char *pg_col_name(const struct pg_result *r, size_t col)
+{
+    const char *name = PQfname(result_pq(r), (int)col);
+    return name ? name : "";
+}
+
+unsigned pg_col_type(const struct pg_result *r, size_t col)
+{
+    return PQftype(result_pq(r), (int)col);
+}
+
 /* libpq answers an index out of range through the notice receiver and with NULL or 1. */
 const char *pg_text(const struct pg_result *r, size_t row, size_t col)
 {

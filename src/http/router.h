@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "engine.h"
+#include "src/conf.h"
 #include "src/fields.h"
 #include "src/http/stats.h"
 #include "src/http/throttle.h"
@@ -21,7 +22,8 @@
 struct api {
     struct engine *engine;
     int64_t token_ttl_s;
-    bool open_metrics; /* LEVEL_METRICS needs no token */
+    const struct conf *conf; /* borrowed, for diagnostics; NULL: none */
+    bool open_metrics;       /* LEVEL_METRICS needs no token */
     struct throttle throttle;
     struct stats stats;
 };

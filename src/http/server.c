@@ -307,6 +307,7 @@ bool http_start(const struct http_options *o, struct http **out, struct err *err
 {
     struct http *h = mem_calloc(1, sizeof *h);
     h->api.engine = o->engine;
+    h->api.conf = o->conf;
     h->api.token_ttl_s = o->token_ttl_s;
     h->api.open_metrics = o->open_metrics;
     throttle_init(&h->api.throttle);

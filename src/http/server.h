@@ -5,12 +5,14 @@
 #define BUNNY_SERVER_H
 
 #include "engine.h"
+#include "src/conf.h"
 
 struct http;
 
-/* All borrowed for the call of http_start, but for the engine. */
+/* All borrowed for the call of http_start, but engine and conf until http_stop. */
 struct http_options {
     struct engine *engine;
+    const struct conf *conf; /* for diagnostics */
     const char *state_dir;
     const char *listen; /* "ADDR:PORT", NULL: the Unix socket only */
     bool insecure;

@@ -1,6 +1,7 @@
 /* The engine's data as the API's JSON; see to_json.h. */
 #include "src/http/to_json.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -145,6 +146,31 @@ json_t *table_map_to_json(const struct table_map *m)
         json_array_append_new(exclude, text_to_json(m->exclude[i]));
     json_object_set_new(o, "exclude_columns", exclude);
     json_put_text(o, "partition_key", m->partition_key);
+    return o;
+}
+
+json_t *mirror_config_to_json(const struct mirror_config *c)
+{
+    json_t *o = json_object(), *tables = json_array();
+    json_put_text(o, "name", c->name);
+    json_put_text(o, "source_peer", c->source_peer);
+    json_put_text(o, "destination_peer", c->dest_peer);
+    put_bool(o, "do_initial_snapshot", c->do_initial_snapshot);
+    put_int(o, "snapshot_num_rows_per_partition", c->snapshot_num_rows_per_partition);
+    put_int(o, "snapshot_max_parallel_workers", c->snapshot_max_parallel_workers);
+    put_int(o, "snapshot_num_tables_in_parallel", c->snapshot_num_tables_in_parallel);
+    put_int(o, "cdc_batch_size", c->cdc_batch_size);
+    put_int(o, "cdc_sync_interval_seconds", c->cdc_sync_interval_seconds);
+    json_put_text(o, "publication_name", c->publication);
+    json_put_text(o, "replication_slot_name", c->slot);
+    put_bool(o, "replicate_indexes", c->replicate_indexes);
+    put_bool(o, "replicate_foreign_keys", c->replicate_foreign_keys);
+    json_put_text(o, "resync_strategy", c->resync_strategy);
+    json_put_text(o, "schema_changes", c->schema_changes);
+    json_put_text(o, "on_table_error", c->on_table_error);
+    for (size_t i = 0; i < c->n_tables; i++)
+        json_array_append_new(tables, table_map_to_json(&c->tables[i]));
+    json_object_set_new(o, "table_mappings", tables);
     return o;
 }
 
@@ -308,4 +334,55 @@ json_t *runs_to_json(const struct run_page *p)
     for (size_t i = 0; i < p->n; i++)
         json_array_append_new(array, run_to_json(&p->rows[i]));
     return array;
+}
+
+/* --- Reports ---------------------------------------------------------------------------------- */
+static json_t *report_value_to_json(const struct report_value *f)
+{
+    char *end;
+    switch (f->kind) {
+    case REPORT_NULL:
+        return json_null();
+    case REPORT_TEXT:
+        return text_to_json(f->text);
+    case REPORT_NUMBER:
+        errno = 0;
+        long long whole = strtoll(f->text, &end, 10);
+        json_t *v = !*end && !errno ? json_integer(whole) : json_real(strtod(f->text, NULL));
+        return v ? v : text_to_json(f->text); /* NaN, infinity */
+    case REPORT_BOOL:
+        return json_boolean(f->text[0] == 't');
+    }
+    return json_null();
+}
+
+static json_t *report_row_to_json(const struct report_row *r)
+{
+    json_t *o = json_object();
+    for (size_t i = 0; i < r->n; i++)
+        json_object_set_new(o, r->items[i].name, report_value_to_json(&r->items[i]));
+    return o;
+}
+
+static json_t *report_section_to_json(const struct report_section *s)
+{
+    if (s->error) {
+        json_t *o = json_object();
+        json_put_text(o, "error", s->error);
+        return o;
+    }
+    if (!s->is_list)
+        return s->n ? report_row_to_json(&s->rows[0]) : json_null();
+    json_t *array = json_array();
+    for (size_t i = 0; i < s->n; i++)
+        json_array_append_new(array, report_row_to_json(&s->rows[i]));
+    return array;
+}
+
+json_t *report_to_json(const struct report *f)
+{
+    json_t *o = json_object();
+    for (size_t i = 0; i < f->n; i++)
+        json_object_set_new(o, f->items[i].name, report_section_to_json(&f->items[i]));
+    return o;
 }

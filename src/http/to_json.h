@@ -11,6 +11,10 @@ json_t *findings_to_json(const struct finding *items, size_t n);
 json_t *peer_to_json(const struct peer *p);
 json_t *peer_tables_to_json(const struct peer_table_list *l);
 json_t *table_map_to_json(const struct table_map *m);
+/* As given when it was made; table_mappings in the long form. */
+json_t *mirror_config_to_json(const struct mirror_config *c);
+/* Sections by name; of a section that failed {"error": sentence}. */
+json_t *report_to_json(const struct report *f);
 /* What the list of mirrors has. */
 json_t *mirror_summary_to_json(const struct mirror_status *m);
 /* The whole status object. */

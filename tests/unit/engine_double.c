@@ -493,3 +493,30 @@ bool engine_mirror_runs(struct engine *e, const char *mirror, int limit, int64_t
     }
     return true;
 }
+
+void diagnosis_free(struct diagnosis *d)
+{
+    report_free(&d->program);
+    report_free(&d->source);
+    report_free(&d->destination);
+}
+
+bool engine_mirror_diagnose(struct engine *e, const char *name, struct diagnosis *out,
+                            struct err *err)
+{
+    *out = (struct diagnosis){0};
+    if (!find_mirror(e, name, err) || fails(e, NULL, err))
+        return false;
+    report_add_text(report_add_row(report_add_section(&out->program, "program", false)), "version",
+                    "0.0-double");
+    struct report_section *slot = report_add_section(&out->source, "slot", true);
+    struct report_row *row = report_add_row(slot);
+    report_add(row, "active", REPORT_BOOL, "t");
+    report_add(row, "size", REPORT_NUMBER, "12");
+    report_add(row, "ratio", REPORT_NUMBER, "1.5");
+    report_add(row, "odd", REPORT_NUMBER, "NaN");
+    report_add(row, "none", REPORT_TEXT, NULL);
+    report_set_error(report_add_section(&out->source, "locks", true), "permission denied");
+    (void)err_set(&out->destination_error, ERR_CONNECT, "no route");
+    return true;
+}

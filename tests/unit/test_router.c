@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "engine_double.h"
 #include "src/http/metrics.h"
+#include "src/http/redact.h"
 #include "src/http/router.h"
 #include "src/http/users.h"
 
@@ -391,6 +392,73 @@ static void metrics(void **state)
     EXPECT(f, 401, "unauthorized", NULL, "GET", "/v1/mirrors", NULL);
 }
 
+static const char *member(const json_t *o, const char *key)
+{
+    const char *s = json_string_value(json_object_get(o, key));
+    return s ? s : "";
+}
+
+static void diagnostics(void **state)
+{
+    struct fixture *f = *state;
+    struct conf conf;
+    make_mirror(f);
+    conf_init(&conf);
+    f->api.conf = &conf;
+    assert_int_equal(ask(f, f->viewer, "GET", "/v1/mirrors/m/diagnostics", NULL), 200);
+    assert_string_equal(member(json_object_get(f->last, "program"), "version"), "0.0-double");
+    assert_string_equal(member(json_object_get(f->last, "configuration"), "source_peer"), "a");
+    json_t *source = json_object_get(f->last, "source");
+    assert_true(json_is_true(json_object_get(source, "is_reachable")));
+    json_t *slot = json_array_get(json_object_get(source, "slot"), 0);
+    assert_true(json_is_true(json_object_get(slot, "active")));
+    assert_int_equal(json_integer_value(json_object_get(slot, "size")), 12);
+    assert_true(json_real_value(json_object_get(slot, "ratio")) == 1.5);
+    assert_string_equal(member(slot, "odd"), "NaN");
+    assert_true(json_is_null(json_object_get(slot, "none")));
+    assert_string_equal(member(json_object_get(source, "locks"), "error"), "permission denied");
+    json_t *dest = json_object_get(f->last, "destination");
+    assert_true(json_is_false(json_object_get(dest, "is_reachable")));
+    assert_string_equal(member(dest, "error"), "no route");
+    assert_string_equal(member(json_object_get(dest, "peer"), "name"), "b");
+    json_t *settings = json_object_get(json_object_get(f->last, "process"), "settings");
+    assert_int_equal(
+        json_integer_value(json_object_get(json_object_get(settings, "log"), "keep_days")), 14);
+    char *all = json_dumps(f->last, 0);
+    assert_null(strstr(all, "hidden-word"));
+    free(all);
+    conf_free(&conf);
+    EXPECT(f, 404, "mirror_not_found", f->viewer, "GET", "/v1/mirrors/z/diagnostics", NULL);
+}
+
+static void values_are_taken_out(void **state)
+{
+    static const char *const texts[][2] = {
+        {"invalid input syntax for type integer: \"a \"q\" b\"",
+         "invalid input syntax for type integer: \"...\""},
+        {"value \"99999\" is out of range for type smallint",
+         "value \"...\" is out of range for type smallint"},
+        {"invalid input value for enum mood: \"x\"", "invalid input value for enum mood: \".\""},
+        {"duplicate key value violates unique constraint \"t_pkey\"",
+         "duplicate key value violates unique constraint \"t_pkey\""},
+        {"invalid input without quotes", "invalid input without quotes"},
+    };
+    struct log_line l = {.text = "23505 duplicate key (server_error)", .details = "Key (id)=(7)"};
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(texts); i++) {
+        char text[200];
+        str_copy(text, sizeof text, texts[i][0]);
+        redact_text(text);
+        assert_string_equal(text, texts[i][1]);
+    }
+    redact_log_line(&l);
+    assert_string_equal(l.details, "");
+    str_copy(l.text, sizeof l.text, "state=error");
+    str_copy(l.details, sizeof l.details, "our own remedy");
+    redact_log_line(&l);
+    assert_string_equal(l.details, "our own remedy");
+}
+
 static void runs(void **state)
 {
     struct fixture *f = *state;
@@ -435,6 +503,8 @@ int main(void)
         CASE(logs),
         CASE(runs),
         CASE(metrics),
+        CASE(diagnostics),
+        CASE(values_are_taken_out),
     };
     log_to_fd(-1, LOG_LEVEL_ERROR);
     return sodium_init() < 0 ? 1 : cmocka_run_group_tests(tests, NULL, NULL);
