@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "stream/sync_rows.h"
 
 #define FLUSH_REQUEST_EVERY 128 /* statements: the server answers at least that often */
 #define MAX_EXPECTED 32768      /* statements under way */
@@ -25,6 +26,8 @@ void apply_free(struct apply *a)
     free(a->params);
     free(a->expected);
     free(a->epoch);
+    aside_free(a->aside);
+    pgo_free(a->decoder);
     batch_queue_free(&a->batches);
     free(a);
 }
@@ -108,11 +111,17 @@ static bool send_move(struct apply *a, lsn_t lsn, struct err *err)
     return true;
 }
 
-/* Ends the open batch: rows and progress become durable together, or not at all. */
-static bool send_commit(struct apply *a, struct err *err)
+/* Rows and progress become durable together, or not at all. A batch of nothing but replayed changes
+ * leaves the progress where it stands. */
+bool apply_commit(struct apply *a, lsn_t at_least, struct err *err)
 {
+    lsn_t end = a->batches.open.end_lsn;
+    if (end < at_least)
+        end = at_least;
+    a->batches.open.end_lsn = end < a->sent ? a->sent : end;
     const struct batch *b = batch_close(&a->batches);
     a->is_open = false;
+    a->batches_closed++;
     return send_move(a, b->end_lsn, err) &&
            apply_send_query(a, "COMMIT", 0, NULL, EXPECT_COMMIT, err) && send_sync(a, err);
 }
@@ -125,7 +134,9 @@ bool apply_new(struct pg_conn *dest, struct task *task, const struct apply_optio
     a->task = task;
     a->o = *o;
     a->epoch = mem_printf("%lld", (long long)o->epoch);
-    a->durable = a->sent = from;
+    a->durable = a->sent = a->seen = from;
+    a->aside = aside_new(&o->aside, o->schema->n_tables);
+    a->decoder = pgo_new();
     a->expected = mem_calloc(MAX_EXPECTED, sizeof *a->expected);
     batch_queue_init(&a->batches, &o->limits, o->schema->n_tables);
     if (!apply_start(a, err)) {
@@ -148,6 +159,8 @@ static void batch_is_durable(struct apply *a)
 {
     struct batch b = batch_pop(&a->batches);
     a->durable = b.end_lsn;
+    a->batches_done++;
+    aside_batch_done(a);
     a->o.committed(a->o.arg, &b);
     batch_done(&b);
 }
@@ -158,6 +171,7 @@ static bool check_result(struct apply *a, const struct expect *e, const struct p
     switch ((enum expect_kind)e->kind) {
     case EXPECT_OTHER:
     case EXPECT_MOVE:
+    case EXPECT_END:
         return true;
     case EXPECT_ROW:
         if (pg_affected(r) == 0)
@@ -180,6 +194,9 @@ static bool explain_failure(struct apply *a, const struct expect *e, struct err 
         err_set(err, ERR_FENCED, "another process took over this mirror: nothing was applied");
         return err_hint(err, "Stop the other bunnydb; this one goes on by itself then.");
     }
+    if (e->kind == EXPECT_END && pg_server_error_is(err, SYNC_ROWS_SQLSTATE))
+        return err_set(err, ERR_SNAPSHOT_STALE,
+                       "a copied table's row in _bunnydb.table_sync is gone: it is copied again");
     if (e->target >= 0)
         return err_context(err, "%s %s", op_name((enum pgo_kind)e->op),
                            a->targets[e->target]->dest);
@@ -241,7 +258,7 @@ bool apply_pump(struct apply *a, bool is_dry, struct err *err)
         return false;
     if (!batch_is_due(&a->batches, is_dry, clock_mono_ms()))
         return true;
-    return send_commit(a, err) && exchange(a, err);
+    return apply_commit(a, 0, err) && exchange(a, err);
 }
 
 /* Waits until everything sent so far is answered; the batch stays open. */
@@ -270,6 +287,7 @@ bool apply_drain(struct apply *a, struct err *err)
 static void begin_seen(struct apply *a, const struct pgo_message *m)
 {
     a->batches.is_in_transaction = true;
+    a->reading = m->commit_lsn;
     /* The server skips what committed before the start position; this is the second lock. */
     a->is_skipping = m->commit_lsn < a->durable && batch_is_empty(&a->batches) && !a->batches.n;
 }
@@ -277,9 +295,21 @@ static void begin_seen(struct apply *a, const struct pgo_message *m)
 static void commit_seen(struct apply *a, const struct pgo_message *m)
 {
     a->batches.is_in_transaction = false;
+    a->reading = 0;
     if (!a->is_skipping)
         batch_commit_seen(&a->batches, m->end_lsn, m->commit_time);
     a->is_skipping = false;
+    apply_position(a, m->end_lsn);
+}
+
+static bool truncate_seen(struct apply *a, const struct pgo_message *m, struct err *err)
+{
+    struct pgo_message direct = *m;
+    bool with_delete = false;
+    if (a->is_skipping)
+        return true;
+    aside_truncate(a, &direct, &with_delete);
+    return !direct.n_relations || apply_truncate(a, &direct, with_delete, err);
 }
 
 bool apply_message(struct apply *a, const struct pgo_message *m, size_t bytes, struct err *err)
@@ -292,17 +322,46 @@ bool apply_message(struct apply *a, const struct pgo_message *m, size_t bytes, s
         commit_seen(a, m);
         return true;
     case PGO_RELATION:
-        return apply_bind(a, m, err);
+        return apply_relation(a, m, err);
     case PGO_INSERT:
     case PGO_UPDATE:
     case PGO_DELETE:
         return a->is_skipping || apply_change(a, m, bytes, err);
     case PGO_TRUNCATE:
-        return a->is_skipping || apply_truncate(a, m, err);
+        return truncate_seen(a, m, err);
     case PGO_OTHER:
         return true;
     }
     return err_set(err, ERR_INTERNAL, "a message of an unknown kind");
+}
+
+bool apply_bytes(struct apply *a, char *data, size_t len, size_t size, enum pgo_kind *kind,
+                 struct err *err)
+{
+    struct pgo_message m;
+    uint32_t relation;
+    *kind = PGO_OTHER;
+    if (pgo_peek_change(data, len, &relation) && aside_has(a, relation)) {
+        aside_change(a, relation, data, len);
+        return true;
+    }
+    if (!pgo_decode(a->decoder, data, len, &m, err))
+        return false;
+    *kind = m.kind;
+    if (m.kind == PGO_RELATION && aside_relation(a, &m, data, len))
+        return true;
+    return apply_message(a, &m, size, err);
+}
+
+void apply_position(struct apply *a, lsn_t lsn)
+{
+    if (!a->batches.is_in_transaction && lsn > a->seen)
+        a->seen = lsn;
+}
+
+lsn_t apply_seen(const struct apply *a)
+{
+    return a->seen;
 }
 
 /* --- what the loop asks ---------------------------------------------------------------------- */

@@ -6,6 +6,7 @@
 #ifndef BUNNY_APPLY_H
 #define BUNNY_APPLY_H
 
+#include "stream/aside.h"
 #include "stream/batch.h"
 #include "stream/progress.h"
 #include "stream/target.h"
@@ -18,6 +19,7 @@ struct apply_options {
     int64_t epoch;
     const struct schema *schema; /* borrowed; index of counters */
     struct batch_limits limits;
+    struct aside_options aside;
     size_t window; /* bytes of changes that may be under way to the destination */
     /* a batch was committed durably: its counts, in order; borrowed */
     void (*committed)(void *arg, const struct batch *b);
@@ -30,16 +32,33 @@ bool apply_new(struct pg_conn *dest, struct task *task, const struct apply_optio
                struct apply **out, struct err *err) MUST_CHECK;
 void apply_free(struct apply *a);
 
-/* One decoded message of the stream; bytes is its size. A relation message may wait for the
- * destination (it asks for the table's definition). */
+/* One message of the stream as it came (data[len] may be written to); size counts for the window. A
+ * relation message may wait for the destination (it asks for the table's definition). */
+bool apply_bytes(struct apply *a, char *data, size_t len, size_t size, enum pgo_kind *kind,
+                 struct err *err) MUST_CHECK;
+/* The same decoded, of a table that is not set aside. */
 bool apply_message(struct apply *a, const struct pgo_message *m, size_t bytes,
                    struct err *err) MUST_CHECK;
+/* The source told that it has sent every transaction that committed before lsn. */
+void apply_position(struct apply *a, lsn_t lsn);
+/* The highest such position: of the last COMMIT that was read, at least. */
+lsn_t apply_seen(const struct apply *a);
+/* Replays some of what was kept of tables that are set aside, hands them over when that is all; at
+ * any time. */
+bool apply_replay(struct apply *a, struct err *err) MUST_CHECK;
 /* Sends and receives what is possible without waiting, closes the open batch when it is due. */
 bool apply_pump(struct apply *a, bool is_dry, struct err *err) MUST_CHECK;
 /* Nothing is open, queued or under way: every change read so far is durable. */
 bool apply_is_idle(const struct apply *a);
-/* False while too much is under way: read no more from the source then. */
+/* False while too much is under way. */
 bool apply_has_room(const struct apply *a);
+/* False while nothing more is to be read from the source: no room, or what was kept of tables that
+ * are set aside would grow faster than it is replayed. */
+bool apply_may_read(const struct apply *a);
+/* There is something that apply_replay could send now. */
+bool apply_can_replay(const struct apply *a);
+/* A hand-over only waits for the end of a source transaction: look after each. */
+bool apply_wants_boundary(const struct apply *a);
 bool apply_wants_write(const struct apply *a);
 bool apply_is_in_transaction(const struct apply *a); /* of the source */
 /* Durable at the destination: what the slot may be told. */

@@ -8,8 +8,9 @@
 
 /* --- relations ------------------------------------------------------------------------------- */
 
-static int find_table(const struct schema *s, const struct pgo_message *m)
+int apply_find_table(const struct apply *a, const struct pgo_message *m)
 {
+    const struct schema *s = a->o.schema;
     for (size_t i = 0; i < s->n_tables; i++)
         if (!strcmp(s->tables[i].name, m->table) && !strcmp(s->tables[i].schema, m->schema))
             return (int)i;
@@ -19,7 +20,7 @@ static int find_table(const struct schema *s, const struct pgo_message *m)
     return -1;
 }
 
-static struct target *find_target(struct apply *a, uint32_t oid)
+struct target *apply_find_target(struct apply *a, uint32_t oid)
 {
     for (size_t i = 0; i < a->n_targets; i++)
         if (a->targets[i]->oid == oid)
@@ -71,27 +72,32 @@ static void keep_target(struct apply *a, struct target *t)
     }
 }
 
-bool apply_bind(struct apply *a, const struct pgo_message *m, struct err *err)
+bool apply_bind(struct apply *a, const struct pgo_message *m, int index, bool check_types,
+                struct err *err)
 {
+    const struct schema_table *table = &a->o.schema->tables[index];
     struct dest_table d = {0};
-    struct target *t, *old = find_target(a, m->relation);
-    int i = find_table(a->o.schema, m);
-    if (i < 0) {
-        err_set(err, ERR_SCHEMA, "the stream has changes of %s.%s, which is not in the mirror",
-                m->schema, m->table);
-        return err_hint(err, "A new partition, or a table added to the publication by hand: retry "
-                             "reads the definitions again.");
-    }
-    if (!read_dest(a, &a->o.schema->tables[i], old, &d, err))
+    struct target *t, *old = apply_find_target(a, m->relation);
+    if (!read_dest(a, table, old, &d, err))
         return false;
-    bool ok = target_bind(m, &a->o.schema->tables[i], i, &d, old ? old->number : (int)a->n_targets,
-                          &t, err);
+    bool ok = target_bind(m, table, index, &d, old ? old->number : (int)a->n_targets, &t, err);
     dest_table_free(&d);
     if (!ok)
         return false;
-    ok = target_check_types(old, t, err);
+    ok = target_check_types(check_types ? old : NULL, t, err);
     keep_target(a, t);
     return ok;
+}
+
+bool apply_relation(struct apply *a, const struct pgo_message *m, struct err *err)
+{
+    int i = apply_find_table(a, m);
+    if (i >= 0)
+        return apply_bind(a, m, i, true, err);
+    err_set(err, ERR_SCHEMA, "the stream has changes of %s.%s, which is not in the mirror",
+            m->schema, m->table);
+    return err_hint(err, "A new partition, or a table added to the publication by hand: retry "
+                         "reads the definitions again.");
 }
 
 /* --- changes --------------------------------------------------------------------------------- */
@@ -117,7 +123,7 @@ static bool send_change(struct apply *a, struct target *t, const struct pgo_mess
 
 bool apply_change(struct apply *a, const struct pgo_message *m, size_t bytes, struct err *err)
 {
-    struct target *t = find_target(a, m->relation);
+    struct target *t = apply_find_target(a, m->relation);
     if (!t)
         return err_set(err, ERR_PROTOCOL, "a change of relation %u came before its definition",
                        m->relation);
@@ -127,26 +133,48 @@ bool apply_change(struct apply *a, const struct pgo_message *m, size_t bytes, st
     return true;
 }
 
-bool apply_truncate(struct apply *a, const struct pgo_message *m, struct err *err)
+static bool send_deletes(struct apply *a, const struct pgo_message *m, struct err *err)
 {
     struct buf sql = {0};
-    bool ok = apply_ensure_open(a, err);
+    bool ok = true;
     for (size_t i = 0; ok && i < m->n_relations; i++) {
-        struct target *t = find_target(a, m->relations[i]);
-        if (!t) {
-            ok = err_set(err, ERR_PROTOCOL, "TRUNCATE of relation %u came before its definition",
-                         m->relations[i]);
-            break;
-        }
+        const struct target *t = apply_find_target(a, m->relations[i]);
+        if (t->is_parent)
+            continue; /* its partitions are named too */
+        buf_reset(&sql);
+        buf_printf(&sql, "DELETE FROM %s%s", t->is_partitioned ? "" : "ONLY ", t->dest);
+        ok = apply_send_query(a, buf_text(&sql), 0, NULL, EXPECT_OTHER, err);
+    }
+    buf_free(&sql);
+    return ok;
+}
+
+static bool send_truncate(struct apply *a, const struct pgo_message *m, struct err *err)
+{
+    struct buf sql = {0};
+    for (size_t i = 0; i < m->n_relations; i++) {
+        const struct target *t = apply_find_target(a, m->relations[i]);
         /* ONLY: the source names each table that it emptied */
         buf_printf(&sql, "%s%s%s", i ? ", " : "TRUNCATE ", t->is_partitioned ? "" : "ONLY ",
                    t->dest);
-        batch_add(&a->batches, t->table, PGO_TRUNCATE, 0);
     }
     if (m->restart_identity)
         buf_puts(&sql, " RESTART IDENTITY");
-    if (ok && sql.len)
-        ok = apply_send_query(a, buf_text(&sql), 0, NULL, EXPECT_OTHER, err);
+    bool ok = !m->n_relations || apply_send_query(a, buf_text(&sql), 0, NULL, EXPECT_OTHER, err);
     buf_free(&sql);
     return ok;
+}
+
+bool apply_truncate(struct apply *a, const struct pgo_message *m, bool with_delete, struct err *err)
+{
+    for (size_t i = 0; i < m->n_relations; i++)
+        if (!apply_find_target(a, m->relations[i]))
+            return err_set(err, ERR_PROTOCOL, "TRUNCATE of relation %u came before its definition",
+                           m->relations[i]);
+    if (!apply_ensure_open(a, err) ||
+        !(with_delete ? send_deletes(a, m, err) : send_truncate(a, m, err)))
+        return false;
+    for (size_t i = 0; i < m->n_relations; i++)
+        batch_add(&a->batches, apply_find_target(a, m->relations[i])->table, PGO_TRUNCATE, 0);
+    return true;
 }

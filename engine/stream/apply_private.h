@@ -1,5 +1,6 @@
 /* The inside of an apply, shared by apply.c (pipeline, batches), apply_change.c (relations,
- * changes) and by nobody else. All of it belongs to the mirror's thread. */
+ * changes), aside.c (tables that are copied beside the stream), and by nobody else. All of it
+ * belongs to the mirror's thread. */
 #ifndef BUNNY_APPLY_PRIVATE_H
 #define BUNNY_APPLY_PRIVATE_H
 
@@ -12,6 +13,7 @@ enum expect_kind {
     EXPECT_OTHER, /* BEGIN, PREPARE, TRUNCATE: only has to succeed */
     EXPECT_ROW,   /* one row touched */
     EXPECT_MOVE,  /* the progress row */
+    EXPECT_END,   /* the rows of _bunnydb.table_sync, in a hand-over */
     EXPECT_COMMIT,
 };
 struct expect {
@@ -20,6 +22,8 @@ struct expect {
     int target;       /* number; -1 none */
     uint32_t bytes;
 };
+
+struct aside; /* aside.c */
 
 struct apply {
     struct pg_conn *dest;
@@ -30,7 +34,12 @@ struct apply {
     bool is_open;     /* BEGIN was sent for the open batch */
     bool is_skipping; /* a transaction that is already applied */
     lsn_t durable;
-    lsn_t sent; /* where the progress row stands once everything sent is done */
+    lsn_t sent;    /* where the progress row stands once everything sent is done */
+    lsn_t seen;    /* every transaction that committed before it was read */
+    lsn_t reading; /* commit LSN of the transaction that is being read; 0: none */
+    uint64_t batches_closed, batches_done; /* all that were ever sent, and known to be committed */
+    struct aside *aside;
+    struct pgo_decoder *decoder;
     size_t n_targets, cap_targets;
     struct target **targets;
     const char **params; /* room for the widest target */
@@ -56,11 +65,39 @@ bool apply_ensure_open(struct apply *a, struct err *err) MUST_CHECK;
 bool apply_request_flush(struct apply *a, size_t bytes, struct err *err) MUST_CHECK;
 /* Waits until everything sent so far is answered; the batch stays open. */
 bool apply_drain(struct apply *a, struct err *err) MUST_CHECK;
+/* Ends the open batch, which may hold no change; its progress is at least at_least. */
+bool apply_commit(struct apply *a, lsn_t at_least, struct err *err) MUST_CHECK;
 
 /* --- apply_change.c --------------------------------------------------------------------------- */
-bool apply_bind(struct apply *a, const struct pgo_message *m, struct err *err) MUST_CHECK;
+/* Index in the schema of the relation's table; -1: none. */
+int apply_find_table(const struct apply *a, const struct pgo_message *m);
+struct target *apply_find_target(struct apply *a, uint32_t oid);
+/* Binds a relation to the table of the schema at index. check_types: against the binding before. */
+bool apply_bind(struct apply *a, const struct pgo_message *m, int index, bool check_types,
+                struct err *err) MUST_CHECK;
+bool apply_relation(struct apply *a, const struct pgo_message *m, struct err *err) MUST_CHECK;
 bool apply_change(struct apply *a, const struct pgo_message *m, size_t bytes,
                   struct err *err) MUST_CHECK;
-bool apply_truncate(struct apply *a, const struct pgo_message *m, struct err *err) MUST_CHECK;
+/* Empties the targets of m's relations. with_delete: row by row, where the foreign keys of a table
+ * that is left out would forbid TRUNCATE. */
+bool apply_truncate(struct apply *a, const struct pgo_message *m, bool with_delete,
+                    struct err *err) MUST_CHECK;
+
+/* --- aside.c ---------------------------------------------------------------------------------- */
+struct aside *aside_new(const struct aside_options *o, size_t n_tables);
+
+void aside_free(struct aside *s);
+/* Whether the relation is set aside (or ignored): its changes do not go the direct way. */
+bool aside_has(const struct apply *a, uint32_t relation);
+/* A relation message, with its bytes. True when its table is set aside or was taken out of the
+ * mirror: then it goes no further. */
+bool aside_relation(struct apply *a, const struct pgo_message *m, const char *data, size_t len);
+/* A change of a relation that aside_has, not decoded. */
+void aside_change(struct apply *a, uint32_t relation, const char *data, size_t len);
+/* Takes the relations that are set aside out of a TRUNCATE; what is left goes the direct way.
+ * *with_delete: see apply_truncate. */
+void aside_truncate(struct apply *a, struct pgo_message *m, bool *with_delete);
+/* A batch became durable. */
+void aside_batch_done(struct apply *a);
 
 #endif

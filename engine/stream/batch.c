@@ -59,7 +59,7 @@ bool batch_is_empty(const struct batch_queue *q)
 
 bool batch_is_due(const struct batch_queue *q, bool is_dry, int64_t now_ms)
 {
-    if (batch_is_empty(q) || q->is_in_transaction)
+    if (batch_is_empty(q) || q->is_in_transaction || q->is_in_replay)
         return false;
     if (q->open.changes >= q->limits.max_changes || q->open.bytes >= q->limits.max_bytes)
         return true;
@@ -72,7 +72,7 @@ bool batch_is_due(const struct batch_queue *q, bool is_dry, int64_t now_ms)
 
 int64_t batch_deadline(const struct batch_queue *q)
 {
-    if (batch_is_empty(q) || q->is_in_transaction || q->limits.wait_ms <= 0)
+    if (batch_is_empty(q) || q->is_in_transaction || q->is_in_replay || q->limits.wait_ms <= 0)
         return 0;
     return q->open.opened_at + q->limits.wait_ms;
 }

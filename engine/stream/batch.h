@@ -37,6 +37,7 @@ struct batch_queue {
     struct batch_limits limits;
     struct batch open;      /* taking changes; empty when changes == 0 */
     bool is_in_transaction; /* between a source BEGIN and its COMMIT */
+    bool is_in_replay;      /* the same of a transaction that is replayed */
     size_t n, cap;          /* closed, not yet known to be committed; oldest first */
     struct batch *closed;
     size_t n_tables; /* size of slot_of */

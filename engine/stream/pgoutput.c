@@ -231,6 +231,15 @@ bool pgo_decode(struct pgo_decoder *d, char *data, size_t len, struct pgo_messag
     return true;
 }
 
+bool pgo_peek_change(const char *data, size_t len, uint32_t *relation)
+{
+    const unsigned char *p = (const unsigned char *)data;
+    if (len < 5 || (data[0] != 'I' && data[0] != 'U' && data[0] != 'D'))
+        return false;
+    *relation = (uint32_t)p[1] << 24 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 8 | p[4];
+    return true;
+}
+
 bool repl_frame_read(char *data, size_t len, struct repl_frame *out, struct err *err)
 {
     struct cursor c = {.p = data, .end = data + len};

@@ -71,6 +71,10 @@ void pgo_free(struct pgo_decoder *d);
 bool pgo_decode(struct pgo_decoder *d, char *data, size_t len, struct pgo_message *out,
                 struct err *err) MUST_CHECK;
 
+/* Whether a message, not decoded yet, is an INSERT, UPDATE or DELETE, and of which relation:
+ * decoding writes into the message. */
+bool pgo_peek_change(const char *data, size_t len, uint32_t *relation);
+
 /* The frames around them (PostgreSQL docs, "Streaming Replication Protocol"). */
 struct repl_frame {
     char kind; /* 'w' XLogData, 'k' keepalive */

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "stream/sync_rows.h"
 
 #define LIMIT_MS 30000
 /* Serialises creation and removal of our schema among mirrors of one destination. */
@@ -26,7 +27,7 @@ static const char create_sql[] =
     "mirror_id text PRIMARY KEY, mirror text NOT NULL, epoch bigint NOT NULL, "
     "system_id text NOT NULL, database_oid bigint NOT NULL, slot text NOT NULL, "
     "slot_lsn pg_lsn NOT NULL, lsn pg_lsn NOT NULL, is_streaming boolean NOT NULL, "
-    "updated_at timestamptz NOT NULL DEFAULT now()) WITH (fillfactor = 10); COMMIT";
+    "updated_at timestamptz NOT NULL DEFAULT now()) WITH (fillfactor = 10)";
 
 static const char lock_sql[] =
     "SELECT pg_catalog.pg_try_advisory_lock(" MIRROR_LOCK_CLASS ", pg_catalog.hashtext($1))";
@@ -83,17 +84,29 @@ static bool take_lock(struct pg_conn *dest, struct task *task, const char *mirro
     }
 }
 
+static bool create_tables(struct pg_conn *dest, struct task *task, struct err *err)
+{
+    struct buf sql = {0};
+    buf_printf(&sql, "%s; %s; COMMIT", create_sql, sync_rows_create_sql);
+    bool ok = pg_exec(dest, task, LIMIT_MS, buf_text(&sql), NULL, err);
+    buf_free(&sql);
+    return ok || err_context(err, "create _bunnydb's tables at the destination");
+}
+
+/* An earlier version made the first table alone. */
 bool progress_open(struct pg_conn *dest, struct task *task, const char *mirror_id, int limit_ms,
                    struct err *err)
 {
     struct pg_result *r;
     if (!pg_exec(dest, task, LIMIT_MS,
-                 "SELECT pg_catalog.to_regclass('_bunnydb.progress') IS NOT NULL", &r, err))
+                 "SELECT pg_catalog.to_regclass('_bunnydb.progress') IS NOT NULL AND "
+                 "pg_catalog.to_regclass('_bunnydb.table_sync') IS NOT NULL",
+                 &r, err))
         return false;
     bool exists = pg_bool(r, 0, 0);
     pg_free(r);
-    if (!exists && !pg_exec(dest, task, LIMIT_MS, create_sql, NULL, err))
-        return err_context(err, "create _bunnydb.progress at the destination");
+    if (!exists && !create_tables(dest, task, err))
+        return false;
     return take_lock(dest, task, mirror_id, limit_ms, err);
 }
 
@@ -180,6 +193,10 @@ bool progress_delete(struct pg_conn *dest, struct task *task, const char *mirror
     if (!exists)
         return true;
     if (!pg_exec(dest, task, LIMIT_MS, "BEGIN; " SCHEMA_LOCK, NULL, err) ||
+        !pg_exec(dest, task, LIMIT_MS, sync_rows_create_sql, NULL, err) ||
+        !pg_exec_params(dest, task, LIMIT_MS,
+                        "DELETE FROM _bunnydb.table_sync WHERE mirror_id = $1", 1, &mirror_id, NULL,
+                        err) ||
         !pg_exec_params(dest, task, LIMIT_MS, "DELETE FROM _bunnydb.progress WHERE mirror_id = $1",
                         1, &mirror_id, NULL, err) ||
         !pg_exec(dest, task, LIMIT_MS, last_sql, &r, err))
@@ -187,7 +204,8 @@ bool progress_delete(struct pg_conn *dest, struct task *task, const char *mirror
     bool is_last = pg_bool(r, 0, 0);
     pg_free(r);
     return pg_exec(dest, task, LIMIT_MS,
-                   is_last ? "DROP TABLE _bunnydb.progress; DROP SCHEMA _bunnydb; COMMIT"
+                   is_last ? "DROP TABLE _bunnydb.table_sync, _bunnydb.progress; DROP SCHEMA "
+                             "_bunnydb; COMMIT"
                            : "COMMIT",
                    NULL, err);
 }

@@ -23,7 +23,6 @@
 
 struct stream {
     struct stream_options o;
-    struct pgo_decoder *decoder;
     struct apply *apply;
     struct task task; /* waits inside the apply go through it: the source must hear from us */
     lsn_t safe;       /* up to here the WAL holds nothing that is not durable */
@@ -99,21 +98,23 @@ static bool move_idle_if_due(struct stream *s, struct err *err)
 /* --- reading
  * --------------------------------------------------------------------------------------- */
 
-static bool take_frame(struct stream *s, char *data, size_t len, struct err *err)
+static bool take_frame(struct stream *s, char *data, size_t len, enum pgo_kind *kind,
+                       struct err *err)
 {
     struct repl_frame f;
-    struct pgo_message m;
     if (!repl_frame_read(data, len, &f, err))
         return false;
+    *kind = PGO_OTHER;
     if (f.kind == 'k') {
+        apply_position(s->apply, f.wal_end);
         note_quiet(s, f.wal_end);
         s->answer_now |= f.reply;
         return true;
     }
-    if (!pgo_decode(s->decoder, f.data, f.len, &m, err) || !apply_message(s->apply, &m, len, err))
+    if (!apply_bytes(s->apply, f.data, f.len, len, kind, err))
         return false;
-    if (m.kind == PGO_COMMIT)
-        note_quiet(s, m.end_lsn); /* a transaction that held nothing for us */
+    if (*kind == PGO_COMMIT)
+        note_quiet(s, apply_seen(s->apply)); /* a transaction that held nothing for us */
     return true;
 }
 
@@ -121,7 +122,8 @@ static bool take_frame(struct stream *s, char *data, size_t len, struct err *err
 static bool read_burst(struct stream *s, struct err *err)
 {
     s->is_dry = false;
-    for (int i = 0; i < READ_BURST && apply_has_room(s->apply); i++) {
+    for (int i = 0; i < READ_BURST && apply_may_read(s->apply); i++) {
+        enum pgo_kind kind;
         char *data;
         size_t len;
         int got = pg_copy_try_read(s->o.source, &data, &len, err);
@@ -134,10 +136,12 @@ static bool read_burst(struct stream *s, struct err *err)
             return true;
         }
         s->round_bytes += len;
-        bool ok = take_frame(s, data, len, err);
+        bool ok = take_frame(s, data, len, &kind, err);
         pg_copy_free(data);
         if (!ok)
             return false;
+        if (kind == PGO_COMMIT && apply_wants_boundary(s->apply))
+            return true;
     }
     return true;
 }
@@ -181,11 +185,11 @@ static bool wait_for_work(struct stream *s, struct err *err)
 {
     bool is_loaded = s->round_bytes >= GATHER_BYTES;
     s->round_bytes = 0;
-    if (!s->is_dry && apply_has_room(s->apply))
+    if ((!s->is_dry && apply_may_read(s->apply)) || apply_can_replay(s->apply))
         return true;
     if (s->is_dry && is_loaded)
         return poll_fds(s, false, GATHER_MS, err);
-    return poll_fds(s, apply_has_room(s->apply), wait_ms(s), err);
+    return poll_fds(s, apply_may_read(s->apply), wait_ms(s), err);
 }
 
 /* --- the loop
@@ -216,14 +220,17 @@ static void note_busy(struct stream *s)
 
 static bool turn(struct stream *s, struct err *err)
 {
-    if (!read_burst(s, err) || !apply_pump(s->apply, s->is_dry, err) || !move_idle_if_due(s, err) ||
-        !feedback_if_due(s, err))
+    if (!read_burst(s, err) || !apply_replay(s->apply, err) ||
+        !apply_pump(s->apply, s->is_dry && !apply_can_replay(s->apply), err) ||
+        !move_idle_if_due(s, err) || !feedback_if_due(s, err))
         return false;
     note_busy(s);
     publish_if_due(s);
     tick(s);
     if (is_cancelled(s))
         return err_set(err, ERR_CANCELLED, "stopped on command");
+    if (s->o.beside && !s->o.beside(s->o.arg, s->apply, err))
+        return false;
     return wait_for_work(s, err);
 }
 
@@ -234,6 +241,9 @@ static void stop_cleanly(struct stream *s)
 {
     struct err err = {0};
     int64_t until = clock_mono_ms() + STOP_LIMIT_MS;
+    if (s->o.stopping)
+        s->o.stopping(s->o.arg);
+    aside_give_up(s->apply); /* its batch needs no end of a replayed transaction any more */
     s->stop_until = until;
     s->task.tick_ms = STOP_TICK_MS;
     s->task.next_tick = 0;
@@ -264,7 +274,6 @@ bool stream_run(const struct stream_options *o, struct err *err)
     if (s.task.tick_ms == 0 || s.task.tick_ms > o->keepalive_ms / 2)
         s.task.tick_ms = o->keepalive_ms / 2;
     s.moved_at = s.reported_at = clock_mono_ms();
-    s.decoder = pgo_new();
     if (apply_new(o->dest, &s.task, &o->apply, o->from, &s.apply, err)) {
         while (turn(&s, err))
             continue;
@@ -273,6 +282,5 @@ bool stream_run(const struct stream_options *o, struct err *err)
         o->report(o->arg, apply_durable(s.apply), apply_durable(s.apply), false);
     }
     apply_free(s.apply);
-    pgo_free(s.decoder);
     return false;
 }

@@ -19,6 +19,11 @@ struct stream_options {
     struct apply_options apply;
     /* called about four times a second and when the stream falls silent */
     void (*report)(void *arg, lsn_t durable, lsn_t safe, bool is_caught_up);
+    /* called in each turn of the loop, between two messages: looks after tables that are copied
+     * beside the stream; NULL: none */
+    bool (*beside)(void *arg, struct apply *apply, struct err *err);
+    /* called when a command has come, before what is under way is ended; NULL: nobody asks */
+    void (*stopping)(void *arg);
     void *arg;
     int64_t *busy_us; /* grows by the time in which changes were on their way there */
 };

@@ -106,21 +106,54 @@ static const struct target_column *find_column(const struct target *t, const cha
     return NULL;
 }
 
+static bool type_changed(const struct target *t, const char *column, struct err *err)
+{
+    err_set(err, ERR_SCHEMA, "column %s of %s has another type at the source now", column,
+            t->source);
+    return err_hint(err,
+                    "Rows that ALTER TABLE rewrote are not in the stream: run the same ALTER "
+                    "TABLE on %s at the destination.",
+                    t->dest);
+}
+
 bool target_check_types(const struct target *before, const struct target *now, struct err *err)
 {
     for (size_t i = 0; before && i < now->n_columns; i++) {
         const struct target_column *c = &now->columns[i];
         const struct target_column *was = find_column(before, c->name);
-        if (c->is_skipped || !was || was->source_type == c->source_type)
-            continue;
-        err_set(err, ERR_SCHEMA, "column %s of %s has another type at the source now", c->name,
-                now->source);
-        return err_hint(err,
-                        "Rows that ALTER TABLE rewrote are not in the stream: run the same ALTER "
-                        "TABLE on %s at the destination.",
-                        now->dest);
+        if (!c->is_skipped && was && was->source_type != c->source_type)
+            return type_changed(now, c->name, err);
     }
     return true;
+}
+
+static const struct schema_column *find_copied(const struct schema_table *t, const char *name)
+{
+    for (size_t i = 0; i < t->n_columns; i++)
+        if (!strcmp(t->columns[i].name, name))
+            return &t->columns[i];
+    return NULL;
+}
+
+bool target_check_copied(const struct target *now, const struct schema_table *copied,
+                         struct err *err)
+{
+    for (size_t i = 0; i < now->n_columns; i++) {
+        const struct target_column *c = &now->columns[i];
+        const struct schema_column *was = find_copied(copied, c->name);
+        if (!c->is_skipped && was && was->type_oid != c->source_type)
+            return type_changed(now, c->name, err);
+    }
+    return true;
+}
+
+void target_take_types(struct target *t, const struct schema_table *copied)
+{
+    for (size_t i = 0; i < t->n_columns; i++) {
+        const struct schema_column *was = find_copied(copied, t->columns[i].name);
+        if (was)
+            t->columns[i].source_type = was->type_oid;
+    }
 }
 
 static void statement_free(struct target_statement *s)

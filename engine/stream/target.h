@@ -56,6 +56,11 @@ bool target_bind(const struct pgo_message *relation, const struct schema_table *
  * the rows that ALTER TABLE rewrote are not in the stream. */
 bool target_check_types(const struct target *before, const struct target *now,
                         struct err *err) MUST_CHECK;
+/* The same against the definition that the table was copied with. */
+bool target_check_copied(const struct target *now, const struct schema_table *copied,
+                         struct err *err) MUST_CHECK;
+/* The relation message is older than the copy: the columns' types are those of the copy. */
+void target_take_types(struct target *t, const struct schema_table *copied);
 void target_free(struct target *t);
 
 /* The statement for a change, made when it is the first of its kind (*is_new: to be prepared).

@@ -49,6 +49,7 @@ void open_apply(void);
 /* Fails the test with w.e unless worked. */
 void ok(bool worked);
 bool feed(const struct pgo_message *m);
+bool feed_bytes(const struct pgo_message *m); /* as it comes from the source */
 void begin(lsn_t commit_lsn);
 /* end_lsn is commit_lsn + 5. */
 void commit(lsn_t commit_lsn);

@@ -96,3 +96,100 @@ const struct pgo_message *sample_truncate(struct sample *s, uint32_t first, uint
     settle(s);
     return &s->m;
 }
+
+/* --- as bytes -------------------------------------------------------------------------------- */
+
+#define EPOCH_2000_US 946684800000000LL
+
+static void put_string(struct buf *b, const char *text)
+{
+    buf_add(b, text, strlen(text) + 1);
+}
+
+static void put_tuple(struct buf *b, char tag, const struct pgo_tuple *t)
+{
+    buf_putc(b, tag);
+    buf_be16(b, (uint16_t)t->n);
+    for (size_t i = 0; i < t->n; i++) {
+        buf_putc(b, t->values[i].kind);
+        if (t->values[i].kind != 't')
+            continue;
+        buf_be32(b, t->values[i].len);
+        buf_add(b, t->values[i].data, t->values[i].len);
+    }
+}
+
+static void put_relation(struct buf *b, const struct pgo_message *m)
+{
+    buf_putc(b, 'R');
+    buf_be32(b, m->relation);
+    put_string(b, m->schema);
+    put_string(b, m->table);
+    buf_putc(b, m->replica_identity);
+    buf_be16(b, (uint16_t)m->n_columns);
+    for (size_t i = 0; i < m->n_columns; i++) {
+        buf_putc(b, m->columns[i].is_key);
+        put_string(b, m->columns[i].name);
+        buf_be32(b, m->columns[i].type_oid);
+        buf_be32(b, (uint32_t)m->columns[i].typmod);
+    }
+}
+
+static void put_change(struct buf *b, char type, const struct pgo_message *m)
+{
+    buf_putc(b, type);
+    buf_be32(b, m->relation);
+    if (m->old_kind)
+        put_tuple(b, m->old_kind, &m->old);
+    if (m->kind != PGO_DELETE)
+        put_tuple(b, 'N', &m->next);
+}
+
+static void put_truncate(struct buf *b, const struct pgo_message *m)
+{
+    buf_putc(b, 'T');
+    buf_be32(b, (uint32_t)m->n_relations);
+    buf_putc(b, (char)(m->cascade | m->restart_identity << 1));
+    for (size_t i = 0; i < m->n_relations; i++)
+        buf_be32(b, m->relations[i]);
+}
+
+static void put_end(struct buf *b, const struct pgo_message *m)
+{
+    buf_putc(b, m->kind == PGO_BEGIN ? 'B' : 'C');
+    if (m->kind == PGO_COMMIT)
+        buf_putc(b, 0);
+    buf_be64(b, m->commit_lsn);
+    if (m->kind == PGO_COMMIT)
+        buf_be64(b, m->end_lsn);
+    buf_be64(b, (uint64_t)(m->commit_time - EPOCH_2000_US));
+    if (m->kind == PGO_BEGIN)
+        buf_be32(b, 7);
+}
+
+void sample_encode(const struct pgo_message *m, struct buf *b)
+{
+    switch (m->kind) {
+    case PGO_BEGIN:
+    case PGO_COMMIT:
+        put_end(b, m);
+        break;
+    case PGO_RELATION:
+        put_relation(b, m);
+        break;
+    case PGO_INSERT:
+        put_change(b, 'I', m);
+        break;
+    case PGO_UPDATE:
+        put_change(b, 'U', m);
+        break;
+    case PGO_DELETE:
+        put_change(b, 'D', m);
+        break;
+    case PGO_TRUNCATE:
+        put_truncate(b, m);
+        break;
+    case PGO_OTHER:
+        abort();
+    }
+}

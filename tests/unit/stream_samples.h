@@ -40,4 +40,7 @@ const struct pgo_message *sample_delete(struct sample *s, uint32_t oid, char old
 /* second 0: only the first. */
 const struct pgo_message *sample_truncate(struct sample *s, uint32_t first, uint32_t second);
 
+/* The message as pgoutput's bytes. */
+void sample_encode(const struct pgo_message *m, struct buf *b);
+
 #endif

@@ -1,0 +1,188 @@
+/* Replay of what was kept of tables that are set aside, and the hand-over; see aside.h. */
+#include "stream/aside_private.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "stream/sync_rows.h"
+
+#define REPLAY_BURST 1024 /* messages between two looks at the destination */
+#define NEARLY_DONE 2048  /* so few are left: the end of a transaction is waited for */
+#define MAX_CREDIT 65536
+
+/* --- relations ------------------------------------------------------------------------------- */
+
+/* The definition at the place of the replay becomes the target. Its types are compared with those
+ * that the rows were copied with, unless it is older than the copy. */
+static bool bind_base(struct apply *a, struct aside_relation *r, struct err *err)
+{
+    struct aside *s = a->aside;
+    const struct schema_table *t = &a->o.schema->tables[r->table];
+    const struct schema_table *copied = schema_find(s->copied, t->schema, t->name);
+    struct pgo_message m;
+    if (!copied)
+        return err_set(err, ERR_INTERNAL, "%s.%s was not part of its copy", t->schema, t->name);
+    if (!pgo_decode(s->decoder, r->base.data, r->base.len, &m, err) ||
+        !apply_bind(a, &m, r->table, r->is_bound, err))
+        return false;
+    struct target *target = apply_find_target(a, r->oid);
+    bool is_first = !r->is_bound;
+    r->is_bound = true;
+    if (is_first && r->base.lsn < s->point) {
+        target_take_types(target, copied);
+        return true;
+    }
+    return target_check_copied(target, copied, err);
+}
+
+static bool ensure_bound(struct apply *a, uint32_t oid, struct err *err)
+{
+    struct aside_relation *r = aside_find(a->aside, oid);
+    if (r && r->is_bound)
+        return true;
+    if (!r || !r->base.data)
+        return err_set(err, ERR_PROTOCOL, "a change of relation %u came before its definition",
+                       oid);
+    return bind_base(a, r, err);
+}
+
+static bool replay_relation(struct apply *a, const struct spill_record *rec, struct err *err)
+{
+    struct pgo_message m;
+    if (!pgo_decode(a->aside->decoder, rec->data, rec->len, &m, err))
+        return false;
+    struct aside_relation *r = aside_find(a->aside, m.relation);
+    if (!r)
+        return true;
+    aside_set_definition(&r->base, rec->lsn, rec->data, rec->len);
+    return !r->is_bound || bind_base(a, r, err);
+}
+
+/* --- changes --------------------------------------------------------------------------------- */
+
+static bool replay_change(struct apply *a, const struct spill_record *rec, struct err *err)
+{
+    struct aside *s = a->aside;
+    struct pgo_message m;
+    if (!pgo_decode(s->decoder, rec->data, rec->len, &m, err))
+        return false;
+    if (m.kind != PGO_TRUNCATE) {
+        if (!ensure_bound(a, m.relation, err) || !apply_change(a, &m, rec->len, err))
+            return false;
+    } else {
+        for (size_t i = 0; i < m.n_relations; i++)
+            if (!ensure_bound(a, m.relations[i], err))
+                return false;
+        if (!apply_truncate(a, &m, false, err))
+            return false;
+    }
+    s->replayed++;
+    s->last_batch = a->batches_closed + 1;
+    return true;
+}
+
+static bool replay_record(struct apply *a, const struct spill_record *rec, struct err *err)
+{
+    a->aside->credit += a->aside->credit < MAX_CREDIT ? 2 : 0;
+    if (rec->data[0] == 'R')
+        return replay_relation(a, rec, err);
+    return rec->lsn < a->aside->point || replay_change(a, rec, err);
+}
+
+/* --- the end --------------------------------------------------------------------------------- */
+
+/* All that was replayed is known to be committed, or is in this transaction. */
+static bool hand_over(struct apply *a, struct err *err)
+{
+    struct aside *s = a->aside;
+    for (size_t i = 0; i < s->n_relations; i++) {
+        struct aside_relation *r = &s->relations[i];
+        if (r->table >= 0 && s->place[r->table] == PLACE_KEPT && !r->is_bound &&
+            !bind_base(a, r, err))
+            return false;
+    }
+    const char *values[] = {a->o.mirror_id, s->names.schemas, s->names.tables};
+    if (!apply_drain(a, err) || !apply_ensure_open(a, err) ||
+        !apply_send_query(a, sync_rows_hand_over_sql, COUNT_OF(values), values, EXPECT_END, err))
+        return false;
+    s->last_batch = a->batches_closed + 1;
+    s->stage = ASIDE_HANDING;
+    aside_stream(s);
+    return apply_commit(a, a->seen, err);
+}
+
+static bool is_drained(const struct apply *a)
+{
+    const struct aside *s = a->aside;
+    return s->stage == ASIDE_REPLAY && spill_is_empty(s->spill) && a->seen >= s->point &&
+           !a->batches.is_in_transaction;
+}
+
+/* The next record, or where a full batch is better closed first: 1, 0 or -1. */
+static int next_record(struct apply *a, struct spill_record *rec, struct err *err)
+{
+    struct aside *s = a->aside;
+    lsn_t lsn;
+    int got = spill_peek(s->spill, &lsn, err);
+    if (got != 1)
+        return got;
+    if (lsn != s->replaying) {
+        s->replaying = 0;
+        a->batches.is_in_replay = false;
+        if (batch_is_due(&a->batches, false, clock_mono_ms()))
+            return 0;
+    }
+    got = spill_next(s->spill, rec, err);
+    if (got == 1 && lsn >= s->point) {
+        s->replaying = lsn;
+        a->batches.is_in_replay = true;
+    }
+    return got;
+}
+
+bool apply_replay(struct apply *a, struct err *err)
+{
+    struct aside *s = a->aside;
+    struct spill_record rec;
+    struct err why = {0};
+    if (s->stage != ASIDE_REPLAY)
+        return true;
+    int got = 1;
+    for (int i = 0; i < REPLAY_BURST && apply_has_room(a); i++) {
+        got = next_record(a, &rec, &why);
+        if (got != 1)
+            break;
+        if (!replay_record(a, &rec, err))
+            return false;
+    }
+    if (got < 0) {
+        aside_fail(a, &why);
+        return true;
+    }
+    /* Nothing follows that belongs to it, unless it is the one that is being read. */
+    if (spill_is_empty(s->spill) && a->reading != s->replaying) {
+        s->replaying = 0;
+        a->batches.is_in_replay = false;
+    }
+    return !is_drained(a) || hand_over(a, err);
+}
+
+bool apply_can_replay(const struct apply *a)
+{
+    const struct aside *s = a->aside;
+    return s->stage == ASIDE_REPLAY && !spill_is_empty(s->spill) && apply_has_room(a);
+}
+
+bool apply_may_read(const struct apply *a)
+{
+    const struct aside *s = a->aside;
+    return apply_has_room(a) &&
+           (s->stage != ASIDE_REPLAY || s->credit > 0 || spill_is_empty(s->spill));
+}
+
+bool apply_wants_boundary(const struct apply *a)
+{
+    const struct aside *s = a->aside;
+    return s->stage == ASIDE_REPLAY && a->seen >= s->point && spill_records(s->spill) < NEARLY_DONE;
+}

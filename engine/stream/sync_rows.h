@@ -1,0 +1,73 @@
+/* Which destination tables of a mirror do not hold what the progress says: rows of
+ * _bunnydb.table_sync at the destination, the truth about copies beside the stream.
+ *
+ * A row that is aside is there, durably, before the first change of its table is passed over and
+ * before the first byte of the table is touched; it ends in the very transaction from which on the
+ * table is valid at the mirror's progress (the hand-over). So whatever ends in between, a crash or
+ * a restored older catalog, the next run finds the row and copies the table again, from nothing.
+ *
+ * A row also keeps the definitions of foreign keys that were dropped for the copy, in the
+ * transaction that drops them: it stays, no longer aside, until all of them are back.
+ *
+ * Every change of a row checks the epoch of the mirror's progress: a process that was fenced off
+ * changes nothing. Runs on the caller's connections; keeps no state. */
+#ifndef BUNNY_SYNC_ROWS_H
+#define BUNNY_SYNC_ROWS_H
+
+#include "base/model.h"
+#include "pg/pg.h"
+
+/* One row a mapped table; a partitioned root stands for all its partitions. */
+struct sync_row {
+    struct table_name name; /* at the source */
+    bool is_aside;
+    size_t n_restore;
+    char **restore; /* statements, in order */
+};
+struct sync_row_list {
+    struct sync_row *items;
+    size_t n;
+};
+void sync_row_list_free(struct sync_row_list *l);
+
+/* Whose rows, and under which epoch. */
+struct sync_owner {
+    const char *mirror_id;
+    int64_t epoch;
+};
+
+/* Part of the bookkeeping's creation: see progress_open. */
+extern const char sync_rows_create_sql[];
+bool sync_rows_read(struct pg_conn *dest, struct task *task, const char *mirror_id,
+                    struct sync_row_list *out, struct err *err) MUST_CHECK;
+/* From now on these tables are not valid. Committed durably before it returns. */
+bool sync_rows_set_aside(struct pg_conn *dest, struct task *task, const struct sync_owner *o,
+                         const struct table_name *tables, size_t n, struct err *err) MUST_CHECK;
+/* Adds statements to what is to be restored after the copy of a table; those that are there already
+ * are not added twice. In the caller's transaction, which drops what they restore. */
+bool sync_rows_add_restore(struct pg_conn *dest, struct task *task, const struct sync_owner *o,
+                           const struct table_name *table, size_t n, const char *const *statements,
+                           struct err *err) MUST_CHECK;
+/* All is back: the row goes, unless its table was set aside again. */
+bool sync_rows_restored(struct pg_conn *dest, struct task *task, const struct sync_owner *o,
+                        const struct table_name *table, struct err *err) MUST_CHECK;
+/* A new snapshot has copied all tables: none is aside any more. What is to be restored stays. In
+ * the transaction that completes the snapshot. */
+bool sync_rows_all_copied(struct pg_conn *dest, struct task *task, const char *mirror_id,
+                          struct err *err) MUST_CHECK;
+
+/* Ends the copy of some tables: $1 mirror_id, $2 and $3 arrays of their schemas and names. Fails
+ * with 22012 unless each has a row that is aside. The epoch is checked by what moves the progress
+ * in the same transaction. */
+extern const char sync_rows_hand_over_sql[];
+/* Fails with 22012 when the epoch ($2) of the mirror ($1) is no longer ours: at the end of a
+ * transaction that writes a table which is aside. Whoever took over empties the table under a lock
+ * that waits for such transactions. */
+extern const char sync_rows_fence_sql[];
+/* The same with both filled in; caller frees. */
+char *sync_rows_fence(const struct sync_owner *o);
+#define SYNC_ROWS_SQLSTATE "22012"
+/* The schemas of some tables, or their names, as an array literal; caller frees. */
+char *table_names_array(const struct table_name *tables, size_t n, bool schemas);
+
+#endif

@@ -1,0 +1,632 @@
+/* Tables that are copied beside the stream: the copy's point divides their changes exactly, what
+ * was kept is replayed in order and in whole transactions, the progress is never ahead of what it
+ * says, and the hand-over comes neither too early nor after something that failed. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+#include <signal.h>
+#include <sys/resource.h>
+
+#include "base/mem.h"
+#include "stream/sync_rows.h"
+#include "tests/unit/apply_world.h"
+#include "tests/unit/tempdir.h"
+
+#define S 2000 /* the copy's point */
+#define ASIDE_ROWS "SELECT count(*) FROM _bunnydb.table_sync WHERE is_aside"
+#define TEXT 25
+
+static char *dir;
+static bool only_t[3] = {true, false, false};
+static const struct table_name t_name = {"public", "t"};
+static struct schema copied;
+static struct schema_table copied_table;
+static struct schema_column copied_columns[2];
+static int handed_over;
+
+static void note(void *arg)
+{
+    (void)arg;
+    handed_over++;
+}
+
+static struct sync_owner owner(void)
+{
+    return (struct sync_owner){.mirror_id = ID, .epoch = w.o.epoch};
+}
+
+/* t is set aside, its row is there, and the stream has told both tables. */
+static int open_aside(void **state)
+{
+    struct sync_owner o;
+    world_open(state);
+    o = owner();
+    dir = tempdir_new();
+    handed_over = 0;
+    w.o.aside = (struct aside_options){
+        .tables = only_t, .spill_dir = dir, .spill_memory = 1 << 20, .handed_over = note};
+    ok(sync_rows_set_aside(w.c, NULL, &o, &t_name, 1, &w.e));
+    copied_table = w.tables[0];
+    copied = (struct schema){.n_tables = 1, .tables = &copied_table};
+    ok(apply_new(w.dest, NULL, &w.o, START, &w.a, &w.e));
+    ok(feed_bytes(sample_relation(&w.s, T, "t", ROW("*id", "v"))));
+    ok(feed_bytes(sample_relation(&w.s, U, "u", ROW("*id", "v"))));
+    return 0;
+}
+
+static int close_aside(void **state)
+{
+    tempdir_free(dir);
+    return world_close(state);
+}
+
+/* --- short ways ------------------------------------------------------------------------------ */
+
+static void b(lsn_t commit_lsn)
+{
+    ok(feed_bytes(sample_begin(&w.s, commit_lsn)));
+}
+
+static void c(lsn_t commit_lsn)
+{
+    ok(feed_bytes(sample_commit(&w.s, commit_lsn, commit_lsn + 5)));
+}
+
+static void ins(uint32_t oid, const char *id, const char *v)
+{
+    ok(feed_bytes(sample_insert(&w.s, oid, ROW(id, v))));
+}
+
+static void ins_alone(lsn_t commit_lsn, uint32_t oid, const char *id, const char *v)
+{
+    b(commit_lsn);
+    ins(oid, id, v);
+    c(commit_lsn);
+}
+
+static enum aside_stage stage(void)
+{
+    struct aside_status s;
+    aside_status(w.a, &s);
+    return s.stage;
+}
+
+/* As the stream's loop does, until nothing is left to do. */
+static bool work(void)
+{
+    for (int i = 0; i < 100; i++) {
+        if (!apply_replay(w.a, &w.e) || !settle(true))
+            return false;
+        if (!apply_can_replay(w.a) && stage() != ASIDE_HANDING)
+            return true;
+    }
+    fail_msg("never done");
+    return false;
+}
+
+/* The rows that the copy's snapshot would have brought. */
+static void copy_rows(const char *sql)
+{
+    run_sql(w.c, sql);
+}
+
+static void replay(void)
+{
+    aside_replay(w.a, &copied, &t_name, 1);
+}
+
+/* --- where changes go ------------------------------------------------------------------------ */
+
+static void without_a_copy_its_changes_are_dropped_and_others_go_on(void **state)
+{
+    struct aside_status s;
+    (void)state;
+    b(1100);
+    ins(T, "1", "lost");
+    ins(U, "1", "u");
+    ok(feed_bytes(sample_update(&w.s, T, 0, NO_ROW, ROW("1", "x"))));
+    ok(feed_bytes(sample_delete(&w.s, T, 'K', ROW("1", NULL))));
+    c(1100);
+    ok(work());
+    assert_rows(ROWS_OF("u"), "1=u");
+    assert_int_equal(ask(w.c, "SELECT count(*) FROM d.t"), 0);
+    assert_int_equal(ask(w.c, PROGRESS), 1105);
+    assert_int_equal(ask(w.c, ASIDE_ROWS), 1);
+    aside_status(w.a, &s);
+    assert_int_equal(s.kept, 0);
+    assert_int_equal(s.stage, ASIDE_DROP);
+}
+
+static void the_point_divides_what_the_copy_has_from_what_is_replayed(void **state)
+{
+    (void)state;
+    ins_alone(1100, T, "1", "dropped");
+    aside_keep(w.a, only_t);
+    ins_alone(1200, T, "2", "copied");
+    ins_alone(S - 1, T, "3", "copied");
+    ins_alone(S, T, "4", "replayed");
+    aside_set_point(w.a, S);
+    ins_alone(S + 100, T, "5", "replayed");
+    ins_alone(S + 200, U, "1", "u");
+    ok(work());
+    assert_int_equal(ask(w.c, "SELECT count(*) FROM d.t"), 0);
+    assert_int_equal(ask(w.c, PROGRESS), S + 205); /* does not wait for the copy */
+    copy_rows("INSERT INTO d.t VALUES (1, 'copied'), (2, 'copied'), (3, 'copied')");
+    replay();
+    ok(work());
+    assert_rows(ROWS_OF("t"), "1=copied 2=copied 3=copied 4=replayed 5=replayed");
+    assert_int_equal(stage(), ASIDE_STREAM);
+    assert_int_equal(handed_over, 1);
+    assert_int_equal(ask(w.c, "SELECT count(*) FROM _bunnydb.table_sync"), 0);
+    aside_finish(w.a);
+    b(S + 300);
+    ok(feed_bytes(sample_update(&w.s, T, 0, NO_ROW, ROW("1", "direct"))));
+    ins(T, "6", "direct");
+    c(S + 300);
+    ok(work());
+    assert_rows(ROWS_OF("t"), "1=direct 2=copied 3=copied 4=replayed 5=replayed 6=direct");
+    assert_int_equal(w.missed, 0);
+    assert_int_equal(ask(w.c, PROGRESS), S + 305);
+}
+
+static void every_kind_of_change_is_replayed_in_order(void **state)
+{
+    (void)state;
+    aside_keep(w.a, only_t);
+    aside_set_point(w.a, S);
+    b(S + 10);
+    ok(feed_bytes(sample_update(&w.s, T, 0, NO_ROW, ROW("1", "once"))));
+    ok(feed_bytes(sample_update(&w.s, T, 'K', ROW("1", NULL), ROW("7", sample_unchanged))));
+    ok(feed_bytes(sample_delete(&w.s, T, 'K', ROW("2", NULL))));
+    ins(T, "2", NULL);
+    c(S + 10);
+    copy_rows("INSERT INTO d.t VALUES (1, 'copied'), (2, 'copied')");
+    replay();
+    ok(work());
+    assert_rows(ROWS_OF("t"), "2=NULL 7=once");
+    assert_int_equal(w.missed, 0);
+    assert_int_equal(w.updated, 2);
+}
+
+static void new_changes_queue_behind_the_kept_ones(void **state)
+{
+    (void)state;
+    aside_keep(w.a, only_t);
+    aside_set_point(w.a, S);
+    ins_alone(S + 10, T, "1", "a");
+    replay();
+    b(S + 20);
+    ok(feed_bytes(sample_update(&w.s, T, 0, NO_ROW, ROW("1", "b"))));
+    ok(apply_replay(w.a, &w.e));
+    ok(feed_bytes(sample_update(&w.s, T, 0, NO_ROW, ROW("1", "c"))));
+    ok(apply_replay(w.a, &w.e));
+    pump_ms(30);
+    assert_int_equal(stage(), ASIDE_REPLAY); /* not in the middle of a transaction */
+    assert_int_equal(ask(w.c, "SELECT count(*) FROM d.t"), 0);
+    c(S + 20);
+    ok(work());
+    assert_int_equal(stage(), ASIDE_STREAM);
+    assert_rows(ROWS_OF("t"), "1=c");
+    assert_int_equal(w.missed, 0);
+}
+
+/* --- when the hand-over may come ------------------------------------------------------------- */
+
+static void no_hand_over_before_the_stream_is_at_the_point(void **state)
+{
+    (void)state;
+    aside_keep(w.a, only_t);
+    aside_set_point(w.a, S);
+    copy_rows("INSERT INTO d.t VALUES (1, 'copied')");
+    replay();
+    ins_alone(S - 100, T, "1", "in the copy already");
+    ok(work());
+    assert_int_equal(stage(), ASIDE_REPLAY);
+    assert_int_equal(ask(w.c, ASIDE_ROWS), 1);
+    apply_position(w.a, S - 1);
+    ok(work());
+    assert_int_equal(stage(), ASIDE_REPLAY);
+    apply_position(w.a, S);
+    ok(work());
+    assert_int_equal(stage(), ASIDE_STREAM);
+    assert_int_equal(ask(w.c, "SELECT count(*) FROM _bunnydb.table_sync"), 0);
+    /* A restart begins here: nothing that the copy has may come again. */
+    assert_int_equal(ask(w.c, PROGRESS), S);
+    assert_rows(ROWS_OF("t"), "1=copied");
+}
+
+static void a_keepalive_inside_a_transaction_says_nothing(void **state)
+{
+    (void)state;
+    aside_keep(w.a, only_t);
+    aside_set_point(w.a, S);
+    replay();
+    b(S - 10);
+    ins(U, "1", "u");
+    apply_position(w.a, S + 500);
+    ok(apply_replay(w.a, &w.e));
+    assert_int_equal(stage(), ASIDE_REPLAY);
+    c(S - 10);
+    ok(work());
+    assert_int_equal(stage(), ASIDE_REPLAY);
+}
+
+static void replayed_transactions_are_never_split(void **state)
+{
+    (void)state;
+    run_sql(w.c, "ALTER TABLE d.t DROP CONSTRAINT t_pkey, ADD PRIMARY KEY (id) DEFERRABLE "
+                 "INITIALLY DEFERRED");
+    aside_keep(w.a, only_t);
+    aside_set_point(w.a, S);
+    b(S + 10);
+    ins(T, "1", "a");
+    for (int i = 0; i < 3000; i++) /* more than a round of replay, and more than a batch */
+        ok(feed_bytes(sample_update(&w.s, T, 0, NO_ROW, ROW("1", i % 2 ? "odd" : "even"))));
+    ins(T, "2", "b");
+    ok(feed_bytes(sample_update(&w.s, T, 'K', ROW("1", NULL), ROW("3", "x"))));
+    c(S + 10);
+    replay();
+    for (int i = 0; i < 5 && apply_can_replay(w.a); i++) {
+        int64_t n = ask(w.c, "SELECT count(*) FROM d.t");
+        assert_true(n == 0 || n == 2);
+        ok(apply_replay(w.a, &w.e));
+        ins_alone((lsn_t)(S + 100 + 10 * i), U, "1", "meanwhile");
+        ok(apply_pump(w.a, true, &w.e));
+    }
+    ok(work());
+    assert_rows(ROWS_OF("t"), "2=b 3=x");
+    assert_int_equal(ask(w.c, "SELECT count(DISTINCT xmin::text) FROM d.t"), 1);
+}
+
+static void replayed_batches_leave_the_progress_where_the_stream_stands(void **state)
+{
+    (void)state;
+    aside_keep(w.a, only_t);
+    aside_set_point(w.a, S);
+    ins_alone(S + 10, T, "1", "a");
+    ins_alone(S + 20, U, "1", "u");
+    ok(apply_pump(w.a, true, &w.e));
+    ok(settle(true));
+    assert_int_equal(ask(w.c, PROGRESS), S + 25);
+    replay();
+    b(S + 30);
+    ok(apply_replay(w.a, &w.e));
+    ok(feed_bytes(sample_commit(&w.s, S + 30, S + 35)));
+    ok(apply_pump(w.a, true, &w.e));
+    ok(settle(true));
+    assert_rows(ROWS_OF("t"), "1=a");
+    assert_int_equal(stage(), ASIDE_REPLAY);
+    assert_int_equal(ask(w.c, PROGRESS), S + 35);
+    assert_int_equal(ask(w.c, ASIDE_ROWS), 1);
+}
+
+/* --- what must not be handed over ------------------------------------------------------------ */
+
+static void nothing_is_handed_over_behind_a_replay_that_failed(void **state)
+{
+    (void)state;
+    aside_keep(w.a, only_t);
+    aside_set_point(w.a, S);
+    ins_alone(S + 10, T, "1", "a");
+    copy_rows("INSERT INTO d.t VALUES (1, 'should not be here')");
+    replay();
+    b(S + 20); /* the batch may be sent, the hand-over not */
+    ok(apply_replay(w.a, &w.e));
+    c(S + 20);
+    assert_false(work());
+    assert_error(&w.e, ERR_SQL, "23505");
+    pg_close(w.dest, false);
+    w.dest = NULL;
+    assert_int_equal(ask(w.c, ASIDE_ROWS), 1);
+    assert_int_equal(handed_over, 0);
+}
+
+static void a_stale_epoch_hands_nothing_over(void **state)
+{
+    struct progress other;
+    (void)state;
+    aside_keep(w.a, only_t);
+    aside_set_point(w.a, S);
+    ins_alone(S + 10, T, "1", "a");
+    replay();
+    ok(progress_claim(w.c, NULL, ID, &other, &w.e));
+    assert_false(work());
+    assert_error(&w.e, ERR_FENCED, "");
+    pg_close(w.dest, false);
+    w.dest = NULL;
+    assert_int_equal(ask(w.c, ASIDE_ROWS), 1);
+    assert_int_equal(ask(w.c, "SELECT count(*) FROM d.t"), 0);
+}
+
+static void a_row_that_is_gone_is_an_error(void **state)
+{
+    (void)state;
+    aside_keep(w.a, only_t);
+    aside_set_point(w.a, S);
+    ins_alone(S + 10, T, "1", "a");
+    replay();
+    run_sql(w.c, "DELETE FROM _bunnydb.table_sync");
+    assert_false(work());
+    assert_error(&w.e, ERR_SNAPSHOT_STALE, "");
+    assert_int_equal(ask(w.c, "SELECT count(*) FROM d.t"), 0);
+}
+
+static void what_is_to_be_restored_keeps_the_row(void **state)
+{
+    struct sync_owner o = owner();
+    struct sync_row_list l;
+    const char *const once[] = {"SELECT 'a'", "SELECT '\"b\"'"};
+    const char *const more[] = {"SELECT 'a'", "SELECT 'c'"};
+    (void)state;
+    ok(sync_rows_add_restore(w.c, NULL, &o, &t_name, 2, once, &w.e));
+    ok(sync_rows_add_restore(w.c, NULL, &o, &t_name, 2, more, &w.e));
+    aside_keep(w.a, only_t);
+    aside_set_point(w.a, S);
+    replay();
+    apply_position(w.a, S);
+    ok(work());
+    ok(sync_rows_read(w.c, NULL, ID, &l, &w.e));
+    assert_int_equal(l.n, 1);
+    assert_false(l.items[0].is_aside);
+    assert_string_equal(l.items[0].name.table, "t");
+    assert_int_equal(l.items[0].n_restore, 3);
+    assert_string_equal(l.items[0].restore[0], once[0]);
+    assert_string_equal(l.items[0].restore[1], once[1]);
+    assert_string_equal(l.items[0].restore[2], more[1]);
+    sync_row_list_free(&l);
+    ok(sync_rows_restored(w.c, NULL, &o, &t_name, &w.e));
+    assert_int_equal(ask(w.c, "SELECT count(*) FROM _bunnydb.table_sync"), 0);
+}
+
+static void a_fenced_process_changes_no_row(void **state)
+{
+    struct sync_owner o = owner();
+    const char *const sql[] = {"SELECT 1"};
+    char *fence = sync_rows_fence(&o);
+    struct progress other;
+    (void)state;
+    run_sql(w.c, fence);
+    ok(progress_claim(w.c, NULL, ID, &other, &w.e));
+    assert_false(pg_exec(w.c, NULL, 5000, fence, NULL, &w.e));
+    assert_error(&w.e, ERR_SQL, SYNC_ROWS_SQLSTATE);
+    assert_false(sync_rows_set_aside(w.c, NULL, &o, &t_name, 1, &w.e));
+    assert_error(&w.e, ERR_FENCED, "");
+    assert_false(sync_rows_add_restore(w.c, NULL, &o, &t_name, 1, sql, &w.e));
+    assert_error(&w.e, ERR_FENCED, "");
+    run_sql(w.c, "UPDATE _bunnydb.table_sync SET is_aside = false");
+    assert_false(sync_rows_restored(w.c, NULL, &o, &t_name, &w.e));
+    assert_error(&w.e, ERR_FENCED, "");
+    assert_int_equal(ask(w.c, "SELECT count(*) FROM _bunnydb.table_sync"), 1);
+    free(fence);
+}
+
+/* --- definitions ----------------------------------------------------------------------------- */
+
+static void set_columns(uint32_t id_type, uint32_t v_type)
+{
+    static char id[] = "id", v[] = "v";
+    copied_columns[0] = (struct schema_column){.name = id, .type_oid = id_type};
+    copied_columns[1] = (struct schema_column){.name = v, .type_oid = v_type};
+    copied_table.n_columns = 2;
+    copied_table.columns = copied_columns;
+}
+
+static void a_type_that_changed_after_the_copy_is_an_error(void **state)
+{
+    (void)state;
+    set_columns(TEXT, 23);
+    aside_keep(w.a, only_t);
+    aside_set_point(w.a, S);
+    b(S + 10);
+    ok(feed_bytes(sample_relation(&w.s, T, "t", ROW("*id", "v"))));
+    ins(T, "1", "a");
+    c(S + 10);
+    replay();
+    assert_false(work());
+    assert_error(&w.e, ERR_SCHEMA, "");
+    assert_non_null(strstr(w.e.text, "column v of public.t has another type"));
+}
+
+/* The stream told the old type, the copy has the new one, and so has the next change. */
+static void a_type_that_changed_before_the_copy_is_none(void **state)
+{
+    const struct pgo_message *m;
+    (void)state;
+    set_columns(TEXT, 1043);
+    aside_keep(w.a, only_t);
+    aside_set_point(w.a, S);
+    apply_position(w.a, S);
+    replay();
+    ok(work());
+    assert_int_equal(stage(), ASIDE_STREAM);
+    b(S + 10);
+    m = sample_relation(&w.s, T, "t", ROW("*id", "v"));
+    w.s.columns[1].type_oid = 1043;
+    ok(feed_bytes(m));
+    ins(T, "1", "a");
+    c(S + 10);
+    ok(work());
+    assert_rows(ROWS_OF("t"), "1=a");
+    b(S + 20);
+    ok(feed_bytes(sample_relation(&w.s, U, "u", ROW("*id", "v"))));
+    assert_false(feed_bytes(sample_relation(&w.s, T, "t", ROW("*id", "v"))));
+    assert_error(&w.e, ERR_SCHEMA, "");
+}
+
+static void a_column_that_came_before_the_copy_is_known_after_it(void **state)
+{
+    (void)state;
+    run_sql(w.c, "ALTER TABLE d.t ADD n text");
+    aside_keep(w.a, only_t);
+    b(S - 10);
+    ok(feed_bytes(sample_relation(&w.s, T, "t", ROW("*id", "v", "n"))));
+    ok(feed_bytes(sample_insert(&w.s, T, ROW("1", "a", "b"))));
+    c(S - 10);
+    aside_set_point(w.a, S);
+    ok(feed_bytes(sample_begin(&w.s, S + 10)));
+    ok(feed_bytes(sample_insert(&w.s, T, ROW("2", "a", "b"))));
+    c(S + 10);
+    replay();
+    ok(work());
+    assert_rows("SELECT string_agg(id || v || n, ' ') FROM d.t", "2ab");
+}
+
+/* --- TRUNCATE -------------------------------------------------------------------------------- */
+
+static void truncate_of_both_is_split(void **state)
+{
+    (void)state;
+    run_sql(w.c, "INSERT INTO d.u VALUES (1, 'old'); "
+                 "ALTER TABLE d.u ADD PRIMARY KEY (id); "
+                 "ALTER TABLE d.t ADD FOREIGN KEY (id) REFERENCES d.u");
+    aside_keep(w.a, only_t);
+    aside_set_point(w.a, S);
+    b(S + 10);
+    ok(feed_bytes(sample_truncate(&w.s, U, T)));
+    ins(T, "5", "after");
+    ins(U, "5", "after");
+    c(S + 10);
+    ok(work());
+    assert_rows(ROWS_OF("u"), "5=after");
+    run_sql(w.c, "ALTER TABLE d.t DROP CONSTRAINT t_id_fkey");
+    copy_rows("INSERT INTO d.t VALUES (1, 'copied')");
+    replay();
+    ok(work());
+    assert_rows(ROWS_OF("t"), "5=after");
+    assert_int_equal(stage(), ASIDE_STREAM);
+}
+
+static void truncate_before_the_point_is_in_the_copy(void **state)
+{
+    (void)state;
+    aside_keep(w.a, only_t);
+    b(S - 10);
+    ok(feed_bytes(sample_truncate(&w.s, T, 0)));
+    c(S - 10);
+    aside_set_point(w.a, S);
+    copy_rows("INSERT INTO d.t VALUES (1, 'copied')");
+    replay();
+    apply_position(w.a, S);
+    ok(work());
+    assert_rows(ROWS_OF("t"), "1=copied");
+}
+
+/* --- giving up ------------------------------------------------------------------------------- */
+
+static void after_giving_up_the_next_copy_starts_from_nothing(void **state)
+{
+    (void)state;
+    aside_keep(w.a, only_t);
+    aside_set_point(w.a, S);
+    ins_alone(S + 10, T, "1", "first try");
+    replay();
+    b(S + 20);
+    ins(T, "2", "first try");
+    ok(apply_replay(w.a, &w.e));
+    assert_false(aside_is_settled(w.a));
+    aside_give_up(w.a);
+    c(S + 20);
+    ok(settle(true));
+    assert_true(aside_is_settled(w.a));
+    assert_int_equal(ask(w.c, ASIDE_ROWS), 1);
+    run_sql(w.c, "TRUNCATE d.t");
+    ins_alone(S + 30, T, "3", "dropped");
+    aside_keep(w.a, only_t);
+    ins_alone(S + 900, T, "4", "copied");
+    aside_set_point(w.a, S + 1000);
+    copy_rows("INSERT INTO d.t VALUES (1, 'a'), (2, 'b'), (3, 'c'), (4, 'd')");
+    ins_alone(S + 1000, T, "5", "replayed");
+    replay();
+    ok(work());
+    assert_rows(ROWS_OF("t"), "1=a 2=b 3=c 4=d 5=replayed");
+    assert_int_equal(stage(), ASIDE_STREAM);
+}
+
+static void a_full_disk_is_the_copys_error_alone(void **state)
+{
+    static char big[100000];
+    struct rlimit before, small;
+    struct aside_status s;
+    (void)state;
+    memset(big, 'x', sizeof big - 1);
+    aside_keep(w.a, only_t);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    small = before;
+    small.rlim_cur = 1 << 20;
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    for (int i = 0; i < 40; i++)
+        ins_alone((lsn_t)(1100 + 10 * i), T, "1", big);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    aside_status(w.a, &s);
+    assert_int_equal(s.stage, ASIDE_FAILED);
+    assert_int_equal(s.err.code, ERR_IO);
+    assert_int_equal(s.kept, 0);
+    ins_alone(1900, U, "1", "goes on");
+    replay(); /* void: it stays failed */
+    ok(work());
+    assert_rows(ROWS_OF("u"), "1=goes on");
+    assert_int_equal(stage(), ASIDE_FAILED);
+    aside_give_up(w.a);
+    assert_int_equal(stage(), ASIDE_DROP);
+    assert_int_equal(ask(w.c, ASIDE_ROWS), 1);
+}
+
+/* --- tables that were taken out -------------------------------------------------------------- */
+
+static void changes_of_removed_tables_are_ignored_and_unknown_ones_an_error(void **state)
+{
+    struct table_name gone[] = {{"public", "gone"}};
+    struct table_name_list removed = {.items = gone, .n = 1};
+    (void)state;
+    apply_free(w.a);
+    pg_close(w.dest, true);
+    w.dest = cluster_connect(PG_APPLY);
+    w.o.aside.removed = &removed;
+    w.o.aside.tables = NULL;
+    ok(apply_new(w.dest, NULL, &w.o, START, &w.a, &w.e));
+    b(1100);
+    ok(feed_bytes(sample_relation(&w.s, U, "u", ROW("*id", "v"))));
+    ok(feed_bytes(sample_relation(&w.s, 99, "gone", ROW("*id", "v"))));
+    ins(99, "1", "old");
+    ins(U, "1", "u");
+    ok(feed_bytes(sample_truncate(&w.s, 99, 0)));
+    c(1100);
+    ok(work());
+    assert_rows(ROWS_OF("u"), "1=u");
+    assert_false(feed_bytes(sample_relation(&w.s, 98, "unknown", ROW("*id", "v"))));
+    assert_error(&w.e, ERR_SCHEMA, "");
+}
+
+int main(void)
+{
+#define CASE(test) cmocka_unit_test_setup_teardown(test, open_aside, close_aside)
+    const struct CMUnitTest tests[] = {
+        CASE(without_a_copy_its_changes_are_dropped_and_others_go_on),
+        CASE(the_point_divides_what_the_copy_has_from_what_is_replayed),
+        CASE(every_kind_of_change_is_replayed_in_order),
+        CASE(new_changes_queue_behind_the_kept_ones),
+        CASE(no_hand_over_before_the_stream_is_at_the_point),
+        CASE(a_keepalive_inside_a_transaction_says_nothing),
+        CASE(replayed_transactions_are_never_split),
+        CASE(replayed_batches_leave_the_progress_where_the_stream_stands),
+        CASE(nothing_is_handed_over_behind_a_replay_that_failed),
+        CASE(a_stale_epoch_hands_nothing_over),
+        CASE(a_row_that_is_gone_is_an_error),
+        CASE(what_is_to_be_restored_keeps_the_row),
+        CASE(a_fenced_process_changes_no_row),
+        CASE(a_type_that_changed_after_the_copy_is_an_error),
+        CASE(a_type_that_changed_before_the_copy_is_none),
+        CASE(a_column_that_came_before_the_copy_is_known_after_it),
+        CASE(truncate_of_both_is_split),
+        CASE(truncate_before_the_point_is_in_the_copy),
+        CASE(after_giving_up_the_next_copy_starts_from_nothing),
+        CASE(a_full_disk_is_the_copys_error_alone),
+        CASE(changes_of_removed_tables_are_ignored_and_unknown_ones_an_error),
+    };
+    return cmocka_run_group_tests(tests, world_start_cluster, world_stop_cluster);
+}
