@@ -7,9 +7,25 @@
 #include <stdbool.h>
 
 #include "base/err.h"
+#include "src/answer.h"
 
-/* One request. body may be NULL. *answer: the JSON that came back with 2xx (NULL when there was
- * none), caller frees. An error answer becomes *err with its sentence and hint. */
+#define CLIENT_LIMIT_MS 60000 /* no request of ours takes longer; the longest, a pause, 30 s */
+
+enum client_end {
+    CLIENT_DONE,       /* 2xx */
+    CLIENT_REFUSED,    /* another status: *err has the API's sentence and hint */
+    CLIENT_NO_PROCESS, /* nobody listens: no process runs on that directory */
+    CLIENT_TIMEOUT,    /* no whole answer within limit_ms; what was asked may still be done */
+    CLIENT_FAILED,     /* the connection failed, or ended before the answer did */
+};
+/* One request. body may be NULL. *out (answer_free, in every case) holds what came back, also with
+ * CLIENT_REFUSED. */
+enum client_end client_request(const char *state_dir, const char *method, const char *path,
+                               const json_t *body, int limit_ms, struct answer *out,
+                               struct err *err) MUST_CHECK;
+
+/* The same with the usual limit, for who only needs the JSON of a 2xx (NULL: none). *answer: caller
+ * frees. */
 bool client_call(const char *state_dir, const char *method, const char *path, const json_t *body,
                  json_t **answer, struct err *err) MUST_CHECK;
 

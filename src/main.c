@@ -6,65 +6,71 @@
 #include <unistd.h>
 
 #include "engine.h"
+#include "src/cli/cli.h"
 #include "src/conf.h"
 #include "src/options.h"
 #include "src/process.h"
 #include "src/user_cli.h"
 
-static void complain(const struct err *e)
+/* What the command asks for, with a configuration that was read. */
+static enum exit_code obey(const struct options *o, const struct conf *c)
 {
-    fprintf(stderr, "bunnydb: %s\n", e->text);
-    if (e->hint[0])
-        fprintf(stderr, "  %s\n", e->hint);
+    struct err err = {0};
+    bool ok;
+    if (command_rows[o->command].run)
+        return cli_run(o, c);
+    if (o->command == COMMAND_RUN) {
+        ok = process_run(o, c, &err);
+    } else {
+        log_to_fd(STDERR_FILENO, LOG_LEVEL_WARN);
+        ok = user_cli_add(o, c, &err);
+    }
+    if (!ok)
+        cli_complain(&err);
+    return ok ? EXIT_OK : EXIT_FAILED;
 }
 
-static enum exit_code run(const struct options *o, struct err *err)
+static enum exit_code run(const struct options *o)
 {
     struct conf c;
+    struct err err = {0};
     enum exit_code code = EXIT_USAGE;
     conf_init(&c);
-    if (conf_load(&c, o->config, err)) {
-        bool ok = false;
-        switch (o->command) {
-        case COMMAND_RUN:
-            ok = process_run(o, &c, err);
-            break;
-        case COMMAND_USER_ADD:
-            log_to_fd(STDERR_FILENO, LOG_LEVEL_WARN);
-            ok = user_cli_add(o, &c, err);
-            break;
-        case COMMAND_COUNT:
-            break;
-        }
-        code = ok ? EXIT_OK : EXIT_FAILED;
-    }
+    if (conf_load(&c, options_text(o, OPTION_CONFIG), &err))
+        code = obey(o, &c);
+    else
+        cli_complain(&err);
     conf_free(&c);
     return code;
+}
+
+static enum exit_code inform(const struct options *o)
+{
+    if (options_has(o, OPTION_HELP))
+        options_print_help(o, stdout);
+    else
+        printf("bunnydb %s\n", engine_version());
+    return fflush(stdout) == 0 ? EXIT_OK : EXIT_FAILED;
 }
 
 int main(int argc, char **argv)
 {
     struct options o;
     struct err err = {0};
+    enum exit_code code = EXIT_USAGE;
     setlocale(LC_CTYPE, ""); /* the console draws in the terminal's character set */
     if (!options_parse(argc, argv, &o, &err)) {
-        (void)err_hint(&err, "bunnydb --help says what there is");
-        complain(&err);
-        return EXIT_USAGE;
-    }
-    if (o.help || o.version) {
-        if (o.help)
-            options_print_help(stdout);
-        else
-            printf("bunnydb %s\n", engine_version());
-        return fflush(stdout) == 0 ? EXIT_OK : EXIT_FAILED;
-    }
-    if (sodium_init() < 0) {
+        if (!err.hint[0])
+            (void)err_hint(&err, "bunnydb --help says what there is");
+        cli_complain(&err);
+    } else if (options_has(&o, OPTION_HELP) || options_has(&o, OPTION_VERSION)) {
+        code = inform(&o);
+    } else if (sodium_init() < 0) {
         fputs("bunnydb: no source of random numbers\n", stderr);
-        return EXIT_FAILED;
+        code = EXIT_FAILED;
+    } else {
+        code = run(&o);
     }
-    enum exit_code code = run(&o, &err);
-    if (code != EXIT_OK)
-        complain(&err);
+    options_free(&o);
     return code;
 }

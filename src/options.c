@@ -1,51 +1,19 @@
-/* The command line; see options.h. */
+/* The tables of the command line; see options.h. */
 #include "src/options.h"
 
-#include <getopt.h>
 #include <string.h>
 
 #include "base/mem.h"
-
-const struct command_row command_rows[COMMAND_COUNT] = {
-    [COMMAND_RUN] = {"", "", 0, "Run the engine with its console."},
-    [COMMAND_USER_ADD] = {"user add", "NAME", 1,
-                          "Make a user of the HTTP API; asks for the password."},
-};
-
-#define RUN (1U << COMMAND_RUN)
-#define USER_ADD (1U << COMMAND_USER_ADD)
-#define EVERY (RUN | USER_ADD)
-
-/* The order is also that of set_option. */
-enum option_id {
-    OPTION_CONFIG,
-    OPTION_HEADLESS,
-    OPTION_HTTP,
-    OPTION_STATE_DIR,
-    OPTION_ROLE,
-    OPTION_PASSWORD_STDIN,
-    OPTION_VERSION,
-    OPTION_HELP,
-    OPTION_COUNT,
-};
-const struct option_row option_rows[] = {
-    [OPTION_CONFIG] = {"config", 'c', "FILE", EVERY, "Read this configuration file."},
-    [OPTION_HEADLESS] = {"headless", 0, NULL, RUN, "Run without the console; log to stderr."},
-    [OPTION_HTTP] = {"http", 0, "ADDR:PORT", RUN, "Serve the HTTP API there, too."},
-    [OPTION_STATE_DIR] = {"state-dir", 0, "DIR", EVERY,
-                          "Keep catalog, key, socket and lock there."},
-    [OPTION_ROLE] = {"role", 0, "ROLE", USER_ADD, "admin or viewer (the default)."},
-    [OPTION_PASSWORD_STDIN] = {"password-stdin", 0, NULL, USER_ADD,
-                               "Read the password from the first line of standard input."},
-    [OPTION_VERSION] = {"version", 'V', NULL, EVERY, "Print the version and end."},
-    [OPTION_HELP] = {"help", 'h', NULL, EVERY, "Print this help and end."},
-};
-const size_t option_count = OPTION_COUNT;
+#include "src/cli/commands.h"
+#include "src/spec.h"
 
 const struct exit_row exit_rows[] = {
-    {EXIT_OK, "Ended as asked."},
-    {EXIT_FAILED, "Something failed; the last message says what."},
+    {EXIT_OK, "Done; for bunnydb itself: ended as asked."},
+    {EXIT_FAILED, "Failed, or refused by the process; the last message says why."},
     {EXIT_USAGE, "The command line or the configuration is wrong."},
+    {EXIT_NO_PROCESS, "No bunnydb runs on that state directory."},
+    {EXIT_WAITED, "The time of --wait is over; what was asked goes on."},
+    {EXIT_UNHEALTHY, "status: a mirror that was asked for is in error."},
 };
 const size_t exit_count = COUNT_OF(exit_rows);
 
@@ -60,135 +28,229 @@ const struct environment_row environment_rows[] = {
 };
 const size_t environment_count = COUNT_OF(environment_rows);
 
-static void set_option(struct options *o, enum option_id id, const char *value)
+/* words, arguments, function, fields, meaning, what else to know */
+const struct command_row command_rows[COMMAND_COUNT] = {
+    [COMMAND_RUN] = {"", "", NULL, NULL, "Run the engine with its console.", NULL},
+    [COMMAND_USER_ADD] = {"user add", "NAME", NULL, NULL,
+                          "Make a user of the HTTP API; asks for the password.", NULL},
+    [COMMAND_STATUS] = {"status", "[MIRROR]", cli_status, NULL,
+                        "How all mirrors are, or one in detail.",
+                        "Ends with 5 when a mirror that was asked for is in error."},
+    [COMMAND_PEER_ADD] = {"peer add", "NAME", cli_peer_add, &peer_fields,
+                          "Make a peer: a database, and how to log in to it.",
+                          "The password comes from --password-stdin or --password; without one "
+                          "libpq's own ways apply (pgpass, certificate, peer)."},
+    [COMMAND_PEER_LIST] = {"peer list", "", cli_peer_list, NULL, "All peers.", NULL},
+    [COMMAND_PEER_SHOW] = {"peer show", "PEER", cli_peer_show, NULL, "One peer.", NULL},
+    [COMMAND_PEER_TEST] = {"peer test", "PEER", cli_peer_test, NULL,
+                           "Log in, and check what a source and a destination need.",
+                           "Ends with 1 when the login fails. What is missing for one of the two "
+                           "roles is only printed."},
+    [COMMAND_PEER_TABLES] = {"peer tables", "PEER", cli_peer_tables, NULL,
+                             "The tables of a peer, and whether they can be mirrored.", NULL},
+    [COMMAND_PEER_CHANGE] = {"peer change", "PEER", cli_peer_change, &peer_fields,
+                             "Change what is given; the peer's mirrors connect again.",
+                             "--option replaces all of the peer's libpq keywords."},
+    [COMMAND_PEER_REMOVE] = {"peer remove", "PEER", cli_peer_remove, NULL, "Delete a peer.", NULL},
+    [COMMAND_MIRROR_CREATE] = {"mirror create", "NAME", cli_mirror_create, &mirror_fields,
+                               "Check both servers and make a mirror.",
+                               "When a server is not ready, all that is wrong is printed, and "
+                               "nothing is made. --wait waits until the copy is complete and the "
+                               "mirror runs."},
+    [COMMAND_MIRROR_LIST] = {"mirror list", "", cli_mirror_list, NULL, "All mirrors.", NULL},
+    [COMMAND_MIRROR_SHOW] = {"mirror show", "MIRROR", cli_mirror_show, NULL,
+                             "One mirror in detail, with its tables.", NULL},
+    [COMMAND_MIRROR_TABLES] = {"mirror tables", "MIRROR", cli_mirror_tables, NULL,
+                               "The tables of a mirror; with --set: replace them.",
+                               "--set takes the whole list, from --table or --file, and needs a "
+                               "paused mirror; tables that are new are copied after resume."},
+    [COMMAND_MIRROR_DELETE] = {"mirror delete", "MIRROR", cli_mirror_delete, NULL,
+                               "Delete a mirror, its slot and its publication.",
+                               "The destination's tables stay."},
+    [COMMAND_PAUSE] = {"pause", "MIRROR", cli_pause, NULL, "Stop applying; the slot stays.", NULL},
+    [COMMAND_RESUME] = {"resume", "MIRROR", cli_resume, NULL, "Go on after a pause.",
+                        "--wait waits until the mirror runs."},
+    [COMMAND_RETRY] = {"retry", "MIRROR", cli_retry, NULL, "Try again now after an error.",
+                       "--wait waits until the mirror runs."},
+    [COMMAND_RESYNC] = {"resync", "MIRROR [TABLE]", cli_resync, NULL,
+                        "Copy all tables of a mirror anew, or one.",
+                        "TABLE is the source's schema.table."},
+    [COMMAND_SYNC_SCHEMA] = {"sync-schema", "MIRROR", cli_sync_schema, NULL,
+                             "Bring the destination's definitions up to the source's.", NULL},
+    [COMMAND_VERIFY] = {"verify", "MIRROR", cli_verify, NULL,
+                        "Compare the rows of source and destination.",
+                        "With --wait or --last the report is printed, and the command ends with 1 "
+                        "when rows differ."},
+    [COMMAND_LOGS] = {"logs", "MIRROR", cli_logs, NULL, "The log of a mirror, oldest line first.",
+                      "-f ends only with the mirror; it goes on after a restart of the process."},
+    [COMMAND_RUNS] = {"runs", "MIRROR", cli_runs, NULL,
+                      "The history: each run of a mirror and how it ended.", NULL},
+    [COMMAND_DIAGNOSE] = {"diagnose", "MIRROR", cli_diagnose, NULL,
+                          "All that a report of a problem needs, as JSON, without secrets.", NULL},
+};
+
+#define C(name) (UINT64_C(1) << COMMAND_##name)
+#define EVERY ((UINT64_C(1) << COMMAND_COUNT) - 1)
+#define CLIENTS (EVERY & ~(C(RUN) | C(USER_ADD)))
+#define PEERS (C(PEER_ADD) | C(PEER_CHANGE))
+#define MAPPINGS (C(MIRROR_CREATE) | C(MIRROR_TABLES))
+#define WAITING                                                                          \
+    (C(MIRROR_CREATE) | C(MIRROR_DELETE) | C(PAUSE) | C(RESUME) | C(RETRY) | C(RESYNC) | \
+     C(SYNC_SCHEMA) | C(VERIFY))
+
+static const struct option_row own_rows[] = {
+    [OPTION_CONFIG] = {"config", 'c', .argument = "FILE", .commands = EVERY,
+                       .text = "Read this configuration file."},
+    [OPTION_HEADLESS] = {"headless", .commands = C(RUN),
+                         .text = "Run without the console; log to stderr."},
+    [OPTION_HTTP] = {"http", .argument = "ADDR:PORT", .commands = C(RUN),
+                     .text = "Serve the HTTP API there, too."},
+    [OPTION_STATE_DIR] = {"state-dir", .argument = "DIR", .commands = EVERY,
+                          .text = "Where catalog, key, socket and lock of the process are."},
+    [OPTION_ROLE] = {"role", .argument = "ROLE", .commands = C(USER_ADD),
+                     .text = "admin or viewer (the default)."},
+    [OPTION_SOURCE] = {"source", .argument = "PEER", .commands = C(MIRROR_CREATE),
+                       .text = "Peer to copy from.", .field_name = "source_peer"},
+    [OPTION_DESTINATION] = {"destination", .argument = "PEER", .commands = C(MIRROR_CREATE),
+                            .text = "Peer to copy to.", .field_name = "destination_peer"},
+    [OPTION_TABLE] = {"table", .argument = "SOURCE[=DEST]", .commands = MAPPINGS,
+                      .text = "A table, schema.table, or all of a schema, \"schema.*\". Several "
+                              "are possible."},
+    [OPTION_EXCLUDE] = {"exclude", .argument = "TABLE:COLUMN", .commands = MAPPINGS,
+                        .text = "Leave out this column of a --table. Several are possible."},
+    [OPTION_PARTITION_KEY] = {"partition-key", .argument = "TABLE:COLUMN", .commands = MAPPINGS,
+                              .text = "Split the copy of a --table by this column."},
+    [OPTION_SET] = {"set", .commands = C(MIRROR_TABLES),
+                    .text = "Replace the mirror's tables by those of --table or --file."},
+    [OPTION_AVAILABLE] = {"available", .commands = C(MIRROR_TABLES),
+                          .text = "The source's tables that the mirror does not have."},
+    [OPTION_OPTION] = {"option", .argument = "KEY=VALUE", .commands = PEERS,
+                       .text = "A further libpq keyword, such as sslrootcert. Several are "
+                               "possible."},
+    [OPTION_PASSWORD] = {"password", .commands = PEERS, .text = "Ask for the password."},
+    [OPTION_PASSWORD_STDIN] = {"password-stdin", .commands = PEERS | C(USER_ADD),
+                               .text = "Read the password from the first line of standard input."},
+    [OPTION_FILE] = {"file", .argument = "FILE", .commands = PEERS | MAPPINGS,
+                     .text = "Take the API's JSON body from this file, \"-\": standard input. "
+                             "Options go before what it says."},
+    [OPTION_FORCE] = {"force", .commands = C(MIRROR_DELETE),
+                      .text = "Forget the mirror even when a server cannot be reached, and say "
+                              "what is left there."},
+    [OPTION_RECREATE_SLOT] = {"recreate-slot", .commands = C(RETRY),
+                              .text = "With a new slot, and so with a new copy of all tables."},
+    [OPTION_STRATEGY] = {"strategy", .argument = "STRATEGY", .commands = C(RESYNC),
+                         .text = "truncate or swap; else what the mirror was made with."},
+    [OPTION_DRY_RUN] = {"dry-run", .commands = C(SYNC_SCHEMA),
+                        .text = "Only print the statements."},
+    [OPTION_LAST] = {"last", .commands = C(VERIFY),
+                     .text = "Print the last report; compare nothing now."},
+    [OPTION_FOLLOW] = {"follow", 'f', .commands = C(LOGS), .text = "Print new lines as they come."},
+    [OPTION_LINES] = {"lines", 'n', .argument = "N", .commands = C(LOGS) | C(RUNS),
+                      .text = "The newest N; 50 by default."},
+    [OPTION_LEVEL] = {"level", .argument = "LEVEL", .commands = C(LOGS),
+                      .text = "Only lines of this level: debug, info, warn or error."},
+    [OPTION_SEARCH] = {"search", .argument = "TEXT", .commands = C(LOGS),
+                       .text = "Only lines that contain this text."},
+    [OPTION_WAIT] = {"wait", .is_value_optional = true, .argument = "SECONDS", .commands = WAITING,
+                     .text = "Wait until it is done, at most that long; ends with 1 when the "
+                             "mirror gets into an error. A number that follows is SECONDS."},
+    [OPTION_JSON] = {"json", .commands = CLIENTS, .text = "Print the API's JSON as it came."},
+    [OPTION_TIMEOUT] = {"timeout", .argument = "SECONDS", .commands = CLIENTS,
+                        .text = "Longest wait for an answer of the process; 60 by default."},
+    [OPTION_VERSION] = {"version", 'V', .commands = EVERY, .text = "Print the version and end."},
+    [OPTION_HELP] = {"help", 'h', .commands = EVERY, .text = "Print this help and end."},
+};
+
+/* --- Fields as options ------------------------------------------------------------------------ */
+/* What stands for the value: "N", "yes|no", "truncate|swap", "TEXT"; NULL: no option can give it,
+ * or (secrets) must. */
+static const char *argument_of(const struct field *f)
 {
-    switch (id) {
-    case OPTION_CONFIG:
-        o->config = value;
-        break;
-    case OPTION_HEADLESS:
-        o->headless = true;
-        break;
-    case OPTION_HTTP:
-        o->http = value;
-        break;
-    case OPTION_STATE_DIR:
-        o->state_dir = value;
-        break;
-    case OPTION_ROLE:
-        o->role = value;
-        break;
-    case OPTION_PASSWORD_STDIN:
-        o->password_stdin = true;
-        break;
-    case OPTION_VERSION:
-        o->version = true;
-        break;
-    case OPTION_HELP:
-        o->help = true;
-        break;
-    case OPTION_COUNT:
+    switch (f->type) {
+    case FIELD_INT:
+    case FIELD_INT64:
+        return "N";
+    case FIELD_BOOL:
+        return "yes|no";
+    case FIELD_CHOICE:
+        return f->choices;
+    case FIELD_TEXT:
+    case FIELD_NAME:
+    case FIELD_STRING:
+        return "TEXT";
+    case FIELD_SECRET:
+    case FIELD_ARRAY:
+    case FIELD_OBJECT:
         break;
     }
+    return NULL;
 }
 
-/* How many of the words begin with those of the row; -1 when they are others. */
-static int match_command(const struct command_row *row, char **words, int n)
+/* Whether the table names the same thing under another name before this row. */
+static bool is_older_name(const struct field_table *t, const struct field *f)
 {
-    int used = 0;
-    for (const char *w = row->words; *w; used++) {
-        size_t len = strcspn(w, " ");
-        if (used >= n || strlen(words[used]) != len || strncmp(words[used], w, len) != 0)
-            return -1;
-        w += len + (w[len] == ' ');
-    }
-    return used;
+    for (const struct field *g = t->rows; g < f; g++)
+        if (g->offset == f->offset)
+            return true;
+    return false;
 }
 
-/* Finds the command in what is left of the command line, and takes its arguments. */
-static bool take_command(struct options *o, char **words, int n, struct err *err)
+/* The option of the list that sets this field of this table. */
+static struct option_row *find_field(struct option_row *rows, size_t n, const struct field *f)
 {
-    if (n == 0)
-        return true;
-    for (int c = COMMAND_RUN + 1; c < COMMAND_COUNT; c++) {
-        const struct command_row *row = &command_rows[c];
-        int used = match_command(row, words, n);
-        if (used < 0)
-            continue;
-        if (n - used != row->n_arguments)
-            return err_set(err, ERR_INVALID, "usage: bunnydb %s %s", row->words, row->arguments);
-        o->command = (enum command)c;
-        if (c == COMMAND_USER_ADD)
-            o->user_name = words[used];
-        return true;
-    }
-    return err_set(err, ERR_INVALID, "unknown command \"%s\"", words[0]);
+    for (size_t i = 0; i < n; i++)
+        if (rows[i].field == f)
+            return &rows[i];
+    return NULL;
 }
 
-static bool check_commands(const struct options *o, const bool *seen, struct err *err)
+static struct option_row row_of_field(const struct field *f)
 {
-    for (size_t i = 0; i < OPTION_COUNT; i++)
-        if (seen[i] && !(option_rows[i].commands & (1U << o->command)))
-            return err_set(err, ERR_INVALID, "--%s means nothing %s%s", option_rows[i].name,
-                           o->command == COMMAND_RUN ? "without a command" : "for bunnydb ",
-                           command_rows[o->command].words);
-    return true;
+    struct option_row row = {.argument = argument_of(f),
+                             .text = f->text,
+                             .field_name = f->name,
+                             .id = OPTION_FIELD,
+                             .field = f};
+    str_copy(row.name, sizeof row.name, f->name);
+    for (char *s = row.name; *s; s++)
+        if (*s == '_')
+            *s = '-';
+    return row;
 }
 
-bool options_parse(int argc, char **argv, struct options *out, struct err *err)
+bool option_fits(const struct option_row *row, enum command c)
 {
-    struct option longs[OPTION_COUNT + 1] = {0};
-    char shorts[2 * OPTION_COUNT + 2] = ":";
-    bool seen[OPTION_COUNT] = {0};
-    size_t at = 1;
-    for (int i = 0; i < OPTION_COUNT; i++) {
-        const struct option_row *row = &option_rows[i];
-        longs[i] = (struct option){row->name, row->argument ? required_argument : no_argument, NULL,
-                                   0x100 + i};
-        if (row->letter) {
-            shorts[at++] = row->letter;
-            if (row->argument)
-                shorts[at++] = ':';
+    return row->commands >> c & 1;
+}
+
+bool option_is_common(const struct option_row *row)
+{
+    return (row->commands & CLIENTS) == CLIENTS;
+}
+
+size_t options_all(struct option_row rows[OPTIONS_MAX])
+{
+    size_t n = COUNT_OF(own_rows);
+    memcpy(rows, own_rows, sizeof own_rows);
+    for (size_t i = 0; i < n; i++)
+        rows[i].id = (enum option_id)i;
+    for (int c = 0; c < COMMAND_COUNT; c++) {
+        const struct field_table *t = command_rows[c].fields;
+        for (size_t i = 0; t && i < n; i++)
+            if (rows[i].field_name && option_fits(&rows[i], (enum command)c))
+                rows[i].field = fields_find(t, rows[i].field_name);
+        for (size_t k = 0; t && k < t->n; k++) {
+            const struct field *f = &t->rows[k];
+            if (!argument_of(f) || !strcmp(f->name, "name") || is_older_name(t, f))
+                continue;
+            struct option_row *row = find_field(rows, n, f);
+            if (!row && n < OPTIONS_MAX) {
+                rows[n] = row_of_field(f);
+                row = &rows[n++];
+            }
+            if (row)
+                row->commands |= UINT64_C(1) << c;
         }
     }
-    *out = (struct options){0};
-    optind = 0; /* start anew, also in tests */
-    opterr = 0;
-    for (int c; (c = getopt_long(argc, argv, shorts, longs, NULL)) != -1;) {
-        int id = c - 0x100;
-        if (c == ':')
-            return err_set(err, ERR_INVALID, "%s needs a value", argv[optind - 1]);
-        for (int i = 0; i < OPTION_COUNT && c < 0x100; i++)
-            if (option_rows[i].letter == c)
-                id = i;
-        if (id < 0)
-            return err_set(err, ERR_INVALID, "unknown option \"%s\"", argv[optind - 1]);
-        seen[id] = true;
-        set_option(out, (enum option_id)id, optarg);
-    }
-    return take_command(out, argv + optind, argc - optind, err) &&
-           (out->help || out->version || check_commands(out, seen, err));
-}
-
-void options_print_help(FILE *out)
-{
-    fputs("bunnydb: PostgreSQL-to-PostgreSQL replication with a console\n\n", out);
-    for (int c = 0; c < COMMAND_COUNT; c++) {
-        const struct command_row *row = &command_rows[c];
-        char usage[80];
-        str_printf(usage, sizeof usage, "bunnydb%s%s%s%s [OPTION]…", row->words[0] ? " " : "",
-                   row->words, row->arguments[0] ? " " : "", row->arguments);
-        fprintf(out, "  %-34s %s\n", usage, row->text);
-    }
-    fputs("\nOptions:\n", out);
-    for (size_t i = 0; i < option_count; i++) {
-        const struct option_row *row = &option_rows[i];
-        char letter[8] = "    ", usage[64];
-        if (row->letter)
-            str_printf(letter, sizeof letter, "-%c, ", row->letter);
-        str_printf(usage, sizeof usage, "%s--%s%s%s", letter, row->name, row->argument ? " " : "",
-                   row->argument ? row->argument : "");
-        fprintf(out, "  %-26s %s\n", usage, row->text);
-    }
-    fputs("\nManual pages: bunnydb(1), bunnydb.conf(5)\n", out);
+    return n;
 }

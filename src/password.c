@@ -154,8 +154,7 @@ static bool ask_twice(char *out, size_t size, struct err *err)
 bool password_read(bool from_stdin, char *out, size_t size, struct err *err)
 {
     if (!from_stdin)
-        return ask_twice(out, size, err) && password_check_rule(out, err);
-    if (!read_line(STDIN_FILENO, out, size))
-        return err_set(err, ERR_INVALID, "standard input has no password in its first line");
-    return password_check_rule(out, err);
+        return ask_twice(out, size, err);
+    return read_line(STDIN_FILENO, out, size) ||
+           err_set(err, ERR_INVALID, "standard input has no password in its first line");
 }

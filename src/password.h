@@ -20,8 +20,8 @@ bool password_hash(const char *password, char out[PASSWORD_HASH_SIZE], struct er
  * wait already; ERR_CREDENTIALS when it does not match. */
 bool password_verify(const char *hash, const char *password, struct err *err) MUST_CHECK;
 
-/* From the first line of standard input, or twice from the terminal without echo. out is to be
- * cleared with sodium_memzero. */
+/* From the first line of standard input, or twice from the terminal without echo; any that is not
+ * empty. out is to be cleared with sodium_memzero. */
 bool password_read(bool from_stdin, char *out, size_t size, struct err *err) MUST_CHECK;
 
 #endif

@@ -105,7 +105,8 @@ static bool start(struct process *p, const struct options *o, struct err *err)
         (void)err_set(err, ERR_INVALID, "the console needs a terminal, and this is none");
         return err_hint(err, "use --headless");
     }
-    const char *dir = o->state_dir ? o->state_dir : p->conf->state_dir;
+    const char *wish = options_text(o, OPTION_STATE_DIR), *listen = options_text(o, OPTION_HTTP);
+    const char *dir = wish ? wish : p->conf->state_dir;
     if (!(p->state_dir = state_dir_path(dir, err)) || !state_dir_make(p->state_dir, err) ||
         !state_dir_lock(p->state_dir, &p->lock_fd, &holder, err) || !start_log(p, err))
         return false;
@@ -118,7 +119,7 @@ static bool start(struct process *p, const struct options *o, struct err *err)
                  p->conf->path);
     if (!start_engine(p, err) || !users_create_first(p->engine, err) ||
         !declare_peers(p->engine, p->conf, err) ||
-        !start_http(p, o->http ? o->http : p->conf->http_listen, err))
+        !start_http(p, listen ? listen : p->conf->http_listen, err))
         return false;
     p->declare = declare_start(p->engine, p->conf);
     log_info("main", NULL, "started");
@@ -264,7 +265,7 @@ static void finish(struct process *p)
 bool process_run(const struct options *o, const struct conf *c, struct err *err)
 {
     struct process p = {.conf = c,
-                        .headless = o->headless,
+                        .headless = options_has(o, OPTION_HEADLESS),
                         .lock_fd = -1,
                         .signal_fd = -1,
                         .log_fd = -1,

@@ -55,15 +55,17 @@ bool user_cli_add(const struct options *o, const struct conf *c, struct err *err
 {
     char password[PASSWORD_MAX + 2];
     struct user_spec u = {.password = password};
+    const char *role = options_text(o, OPTION_ROLE), *wish = options_text(o, OPTION_STATE_DIR);
     json_t *object =
-        json_pack("{s:s, s:s}", "username", o->user_name, "role", o->role ? o->role : "viewer");
+        json_pack("{s:s, s:s}", "username", o->arguments[0], "role", role ? role : "viewer");
     bool ok = object && fields_read(&user_fields, object, true, &u, NULL, err);
     if (!object)
         (void)err_set(err, ERR_INVALID, "the name is not valid UTF-8");
     json_decref(object);
-    char *dir = ok ? state_dir_path(o->state_dir ? o->state_dir : c->state_dir, err) : NULL;
-    ok = dir && password_read(o->password_stdin, password, sizeof password, err) &&
-         add(dir, &u, err);
+    char *dir = ok ? state_dir_path(wish ? wish : c->state_dir, err) : NULL;
+    ok = dir &&
+         password_read(options_has(o, OPTION_PASSWORD_STDIN), password, sizeof password, err) &&
+         password_check_rule(password, err) && add(dir, &u, err);
     sodium_memzero(password, sizeof password);
     free(dir);
     if (ok)

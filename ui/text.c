@@ -4,6 +4,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/mem.h"
+
 long text_decode(const char *s, size_t *used)
 {
     const unsigned char *u = (const unsigned char *)s;
@@ -111,6 +113,23 @@ size_t text_break(const char *s, bool unicode, int cols)
         }
     }
     return s[n] == '\n' ? n + 1 : n;
+}
+
+char *text_clean(const char *s)
+{
+    char *out = mem_calloc(strlen(s) + 1, 1);
+    size_t n = 0;
+    for (size_t used; *s; s += used) {
+        long c = text_decode(s, &used);
+        if (c == '\n' || c == '\t' || c == '\r')
+            out[n++] = ' ';
+        else if (c < ' ' || (c >= 0x7f && c < 0xa0) || is_direction_override(c))
+            out[n++] = '?';
+        else
+            for (size_t i = 0; i < used; i++)
+                out[n++] = s[i];
+    }
+    return out;
 }
 
 bool text_contains(const char *s, const char *part)

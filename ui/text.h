@@ -20,6 +20,10 @@ int text_columns(const char *s, bool unicode);
 /* The bytes of s that fit into cols columns, broken after a space if there is one in the second
  * half; at least one character, 0 only for "". A line feed ends the line. */
 size_t text_break(const char *s, bool unicode, int cols);
+/* All of s in UTF-8, for who reads lines: a line feed or tab is a blank, what text_fit would show
+ * as
+ * '?' is that here too. Does not depend on the locale. Caller frees. */
+char *text_clean(const char *s);
 /* True when part is found in s, without regard to ASCII case; an empty part always is. */
 bool text_contains(const char *s, const char *part);
 

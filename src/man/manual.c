@@ -40,6 +40,21 @@ static void put_item(FILE *out, const char *tag, const char *argument, const cha
     fputc('\n', out);
 }
 
+/* The options of a command that not every command has. */
+static void put_own_options(FILE *out, enum command c)
+{
+    struct option_row rows[OPTIONS_MAX];
+    size_t n = options_all(rows), printed = 0;
+    for (size_t i = 0; i < n; i++)
+        if (option_fits(&rows[i], c) && !option_is_common(&rows[i])) {
+            fprintf(out, "%s\n.B ", printed++ ? "" : ".br\nOptions:");
+            put_text(out, "--");
+            put_text(out, rows[i].name);
+        }
+    if (printed)
+        fputc('\n', out);
+}
+
 static void put_commands(FILE *out)
 {
     for (int i = 0; i < COMMAND_COUNT; i++) {
@@ -47,18 +62,50 @@ static void put_commands(FILE *out)
         const struct command_row *r = &command_rows[i];
         str_printf(words, sizeof words, "bunnydb%s%s", r->words[0] ? " " : "", r->words);
         put_item(out, words, r->arguments, r->text);
+        if (r->more) {
+            put_text(out, r->more);
+            fputc('\n', out);
+        }
+        put_own_options(out, (enum command)i);
     }
 }
 
 static void put_options(FILE *out)
 {
-    for (size_t i = 0; i < option_count; i++) {
-        char words[64], letter[8] = "";
-        const struct option_row *r = &option_rows[i];
+    struct option_row rows[OPTIONS_MAX];
+    size_t n = options_all(rows);
+    for (size_t i = 0; i < n; i++) {
+        char words[64], letter[8] = "", argument[80] = "";
+        const struct option_row *r = &rows[i];
         if (r->letter)
             str_printf(letter, sizeof letter, "-%c, ", r->letter);
         str_printf(words, sizeof words, "%s--%s", letter, r->name);
-        put_item(out, words, r->argument, r->text);
+        if (r->argument)
+            str_printf(argument, sizeof argument, "%s%s%s", r->is_value_optional ? "[" : "",
+                       r->argument, r->is_value_optional ? "]" : "");
+        put_item(out, words, argument, r->text);
+    }
+}
+
+/* For the completion of the shell: "words|arguments|options", an option with "=" and what its value
+ * is, alternatives with commas between. */
+static void put_completion(FILE *out)
+{
+    struct option_row rows[OPTIONS_MAX];
+    size_t n = options_all(rows);
+    for (int c = 0; c < COMMAND_COUNT; c++) {
+        fprintf(out, "%s|%s|", command_rows[c].words, command_rows[c].arguments);
+        for (size_t i = 0; i < n; i++) {
+            if (!option_fits(&rows[i], (enum command)c))
+                continue;
+            fprintf(out, "--%s%s", rows[i].name,
+                    rows[i].argument && !rows[i].is_value_optional ? "=" : "");
+            if (rows[i].argument && !rows[i].is_value_optional)
+                for (const char *s = rows[i].argument; *s; s++)
+                    fputc(*s == '|' ? ',' : *s, out);
+            fputc(' ', out);
+        }
+        fputc('\n', out);
     }
 }
 
@@ -179,6 +226,7 @@ static const struct {
     {"@commands@\n", put_commands},
     {"@options@\n", put_options},
     {"@exits@\n", put_exits},
+    {"@completion@\n", put_completion},
     {"@environment@\n", put_environment},
     {"@routes@\n", put_routes},
     {"@metrics@\n", put_metrics},

@@ -1,4 +1,4 @@
-/* Options, fields, peers and mirrors as they are asked for, addresses, throttling: what is taken
+/* Fields, peers and mirrors as they are asked for, addresses, throttling: what is taken
  * and what is refused. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,48 +13,8 @@
 #include "base/mem.h"
 #include "src/http/throttle.h"
 #include "src/http/url.h"
-#include "src/options.h"
 #include "src/password.h"
 #include "src/spec.h"
-
-/* --- Options ---------------------------------------------------------------------------------- */
-#define PARSE(o, e, ...)                                                     \
-    options_parse((int)COUNT_OF(((const char *[]){"bunnydb", __VA_ARGS__})), \
-                  (char **)(void *)(const char *[]){"bunnydb", __VA_ARGS__, NULL}, (o), (e))
-
-static void options_are_read(void **state)
-{
-    struct options o;
-    struct err e;
-    (void)state;
-    assert_true(PARSE(&o, &e, "-c", "f", "--headless", "--http=127.0.0.1:1", "--state-dir", "d"));
-    assert_int_equal(o.command, COMMAND_RUN);
-    assert_string_equal(o.config, "f");
-    assert_string_equal(o.http, "127.0.0.1:1");
-    assert_string_equal(o.state_dir, "d");
-    assert_true(o.headless);
-    assert_true(PARSE(&o, &e, "user", "--role", "admin", "add", "ana", "--password-stdin"));
-    assert_int_equal(o.command, COMMAND_USER_ADD);
-    assert_string_equal(o.user_name, "ana");
-    assert_string_equal(o.role, "admin");
-}
-
-static void wrong_options_are_refused(void **state)
-{
-    struct options o;
-    struct err e;
-    (void)state;
-    assert_false(PARSE(&o, &e, "--nothing"));
-    assert_string_equal(e.text, "unknown option \"--nothing\"");
-    assert_false(PARSE(&o, &e, "-x"));
-    assert_false(PARSE(&o, &e, "--http"));
-    assert_false(PARSE(&o, &e, "--role", "admin"));
-    assert_false(PARSE(&o, &e, "dance"));
-    assert_false(PARSE(&o, &e, "user", "add"));
-    assert_string_equal(e.text, "usage: bunnydb user add NAME");
-    assert_false(PARSE(&o, &e, "user", "add", "a", "b"));
-    assert_false(PARSE(&o, &e, "user", "add", "a", "--headless"));
-}
 
 /* --- Mirrors and peers ------------------------------------------------------------------------ */
 static bool read_mirror(const char *extra, struct mirror_spec *s, struct err *e)
@@ -237,8 +197,6 @@ static void passwords(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(options_are_read),
-        cmocka_unit_test(wrong_options_are_refused),
         cmocka_unit_test(mappings_have_two_forms),
         cmocka_unit_test(wrong_mirrors_are_refused),
         cmocka_unit_test(older_names_are_taken),

@@ -1,5 +1,5 @@
-/* The manual pages and the sample configuration say what the program's tables say. With the
- * argument "write" (make manual) they are written instead of compared. */
+/* The manual pages, the completion of the shell and the sample configuration say what the program's
+ * tables say. With the argument "write" (make manual) they are written instead of compared. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -76,6 +76,12 @@ static void the_configuration_s_page(void **state)
     check_page("src/man/bunnydb.conf.5");
 }
 
+static void the_completion(void **state)
+{
+    (void)state;
+    check_page("contrib/bunnydb.bash");
+}
+
 static void the_sample(void **state)
 {
     char *made = NULL;
@@ -105,9 +111,8 @@ static void the_sample_can_be_read(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_program_s_page),
-        cmocka_unit_test(the_configuration_s_page),
-        cmocka_unit_test(the_sample),
+        cmocka_unit_test(the_program_s_page),     cmocka_unit_test(the_configuration_s_page),
+        cmocka_unit_test(the_completion),         cmocka_unit_test(the_sample),
         cmocka_unit_test(the_sample_can_be_read),
     };
     writing = argc > 1 && !strcmp(argv[1], "write");

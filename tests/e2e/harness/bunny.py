@@ -56,6 +56,15 @@ class Bunny:
         env.update(extra)
         return env
 
+    def cli(self, *arguments, text=None, limit=60, expect=0):
+        """A command for the running process; fails unless it ends with the expected code (None:
+        any)."""
+        words = [find_program(), *map(str, arguments), "--state-dir", self.state_dir]
+        ended = subprocess.run(words, input=text, capture_output=True, text=True, timeout=limit,
+                               check=False, env=self.environment())
+        assert expect is None or ended.returncode == expect, (words, ended)
+        return ended
+
     def spawn(self, *arguments, **extra):
         """Starts without waiting; the child dies with us."""
         wrap = ["setpriv", "--pdeathsig", "KILL"]

@@ -1,0 +1,38 @@
+/* What commands print: tables and labelled lines of JSON that came from the API, by tables of
+ * columns. Plain text: whatever a terminal or a script that reads lines would trip over is taken
+ * out. Human units; unknown is "-", so that the columns stay where they are. */
+#ifndef BUNNY_CLI_PRINT_H
+#define BUNNY_CLI_PRINT_H
+
+#include <jansson.h>
+#include <stdio.h>
+
+#include "base/findings.h"
+
+enum kind {
+    KIND_TEXT,
+    KIND_COUNT,   /* 885k; to the right, as the next two */
+    KIND_BYTES,   /* 2.9G */
+    KIND_SECONDS, /* 1m48s */
+    KIND_YES,     /* yes or no */
+    KIND_LIST,    /* an array of texts: a,b */
+};
+struct column {
+    const char *title; /* "LAG" in a table, "lag" as a label */
+    const char *key;   /* "slot.wal_status": of an object inside */
+    const char *key2;  /* its text follows after a dot: schema and table; NULL: none */
+    enum kind kind;
+};
+
+/* One line for each object of the array, under a line of titles; the last column is not padded. */
+void print_table(FILE *out, const struct column *columns, size_t n, const json_t *array);
+/* "label: value", one line for each column. */
+void print_facts(FILE *out, const struct column *columns, size_t n, const json_t *object);
+/* Findings of at least this severity: severity, title and code, then cause and remedy. */
+void print_findings(FILE *out, const json_t *array, enum severity least);
+/* One line: before, and text without control characters. */
+void print_line(FILE *out, const char *before, const char *text);
+/* The text of one cell; caller frees. */
+char *print_cell(const struct column *column, const json_t *object);
+
+#endif

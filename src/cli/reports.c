@@ -1,0 +1,61 @@
+/* bunnydb runs, diagnose, verify: what there is to read of a mirror's past and present. */
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "src/cli/commands.h"
+#include "src/cli/print.h"
+#include "src/cli/wait.h"
+
+#define RUNS_MOST 500 /* the API's page */
+
+static const struct column run_columns[] = {
+    {"RUN", "id", NULL, KIND_TEXT},
+    {"KIND", "kind", NULL, KIND_TEXT},
+    {"BEGAN", "began_at", NULL, KIND_TEXT},
+    {"ENDED", "ended_at", NULL, KIND_TEXT},
+    {"TOOK", "duration_seconds", NULL, KIND_SECONDS},
+    {"ENDING", "ending", NULL, KIND_TEXT},
+    {"ERROR", "error", NULL, KIND_TEXT},
+};
+
+enum exit_code cli_runs(struct cli *c, struct err *err)
+{
+    int n = 50;
+    if (!options_number(c->options, OPTION_LINES, RUNS_MOST, &n, err))
+        return EXIT_USAGE;
+    char *query = mem_printf("/runs?limit=%d", n > 0 ? n : 1);
+    char *path = cli_mirror_path(c, query);
+    enum exit_code code = cli_show_table(c, path, "runs", run_columns, COUNT_OF(run_columns), err);
+    free(query);
+    free(path);
+    return code;
+}
+
+enum exit_code cli_diagnose(struct cli *c, struct err *err)
+{
+    struct answer a;
+    char *path = cli_mirror_path(c, "/diagnostics");
+    enum exit_code code = cli_call(c, "GET", path, NULL, &a, err);
+    if (code == EXIT_OK && cli_is_json(c)) {
+        cli_print_json(&a);
+    } else if (code == EXIT_OK) {
+        json_dumpf(a.json, stdout, JSON_INDENT(2));
+        putchar('\n');
+    }
+    answer_free(&a);
+    free(path);
+    return code;
+}
+
+enum exit_code cli_verify(struct cli *c, struct err *err)
+{
+    struct answer a;
+    bool last = options_has(c->options, OPTION_LAST);
+    char *path = cli_mirror_path(c, "/verify");
+    enum exit_code code = cli_call(c, last ? "GET" : "POST", path, NULL, &a, err);
+    if (code == EXIT_OK)
+        cli_print_json(&a);
+    answer_free(&a);
+    free(path);
+    return code;
+}

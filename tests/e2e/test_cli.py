@@ -1,0 +1,377 @@
+"""Promise: scripts can do everything with the commands alone, each end has its documented code, what
+is printed can be read by programs, and what is wrong is said by its name."""
+import json
+import os
+import re
+import signal
+import subprocess
+
+import pytest
+
+from harness.bunny import TOP, find_program
+from harness.waiting import wait_for
+
+TIME = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
+
+
+def add_peers(bunny, pair):
+    """The peers s and d, by the command line."""
+    for name, cluster, database in (("s", pair.source, pair.sdb), ("d", pair.dest, pair.ddb)):
+        bunny.cli("peer", "add", name, "--host", cluster.host, "--port", cluster.port,
+                  "--user", "postgres", "--database", database)
+
+
+def create(bunny, *more, name="m", tables=("public.*",), **kw):
+    words = [word for table in tables for word in ("--table", table)]
+    return bunny.cli("mirror", "create", name, "--source", "s", "--destination", "d", *words,
+                     *more, **kw)
+
+
+@pytest.fixture
+def streaming(pair, bunny):
+    """A mirror m of a table t, made with the command line."""
+    pair.sql("CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'one')")
+    add_peers(bunny, pair)
+    create(bunny, "--wait", "60")
+    return pair, bunny
+
+
+def rows(text):
+    """The lines of a table as dictionaries."""
+    titles, *lines = [line.split() for line in text.splitlines()]
+    return [dict(zip(titles, line)) for line in lines]
+
+
+# --- a life ----------------------------------------------------------------------------------------
+@pytest.mark.quick
+@pytest.mark.sanitize
+def test_a_whole_life_by_commands_alone(pair, bunny):
+    pair.sql("CREATE TABLE t (id int PRIMARY KEY, v text, secret text);"
+             "CREATE TABLE u (id int PRIMARY KEY);"
+             "INSERT INTO t VALUES (1, 'one', 'x'); INSERT INTO u SELECT generate_series(1, 100)")
+    add_peers(bunny, pair)
+    assert [r["NAME"] for r in rows(bunny.cli("peer", "list").stdout)] == ["d", "s"]
+    assert "PostgreSQL 1" in bunny.cli("peer", "test", "s").stdout
+    assert "public.t" in bunny.cli("peer", "tables", "s").stdout
+    made = create(bunny, "--exclude", "public.t:secret", "--cdc-batch-size", "500", "--wait", "60",
+                  tables=("public.t=public.copy", "public.u"))
+    assert made.stdout == "mirror m created\nmirror m is running\n"
+    assert pair.dsql("SELECT * FROM copy") == [(1, "one")]
+    pair.sql("INSERT INTO t VALUES (2, 'two', 'y')")
+    pair.wait_value("SELECT count(*) FROM copy", 2)
+
+    listed = rows(bunny.cli("mirror", "list").stdout)
+    assert listed[0]["MIRROR"] == "m" and listed[0]["DESTINATION"] == "d"
+    mappings = rows(bunny.cli("mirror", "tables", "m").stdout)
+    assert mappings[0] == {"SOURCE": "public.t", "DESTINATION": "public.copy",
+                           "PARTITION_KEY": "-", "EXCLUDED": "secret"}
+    shown = bunny.cli("mirror", "show", "m").stdout
+    assert re.search(r"^status: +running$", shown, re.M) and "bunny_slot_m" in shown
+
+    assert "paused" in bunny.cli("pause", "m", "--wait").stdout
+    assert rows(bunny.cli("status").stdout)[0]["STATUS"] == "paused"
+    pair.sql("INSERT INTO t VALUES (3, 'three', 'z')")
+    assert bunny.cli("resume", "m", "--wait").stdout.endswith("mirror m is running\n")
+    pair.wait_value("SELECT count(*) FROM copy", 3)
+    bunny.cli("retry", "m", "--wait")
+    assert "[" in bunny.cli("logs", "m").stdout
+    assert rows(bunny.cli("runs", "m").stdout)[0]["KIND"] == "stream"
+
+    refused = bunny.cli("peer", "remove", "s", expect=1)
+    assert refused.stdout == "" and "m" in refused.stderr
+    assert bunny.cli("mirror", "delete", "m").stdout == "mirror m deleted\n"
+    pair.assert_clean()
+    for name in ("s", "d"):
+        assert bunny.cli("peer", "remove", name).stdout == f"peer {name} removed\n"
+    assert bunny.cli("mirror", "list").stdout.splitlines() == [
+        "MIRROR  SOURCE  DESTINATION  STATUS  CREATED"]
+
+
+def test_json_is_what_the_api_says(streaming):
+    _, bunny = streaming
+    for words, path in ((("peer", "list"), "/v1/peers"), (("peer", "show", "s"), "/v1/peers/s"),
+                        (("peer", "tables", "s"), "/v1/peers/s/tables"),
+                        (("mirror", "tables", "m"), "/v1/mirrors/m/tables"),
+                        (("mirror", "tables", "m", "--available"),
+                         "/v1/mirrors/m/available-tables")):
+        assert json.loads(bunny.cli(*words, "--json").stdout) == bunny.api.get(path), words
+    for words, path in ((("status",), "/v1/mirrors"), (("mirror", "list"), "/v1/mirrors")):
+        assert json.loads(bunny.cli(*words, "--json").stdout)[0].keys() == \
+            bunny.api.get(path)[0].keys()
+    one = json.loads(bunny.cli("status", "m", "--json").stdout)
+    assert one.keys() == bunny.status("m").keys()
+    logs = json.loads(bunny.cli("logs", "m", "--json", "-n", "2").stdout)
+    assert logs["limit"] == 2 and len(logs["logs"]) == 2
+
+
+def test_bodies_from_files(pair, bunny, tmp_path):
+    pair.sql("CREATE TABLE t (id int PRIMARY KEY)")
+    add_peers(bunny, pair)
+    peer = {"host": "nowhere", "user": "u", "database": "d", "password": "hidden",
+            "options": {"connect_timeout": "2"}}
+    bunny.cli("peer", "add", "p", "--file", "-", "--port", "5555", text=json.dumps(peer))
+    shown = bunny.api.get("/v1/peers/p")
+    assert (shown["port"], shown["has_password"]) == (5555, True)
+    assert shown["options"] == {"connect_timeout": "2"}
+    bunny.cli("peer", "change", "p", "--host", "elsewhere", "--option", "sslcrl=/x")
+    shown = bunny.api.get("/v1/peers/p")
+    assert (shown["host"], shown["port"]) == ("elsewhere", 5555)
+    assert shown["options"] == {"sslcrl": "/x"}
+    body = {"source_peer": "s", "destination_peer": "d", "name": "m",
+            "table_mappings": [{"source_table": "public.t"}]}
+    path = tmp_path / "m.json"
+    path.write_text(json.dumps(body), encoding="utf-8")
+    assert "another" in bunny.cli("mirror", "create", "n", "--file", path, expect=2).stderr
+    bunny.cli("mirror", "create", "m", "--file", path, "--wait")
+    assert bunny.status("m")["status"] == "running"
+
+
+def test_passwords_never_stand_in_a_command(source, pair, bunny):
+    """From standard input; what the other ways would be is refused."""
+    source.sql("DROP ROLE IF EXISTS secret")
+    source.sql("CREATE ROLE secret LOGIN SUPERUSER REPLICATION PASSWORD 'open sesame'")
+    where = ["--host", "127.0.0.1", "--port", source.port, "--user", "secret",
+             "--database", pair.sdb]
+    bunny.cli("peer", "add", "p", *where, "--password-stdin", text="open sesame\n")
+    bunny.cli("peer", "test", "p")
+    wrong = bunny.cli("peer", "add", "q", *where, "--password=open sesame", expect=2)
+    assert wrong.stderr.startswith("bunnydb: --password takes no value\n")
+    assert "sesame" not in wrong.stderr
+    assert "no password" in bunny.cli("peer", "add", "q", *where, "--password-stdin", text="",
+                                      expect=2).stderr
+    bunny.cli("peer", "change", "p", "--password-stdin", text="wrong\n")
+    failed = bunny.cli("peer", "test", "p", expect=1)
+    assert failed.stderr.startswith("bunnydb: peer p: ") and failed.stdout == ""
+    assert json.loads(bunny.cli("peer", "test", "p", "--json", expect=1).stdout)["success"] is False
+    bunny.cli("peer", "remove", "p")
+
+
+# --- ends ------------------------------------------------------------------------------------------
+@pytest.mark.quick
+def test_codes_without_a_process(lone_bunny):
+    for words in (("status",), ("pause", "m"), ("logs", "m", "-f"), ("peer", "list", "--json")):
+        ended = lone_bunny.cli(*words, expect=3)
+        assert ended.stdout == ""
+        assert ended.stderr == (
+            f"bunnydb: no bunnydb runs on the state directory {lone_bunny.state_dir}\n"
+            "  start it, or name its directory with --state-dir\n")
+    lone_bunny.start()
+    lone_bunny.cli("status")
+    lone_bunny.kill()  # its socket stays, and nobody listens
+    lone_bunny.cli("status", expect=3)
+
+
+@pytest.mark.quick
+def test_state_directory_of_the_configuration(lone_bunny, tmp_path):
+    path = tmp_path / "bunny.conf"
+    path.write_text(f"[server]\nstate_dir = {lone_bunny.state_dir}\n", encoding="utf-8")
+    lone_bunny.start()
+    run = lambda *words, **env: subprocess.run(
+        [find_program(), *words], env=lone_bunny.environment(**env), capture_output=True,
+        timeout=20, check=False).returncode
+    assert run("status", "-c", path) == 0
+    assert run("status", BUNNYDB_CONF=str(path)) == 0
+    assert run("status", "-c", path, "--state-dir", tmp_path / "other") == 3
+    path.write_text("[server]\nnonsense = 1\n", encoding="utf-8")
+    assert run("status", "-c", path) == 2
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize("words, code, error", [
+    (("dance",), 2, 'unknown command "dance"'),
+    (("status", "--lines", "1"), 2, "--lines means nothing for bunnydb status"),
+    (("pause",), 2, "usage: bunnydb pause MIRROR"),
+    (("pause", "m", "--wait=soon"), 2, "--wait must be a whole number"),
+    (("logs", "m", "-n", "x"), 2, "--lines must be a whole number"),
+    (("logs", "m", "--json", "-n", "501"), 2, "--lines must be a whole number from 0 to 500"),
+    (("mirror", "create", "m", "--cdc-batch-size", "x"), 2, "--cdc-batch-size: field"),
+    (("mirror", "tables", "m", "--table", "a.b"), 2, "only with --set"),
+    (("mirror", "tables", "m", "--set"), 2, "--set needs the tables"),
+    (("peer", "change", "p"), 2, "nothing to change"),
+    (("pause", "none"), 1, "none"),
+    (("status", "none"), 1, "no mirror is named none"),
+    (("logs", "none", "-f"), 1, "no mirror is named none"),
+    (("logs", "none", "--level", "loud"), 1, "none"),
+    (("mirror", "create", "a b"), 1, 'field "name"'),
+    (("mirror", "create", "m"), 1, 'field "source_peer" is missing'),
+    (("mirror", "create", "m", "--snapshot-max-parallel-workers", "65"), 1,
+     'field "snapshot_max_parallel_workers" must be from 1 to 64'),
+    (("mirror", "create", "m", "--source", "x", "--destination", "y", "--table", "alone"), 1,
+     'field "source_table": "alone" is not schema.table'),
+    (("peer", "add", "p", "--host", "h", "--user", "u", "--database", "d", "--ssl-mode", "none"), 1,
+     'field "ssl_mode" must be'),
+    (("peer", "show", "../users"), 1, "not well encoded"),
+])
+def test_wrong_input_is_named(lone_bunny, words, code, error):
+    lone_bunny.start()
+    ended = lone_bunny.cli(*words, expect=code)
+    assert ended.stdout == ""
+    assert ended.stderr.startswith("bunnydb: ") and error in ended.stderr, ended.stderr
+    assert len(ended.stderr.splitlines()) <= 2
+    assert lone_bunny.api.get("/v1/mirrors") == [] == lone_bunny.api.get("/v1/peers")
+
+
+def test_refused_mirrors_say_every_finding(pair, bunny):
+    pair.sql("CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE u (v int)")
+    pair.dsql("CREATE TABLE t (id text); INSERT INTO t VALUES ('x')")
+    add_peers(bunny, pair)
+    answer = bunny.api.raw("POST", "/v1/mirrors", {
+        "name": "m", "source_peer": "s", "destination_peer": "d",
+        "table_mappings": [{"source_table": "public.*"}]})
+    assert answer.status == 409 and len(answer.body["findings"]) > 1, answer
+    ended = create(bunny, "--wait", expect=1)
+    assert ended.stdout == ""
+    lines = ended.stderr.splitlines()
+    assert lines[0] == "bunnydb: " + answer.body["error"]
+    for finding in answer.body["findings"]:
+        head = f"{finding['severity']}: {finding['title']} ({finding['code']})"
+        assert head in lines, ended.stderr
+        assert any(line.startswith("  remedy: ") for line in lines[lines.index(head):])
+
+
+def test_status_tells_errors_by_its_code(streaming):
+    pair, bunny = streaming
+    bunny.cli("status")
+    bunny.cli("status", "m")
+    pair.dsql("ALTER TABLE t ADD CHECK (v <> 'bad')")
+    pair.sql("INSERT INTO t VALUES (2, 'bad')")
+    bunny.wait_status("m", "error", may_fail=True)
+    for words in (("status",), ("status", "m"), ("status", "--json")):
+        ended = bunny.cli(*words, expect=5)
+        assert "t_v_check" in ended.stdout and ended.stderr == ""
+    bunny.cli("mirror", "show", "m")
+    again = bunny.cli("retry", "m", "--wait", "60", expect=1)
+    assert again.stderr.startswith("bunnydb: mirror m is in error: ")
+    assert "t_v_check" in again.stderr
+    pair.dsql("ALTER TABLE t DROP CONSTRAINT t_v_check")
+    bunny.cli("retry", "m", "--wait", "60")
+    bunny.cli("status")
+    pair.assert_equal()
+
+
+def test_waiting_has_an_end(pair, bunny):
+    """The destination's table is locked: the copy cannot go on, and --wait says so."""
+    pair.sql("CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t SELECT i, repeat('x', 99) "
+             "FROM generate_series(1, 20000) i")
+    pair.dsql("CREATE TABLE t (id int PRIMARY KEY, v text)")
+    add_peers(bunny, pair)
+    with pair.dest.connect(pair.ddb) as c, c.transaction():
+        c.execute("LOCK TABLE t IN EXCLUSIVE MODE")
+        ended = create(bunny, "--wait=1", expect=4)
+        assert ended.stdout == "mirror m created\n"
+        assert ended.stderr.startswith("bunnydb: the time of --wait is over; mirror m is ")
+    bunny.wait_running("m", may_fail=True)
+    bunny.cli("mirror", "delete", "m", "--wait")
+    pair.assert_clean()
+
+
+def test_a_process_that_hangs_is_given_up(lone_bunny):
+    lone_bunny.start()
+    lone_bunny.process.send_signal(signal.SIGSTOP)
+    try:
+        ended = lone_bunny.cli("status", "--timeout", "1", expect=1)
+        assert ended.stderr.startswith("bunnydb: bunnydb did not answer within 1.0 s\n")
+    finally:
+        lone_bunny.process.send_signal(signal.SIGCONT)
+    lone_bunny.cli("status")
+
+
+# --- logs ------------------------------------------------------------------------------------------
+def test_logs_are_lines(streaming):
+    pair, bunny = streaming
+    lines = bunny.cli("logs", "m").stdout.splitlines()
+    page = bunny.api.get("/v1/mirrors/m/logs")["logs"]
+    assert len(lines) >= len(page) > 3
+    times = [TIME.match(line).group() for line in lines]
+    assert times == sorted(times)
+    assert bunny.cli("logs", "m", "-n", "2").stdout.splitlines() == lines[-2:]
+    assert all(" ERROR " in line for line in
+               bunny.cli("logs", "m", "--level", "error").stdout.splitlines())
+    found = bunny.cli("logs", "m", "--search", "slot=bunny_slot_m & more?").stdout
+    assert found == ""
+    assert "slot=bunny_slot_m" in bunny.cli("logs", "m", "--search", "slot=bunny_slot_m").stdout
+    pair.assert_equal()
+
+
+def read_until(stream, part):
+    """Lines of a stream up to the first that holds part."""
+    lines = []
+    for line in stream:
+        lines.append(line)
+        if part in line:
+            return lines
+    raise AssertionError(f"{part!r} is not in {lines}")
+
+
+def test_logs_are_followed_over_a_restart(streaming):
+    pair, bunny = streaming
+    last = bunny.cli("logs", "m", "-n", "1").stdout
+    with subprocess.Popen([find_program(), "logs", "m", "-f", "-n", "1", "--state-dir",
+                           bunny.state_dir], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          text=True, bufsize=1, env=bunny.environment()) as tail:
+        try:
+            assert tail.stdout.readline() == last
+            bunny.cli("pause", "m")
+            seen = read_until(tail.stdout, "paused")
+            bunny.stop()
+            assert "does not answer" in tail.stderr.readline()
+            bunny.start()
+            assert "answers again" in tail.stderr.readline()
+            bunny.cli("resume", "m")
+            seen += read_until(tail.stdout, "resumed")
+            assert len(set(seen)) == len(seen), "a line came twice"
+            bunny.cli("mirror", "delete", "m")
+            assert tail.wait(30) == 1 and "no mirror is named m" in tail.stderr.read()
+        finally:
+            tail.kill()
+    pair.assert_clean()
+
+
+def test_a_reader_that_goes_away_ends_the_command_quietly(streaming):
+    _, bunny = streaming
+    line = f"{find_program()} logs m -f --state-dir {bunny.state_dir}"
+    ended = subprocess.run(["bash", "-c", f"set -o pipefail; {line} | head -n 1"],
+                           capture_output=True, text=True, timeout=30, check=False,
+                           env=bunny.environment())
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert len(ended.stdout.splitlines()) == 1
+    ended = subprocess.run(f"exec {find_program()} status --state-dir {bunny.state_dir} >/dev/full",
+                           shell=True, capture_output=True, text=True, timeout=30, check=False,
+                           env=bunny.environment())
+    assert ended.returncode == 1 and "No space left" in ended.stderr, ended
+
+
+# --- help ------------------------------------------------------------------------------------------
+@pytest.mark.quick
+def test_every_command_has_its_help():
+    run = lambda *words: subprocess.run([find_program(), *words], capture_output=True, text=True,
+                                        timeout=20, check=False)
+    listed = re.findall(r"^  bunnydb ((?:[a-z-]+ ?)+)", run("--help").stdout, re.M)
+    assert len(listed) >= 20
+    for words in listed:
+        shown = run(*words.split(), "--help")
+        assert shown.returncode == 0 and shown.stderr == ""
+        assert shown.stdout.startswith(f"usage: bunnydb {words.strip()}")
+
+
+def complete(bunny, *words):
+    script = (f'. {TOP}/contrib/bunnydb.bash; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _bunnydb; '
+              r'printf "%s\n" "${COMPREPLY[@]}"')
+    return subprocess.run(["bash", "-c", script, "bash", find_program(), *words],
+                          capture_output=True, text=True, timeout=20, check=True,
+                          env=bunny.environment()).stdout.split()
+
+
+def test_completion_of_the_shell(streaming):
+    _, bunny = streaming
+    where = ("--state-dir", bunny.state_dir)
+    assert complete(bunny, "mir") == ["mirror"]
+    assert complete(bunny, "peer", "") == ["add", "change", "list", "remove", "show", "tables",
+                                           "test"]
+    assert complete(bunny, *where, "pause", "") == ["m"]
+    assert complete(bunny, *where, "peer", "show", "") == ["d", "s"]
+    assert complete(bunny, *where, "mirror", "create", "n", "--source", "") == ["d", "s"]
+    assert complete(bunny, "mirror", "create", "n", "--resync-strategy", "s") == ["swap"]
+    assert complete(bunny, "retry", "m", "--re") == ["--recreate-slot"]
+    assert "--headless" in complete(bunny, "--h")
+    assert "--headless" not in complete(bunny, "status", "--h")
