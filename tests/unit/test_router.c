@@ -1,111 +1,10 @@
 /* The API as a client sees it, in front of an engine in memory: rights, input, statuses, secrets.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
 #include <sodium.h>
 
-#include "base/mem.h"
-#include "engine_double.h"
+#include "api_fixture.h"
 #include "src/http/metrics.h"
 #include "src/http/redact.h"
-#include "src/http/router.h"
-#include "src/http/users.h"
-
-struct fixture {
-    struct api api;
-    char admin[64], viewer[64]; /* Authorization headers */
-    json_t *last;               /* the last answer's body */
-    struct response response;   /* its head; the body is gone */
-};
-
-static int ask(struct fixture *f, const char *who, const char *method, const char *target,
-               const char *body)
-{
-    struct request q = {.method = method,
-                        .target = target,
-                        .authorization = who,
-                        .content_type = body ? "application/json; charset=utf-8" : NULL,
-                        .body = body,
-                        .body_len = body ? strlen(body) : 0,
-                        .address = "127.0.0.1"};
-    json_decref(f->last);
-    api_handle(&f->api, &q, &f->response);
-    f->last = f->response.body ? json_loads(f->response.body, JSON_DECODE_ANY, NULL) : NULL;
-    int status = f->response.status;
-    free(f->response.body);
-    f->response.body = NULL;
-    return status;
-}
-
-static const char *text(const struct fixture *f, const char *key)
-{
-    const char *s = json_string_value(json_object_get(f->last, key));
-    return s ? s : "";
-}
-
-#define EXPECT(f, status, code, ...)                     \
-    do {                                                 \
-        assert_int_equal(ask((f), __VA_ARGS__), status); \
-        assert_string_equal(text((f), "code"), code);    \
-    } while (0)
-
-static void login(struct fixture *f, const char *name, const char *role, char out[64])
-{
-    struct err err;
-    char password[] = "secret-password", body[200];
-    struct user_spec u = {.password = password};
-    str_copy(u.name, sizeof u.name, name);
-    str_copy(u.role, sizeof u.role, role);
-    assert_true(users_create(f->api.engine, &u, &err));
-    str_printf(body, sizeof body, "{\"username\":\"%s\",\"password\":\"%s\"}", name, password);
-    assert_int_equal(ask(f, NULL, "POST", "/v1/auth/login", body), 200);
-    assert_string_equal(text(f, "role"), role);
-    str_printf(out, 64, "Bearer %s", text(f, "token"));
-}
-
-static int set_up(void **state)
-{
-    struct fixture *f = mem_calloc(1, sizeof *f);
-    f->api.engine = double_open();
-    f->api.token_ttl_s = 3600;
-    throttle_init(&f->api.throttle);
-    stats_init(&f->api.stats);
-    login(f, "ana", "admin", f->admin);
-    login(f, "vic", "viewer", f->viewer);
-    *state = f;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct fixture *f = *state;
-    json_decref(f->last);
-    throttle_destroy(&f->api.throttle);
-    stats_destroy(&f->api.stats);
-    double_close(f->api.engine);
-    free(f);
-    return 0;
-}
-
-#define PEER(name)                                                                       \
-    "{\"name\":\"" name "\",\"host\":\"h\",\"user\":\"u\",\"password\":\"hidden-word\"," \
-    "\"database\":\"d\",\"options\":{\"connect_timeout\":5,\"sslpassword\":\"hidden-word\"}}"
-#define MIRROR                                                          \
-    "{\"name\":\"m\",\"source_peer\":\"a\",\"destination_peer\":\"b\"," \
-    "\"table_mappings\":[{\"source_table\":\"public.users\"}]}"
-
-static void make_mirror(struct fixture *f)
-{
-    assert_int_equal(ask(f, f->admin, "POST", "/v1/peers", PEER("a")), 201);
-    assert_int_equal(ask(f, f->admin, "POST", "/v1/peers", PEER("b")), 201);
-    assert_int_equal(ask(f, f->admin, "POST", "/v1/mirrors", MIRROR), 201);
-}
 
 /* Every route of the table: no token 401, a viewer at an admin's 403 and nothing changed. */
 static void every_route_asks_for_its_level(void **state)
@@ -488,23 +387,22 @@ static void runs(void **state)
 
 int main(void)
 {
-#define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        CASE(every_route_asks_for_its_level),
-        CASE(the_socket_owner_is_admin),
-        CASE(addresses),
-        CASE(bodies),
-        CASE(logins),
-        CASE(passwords_change),
-        CASE(users),
-        CASE(peers),
-        CASE(mirrors),
-        CASE(preflight_gives_all_findings),
-        CASE(logs),
-        CASE(runs),
-        CASE(metrics),
-        CASE(diagnostics),
-        CASE(values_are_taken_out),
+        API_CASE(every_route_asks_for_its_level),
+        API_CASE(the_socket_owner_is_admin),
+        API_CASE(addresses),
+        API_CASE(bodies),
+        API_CASE(logins),
+        API_CASE(passwords_change),
+        API_CASE(users),
+        API_CASE(peers),
+        API_CASE(mirrors),
+        API_CASE(preflight_gives_all_findings),
+        API_CASE(logs),
+        API_CASE(runs),
+        API_CASE(metrics),
+        API_CASE(diagnostics),
+        API_CASE(values_are_taken_out),
     };
     log_to_fd(-1, LOG_LEVEL_ERROR);
     return sodium_init() < 0 ? 1 : cmocka_run_group_tests(tests, NULL, NULL);
