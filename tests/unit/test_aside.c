@@ -316,12 +316,17 @@ static void replayed_batches_leave_the_progress_where_the_stream_stands(void **s
 
 /* --- what must not be handed over ------------------------------------------------------------ */
 
-/* The failed batch moved no progress, and what follows it in the pipeline was sent without waiting:
- * only the hand-over itself can see that all before it has committed. */
+/* The batch that fails moves no progress, and it fails at its COMMIT, so that what follows it in
+ * the pipeline would be carried out: the hand-over alone can see to it that all before it has
+ * committed.
+ */
 static void nothing_is_handed_over_behind_a_replay_that_failed(void **state)
 {
     (void)state;
-    run_sql(w.c, "INSERT INTO d.t VALUES (1, 'should not be here')");
+    run_sql(w.c, "CREATE FUNCTION d.refuse() RETURNS trigger LANGUAGE plpgsql AS "
+                 "$$BEGIN RAISE unique_violation; END$$; CREATE CONSTRAINT TRIGGER r AFTER INSERT "
+                 "ON d.t DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (NEW.id = 1) EXECUTE "
+                 "FUNCTION d.refuse(); ALTER TABLE d.t ENABLE ALWAYS TRIGGER r");
     run_sql(w.c, "BEGIN; LOCK d.t IN ACCESS EXCLUSIVE MODE");
     aside_keep(w.a, only_t);
     aside_set_point(w.a, S);
