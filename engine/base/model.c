@@ -214,6 +214,51 @@ void run_page_free(struct run_page *p)
     *p = (struct run_page){0};
 }
 
+const char *verify_state_name(enum verify_state s)
+{
+    static const char *const names[] = {
+        [VERIFY_QUEUED] = "queued",       [VERIFY_COMPARING] = "comparing",
+        [VERIFY_NARROWING] = "narrowing", [VERIFY_EQUAL] = "equal",
+        [VERIFY_DIFFERENT] = "different", [VERIFY_LEFT_OUT] = "left_out",
+        [VERIFY_FAILED] = "failed",       [VERIFY_UNFINISHED] = "unfinished",
+    };
+    return names[s];
+}
+
+const char *verify_kind_name(enum verify_kind k)
+{
+    static const char *const names[] = {
+        [VERIFY_MISSING] = "missing",
+        [VERIFY_EXTRA] = "extra",
+        [VERIFY_DIFFERING] = "differing",
+    };
+    return names[k];
+}
+
+void verify_table_free(struct verify_table *t)
+{
+    free(t->reason);
+    free_strings(t->key, t->n_key);
+    for (size_t i = 0; i < t->n_rows; i++)
+        free_strings(t->rows[i].values, t->rows[i].n_values);
+    free(t->rows);
+    *t = (struct verify_table){0};
+}
+
+int64_t verify_rows_compared(const struct verify_table *t)
+{
+    return t->equal + t->differing + t->missing + t->extra;
+}
+
+void verify_report_free(struct verify_report *r)
+{
+    for (size_t i = 0; i < r->n_tables; i++)
+        verify_table_free(&r->tables[i]);
+    free(r->tables);
+    free(r->error);
+    *r = (struct verify_report){0};
+}
+
 void log_page_free(struct log_page *p)
 {
     free(p->rows);

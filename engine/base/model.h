@@ -198,6 +198,65 @@ void schema_plan_add(struct schema_plan *p, struct schema_step step);
 size_t schema_plan_count(const struct schema_plan *p, lsn_t applied, size_t *left);
 void schema_plan_free(struct schema_plan *p); /* the contents */
 
+/* --- Comparisons (verify) --------------------------------------------------------------------- */
+#define VERIFY_MAX_ROWS 100 /* named for each table; the counts are exact whatever their number */
+
+enum verify_state {
+    VERIFY_QUEUED,
+    VERIFY_COMPARING, /* range by range */
+    VERIFY_NARROWING, /* something differs: row by row */
+    VERIFY_EQUAL,
+    VERIFY_DIFFERENT,
+    VERIFY_LEFT_OUT,   /* not compared this time: the reason says why */
+    VERIFY_FAILED,     /* could not be compared: the reason says why */
+    VERIFY_UNFINISHED, /* the comparison ended before its turn was over */
+};
+/* "queued" "comparing" "narrowing" "equal" "different" "left_out" "failed" "unfinished" */
+const char *verify_state_name(enum verify_state s);
+
+enum verify_kind {
+    VERIFY_MISSING,   /* at the source only */
+    VERIFY_EXTRA,     /* at the destination only */
+    VERIFY_DIFFERING, /* on both sides, not the same */
+};
+const char *verify_kind_name(enum verify_kind k); /* "missing" "extra" "differing" */
+
+struct verify_row {
+    enum verify_kind kind;
+    size_t n_values;
+    char **values; /* of the key's columns, as the server prints them; without a key one value: the
+                    * row itself, as a record, its first VERIFY_ROW_CHARS characters */
+};
+#define VERIFY_ROW_CHARS 1000
+
+struct verify_table {
+    char source_schema[NAME_SIZE], source_table[NAME_SIZE];
+    char dest_schema[NAME_SIZE], dest_table[NAME_SIZE];
+    enum verify_state state;
+    char *reason;                   /* NULL: none */
+    int64_t source_rows, dest_rows; /* seen so far */
+    /* Rows, all of them once the state is EQUAL or DIFFERENT. Without a key a changed row is one
+     * that is missing and one that is extra. */
+    int64_t equal, differing, missing, extra;
+    size_t n_key; /* columns that name a row; 0: the table has no key that could */
+    char **key;
+    size_t n_rows; /* named, at most VERIFY_MAX_ROWS */
+    struct verify_row *rows;
+};
+void verify_table_free(struct verify_table *t); /* the contents */
+/* Pairs of rows, and rows without a partner. */
+int64_t verify_rows_compared(const struct verify_table *t);
+
+struct verify_report {
+    lsn_t lsn; /* of the source: both sides are compared as of this position */
+    int64_t began_at, ended_at; /* us; ended_at 0: it goes on */
+    char ending[16];            /* "complete", "cancelled", "failed"; empty: it goes on */
+    char *error;                /* of a failed one; NULL: none */
+    size_t n_tables;
+    struct verify_table *tables;
+};
+void verify_report_free(struct verify_report *r); /* the contents */
+
 /* --- Logs ------------------------------------------------------------------------------------- */
 struct log_row {
     int64_t id;
