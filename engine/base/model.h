@@ -248,7 +248,7 @@ void verify_table_free(struct verify_table *t); /* the contents */
 int64_t verify_rows_compared(const struct verify_table *t);
 
 struct verify_report {
-    lsn_t lsn; /* of the source: both sides are compared as of this position */
+    lsn_t lsn;                  /* of the source: both sides are compared as of this position */
     int64_t began_at, ended_at; /* us; ended_at 0: it goes on */
     char ending[16];            /* "complete", "cancelled", "failed"; empty: it goes on */
     char *error;                /* of a failed one; NULL: none */
