@@ -10,7 +10,8 @@
 #include "src/cli/commands.h"
 #include "src/cli/print.h"
 
-#define PAGE 500 /* the API's most */
+#define PAGE 500       /* the API's most */
+#define FOLLOW_PAGE 20 /* few are new */
 #define LINES_MOST 1000000
 #define POLL_MS 500
 
@@ -58,11 +59,12 @@ static bool take_page(struct follow *f, const json_t *page, int most)
 static enum exit_code read_lines(struct follow *f, int most, struct answer *a, struct err *err)
 {
     enum exit_code code = EXIT_OK;
+    int limit = f->last >= 0 ? FOLLOW_PAGE : PAGE;
+    limit = most < limit ? most : limit;
     json_array_clear(f->lines);
-    for (int64_t offset = 0; code == EXIT_OK; offset += PAGE) {
-        int limit = most - (int)json_array_size(f->lines);
-        char *query = mem_printf("/logs?limit=%d&offset=%lld%s", limit < PAGE ? limit : PAGE,
-                                 (long long)offset, f->query);
+    for (int64_t offset = 0; code == EXIT_OK; offset += limit) {
+        char *query =
+            mem_printf("/logs?limit=%d&offset=%lld%s", limit, (long long)offset, f->query);
         char *path = cli_mirror_path(f->cli, query);
         answer_free(a);
         code = cli_call(f->cli, "GET", path, NULL, a, err);

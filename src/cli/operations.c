@@ -69,7 +69,7 @@ enum exit_code cli_resync(struct cli *c, struct err *err)
 {
     const struct options *o = c->options;
     const char *strategy = options_text(o, OPTION_STRATEGY);
-    struct operation op = {NULL, NULL, wait_is_idle, "is resynced"};
+    struct operation op = {NULL, NULL, wait_is_resynced, "is resynced"};
     if (strategy) {
         op.body = json_object();
         if (!body_set(op.body, "strategy", strategy, "--strategy", err)) {

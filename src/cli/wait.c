@@ -28,6 +28,11 @@ bool wait_is_paused(const json_t *status)
     return is_status(status, "paused");
 }
 
+bool wait_is_resynced(const json_t *status)
+{
+    return !cli_text(status, "operation")[0] && wait_is_running(status);
+}
+
 bool wait_is_idle(const json_t *status)
 {
     return !cli_text(status, "operation")[0] && (wait_is_running(status) || wait_is_paused(status));
@@ -64,10 +69,16 @@ bool wait_a_little(const struct cli *c, int *ms)
     return true;
 }
 
-/* Whether the mirror is in an error that came after the one of before. */
-static bool has_failed(const json_t *status, const char *mirror, const char *before,
-                       struct err *err)
+/* Whether what is waited for cannot come: the mirror is in an error that came after the one of
+ * before, or it is paused and should run. */
+static bool has_failed(const json_t *status, const char *mirror, wait_test *reached,
+                       const char *before, struct err *err)
 {
+    if (wait_is_paused(status) && (reached == wait_is_running || reached == wait_is_resynced)) {
+        (void)err_set(err, ERR_INVALID, "mirror %s was paused meanwhile", mirror);
+        (void)err_hint(err, "it goes on after: bunnydb resume %s", mirror);
+        return true;
+    }
     if (!is_status(status, "error") || (before && !strcmp(cli_text(status, "error_at"), before)))
         return false;
     (void)err_set(err, ERR_INVALID, "mirror %s is in error: %s", mirror,
@@ -98,7 +109,7 @@ enum exit_code wait_for_mirror(struct cli *c, const char *mirror, wait_test *rea
         if (code == EXIT_OK) {
             str_copy(state, sizeof state, cli_text(a.json, "status"));
             str_copy(phase, sizeof phase, cli_text(a.json, "phase"));
-            if (has_failed(a.json, mirror, before, err))
+            if (!is_there && has_failed(a.json, mirror, reached, before, err))
                 code = EXIT_FAILED;
         }
         answer_free(&a);
