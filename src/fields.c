@@ -188,6 +188,8 @@ bool fields_read(const struct field_table *t, const json_t *object, bool partial
             return err_set(err, ERR_INVALID,
                            "fields \"%s\" and \"%s\" are two names of the same thing: give one",
                            f->name, twin);
+        if (f->is_nullable && json_is_null(v))
+            continue;
         if (!read_value(f, v, (char *)target + f->offset, err))
             return false;
         if (given)

@@ -32,6 +32,7 @@ struct field {
     size_t offset;    /* in the target */
     int64_t min, max; /* numbers: the range; texts: bytes */
     bool is_required;
+    bool is_nullable; /* null is as if it were not there */
     const char *choices;
     unsigned bit;     /* set in *given when the object has the field */
     const char *text; /* what it means, for the manual pages */

@@ -320,7 +320,8 @@ static const struct field mapping_rows[] = {
     {.name = "partition_key",
      .type = FIELD_TEXT,
      .offset = MAP(partition_key),
-     .max = NAME_SIZE - 1},
+     .max = NAME_SIZE - 1,
+     .is_nullable = true}, /* as GET …/tables gives it */
 };
 static const struct field_table mapping_fields = FIELD_TABLE(mapping_rows);
 

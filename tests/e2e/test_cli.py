@@ -265,6 +265,63 @@ def test_waiting_has_an_end(pair, bunny):
     pair.assert_clean()
 
 
+def test_waiting_ends_when_the_mirror_is_paused(pair, bunny):
+    pair.sql("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)")
+    pair.dsql("CREATE TABLE t (id int PRIMARY KEY)")
+    add_peers(bunny, pair)
+    with pair.dest.connect(pair.ddb) as c, c.transaction():
+        c.execute("LOCK TABLE t IN EXCLUSIVE MODE")
+        with subprocess.Popen([find_program(), "mirror", "create", "m", "--source", "s",
+                               "--destination", "d", "--table", "public.t", "--wait",
+                               "--state-dir", bunny.state_dir], stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True, env=bunny.environment()) as waits:
+            assert waits.stdout.readline() == "mirror m created\n"
+            bunny.cli("pause", "m", "--wait")
+            assert waits.wait(30) == 1
+            assert waits.stderr.read() == ("bunnydb: mirror m was paused meanwhile\n"
+                                           "  it goes on after: bunnydb resume m\n")
+    bunny.cli("resume", "m", "--wait")
+    assert pair.assert_equal() == 1
+
+
+# --- operations ------------------------------------------------------------------------------------
+def test_resync(streaming):
+    pair, bunny = streaming
+    pair.dsql("UPDATE t SET v = 'other'")
+    ended = bunny.cli("resync", "m", "--strategy", "truncate", "--wait", "60")
+    assert ended.stdout.endswith("mirror m is resynced\n")
+    assert pair.assert_equal() == 1
+    assert "public.none" in bunny.cli("resync", "m", "public.none", expect=1).stderr
+    assert "strategy" in bunny.cli("resync", "m", "--strategy", "fast", expect=1).stderr
+
+
+def test_tables_are_replaced(streaming, tmp_path):
+    pair, bunny = streaming
+    pair.sql("CREATE TABLE u (id int PRIMARY KEY); INSERT INTO u SELECT generate_series(1, 10)")
+    available = rows(bunny.cli("mirror", "tables", "m", "--available").stdout)
+    assert [r["TABLE"] for r in available] == ["public.u"]
+    wish = ("mirror", "tables", "m", "--set", "--table", "public.t", "--table", "public.u")
+    refused = bunny.cli(*wish, expect=1)
+    assert refused.stderr.startswith("bunnydb: Mirror must be paused to update tables\n")
+    bunny.cli("pause", "m", "--wait")
+    bunny.cli(*wish)
+    path = tmp_path / "tables.json"
+    path.write_text(bunny.cli("mirror", "tables", "m", "--json").stdout, encoding="utf-8")
+    bunny.cli("mirror", "tables", "m", "--set", "--file", path)  # as it was printed
+    assert [r["SOURCE"] for r in rows(bunny.cli("mirror", "tables", "m").stdout)] == [
+        "public.t", "public.u"]
+    bunny.cli("mirror", "tables", "m", "--set", "--table", "public.t")
+    bunny.cli("resume", "m", "--wait", "60")
+    assert pair.assert_equal(tables=[("public", "t")]) == 1
+
+
+def test_diagnose(streaming):
+    _, bunny = streaming
+    pretty = bunny.cli("diagnose", "m").stdout
+    assert len(pretty.splitlines()) > 20
+    assert json.loads(pretty).keys() == json.loads(bunny.cli("diagnose", "m", "--json").stdout).keys()
+
+
 def test_a_process_that_hangs_is_given_up(lone_bunny):
     lone_bunny.start()
     lone_bunny.process.send_signal(signal.SIGSTOP)

@@ -37,7 +37,8 @@ static void mappings_have_two_forms(void **state)
     (void)state;
     assert_true(read_mirror(
         ",\"table_mappings\":[{\"source_table\":\"public.users\",\"destination_table\":\"x.y.z\"},"
-        "{\"source_schema\":\"S.1\",\"source_table\":\"T.2\",\"exclude_columns\":[\"c\"]},"
+        "{\"source_schema\":\"S.1\",\"source_table\":\"T.2\",\"exclude_columns\":[\"c\"],"
+        "\"partition_key\":null},"
         "{\"source_table\":\"\\\"My.Schema\\\".t\"},{\"source_table\":\"public.*\"}]",
         &s, &e));
     assert_int_equal(s.config.n_tables, 4);
@@ -46,6 +47,7 @@ static void mappings_have_two_forms(void **state)
     assert_string_equal(s.config.tables[0].dest_table, "y.z");
     assert_string_equal(s.config.tables[1].source_table, "T.2");
     assert_string_equal(s.config.tables[1].exclude[0], "c");
+    assert_string_equal(s.config.tables[1].partition_key, "");
     assert_string_equal(s.config.tables[2].source_schema, "My.Schema");
     assert_string_equal(s.config.tables[3].source_table, "*");
     assert_int_equal(s.config.cdc_batch_size, 10000);
