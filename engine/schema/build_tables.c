@@ -59,8 +59,11 @@ static void put_elements(const struct reader *r, size_t i, struct buf *b)
         put_column(b, &t->columns[c], &rt->columns[c], rt->parent != 0);
         comma = ",\n    ";
     }
-    for (size_t k = 0; k < rt->checks.n; k++) {
-        buf_printf(b, "%s%s", comma, rt->checks.items[k]);
+    for (size_t k = 0; k < rt->n_checks; k++) {
+        if (!rt->checks[k].is_valid || rt->checks[k].needs_objects)
+            continue; /* later */
+        buf_puts(b, comma);
+        check_put(b, &rt->checks[k], true);
         comma = ",\n    ";
     }
 }

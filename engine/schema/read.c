@@ -11,19 +11,22 @@
 static const char tables_sql[] =
     "WITH RECURSIVE m AS (SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[])"
     " WITH ORDINALITY AS m(s, t, ds, dt, ord)),"
-    " tree(mapping, oid, ds, dn, parent) AS ("
-    " SELECT m.ord - 1, c.oid, m.ds, m.dt COLLATE \"C\", 0::oid FROM m JOIN pg_namespace n ON "
+    " tree(mapping, oid, ds, dn) AS ("
+    " SELECT m.ord - 1, c.oid, m.ds, m.dt COLLATE \"C\" FROM m JOIN pg_namespace n ON "
     "n.nspname = m.s"
     " JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = m.t AND c.relkind IN ('r', 'p')"
     " UNION ALL"
-    " SELECT tree.mapping, c.oid, tree.ds, c.relname::text, tree.oid FROM tree"
+    " SELECT tree.mapping, c.oid, tree.ds, c.relname::text FROM tree"
     " JOIN pg_inherits i ON i.inhparent = tree.oid"
-    " JOIN pg_class c ON c.oid = i.inhrelid AND c.relispartition AND c.relkind IN ('r', 'p')),"
+    " JOIN pg_class c ON c.oid = i.inhrelid AND c.relispartition AND c.relkind IN ('r', 'p')"
+    " WHERE NOT $5::bool),"
     " level(oid, n) AS (SELECT oid, 0 FROM tree UNION ALL"
     " SELECT i.inhrelid, level.n + 1 FROM level JOIN pg_inherits i ON i.inhparent = level.oid"
     " WHERE i.inhrelid IN (SELECT oid FROM tree))"
     " SELECT tree.mapping, c.oid, n.nspname, c.relname, tree.ds, tree.dn, c.relkind,"
-    " c.relpersistence = 'u', c.relreplident, c.relispartition, tree.parent,"
+    " c.relpersistence = 'u', c.relreplident, c.relispartition,"
+    " (SELECT i.inhparent FROM pg_inherits i WHERE i.inhrelid = c.oid AND c.relispartition"
+    "  AND i.inhparent IN (SELECT oid FROM tree)),"
     " CASE WHEN c.relkind = 'p' THEN pg_get_partkeydef(c.oid) END,"
     " pg_get_expr(c.relpartbound, c.oid),"
     " (SELECT string_agg(i.inhparent::text, ' ' ORDER BY i.inhseqno) FROM pg_inherits i"
@@ -144,6 +147,7 @@ bool read_tables(struct reader *r, const struct table_map *maps, size_t n, struc
         maps_array(maps, n, offsetof(struct table_map, source_table)),
         maps_array(maps, n, offsetof(struct table_map, dest_schema)),
         maps_array(maps, n, offsetof(struct table_map, dest_table)),
+        mem_strdup(r->is_dest ? "true" : "false"),
     };
     bool ok = read_query(r, tables_sql, COUNT_OF(values), (const char *const *)values, &res, err);
     for (size_t i = 0; i < COUNT_OF(values); i++)
@@ -154,27 +158,40 @@ bool read_tables(struct reader *r, const struct table_map *maps, size_t n, struc
         take_table(r, res, row);
     pg_free(res);
     r->oids = oid_array(r->s);
-    return check_complete(r, maps, n, err);
+    return r->is_dest || check_complete(r, maps, n, err);
 }
 
-static void reader_free(struct reader *r)
+static void read_table_free(struct read_table *rt, size_t n_columns)
 {
-    for (size_t i = 0; i < r->s->n_tables; i++) {
-        struct read_table *rt = &r->tables[i];
-        for (size_t c = 0; rt->columns && c < r->s->tables[i].n_columns; c++) {
-            free(rt->columns[c].dest_default);
-            free(rt->columns[c].identity);
-            free(rt->columns[c].storage);
-            free(rt->columns[c].made_of);
-        }
-        free(rt->columns);
-        free(rt->parents);
-        free(rt->part_key);
-        free(rt->part_bound);
-        free(rt->options);
-        free(rt->comment);
-        name_list_free(&rt->checks);
+    for (size_t c = 0; rt->columns && c < n_columns; c++) {
+        free(rt->columns[c].dest_default);
+        free(rt->columns[c].identity);
+        free(rt->columns[c].storage);
+        free(rt->columns[c].made_of);
     }
+    for (size_t k = 0; k < rt->n_checks; k++) {
+        free(rt->checks[k].name);
+        free(rt->checks[k].definition);
+    }
+    for (size_t k = 0; k < rt->n_fkeys; k++) {
+        free(rt->fkeys[k].columns);
+        free(rt->fkeys[k].key);
+        free(rt->fkeys[k].actions);
+    }
+    free(rt->fkeys);
+    free(rt->checks);
+    free(rt->columns);
+    free(rt->parents);
+    free(rt->part_key);
+    free(rt->part_bound);
+    free(rt->options);
+    free(rt->comment);
+}
+
+void reader_free(struct reader *r)
+{
+    for (size_t i = 0; r->s && i < r->s->n_tables; i++)
+        read_table_free(&r->tables[i], r->s->tables[i].n_columns);
     free(r->tables);
     for (size_t i = 0; i < r->n_sequences; i++) {
         free(r->sequences[i].schema);
@@ -189,10 +206,16 @@ static void reader_free(struct reader *r)
     free(r->excluded_nums);
 }
 
-static bool read_all(struct reader *r, const struct table_map *maps, size_t n, struct err *err)
+bool read_everything(struct reader *r, const struct table_map *maps, size_t n, struct err *err)
 {
+    r->s = mem_calloc(1, sizeof(struct schema));
+    r->s->server_version = pg_version(r->conn);
     if (!read_tables(r, maps, n, err) || !read_columns(r, maps, err) || !read_sequences(r, err) ||
-        !read_checks(r, err) || !read_types(r, err))
+        !read_checks(r, err))
+        return false;
+    if (r->is_dest)
+        return read_indexes(r, err) && read_fkeys(r, err);
+    if (!read_types(r, err))
         return false;
     build_sequences(r);
     build_tables(r);
@@ -203,18 +226,14 @@ bool schema_read(struct pg_conn *source, struct task *task, const struct table_m
                  bool with_indexes, bool with_fkeys, bool in_transaction, struct schema **out,
                  struct err *err)
 {
-    struct reader r = {.conn = source,
-                       .task = task,
-                       .with_indexes = with_indexes,
-                       .with_fkeys = with_fkeys,
-                       .s = mem_calloc(1, sizeof(struct schema))};
-    r.s->server_version = pg_version(source);
+    struct reader r = {
+        .conn = source, .task = task, .with_indexes = with_indexes, .with_fkeys = with_fkeys};
     *out = NULL;
     bool ok = in_transaction ||
               pg_exec(source, task, SCHEMA_QUERY_MS,
                       "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY", NULL, err);
     if (ok) {
-        ok = read_all(&r, maps, n, err);
+        ok = read_everything(&r, maps, n, err);
         /* Read only: nothing is lost if this fails, and the next statement would say so. */
         struct err ignored = {0};
         if (!in_transaction &&
@@ -225,6 +244,6 @@ bool schema_read(struct pg_conn *source, struct task *task, const struct table_m
     if (ok)
         *out = r.s;
     else
-        schema_free(r.s);
+        schema_free(r.s); /* NULL when not even the transaction began */
     return ok || err_context(err, "read definitions");
 }

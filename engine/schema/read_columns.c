@@ -30,7 +30,7 @@ static const char columns_sql[] =
                                "WHEN 'p' THEN 'PLAIN'"
                                "  WHEN 'e' THEN 'EXTERNAL' WHEN 'm' THEN 'MAIN' WHEN 'x' THEN "
                                "'EXTENDED' END END,"
-                               " coalesce(a.attstattarget, -1),"
+                               " coalesce(a.attstattarget, -1), a.attstorage,"
                                " CASE WHEN a.attgenerated <> '' THEN (SELECT "
                                "string_agg(g.refobjsubid::text, ' ')"
                                "  FROM pg_depend g WHERE g.refclassid = 'pg_class'::regclass AND "
@@ -81,7 +81,8 @@ static void take_column(struct reader *r, const struct pg_result *res, size_t ro
         .dest_default = mem_strdup(c.default_expr),
         .storage = read_text(res, row, 15),
         .statistics = (int)pg_int(res, row, 16),
-        .made_of = read_text(res, row, 17),
+        .storage_kind = pg_text(res, row, 17)[0],
+        .made_of = read_text(res, row, 18),
     };
     t->columns[t->n_columns] = c;
     rt->columns[t->n_columns++] = rc;
@@ -162,40 +163,64 @@ static const char checks_sql[] =
         "pg_constraint", "con.oid",
         "con.conrelid") ","
                         " EXISTS (SELECT FROM unnest($2::oid[], $3::int2[]) x(oid, num)"
-                        "  WHERE x.oid = con.conrelid AND x.num = ANY (con.conkey))"
+                        "  WHERE x.oid = con.conrelid AND x.num = ANY (con.conkey)),"
+                        " con.conislocal"
                         " FROM unnest($1::oid[]) WITH ORDINALITY u(oid, ord)"
                         " JOIN pg_constraint con ON con.conrelid = u.oid AND con.contype = 'c'"
                         " ORDER BY u.ord, con.conname";
 
+void check_put(struct buf *b, const struct read_check *c, bool is_valid)
+{
+    buf_puts(b, "CONSTRAINT ");
+    pg_quote_ident(b, c->name);
+    buf_printf(b, " %s%s", c->definition, is_valid ? "" : " NOT VALID");
+}
+
 /* A check that is NOT VALID may be violated by rows that are copied: it comes after the copy. One
  * that needs functions which are not mirrored is tried once the table is there. */
+static void add_late_check(struct reader *r, const struct schema_table *t,
+                           const struct read_check *c)
+{
+    struct buf alter = {0};
+    buf_puts(&alter, "ALTER TABLE ");
+    pg_quote_qualified(&alter, t->dest_schema, t->dest_name);
+    buf_puts(&alter, " ADD ");
+    check_put(&alter, c, c->is_valid);
+    struct schema_statement *st =
+        read_add_after(r, OBJECT_TABLE, t->dest_schema, t->dest_name, buf_take(&alter));
+    st->optional = true;
+}
+
+static char *check_definition(const char *text, bool is_valid)
+{
+    static const char tail[] = " NOT VALID";
+    size_t n = strlen(text), k = sizeof tail - 1;
+    char *copy = mem_strdup(text);
+    if (!is_valid && n > k && strcmp(copy + n - k, tail) == 0)
+        copy[n - k] = '\0';
+    return copy;
+}
+
 static void take_check(struct reader *r, const struct pg_result *res, size_t row)
 {
     size_t i = (size_t)pg_int(res, row, 0);
     const struct schema_table *t = &r->s->tables[i];
-    bool is_valid = pg_bool(res, row, 3), needs_objects = pg_bool(res, row, 4);
+    struct read_table *rt = &r->tables[i];
     if (pg_bool(res, row, 5)) {
         log_info("schema", NULL, "check left out, it needs an excluded column table=%s.%s check=%s",
                  t->schema, t->name, pg_text(res, row, 1));
         return;
     }
-    struct buf b = {0};
-    buf_puts(&b, "CONSTRAINT ");
-    pg_quote_ident(&b, pg_text(res, row, 1));
-    buf_putc(&b, ' ');
-    buf_puts(&b, pg_text(res, row, 2));
-    if (is_valid && !needs_objects) {
-        name_list_add(&r->tables[i].checks, buf_take(&b));
-        return;
-    }
-    struct buf alter = {0};
-    buf_puts(&alter, "ALTER TABLE ");
-    pg_quote_qualified(&alter, t->dest_schema, t->dest_name);
-    buf_printf(&alter, " ADD %s", buf_text(&b));
-    buf_free(&b);
-    struct schema_statement *st =
-        read_add_after(r, OBJECT_TABLE, t->dest_schema, t->dest_name, buf_take(&alter));
-    st->optional = true;
+    struct read_check c = {
+        .name = read_text(res, row, 1),
+        .definition = check_definition(pg_text(res, row, 2), pg_bool(res, row, 3)),
+        .is_valid = pg_bool(res, row, 3),
+        .needs_objects = pg_bool(res, row, 4),
+        .is_local = pg_bool(res, row, 6),
+    };
+    MEM_PUSH(rt->checks, rt->n_checks, rt->checks_cap, c);
+    if (!r->is_dest && (!c.is_valid || c.needs_objects))
+        add_late_check(r, t, &c);
 }
 
 bool read_checks(struct reader *r, struct err *err)

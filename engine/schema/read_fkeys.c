@@ -21,7 +21,10 @@ static const char fkeys_sql[] =
     "  CASE WHEN NOT con.convalidated THEN ' NOT VALID' END),"
     " pg_get_constraintdef(con.oid), con.convalidated,"
     " EXISTS (SELECT FROM ex WHERE (ex.oid = u.oid AND ex.num = ANY (con.conkey))"
-    "  OR (ex.oid = con.confrelid AND ex.num = ANY (con.confkey)))"
+    "  OR (ex.oid = con.confrelid AND ex.num = ANY (con.confkey))),"
+    " array_to_string(con.conkey, ' '), array_to_string(con.confkey, ' '),"
+    " concat_ws(' ', con.confmatchtype, con.confupdtype, con.confdeltype,"
+    "  to_jsonb(con) ->> 'confdelsetcols')"
     " FROM u JOIN pg_constraint con ON con.conrelid = u.oid AND con.contype = 'f'"
     " JOIN pg_class f ON f.oid = con.confrelid JOIN pg_namespace n ON n.oid = f.relnamespace"
     " WHERE con.conparentid = 0 OR NOT EXISTS (SELECT FROM pg_constraint p JOIN u up"
@@ -90,6 +93,8 @@ bool read_fkeys(struct reader *r, struct err *err)
     for (size_t row = 0; ok && row < pg_rows(res); row++) {
         struct schema_table *t = &r->s->tables[pg_int(res, row, 0)];
         int to = read_find_oid(r, (uint32_t)pg_int(res, row, 2));
+        if (to < 0 && r->is_dest)
+            continue; /* the operator's own */
         if (to < 0 || pg_bool(res, row, 8)) {
             log_info("schema", NULL, "foreign key left out, %s table=%s.%s fkey=%s",
                      to < 0 ? "it refers to a table that is not mapped"
@@ -102,8 +107,15 @@ bool read_fkeys(struct reader *r, struct err *err)
         if (pg_int(res, row, 0) != last)
             cap = 0;
         last = pg_int(res, row, 0);
-        if (ok)
-            MEM_PUSH(t->fkeys, t->n_fkeys, cap, out);
+        if (!ok)
+            break;
+        struct read_table *rt = &r->tables[last];
+        struct read_fkey extra = {.to = to,
+                                  .columns = read_text(res, row, 9),
+                                  .key = read_text(res, row, 10),
+                                  .actions = read_text(res, row, 11)};
+        MEM_PUSH(t->fkeys, t->n_fkeys, cap, out);
+        MEM_PUSH(rt->fkeys, rt->n_fkeys, rt->fkeys_cap, extra);
     }
     pg_free(res);
     return ok;

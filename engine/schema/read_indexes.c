@@ -107,14 +107,16 @@ static void take_key(struct schema_table *t, const char *nums)
     }
 }
 
+/* *tail: where the part behind the names of index and table begins. */
 static bool create_text(const struct schema_table *t, const struct index_row *x, struct buf *b,
-                        struct err *err)
+                        size_t *tail, struct err *err)
 {
     if (x->kind == 'p' || x->kind == 'c') {
         buf_puts(b, "ALTER TABLE ");
         pg_quote_qualified(b, t->dest_schema, t->dest_name);
         buf_puts(b, " ADD CONSTRAINT ");
         pg_quote_ident(b, x->constraint);
+        *tail = b->len + 1;
         buf_printf(b, " %s", x->definition);
         return true;
     }
@@ -125,6 +127,7 @@ static bool create_text(const struct schema_table *t, const struct index_row *x,
     pg_quote_ident(b, x->name);
     buf_puts(b, " ON ");
     pg_quote_qualified(b, t->dest_schema, t->dest_name);
+    *tail = b->len + 1;
     buf_printf(b, " %s", x->definition + strlen(x->prefix));
     return true;
 }
@@ -132,6 +135,8 @@ static bool create_text(const struct schema_table *t, const struct index_row *x,
 static bool is_wanted(const struct reader *r, const struct schema_table *t,
                       const struct index_row *x)
 {
+    if (r->is_dest)
+        return true;
     if (!x->is_valid || x->is_excluded) {
         log_info("schema", NULL, "index left out, it %s table=%s.%s index=%s",
                  x->is_valid ? "needs an excluded column" : "is not valid at the source", t->schema,
@@ -169,7 +174,8 @@ static bool take_index(struct reader *r, size_t i, const struct index_row *x, si
         r->s->tables[read_find_oid(r, r->tables[i].parent)].n_key > 0)
         return true;
     struct buf b = {0};
-    if (!create_text(t, x, &b, err)) {
+    size_t tail = 0;
+    if (!create_text(t, x, &b, &tail, err)) {
         buf_free(&b);
         return false;
     }
@@ -177,12 +183,14 @@ static bool take_index(struct reader *r, size_t i, const struct index_row *x, si
                                .name = mem_strdup(x->constraint[0] ? x->constraint : x->name),
                                .create_sql = buf_take(&b),
                                .is_replica_identity = x->is_identity,
+                               .is_valid = x->is_valid,
+                               .tail = tail,
                                .needs_objects = x->needs_objects};
     for (size_t k = 0; k < COUNT_OF(kinds); k++)
         if (kinds[k].letter == x->kind)
             out.kind = kinds[k].kind;
     MEM_PUSH(t->indexes, t->n_indexes, *cap, out);
-    if (t->replica_identity == 'i' && x->is_identity)
+    if (t->replica_identity == 'i' && x->is_identity && !r->is_dest)
         add_identity(r, t, out.name);
     return true;
 }

@@ -37,6 +37,8 @@ struct schema_index {
     char *name;
     char *create_sql; /* for the destination: CREATE INDEX …, or ALTER TABLE … ADD CONSTRAINT … */
     bool is_replica_identity;
+    bool is_valid;      /* always, of the source's */
+    size_t tail;        /* where in create_sql the part behind all names begins */
     bool needs_objects; /* functions, operators, … that are not mirrored: schema_create tries it */
 };
 struct schema_fkey {

@@ -29,8 +29,22 @@ struct read_column {
     char *dest_default; /* default_expr as the destination needs it */
     char *identity;     /* "(SEQUENCE NAME … START WITH …)", or NULL */
     char *storage;      /* "EXTERNAL", when not the type's; NULL */
+    char storage_kind;  /* pg_attribute.attstorage */
     char *made_of;      /* attnums that a generated column reads, "2 3"; NULL */
     int statistics;     /* -1: the default */
+};
+
+struct read_check {
+    char *name, *definition; /* "CHECK (…) [NO INHERIT]" */
+    bool is_valid, needs_objects;
+    bool is_local; /* not only inherited */
+};
+
+/* Beside struct schema_fkey, with the same index: what is compared. */
+struct read_fkey {
+    int to;              /* index of the table that it refers to */
+    char *columns, *key; /* attnums "1 2" here and there */
+    char *actions;       /* match, update, delete, and the columns that a delete sets */
 };
 
 /* Beside struct schema_table, with the same index. */
@@ -42,7 +56,10 @@ struct read_table {
     uint32_t *parents;
     char *part_key, *part_bound, *options, *comment; /* NULL: none */
     struct read_column *columns;
-    struct name_list checks; /* "CONSTRAINT … CHECK (…)", to go into CREATE TABLE */
+    size_t n_checks, checks_cap;
+    struct read_check *checks;
+    size_t n_fkeys, fkeys_cap;
+    struct read_fkey *fkeys;
 };
 
 struct read_sequence {
@@ -61,6 +78,9 @@ struct reader {
     struct pg_conn *conn;
     struct task *task;
     bool with_indexes, with_fkeys;
+    /* The destination's tables are read, as they are: each mapping is one relation that may be
+     * missing, partitions do not come along, and indexes need not be valid. */
+    bool is_dest;
     struct schema *s;
     size_t before_cap, after_cap, tables_cap;
     struct read_table *tables;
@@ -96,6 +116,14 @@ struct schema_statement *read_add_after(struct reader *r, enum schema_object obj
 int read_find_oid(const struct reader *r, uint32_t oid);
 /* Borrowed; NULL when there is none. */
 struct schema_column *read_find_column(const struct schema_table *t, int attnum);
+
+/* Everything: r->conn, task, with_…, is_dest are set, the rest is zero. What it allocates besides
+ * r->s is freed by reader_free, also after an error. Runs inside a transaction. */
+bool read_everything(struct reader *r, const struct table_map *maps, size_t n,
+                     struct err *err) MUST_CHECK;
+void reader_free(struct reader *r);
+/* "CONSTRAINT name CHECK (…)", with NOT VALID if that is asked for. */
+void check_put(struct buf *b, const struct read_check *c, bool is_valid);
 
 /* The steps of schema_read, in order. */
 bool read_tables(struct reader *r, const struct table_map *maps, size_t n,
