@@ -160,19 +160,27 @@ void schema_plan_add(struct schema_plan *p, struct schema_step step)
     MEM_PUSH(p->items, p->n, p->cap, step);
 }
 
-size_t schema_plan_count(const struct schema_plan *p, lsn_t applied, size_t *left)
+bool schema_step_is_due(const struct schema_plan *p, const struct schema_step *s,
+                        const struct schema_point *at)
 {
-    size_t now = 0, late = 0;
+    if (s->kind != STEP_RUN)
+        return false;
+    if (at->applied >= p->lsn)
+        return true;
+    if (s->at_point)
+        return at->is_waiting && (!at->table || !s->table || strcmp(at->table, s->table) == 0);
+    return !s->is_late;
+}
+
+size_t schema_plan_count(const struct schema_plan *p, const struct schema_point *at, size_t *left)
+{
+    size_t now = 0, all = 0;
     for (size_t i = 0; i < p->n; i++) {
-        if (p->items[i].kind != STEP_RUN)
-            continue;
-        if (p->items[i].is_late && applied < p->lsn)
-            late++;
-        else
-            now++;
+        all += p->items[i].kind == STEP_RUN;
+        now += schema_step_is_due(p, &p->items[i], at);
     }
     if (left)
-        *left = late;
+        *left = all - now;
     return now;
 }
 

@@ -183,6 +183,8 @@ struct schema_step {
     bool runs_first;  /* by itself before the transaction of all others, and cannot be undone */
     bool is_late;     /* right only once the stream has applied all up to the plan's lsn: older rows
                        * that are still to come need the default, or lack the constraint */
+    bool at_point;    /* right only where the stream meets the source's change (a new name): older
+                       * rows do not fit any more, newer ones do not fit before */
 };
 /* In the order in which the steps are run. */
 struct schema_plan {
@@ -191,11 +193,20 @@ struct schema_plan {
     lsn_t lsn;        /* of the source, when its definitions had been read */
     char *record_sql; /* what is remembered at the destination about this; run along, never shown */
 };
+/* Where the stream stands when a plan is run. */
+struct schema_point {
+    lsn_t applied;     /* everything that committed at the source before this is applied */
+    bool is_waiting;   /* it has stopped at a change that does not fit the destination */
+    const char *table; /* of that change, at the destination: "public.t"; NULL: not known */
+};
 /* The strings of step are taken over. */
 void schema_plan_add(struct schema_plan *p, struct schema_step step);
-/* Steps that a run runs when the stream has applied everything before applied, and (left) late ones
- * that it leaves for another one. left may be NULL. */
-size_t schema_plan_count(const struct schema_plan *p, lsn_t applied, size_t *left);
+/* Is it STEP_RUN, and is this the time for it? */
+bool schema_step_is_due(const struct schema_plan *p, const struct schema_step *s,
+                        const struct schema_point *at);
+/* Steps that a run runs there, and those (left) that it leaves for another one, further on. left
+ * may be NULL. */
+size_t schema_plan_count(const struct schema_plan *p, const struct schema_point *at, size_t *left);
 void schema_plan_free(struct schema_plan *p); /* the contents */
 
 /* --- Comparisons (verify) --------------------------------------------------------------------- */

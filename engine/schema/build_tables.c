@@ -198,9 +198,12 @@ static void add_table_parts(struct reader *r, size_t i)
     struct buf b = {0};
     for (size_t c = 0; c < t->n_columns; c++)
         add_column_parts(r, i, c);
-    if (rt->options) {
+    if (rt->options.n) {
         start_alter(t, &b);
-        buf_printf(&b, "SET (%s)", rt->options);
+        buf_puts(&b, "SET (");
+        for (size_t o = 0; o < rt->options.n; o++)
+            buf_printf(&b, "%s%s", o ? ", " : "", rt->options.items[o]);
+        buf_putc(&b, ')');
         add_part(r, t, &b, true);
     }
     if (t->replica_identity == 'f' || t->replica_identity == 'n') {

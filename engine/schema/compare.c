@@ -102,6 +102,8 @@ bool compare_objects(struct pg_conn *dest, struct task *task, const struct schem
     for (size_t row = 0; ok && row < pg_rows(res); row++) {
         size_t i = (size_t)pg_int(res, row, 0);
         p->exists[i] = pg_bool(res, row, 1);
+        if (p->kinds)
+            p->kinds[i] = pg_text(res, row, pg_is_null(res, row, 2) ? 3 : 2)[0];
         judge_object(s, i, res, row, p);
     }
     pg_free(res);

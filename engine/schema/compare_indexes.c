@@ -82,15 +82,6 @@ static void find_twins(const struct flat *f, struct present *p)
                                          f->items[i].table->dest_schema, f->items[i].name));
 }
 
-static void drop_fkey(struct schema_table *t, size_t i)
-{
-    free(t->fkeys[i].name);
-    free(t->fkeys[i].add_sql);
-    free(t->fkeys[i].validate_sql);
-    t->n_fkeys--;
-    memmove(&t->fkeys[i], &t->fkeys[i + 1], (t->n_fkeys - i) * sizeof t->fkeys[0]);
-}
-
 bool compare_indexes(struct pg_conn *dest, struct task *task, struct schema *s, struct present *p,
                      struct err *err)
 {
@@ -113,7 +104,7 @@ bool compare_indexes(struct pg_conn *dest, struct task *task, struct schema *s, 
     }
     for (size_t row = 0; ok && row < pg_rows(fres); row++) {
         const struct flat_item *item = &fkeys.items[pg_int(fres, row, 0)];
-        drop_fkey(item->table, item->position);
+        schema_drop_fkey(item->table, item->position);
     }
     pg_free(res);
     pg_free(fres);

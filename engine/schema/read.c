@@ -35,11 +35,12 @@ static const char tables_sql[] =
     " coalesce(pg_relation_size(c.oid), 0) / current_setting('block_size')::int8,"
     " coalesce(pg_relation_size(c.oid), 0) + coalesce(pg_relation_size(c.reltoastrelid), 0),"
     " c.reltuples,"
-    " concat_ws(', ', (SELECT string_agg(format('%I=%L', o.option_name, o.option_value), ', ')"
+    " concat_ws(e'\\x01', (SELECT string_agg(format('%I=%L', o.option_name, o.option_value), "
+    "e'\\x01')"
     "  FROM pg_options_to_table(c.reloptions) o),"
-    "  (SELECT string_agg(format('toast.%I=%L', o.option_name, o.option_value), ', ')"
+    "  (SELECT string_agg(format('toast.%I=%L', o.option_name, o.option_value), e'\\x01')"
     "  FROM pg_class tc, pg_options_to_table(tc.reloptions) o WHERE tc.oid = c.reltoastrelid)),"
-    " obj_description(c.oid, 'pg_class')"
+    " obj_description(c.oid, 'pg_class'), c.relfilenode"
     " FROM tree JOIN pg_class c ON c.oid = tree.oid JOIN pg_namespace n ON n.oid = c.relnamespace"
     " ORDER BY (SELECT max(level.n) FROM level WHERE level.oid = tree.oid), n.nspname, c.relname";
 
@@ -51,6 +52,16 @@ static void parse_parents(struct read_table *rt, const char *text)
         uint32_t oid = (uint32_t)strtoul(text, &end, 10);
         MEM_PUSH(rt->parents, rt->n_parents, cap, oid);
         text = *end ? end + 1 : end;
+    }
+}
+
+/* One option after each other, with a character between them that none can have. */
+static void parse_options(struct read_table *rt, const char *text)
+{
+    while (*text) {
+        size_t n = strcspn(text, "\x01");
+        name_list_add(&rt->options, mem_printf("%.*s", (int)n, text));
+        text += n + (text[n] != '\0');
     }
 }
 
@@ -77,9 +88,10 @@ static void take_table(struct reader *r, const struct pg_result *res, size_t row
         .parent = (uint32_t)pg_int(res, row, 10),
         .part_key = read_text(res, row, 11),
         .part_bound = read_text(res, row, 12),
-        .options = pg_text(res, row, 17)[0] ? read_text(res, row, 17) : NULL,
         .comment = read_text(res, row, 18),
+        .filenode = pg_int(res, row, 19),
     };
+    parse_options(&rt, pg_text(res, row, 17));
     /* Before 14, a table that was never analysed says 0 and has no pages. */
     if (t.rows < 0 || (t.rows == 0 && s->server_version < 140000 && t.pages > 0))
         t.rows = -1;
@@ -161,30 +173,52 @@ bool read_tables(struct reader *r, const struct table_map *maps, size_t n, struc
     return r->is_dest || check_complete(r, maps, n, err);
 }
 
+void read_column_free(struct read_column *rc)
+{
+    free(rc->dest_default);
+    free(rc->identity);
+    free(rc->storage);
+    free(rc->made_of);
+}
+
+void read_drop_check(struct read_table *rt, size_t k)
+{
+    free(rt->checks[k].name);
+    free(rt->checks[k].definition);
+    rt->n_checks--;
+    memmove(&rt->checks[k], &rt->checks[k + 1], (rt->n_checks - k) * sizeof rt->checks[0]);
+}
+
+static void read_fkey_free(struct read_fkey *f)
+{
+    free(f->columns);
+    free(f->key);
+    free(f->actions);
+}
+
+void read_drop_fkey(struct schema_table *t, struct read_table *rt, size_t k)
+{
+    read_fkey_free(&rt->fkeys[k]);
+    rt->n_fkeys--;
+    memmove(&rt->fkeys[k], &rt->fkeys[k + 1], (rt->n_fkeys - k) * sizeof rt->fkeys[0]);
+    schema_drop_fkey(t, k);
+}
+
 static void read_table_free(struct read_table *rt, size_t n_columns)
 {
-    for (size_t c = 0; rt->columns && c < n_columns; c++) {
-        free(rt->columns[c].dest_default);
-        free(rt->columns[c].identity);
-        free(rt->columns[c].storage);
-        free(rt->columns[c].made_of);
-    }
-    for (size_t k = 0; k < rt->n_checks; k++) {
-        free(rt->checks[k].name);
-        free(rt->checks[k].definition);
-    }
-    for (size_t k = 0; k < rt->n_fkeys; k++) {
-        free(rt->fkeys[k].columns);
-        free(rt->fkeys[k].key);
-        free(rt->fkeys[k].actions);
-    }
+    for (size_t c = 0; rt->columns && c < n_columns; c++)
+        read_column_free(&rt->columns[c]);
+    while (rt->n_checks > 0)
+        read_drop_check(rt, rt->n_checks - 1);
+    for (size_t k = 0; k < rt->n_fkeys; k++)
+        read_fkey_free(&rt->fkeys[k]);
     free(rt->fkeys);
     free(rt->checks);
     free(rt->columns);
     free(rt->parents);
     free(rt->part_key);
     free(rt->part_bound);
-    free(rt->options);
+    name_list_free(&rt->options);
     free(rt->comment);
 }
 

@@ -30,7 +30,7 @@ static const char columns_sql[] =
                                "WHEN 'p' THEN 'PLAIN'"
                                "  WHEN 'e' THEN 'EXTERNAL' WHEN 'm' THEN 'MAIN' WHEN 'x' THEN "
                                "'EXTENDED' END END,"
-                               " coalesce(a.attstattarget, -1), a.attstorage,"
+                               " coalesce(a.attstattarget, -1), a.attstorage, t.typtype = 'd',"
                                " CASE WHEN a.attgenerated <> '' THEN (SELECT "
                                "string_agg(g.refobjsubid::text, ' ')"
                                "  FROM pg_depend g WHERE g.refclassid = 'pg_class'::regclass AND "
@@ -82,7 +82,8 @@ static void take_column(struct reader *r, const struct pg_result *res, size_t ro
         .storage = read_text(res, row, 15),
         .statistics = (int)pg_int(res, row, 16),
         .storage_kind = pg_text(res, row, 17)[0],
-        .made_of = read_text(res, row, 18),
+        .is_domain = pg_bool(res, row, 18),
+        .made_of = read_text(res, row, 19),
     };
     t->columns[t->n_columns] = c;
     rt->columns[t->n_columns++] = rc;

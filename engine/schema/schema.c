@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void column_free(struct schema_column *c)
+void schema_column_free(struct schema_column *c)
 {
     free(c->name);
     free(c->type);
@@ -16,7 +16,7 @@ static void column_free(struct schema_column *c)
 static void table_free(struct schema_table *t)
 {
     for (size_t i = 0; i < t->n_columns; i++)
-        column_free(&t->columns[i]);
+        schema_column_free(&t->columns[i]);
     while (t->n_indexes > 0)
         schema_drop_index(t, t->n_indexes - 1);
     for (size_t i = 0; i < t->n_fkeys; i++) {
@@ -76,6 +76,15 @@ void schema_drop_index(struct schema_table *t, size_t i)
     free(t->indexes[i].create_sql);
     t->n_indexes--;
     memmove(&t->indexes[i], &t->indexes[i + 1], (t->n_indexes - i) * sizeof t->indexes[0]);
+}
+
+void schema_drop_fkey(struct schema_table *t, size_t i)
+{
+    free(t->fkeys[i].name);
+    free(t->fkeys[i].add_sql);
+    free(t->fkeys[i].validate_sql);
+    t->n_fkeys--;
+    memmove(&t->fkeys[i], &t->fkeys[i + 1], (t->n_fkeys - i) * sizeof t->fkeys[0]);
 }
 
 void name_list_add(struct name_list *l, char *owned)

@@ -161,12 +161,12 @@ bool schema_diff(struct pg_conn *source, struct pg_conn *dest, struct task *task
                  const struct mirror_config *c, const char *mirror_id, struct schema_plan *out,
                  struct err *err) MUST_CHECK;
 /* Runs the plan's STEP_RUN in one transaction that never waits long for a lock (it is tried again a
- * few times instead, then ERR_SQL with 55P03). applied: everything that committed at the source
- * before this has been applied; late steps are left out when it is before plan->lsn, and another
- * diff brings them again. What fails is named with its statement, and nothing is changed then, but
- * for steps with runs_first (adding to an enum), which are harmless and not repeated. */
+ * few times instead, then ERR_SQL with 55P03). Steps whose time has not come where the stream
+ * stands are left out; another diff brings them again. What fails is named with its statement, and
+ * nothing is changed then, but for steps with runs_first (adding to an enum), which are harmless
+ * and not repeated. */
 bool schema_plan_run(struct pg_conn *dest, struct task *task, const struct schema_plan *plan,
-                     lsn_t applied, const char *mirror, struct err *err) MUST_CHECK;
+                     const struct schema_point *at, const char *mirror, struct err *err) MUST_CHECK;
 
 /* The book of parts, _bunnydb.table_parts at the destination: which columns (by attnum), indexes,
  * constraints … each mirrored table had when definitions were last the same on both sides. It tells

@@ -24,7 +24,8 @@ char *name_list_text(const struct name_list *l, const char *separator, size_t ma
 
 /* --- What reading knows beyond struct schema ------------------------------------------------- */
 struct read_column {
-    bool is_local;      /* declared here, not only inherited */
+    bool is_local; /* declared here, not only inherited */
+    bool is_domain;
     bool is_deferred;   /* the default needs objects that are not mirrored: set it afterwards */
     char *dest_default; /* default_expr as the destination needs it */
     char *identity;     /* "(SEQUENCE NAME … START WITH …)", or NULL */
@@ -54,7 +55,9 @@ struct read_table {
     uint32_t parent;   /* OID of the mapped partitioned parent, else 0 */
     size_t n_parents;  /* mapped parents by inheritance, in order */
     uint32_t *parents;
-    char *part_key, *part_bound, *options, *comment; /* NULL: none */
+    int64_t filenode;                      /* another one after each rewrite */
+    char *part_key, *part_bound, *comment; /* NULL: none */
+    struct name_list options;              /* "fillfactor='70'" */
     struct read_column *columns;
     size_t n_checks, checks_cap;
     struct read_check *checks;
@@ -122,6 +125,10 @@ struct schema_column *read_find_column(const struct schema_table *t, int attnum)
 bool read_everything(struct reader *r, const struct table_map *maps, size_t n,
                      struct err *err) MUST_CHECK;
 void reader_free(struct reader *r);
+void read_drop_check(struct read_table *rt, size_t k);
+void read_drop_fkey(struct schema_table *t, struct read_table *rt, size_t k);
+void read_column_free(struct read_column *rc);    /* the contents */
+void schema_column_free(struct schema_column *c); /* the contents */
 /* "CONSTRAINT name CHECK (…)", with NOT VALID if that is asked for. */
 void check_put(struct buf *b, const struct read_check *c, bool is_valid);
 
@@ -144,6 +151,7 @@ bool read_sequence_values(struct reader *r, struct err *err) MUST_CHECK;
 struct present {
     bool create;               /* what is missing will be made: names that are taken matter */
     bool *exists;              /* per statement of s->before */
+    char *kinds;               /* the same: relkind or typtype, 0; NULL: not asked for */
     struct name_list missing;  /* tables */
     struct name_list problems; /* sentences */
 };
@@ -156,5 +164,6 @@ bool compare_columns(struct pg_conn *dest, struct task *task, struct schema *s, 
 bool compare_indexes(struct pg_conn *dest, struct task *task, struct schema *s, struct present *p,
                      struct err *err) MUST_CHECK;
 void schema_drop_index(struct schema_table *t, size_t i);
+void schema_drop_fkey(struct schema_table *t, size_t i);
 
 #endif

@@ -1,0 +1,408 @@
+/* schema_diff: reads both sides, lets each part compare, and puts the steps in order. */
+#include "schema/diff_private.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define SLOW_MS 30000
+
+/* --- steps ------------------------------------------------------------------------------------ */
+
+struct schema_table *dest_of(struct diff *d, int i)
+{
+    return d->pairs[i].dest < 0 ? NULL : &d->dst.s->tables[d->pairs[i].dest];
+}
+
+static struct schema_step *add(struct diff *d, enum stage stage, int table, struct schema_step step)
+{
+    if (table >= 0)
+        step.table = mem_printf("%s.%s", d->src.s->tables[table].dest_schema,
+                                d->src.s->tables[table].dest_name);
+    schema_plan_add(&d->stages[stage], step);
+    return &d->stages[stage].items[d->stages[stage].n - 1];
+}
+
+struct schema_step *diff_run(struct diff *d, enum stage stage, int table, char *sql, char *what)
+{
+    return add(d, stage, table, (struct schema_step){.kind = STEP_RUN, .sql = sql, .what = what});
+}
+
+struct schema_step *diff_manual(struct diff *d, enum stage stage, int table, char *sql, char *what,
+                                char *why)
+{
+    return add(d, stage, table,
+               (struct schema_step){.kind = STEP_MANUAL, .sql = sql, .what = what, .why = why});
+}
+
+void diff_note(struct diff *d, enum stage stage, int table, char *sql, char *what, char *why)
+{
+    (void)add(d, stage, table,
+              (struct schema_step){.kind = STEP_NOTE, .sql = sql, .what = what, .why = why});
+}
+
+struct buf alter_table(const struct diff *d, int i, bool only)
+{
+    struct buf b = {0};
+    buf_puts(&b, only ? "ALTER TABLE ONLY " : "ALTER TABLE ");
+    pg_quote_qualified(&b, d->src.s->tables[i].dest_schema, d->src.s->tables[i].dest_name);
+    buf_putc(&b, ' ');
+    return b;
+}
+
+struct buf alter_column(const struct diff *d, int i, const char *column, bool only)
+{
+    struct buf b = alter_table(d, i, only);
+    buf_puts(&b, "ALTER COLUMN ");
+    pg_quote_ident(&b, column);
+    buf_putc(&b, ' ');
+    return b;
+}
+
+char *diff_what(const struct diff *d, int i, const char *what, const char *part)
+{
+    const struct schema_table *t = &d->src.s->tables[i];
+    return mem_printf("%s %s.%s%s%s", what, t->dest_schema, t->dest_name, part ? "." : "",
+                      part ? part : "");
+}
+
+/* --- the picture of the destination ------------------------------------------------------------
+ */
+
+struct schema_column *find_column(const struct schema_table *t, const char *name)
+{
+    for (size_t i = 0; i < t->n_columns; i++)
+        if (strcmp(t->columns[i].name, name) == 0)
+            return &t->columns[i];
+    return NULL;
+}
+
+static bool is_child(const struct read_table *rt, uint32_t parent)
+{
+    for (size_t p = 0; p < rt->n_parents; p++)
+        if (rt->parents[p] == parent)
+            return true;
+    return rt->parent == parent;
+}
+
+void for_descendants(struct diff *d, int j, void (*f)(struct diff *, int child, void *arg),
+                     void *arg)
+{
+    for (size_t k = 0; k < d->dst.s->n_tables; k++) {
+        if (!is_child(&d->dst.tables[k], d->dst.s->tables[j].oid))
+            continue;
+        f(d, (int)k, arg);
+        for_descendants(d, (int)k, f, arg);
+    }
+}
+
+bool ask_text(struct pg_conn *c, struct task *task, const char *sql, char **answer, bool *known,
+              struct err *err)
+{
+    struct pg_result *res = NULL;
+    struct err why = {0};
+    char limit[96];
+    str_printf(limit, sizeof limit, "SAVEPOINT bunny_ask; SET LOCAL statement_timeout = %d",
+               SLOW_MS);
+    *answer = NULL;
+    if (!pg_exec(c, task, SCHEMA_QUERY_MS, limit, NULL, err))
+        return false;
+    *known = pg_exec(c, task, SCHEMA_QUERY_MS, sql, &res, &why);
+    if (!*known && why.code != ERR_SQL) {
+        *err = why;
+        return false;
+    }
+    if (*known)
+        *answer = read_text(res, 0, 0);
+    else
+        log_debug("schema", NULL, "no answer sqlstate=%s: %s", why.sqlstate, why.text);
+    pg_free(res);
+    return pg_exec(c, task, SCHEMA_QUERY_MS, "ROLLBACK TO SAVEPOINT bunny_ask", NULL, err);
+}
+
+bool ask_slowly(struct pg_conn *c, struct task *task, const char *sql, bool *answer, bool *known,
+                struct err *err)
+{
+    char *text;
+    bool ok = ask_text(c, task, sql, &text, known, err);
+    *answer = ok && text && text[0] == 't';
+    free(text);
+    return ok;
+}
+
+/* --- reading -----------------------------------------------------------------------------------
+ */
+
+/* The mappings whose table the source has. */
+static const char there_sql[] =
+    "SELECT u.ord - 1 FROM unnest($1::text[], $2::text[]) WITH ORDINALITY u(s, t, ord)"
+    " JOIN pg_namespace n ON n.nspname = u.s JOIN pg_class c ON c.relnamespace = n.oid"
+    " AND c.relname = u.t AND c.relkind IN ('r', 'p') ORDER BY u.ord";
+
+static bool choose_maps(struct diff *d, struct err *err)
+{
+    const struct mirror_config *c = d->config;
+    struct buf arrays[2] = {{0}};
+    const char **cells = mem_calloc(2 * c->n_tables + 1, sizeof *cells);
+    struct pg_result *res = NULL;
+    for (size_t i = 0; i < c->n_tables; i++) {
+        cells[i] = c->tables[i].source_schema;
+        cells[c->n_tables + i] = c->tables[i].source_table;
+    }
+    pg_quote_array(&arrays[0], c->n_tables, cells);
+    pg_quote_array(&arrays[1], c->n_tables, cells + c->n_tables);
+    const char *values[] = {buf_text(&arrays[0]), buf_text(&arrays[1])};
+    bool ok = pg_exec_params(d->source, d->task, SCHEMA_QUERY_MS, there_sql, 2, values, &res, err);
+    d->src_maps = mem_calloc(c->n_tables + 1, sizeof *d->src_maps);
+    for (size_t row = 0; ok && row < pg_rows(res); row++)
+        d->src_maps[d->n_src_maps++] = c->tables[pg_int(res, row, 0)];
+    pg_free(res);
+    buf_free(&arrays[0]);
+    buf_free(&arrays[1]);
+    free(cells);
+    return ok;
+}
+
+static bool read_dest(struct diff *d, struct err *err)
+{
+    size_t n = d->src.s->n_tables;
+    struct table_map *maps = mem_calloc(n + 1, sizeof *maps);
+    for (size_t i = 0; i < n; i++) {
+        const struct schema_table *t = &d->src.s->tables[i];
+        str_copy(maps[i].source_schema, NAME_SIZE, t->dest_schema);
+        str_copy(maps[i].source_table, NAME_SIZE, t->dest_name);
+        str_copy(maps[i].dest_schema, NAME_SIZE, t->dest_schema);
+        str_copy(maps[i].dest_table, NAME_SIZE, t->dest_name);
+    }
+    bool ok = read_everything(&d->dst, maps, n, err);
+    free(maps);
+    return ok || err_context(err, "read the destination's definitions");
+}
+
+static void keep_old(struct diff *d)
+{
+    d->old = mem_calloc(d->dst.s->n_tables + 1, sizeof *d->old);
+    for (size_t j = 0; j < d->dst.s->n_tables; j++) {
+        const struct schema_table *u = &d->dst.s->tables[j];
+        d->old[j].n = u->n_columns;
+        d->old[j].columns = mem_calloc(u->n_columns + 1, sizeof *d->old[j].columns);
+        for (size_t c = 0; c < u->n_columns; c++)
+            d->old[j].columns[c] = (struct old_column){
+                .attnum = u->columns[c].attnum,
+                .name = mem_strdup(u->columns[c].name),
+                .type = mem_strdup(u->columns[c].type),
+                .collation = mem_strdup(u->columns[c].collation),
+            };
+    }
+}
+
+/* Which table of the source is which one there, and what is missing. */
+static bool pair_up(struct diff *d, struct err *err)
+{
+    struct schema *s = d->src.s;
+    d->pairs = mem_calloc(s->n_tables + 1, sizeof *d->pairs);
+    d->exists = mem_calloc(s->n_before + 1, sizeof *d->exists);
+    d->kinds = mem_calloc(s->n_before + 1, sizeof *d->kinds);
+    for (size_t i = 0; i < s->n_tables; i++) {
+        d->pairs[i].dest = -1;
+        d->pairs[i].is_pending = mem_calloc(s->tables[i].n_columns + 1, sizeof(bool));
+        d->pairs[i].is_own_index = mem_calloc(s->tables[i].n_indexes + 1, sizeof(bool));
+    }
+    for (size_t j = 0; j < d->dst.s->n_tables; j++)
+        d->pairs[d->dst.s->tables[j].mapping].dest = (int)j;
+    struct present p = {.exists = d->exists, .kinds = d->kinds};
+    bool ok = compare_objects(d->dest, d->task, s, &p, err);
+    name_list_free(&p.missing);
+    name_list_free(&p.problems);
+    return ok;
+}
+
+static bool read_both(struct diff *d, struct err *err)
+{
+    if (!choose_maps(d, err))
+        return false;
+    if (!read_everything(&d->src, d->src_maps, d->n_src_maps, err))
+        return err_context(err, "read the source's definitions");
+    if (!read_dest(d, err) || !pair_up(d, err))
+        return false;
+    keep_old(d);
+    return true;
+}
+
+/* Everything that the definitions just read were made by lies before this. */
+static bool read_position(struct diff *d, lsn_t *out, struct err *err)
+{
+    struct pg_result *res = NULL;
+    if (!pg_exec(d->source, d->task, SCHEMA_QUERY_MS,
+                 "SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN"
+                 " pg_catalog.pg_last_wal_replay_lsn() ELSE pg_catalog.pg_current_wal_insert_lsn()"
+                 " END",
+                 &res, err))
+        return err_context(err, "ask the source for its position");
+    *out = pg_lsn(res, 0, 0);
+    pg_free(res);
+    return true;
+}
+
+/* --- comparing ---------------------------------------------------------------------------------
+ */
+
+static bool compare_tables(struct diff *d, struct err *err)
+{
+    int n = (int)d->src.s->n_tables;
+    bool ok = true;
+    for (int i = 0; ok && i < n; i++) {
+        if (d->pairs[i].is_unfit)
+            continue;
+        if (d->pairs[i].is_new)
+            diff_new_table(d, i);
+        else
+            ok = diff_columns(d, i, err) && diff_table_details(d, i, err);
+    }
+    for (int i = 0; ok && i < n; i++)
+        if (!d->pairs[i].is_unfit)
+            ok = diff_indexes(d, i, err) && diff_checks(d, i, err);
+    for (int i = 0; ok && i < n; i++)
+        if (!d->pairs[i].is_unfit)
+            diff_identity_of_table(d, i);
+    for (int i = 0; ok && i < n; i++)
+        if (!d->pairs[i].is_unfit)
+            ok = diff_fkeys(d, i, err);
+    return ok;
+}
+
+static bool compare_all(struct diff *d, struct err *err)
+{
+    if (!diff_types(d, err) || !diff_objects(d, err) || !compare_tables(d, err) ||
+        !diff_sequences(d, err) || !diff_gone_tables(d, err))
+        return false;
+    diff_remember(d);
+    return true;
+}
+
+static bool compare(struct diff *d, bool in_transaction, lsn_t *lsn, struct err *err)
+{
+    static const char begin[] = "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY";
+    static const char begin_dest[] =
+        "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ; SET LOCAL lock_timeout = '10s'";
+    d->src = (struct reader){.conn = d->source,
+                             .task = d->task,
+                             .with_indexes = d->config->replicate_indexes,
+                             .with_fkeys = d->config->replicate_foreign_keys};
+    d->dst = (struct reader){.conn = d->dest,
+                             .task = d->task,
+                             .with_indexes = true,
+                             .with_fkeys = true,
+                             .is_dest = true};
+    if (!in_transaction && !pg_exec(d->source, d->task, SCHEMA_QUERY_MS, begin, NULL, err))
+        return false;
+    bool ok = pg_exec(d->dest, d->task, SCHEMA_QUERY_MS, begin_dest, NULL, err);
+    ok = ok && read_both(d, err) && compare_all(d, err) && read_position(d, lsn, err);
+    /* Nothing is lost if these fail, and the next statement would say so. */
+    struct err ignored = {0};
+    if (pg_is_alive(d->dest) &&
+        !pg_exec(d->dest, d->task, SCHEMA_QUERY_MS, "ROLLBACK", NULL, ok ? err : &ignored))
+        ok = false;
+    if (!in_transaction && pg_is_alive(d->source) &&
+        !pg_exec(d->source, d->task, SCHEMA_QUERY_MS, "ROLLBACK", NULL, ok ? err : &ignored))
+        ok = false;
+    return ok;
+}
+
+/* The steps of all stages in one list. */
+static void assemble(struct diff *d, struct schema_plan *out)
+{
+    for (size_t k = 0; k < STAGE_COUNT; k++) {
+        for (size_t i = 0; i < d->stages[k].n; i++)
+            schema_plan_add(out, d->stages[k].items[i]);
+        d->stages[k].n = 0;
+    }
+    if (d->mirror_id && d->book.can_write)
+        out->record_sql = book_sql(&d->next, d->mirror_id);
+}
+
+static void diff_free(struct diff *d)
+{
+    for (size_t i = 0; d->pairs && i < d->src.s->n_tables; i++) {
+        free(d->pairs[i].is_pending);
+        free(d->pairs[i].is_own_index);
+    }
+    for (size_t j = 0; d->old && j < d->dst.s->n_tables; j++) {
+        for (size_t c = 0; c < d->old[j].n; c++) {
+            free(d->old[j].columns[c].name);
+            free(d->old[j].columns[c].type);
+            free(d->old[j].columns[c].collation);
+        }
+        free(d->old[j].columns);
+    }
+    for (size_t k = 0; k < STAGE_COUNT; k++)
+        schema_plan_free(&d->stages[k]);
+    free(d->old);
+    free(d->pairs);
+    free(d->exists);
+    free(d->kinds);
+    free(d->src_maps);
+    reader_free(&d->src);
+    schema_free(d->src.s);
+    reader_free(&d->dst);
+    schema_free(d->dst.s);
+    book_free(&d->book);
+    book_free(&d->next);
+}
+
+bool schema_diff(struct pg_conn *source, struct pg_conn *dest, struct task *task,
+                 const struct mirror_config *c, const char *mirror_id, struct schema_plan *out,
+                 struct err *err)
+{
+    struct diff d = {
+        .source = source, .dest = dest, .task = task, .config = c, .mirror_id = mirror_id};
+    *out = (struct schema_plan){0};
+    bool ok = book_read(dest, task, mirror_id, &d.book, err) && compare(&d, false, &out->lsn, err);
+    if (ok)
+        assemble(&d, out);
+    diff_free(&d);
+    return ok || err_context(err, "compare definitions");
+}
+
+/* The same table or type at the source, or at the destination: one that the source made anew. */
+static bool is_about(const struct book_part *a, const struct book_part *b)
+{
+    return a->oid == b->oid ||
+           (strcmp(a->dest_name, b->dest_name) == 0 && strcmp(a->dest_schema, b->dest_schema) == 0);
+}
+
+/* What the book says about tables and types that are not among those of this comparison. */
+static void keep_others(struct diff *d, const struct book *before)
+{
+    bool is_here = false;
+    for (size_t k = 0; k < before->n; k++) {
+        const struct book_part *p = &before->items[k];
+        if (!k || p->oid != before->items[k - 1].oid) {
+            is_here = false;
+            for (size_t i = 0; i < d->next.n && !is_here; i++)
+                is_here = is_about(&d->next.items[i], p);
+        }
+        if (!is_here)
+            book_add(&d->next, p->oid, p->kind, p->number, p->name, p->detail, p->dest_schema,
+                     p->dest_name);
+    }
+}
+
+bool schema_book_write(struct pg_conn *source, struct pg_conn *dest, struct task *task,
+                       const struct mirror_config *c, const char *mirror_id, bool in_transaction,
+                       struct err *err)
+{
+    struct diff d = {.source = source, .dest = dest, .task = task, .config = c};
+    struct book before = {0};
+    lsn_t lsn;
+    bool ok =
+        book_read(dest, task, mirror_id, &before, err) && compare(&d, in_transaction, &lsn, err);
+    if (ok) {
+        keep_others(&d, &before);
+        char *sql = book_sql(&d.next, mirror_id);
+        ok = pg_exec(dest, task, SCHEMA_QUERY_MS, sql, NULL, err);
+        free(sql);
+    }
+    book_free(&before);
+    diff_free(&d);
+    return ok || err_context(err, "write the book of parts at the destination");
+}

@@ -1,0 +1,460 @@
+/* One column on both sides: type and collation, generation, NOT NULL, default, identity, storage.
+ */
+#include "schema/diff_private.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* The column's two definitions; found anew when the picture changed. */
+struct column_pair {
+    const struct schema_column *c;
+    const struct read_column *rc;
+    const struct schema_column *dc;
+    const struct read_column *drc;
+};
+
+static struct column_pair pair_of(struct diff *d, int i, size_t c)
+{
+    const struct schema_table *u = dest_of(d, i);
+    struct column_pair p = {.c = &d->src.s->tables[i].columns[c],
+                            .rc = &d->src.tables[i].columns[c]};
+    p.dc = find_column(u, p.c->name);
+    p.drc = &d->dst.tables[d->pairs[i].dest].columns[p.dc - u->columns];
+    return p;
+}
+
+static bool is_equal(const char *a, const char *b)
+{
+    return (!a && !b) || (a && b && strcmp(a, b) == 0);
+}
+
+/* --- what hangs on a column --------------------------------------------------------------------
+ */
+
+/* Views (and whatever else has a rule), generated columns, and indexes that a column of the
+ * destination is needed for. */
+static const char dependents_sql[] =
+    "SELECT DISTINCT CASE WHEN coalesce(r.oid, tg.oid, po.oid) IS NOT NULL THEN 'v'"
+    "  WHEN g.attname IS NOT NULL THEN 'g' WHEN con.contype IN ('c', 'f') THEN con.contype::text"
+    "  ELSE 'i' END,"
+    " coalesce(format('view %s', r.ev_class::regclass), format('trigger %I', tg.tgname),"
+    "  format('policy %I', po.polname), g.attname, con.conname, k.relname)"
+    " FROM pg_depend x LEFT JOIN pg_rewrite r ON x.classid = 'pg_rewrite'::regclass"
+    "  AND r.oid = x.objid"
+    " LEFT JOIN pg_trigger tg ON x.classid = 'pg_trigger'::regclass AND tg.oid = x.objid"
+    "  AND NOT tg.tgisinternal"
+    " LEFT JOIN pg_policy po ON x.classid = 'pg_policy'::regclass AND po.oid = x.objid"
+    " LEFT JOIN pg_attrdef ad ON x.classid = 'pg_attrdef'::regclass AND ad.oid = x.objid"
+    " LEFT JOIN pg_attribute g ON g.attgenerated <> '' AND g.attrelid = $1::oid"
+    "  AND g.attnum <> $2::int2 AND (g.attnum = ad.adnum OR x.classid = 'pg_class'::regclass"
+    "   AND x.objid = $1::oid AND g.attnum = x.objsubid)"
+    " LEFT JOIN pg_constraint con ON x.classid = 'pg_constraint'::regclass AND con.oid = x.objid"
+    "  AND con.conrelid = $1::oid"
+    " LEFT JOIN pg_class k ON x.classid = 'pg_class'::regclass AND k.oid = x.objid"
+    "  AND k.relkind IN ('i', 'I')"
+    " WHERE x.refclassid = 'pg_class'::regclass AND x.refobjid = $1::oid"
+    " AND x.refobjsubid = $2::int2 AND coalesce(r.oid::text, tg.oid::text, po.oid::text, g.attname,"
+    "  con.conname, k.relname) IS NOT NULL";
+
+static bool ask_dependents(struct diff *d, int i, const struct schema_column *dc,
+                           struct pg_result **out, struct err *err)
+{
+    char oid[16], attnum[16];
+    const char *values[] = {oid, attnum};
+    str_printf(oid, sizeof oid, "%u", dest_of(d, i)->oid);
+    str_printf(attnum, sizeof attnum, "%d", dc->attnum);
+    return read_query(&d->dst, dependents_sql, 2, values, out, err);
+}
+
+/* What goes with a column of the destination is not there any more. */
+static void forget(struct diff *d, int j, char kind, const char *name)
+{
+    struct schema_table *u = &d->dst.s->tables[j];
+    struct read_table *ru = &d->dst.tables[j];
+    for (size_t k = kind == 'i' ? u->n_indexes : 0; k-- > 0;)
+        if (strcmp(u->indexes[k].name, name) == 0)
+            schema_drop_index(u, k);
+    for (size_t k = kind == 'c' ? ru->n_checks : 0; k-- > 0;)
+        if (strcmp(ru->checks[k].name, name) == 0)
+            read_drop_check(ru, k);
+    for (size_t k = kind == 'f' ? u->n_fkeys : 0; k-- > 0;)
+        if (strcmp(u->fkeys[k].name, name) == 0)
+            read_drop_fkey(u, ru, k);
+}
+
+/* Drops a column whose values are computed, and in the picture what goes with it. It is added again
+ * by who asked for it. */
+static bool drop_generated(struct diff *d, int i, const char *name, struct err *err)
+{
+    struct schema_table *u = dest_of(d, i);
+    struct pg_result *res = NULL;
+    if (!ask_dependents(d, i, find_column(u, name), &res, err))
+        return false;
+    for (size_t row = 0; row < pg_rows(res); row++)
+        forget(d, d->pairs[i].dest, pg_text(res, row, 0)[0], pg_text(res, row, 1));
+    pg_free(res);
+    struct buf b = alter_table(d, i, false);
+    buf_puts(&b, "DROP COLUMN ");
+    pg_quote_ident(&b, name);
+    diff_run(d, STAGE_COLUMN, i, buf_take(&b), diff_what(d, i, "drop generated column", name));
+    picture_change(d, d->pairs[i].dest, &(struct column_change){.kind = CHANGE_DROP, .name = name});
+    return true;
+}
+
+/* --- type --------------------------------------------------------------------------------------
+ */
+
+static char *type_sql(const struct diff *d, int i, const struct schema_column *c, bool is_widening)
+{
+    struct buf b = alter_column(d, i, c->name, false);
+    buf_printf(&b, "TYPE %s", c->type);
+    if (c->collation)
+        buf_printf(&b, " COLLATE %s", c->collation);
+    if (!is_widening) {
+        buf_puts(&b, " USING ");
+        pg_quote_ident(&b, c->name);
+        buf_printf(&b, "::%s", c->type);
+    }
+    return buf_take(&b);
+}
+
+/* Generated columns have to make way for a change of what they are computed from; those that the
+ * source has too are computed anew afterwards. A view has to be dropped by its owner. */
+static bool make_way(struct diff *d, int i, const struct schema_column *dc, char **in_the_way,
+                     struct name_list *dropped, struct err *err)
+{
+    const struct schema_table *t = &d->src.s->tables[i];
+    struct pg_result *res = NULL;
+    if (!ask_dependents(d, i, dc, &res, err))
+        return false;
+    for (size_t row = 0; row < pg_rows(res); row++) {
+        char kind = pg_text(res, row, 0)[0];
+        const char *name = pg_text(res, row, 1);
+        const struct schema_column *of = find_column(t, name);
+        bool is_ours = kind == 'g' && of && of->is_generated && !of->is_excluded;
+        if (is_ours)
+            name_list_add(dropped, mem_strdup(name));
+        else if ((kind == 'v' || kind == 'g') && !*in_the_way)
+            *in_the_way = mem_printf("%s%s needs the column as it is: drop it, run this, and "
+                                     "make it again",
+                                     kind == 'g' ? "generated column " : "", name);
+    }
+    pg_free(res);
+    return true;
+}
+
+static bool retype(struct diff *d, int i, size_t c, struct err *err)
+{
+    struct column_pair p = pair_of(d, i, c);
+    struct name_list dropped = {0};
+    char *in_the_way = NULL;
+    if (!make_way(d, i, p.dc, &in_the_way, &dropped, err))
+        return false;
+    char *sql = type_sql(d, i, p.c, true);
+    char *what = diff_what(d, i, "change type of column", p.c->name);
+    bool ok = true;
+    if (in_the_way) {
+        diff_manual(d, STAGE_COLUMN, i, sql, what, in_the_way);
+        name_list_free(&dropped);
+        return true;
+    }
+    for (size_t k = 0; ok && k < dropped.n; k++)
+        ok = drop_generated(d, i, dropped.items[k], err);
+    diff_run(d, STAGE_COLUMN, i, sql, what);
+    picture_change(d, d->pairs[i].dest,
+                   &(struct column_change){.kind = CHANGE_TYPE,
+                                           .name = p.c->name,
+                                           .text = p.c->type,
+                                           .collation = p.c->collation});
+    for (size_t k = 0; ok && k < dropped.n; k++)
+        ok = diff_add_generated(d, i, dropped.items[k], err);
+    name_list_free(&dropped);
+    return ok;
+}
+
+static bool diff_type(struct diff *d, int i, size_t c, struct err *err)
+{
+    struct column_pair p = pair_of(d, i, c);
+    bool same_type = strcmp(p.c->type, p.dc->type) == 0;
+    if (same_type && is_equal(p.c->collation, p.dc->collation))
+        return true;
+    if (same_type || type_widens(p.dc->type, p.c->type))
+        return retype(d, i, c, err);
+    diff_manual(
+        d, STAGE_COLUMN, i, type_sql(d, i, p.c, false),
+        diff_what(d, i, "change type of column", p.c->name),
+        type_widens(p.c->type, p.dc->type)
+            ? mem_printf("%s at the source is narrower than %s here, which may stay; values "
+                         "that do not fit would stop the change",
+                         p.c->type, p.dc->type)
+            : mem_printf("%s and %s do not hold the same values: look at what the source "
+                         "did with them, then run this or resync the table",
+                         p.dc->type, p.c->type));
+    return true;
+}
+
+/* --- generation --------------------------------------------------------------------------------
+ */
+
+/* A column that is generated on one side only, or differently. */
+static bool diff_generated(struct diff *d, int i, size_t c, struct err *err)
+{
+    struct column_pair p = pair_of(d, i, c);
+    const char *name = p.c->name;
+    if (!p.c->is_generated && p.dc->is_generated) {
+        struct buf b = alter_column(d, i, name, false);
+        buf_puts(&b, "DROP EXPRESSION");
+        char *what = diff_what(d, i, "stop computing column", name);
+        if (d->dst.s->server_version >= 130000)
+            diff_run(d, STAGE_COLUMN, i, buf_take(&b), what)->at_point = true;
+        else
+            (void)diff_manual(
+                d, STAGE_COLUMN, i, buf_take(&b), what,
+                mem_strdup("PostgreSQL 12 cannot do this: drop the column, add it as an "
+                           "ordinary one, then resync the table"));
+        picture_change(d, d->pairs[i].dest,
+                       &(struct column_change){.kind = CHANGE_PLAIN, .name = name});
+        return true;
+    }
+    if (!p.dc->is_generated) {
+        diff_manual(d, STAGE_COLUMN, i, NULL, diff_what(d, i, "compute column", name),
+                    mem_strdup("it is generated at the source only: to have it here too, drop the "
+                               "column (and the values in it) and synchronise again"));
+        return true;
+    }
+    if (is_equal(p.c->default_expr, p.dc->default_expr))
+        return true;
+    const struct shadow_question q = {.kind = SHADOW_GENERATED,
+                                      .column = p.c,
+                                      .from = p.dc->default_expr,
+                                      .to = p.c->default_expr};
+    enum shadow_verdict verdict;
+    struct err why = {0};
+    if (!shadow_compare(d, i, &q, &verdict, &why, err))
+        return false;
+    if (verdict == SHADOW_SAME)
+        return true;
+    if (verdict == SHADOW_NONE || (verdict == SHADOW_REFUSED && p.rc->is_deferred)) {
+        diff_note(d, STAGE_COLUMN, i, NULL, diff_what(d, i, "compute column", name),
+                  mem_printf("it is computed differently at the source: %s", why.text));
+        return true;
+    }
+    return drop_generated(d, i, name, err) && diff_add_generated(d, i, name, err);
+}
+
+/* --- NOT NULL ----------------------------------------------------------------------------------
+ */
+
+static const char *old_name(const struct diff *d, int j, const struct schema_column *dc)
+{
+    for (size_t k = 0; dc->attnum && k < d->old[j].n; k++)
+        if (d->old[j].columns[k].attnum == dc->attnum)
+            return d->old[j].columns[k].name;
+    return NULL;
+}
+
+/* Has a row of the destination nothing in it? A column that is to be added has nothing in any. */
+static bool ask_nulls(struct diff *d, int i, const struct schema_column *dc, bool *some,
+                      bool *known, struct err *err)
+{
+    struct buf sql = {0};
+    const char *name = old_name(d, d->pairs[i].dest, dc);
+    buf_puts(&sql, "SELECT EXISTS (SELECT FROM ");
+    pg_quote_qualified(&sql, d->src.s->tables[i].dest_schema, d->src.s->tables[i].dest_name);
+    if (name) {
+        buf_puts(&sql, " WHERE ");
+        pg_quote_ident(&sql, name);
+        buf_puts(&sql, " IS NOT DISTINCT FROM NULL");
+    }
+    buf_putc(&sql, ')');
+    bool ok = ask_slowly(d->dest, d->task, buf_text(&sql), some, known, err);
+    buf_free(&sql);
+    return ok;
+}
+
+static bool add_not_null(struct diff *d, int i, const struct schema_column *dc, struct err *err)
+{
+    bool some, known;
+    if (!ask_nulls(d, i, dc, &some, &known, err))
+        return false;
+    struct buf b = alter_column(d, i, dc->name, false);
+    buf_puts(&b, "SET NOT NULL");
+    char *what = diff_what(d, i, "set NOT NULL of column", dc->name);
+    if (!known || some) {
+        diff_manual(d, STAGE_COLUMN, i, buf_take(&b), what,
+                    mem_strdup(known ? "rows at the destination have no value in it: synchronise "
+                                       "again once the mirror has caught up"
+                                     : "whether rows have no value in it could not be seen in "
+                                       "time"));
+        return true;
+    }
+    diff_run(d, STAGE_COLUMN, i, buf_take(&b), what)->is_late = true;
+    picture_change(
+        d, d->pairs[i].dest,
+        &(struct column_change){.kind = CHANGE_NOT_NULL, .name = dc->name, .not_null = true});
+    return true;
+}
+
+void diff_drop_not_null(struct diff *d, int i, const char *column, const char *why)
+{
+    const struct schema_table *u = dest_of(d, i);
+    bool in_key = false;
+    for (size_t k = 0; k < u->n_key; k++)
+        in_key = in_key || strcmp(u->key[k], column) == 0;
+    struct buf b = alter_column(d, i, column, false);
+    buf_puts(&b, "DROP NOT NULL");
+    char *what = diff_what(d, i, "drop NOT NULL of column", column);
+    if (in_key && !drops_primary_key(d, i)) {
+        diff_manual(
+            d, STAGE_COLUMN, i, buf_take(&b), what,
+            mem_printf("%s; it is in the destination's own primary key: drop that first", why));
+        return;
+    }
+    diff_run(d, STAGE_COLUMN, i, buf_take(&b), what);
+    picture_change(d, d->pairs[i].dest,
+                   &(struct column_change){.kind = CHANGE_NOT_NULL, .name = column});
+}
+
+/* --- default and identity ----------------------------------------------------------------------
+ */
+
+static void set_default(struct diff *d, int i, const struct schema_column *c, const char *to,
+                        bool is_optional)
+{
+    struct buf b = alter_column(d, i, c->name, true);
+    if (to)
+        buf_printf(&b, "SET DEFAULT %s", to);
+    else
+        buf_puts(&b, "DROP DEFAULT");
+    struct schema_step *s = diff_run(d, STAGE_COLUMN, i, buf_take(&b),
+                                     diff_what(d, i, "change default of column", c->name));
+    s->is_late = true;
+    s->is_optional = is_optional;
+}
+
+static bool diff_default(struct diff *d, int i, size_t c, struct err *err)
+{
+    struct column_pair p = pair_of(d, i, c);
+    const char *to = p.rc->dest_default;
+    if (p.c->is_generated || p.dc->is_generated || is_equal(to, p.drc->dest_default))
+        return true;
+    enum shadow_verdict verdict = SHADOW_DIFFERENT;
+    struct err why = {0};
+    const struct shadow_question q = {
+        .kind = SHADOW_DEFAULT, .column = p.c, .from = p.drc->dest_default, .to = to};
+    if (to && (q.from || p.rc->is_deferred) && !shadow_compare(d, i, &q, &verdict, &why, err))
+        return false;
+    if (verdict == SHADOW_SAME)
+        return true;
+    if (verdict == SHADOW_REFUSED && p.rc->is_deferred && !d->stages[STAGE_OBJECT].n)
+        diff_note(d, STAGE_COLUMN, i, NULL, diff_what(d, i, "default of column", p.c->name),
+                  mem_printf("the destination lacks what it needs: %s", why.text));
+    else
+        set_default(d, i, p.c, to, p.rc->is_deferred);
+    return true;
+}
+
+/* A sequence's name that is taken at the destination is not insisted on. */
+static bool add_identity(struct diff *d, int i, size_t c, struct err *err)
+{
+    struct column_pair p = pair_of(d, i, c);
+    struct buf b = alter_column(d, i, p.c->name, false);
+    char *options = identity_options(d, i, p.c->attnum, err);
+    if (!options) {
+        buf_free(&b);
+        return false;
+    }
+    buf_printf(&b, "ADD GENERATED BY DEFAULT AS IDENTITY %s", options);
+    free(options);
+    diff_run(d, STAGE_COLUMN, i, buf_take(&b), diff_what(d, i, "add identity of column", p.c->name))
+        ->is_late = true;
+    want_sequence_value(d, i, p.c->attnum);
+    return true;
+}
+
+static bool is_partition(const struct diff *d, int i)
+{
+    return d->src.tables[i].parent || d->dst.tables[d->pairs[i].dest].parent;
+}
+
+/* An identity that is ALWAYS could not be written; one that the source has no more is in the way of
+ * a default. A partition's is its parent's. */
+static void loosen_identity(struct diff *d, int i, size_t c)
+{
+    struct column_pair p = pair_of(d, i, c);
+    bool is_wanted = p.c->identity != 0;
+    if (is_partition(d, i) || !p.dc->identity || (is_wanted && p.dc->identity == 'd'))
+        return;
+    struct buf b = alter_column(d, i, p.c->name, false);
+    buf_puts(&b, is_wanted ? "SET GENERATED BY DEFAULT" : "DROP IDENTITY");
+    diff_run(d, STAGE_COLUMN, i, buf_take(&b),
+             diff_what(d, i,
+                       is_wanted ? "let identity be written of column" : "drop identity of column",
+                       p.c->name));
+}
+
+static bool diff_identity(struct diff *d, int i, size_t c, struct err *err)
+{
+    struct column_pair p = pair_of(d, i, c);
+    if (is_partition(d, i) || !p.c->identity || p.dc->identity)
+        return true;
+    if (p.dc->not_null)
+        return add_identity(d, i, c, err);
+    diff_note(d, STAGE_COLUMN, i, NULL, diff_what(d, i, "add identity of column", p.c->name),
+              mem_strdup("it has to be NOT NULL first"));
+    return true;
+}
+
+/* --- storage -----------------------------------------------------------------------------------
+ */
+
+static void diff_storage(struct diff *d, int i, size_t c)
+{
+    static const struct {
+        char kind;
+        const char *name;
+    } kinds[] = {{'p', "PLAIN"}, {'e', "EXTERNAL"}, {'m', "MAIN"}, {'x', "EXTENDED"}};
+    struct column_pair p = pair_of(d, i, c);
+    if (strcmp(p.c->type, p.dc->type) != 0)
+        return;
+    bool is_same = p.drc->storage_kind ? p.drc->storage_kind == p.rc->storage_kind : !p.rc->storage;
+    for (size_t k = 0; !is_same && k < COUNT_OF(kinds); k++) {
+        if (kinds[k].kind != p.rc->storage_kind)
+            continue;
+        struct buf b = alter_column(d, i, p.c->name, true);
+        buf_printf(&b, "SET STORAGE %s", kinds[k].name);
+        diff_run(d, STAGE_DETAIL, i, buf_take(&b),
+                 diff_what(d, i, "set storage of column", p.c->name))
+            ->is_optional = true;
+    }
+    if (p.rc->statistics == p.drc->statistics)
+        return;
+    struct buf b = alter_column(d, i, p.c->name, true);
+    buf_printf(&b, "SET STATISTICS %d", p.rc->statistics);
+    diff_run(d, STAGE_DETAIL, i, buf_take(&b),
+             diff_what(d, i, "set statistics of column", p.c->name))
+        ->is_optional = true;
+}
+
+bool diff_column(struct diff *d, int i, size_t c, struct err *err)
+{
+    struct column_pair p = pair_of(d, i, c);
+    if ((p.c->is_generated || p.dc->is_generated) && !diff_generated(d, i, c, err))
+        return false;
+    p = pair_of(d, i, c);
+    if (p.c->is_generated != p.dc->is_generated && p.c->is_generated)
+        return true; /* told */
+    if (!diff_type(d, i, c, err))
+        return false;
+    p = pair_of(d, i, c);
+    if (p.c->not_null && !p.dc->not_null && !add_not_null(d, i, p.dc, err))
+        return false;
+    loosen_identity(d, i, c);
+    if (!diff_default(d, i, c, err) || !diff_identity(d, i, c, err))
+        return false;
+    p = pair_of(d, i, c);
+    if (!p.c->not_null && p.dc->not_null)
+        diff_drop_not_null(d, i, p.c->name, "the source allows NULL");
+    diff_storage(d, i, c);
+    return true;
+}

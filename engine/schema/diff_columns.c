@@ -1,0 +1,388 @@
+/* Columns of one table: which of the source is which one at the destination, what was added,
+ * renamed or dropped. Columns are mirrored by name; the book of parts knows which name a column
+ * (an attnum) had when both sides were last the same, and so tells a new name from a new column. */
+#include "schema/diff_private.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define WHY_COPY "; run this, then resync the table"
+
+static bool is_known(const struct diff *d, int i)
+{
+    return book_find(&d->book, d->src.s->tables[i].oid, BOOK_TABLE, -1, NULL) != NULL;
+}
+
+static const struct book_part *booked(const struct diff *d, int i, const struct schema_column *c)
+{
+    return book_find(&d->book, d->src.s->tables[i].oid, BOOK_COLUMN, c->attnum, NULL);
+}
+
+static void set_pending(struct diff *d, int i, size_t c)
+{
+    d->pairs[i].is_pending[c] = true;
+    d->pairs[i].has_pending = true;
+}
+
+/* "name type [COLLATE …]" */
+static void put_type(struct buf *b, const struct schema_column *c)
+{
+    pg_quote_ident(b, c->name);
+    buf_printf(b, " %s", c->type);
+    if (c->collation)
+        buf_printf(b, " COLLATE %s", c->collation);
+}
+
+static char *add_column_sql(const struct diff *d, int i, const struct schema_column *c)
+{
+    struct buf b = alter_table(d, i, false);
+    buf_puts(&b, "ADD COLUMN ");
+    put_type(&b, c);
+    return buf_take(&b);
+}
+
+static char *rename_sql(const struct diff *d, int i, const char *from, const char *to)
+{
+    struct buf b = alter_table(d, i, false);
+    buf_puts(&b, "RENAME COLUMN ");
+    pg_quote_ident(&b, from);
+    buf_puts(&b, " TO ");
+    pg_quote_ident(&b, to);
+    return buf_take(&b);
+}
+
+/* The column is to be added, but what its rows have cannot be made here. */
+static void add_by_hand(struct diff *d, int i, size_t c, const char *why)
+{
+    const struct schema_column *col = &d->src.s->tables[i].columns[c];
+    set_pending(d, i, c);
+    diff_manual(d, STAGE_COLUMN, i, add_column_sql(d, i, col),
+                diff_what(d, i, "add column", col->name), mem_printf("%s" WHY_COPY, why))
+        ->needs_copy = true;
+}
+
+/* --- renamed -----------------------------------------------------------------------------------
+ */
+
+/* A rename that can be done now: the old name is there, the new one is free. */
+static bool try_rename(struct diff *d, int i, const struct schema_column *c)
+{
+    struct schema_table *u = dest_of(d, i);
+    const struct book_part *was = booked(d, i, c);
+    if (!was || strcmp(was->name, c->name) == 0 || !find_column(u, was->name) ||
+        find_column(u, c->name))
+        return false;
+    diff_run(d, STAGE_COLUMN, i, rename_sql(d, i, was->name, c->name),
+             mem_printf("rename column %s.%s.%s to %s", u->dest_schema, u->dest_name, was->name,
+                        c->name))
+        ->at_point = true;
+    picture_change(
+        d, d->pairs[i].dest,
+        &(struct column_change){.kind = CHANGE_RENAME, .name = was->name, .text = c->name});
+    return true;
+}
+
+/* a to b after b to c: each rename may free the name that another one waits for. */
+static void rename_columns(struct diff *d, int i)
+{
+    const struct schema_table *t = &d->src.s->tables[i];
+    bool again = is_known(d, i);
+    while (again) {
+        again = false;
+        for (size_t c = 0; c < t->n_columns; c++)
+            if (!t->columns[c].is_excluded && try_rename(d, i, &t->columns[c]))
+                again = true;
+    }
+}
+
+static void rename_is_blocked(struct diff *d, int i, size_t c, const char *from)
+{
+    const struct schema_column *col = &d->src.s->tables[i].columns[c];
+    set_pending(d, i, c);
+    diff_manual(d, STAGE_COLUMN, i, NULL,
+                mem_printf("rename column %s.%s.%s to %s", d->src.s->tables[i].dest_schema,
+                           d->src.s->tables[i].dest_name, from, col->name),
+                mem_printf("the destination has another column %s, whose rows are not those of "
+                           "this one: drop or rename it there, rename %s, then resync the table",
+                           col->name, from))
+        ->needs_copy = true;
+}
+
+/* --- added -------------------------------------------------------------------------------------
+ */
+
+/* Without a book a dropped and an added column may be one that was renamed. */
+static const struct schema_column *rename_candidate(const struct diff *d, int i,
+                                                    const struct schema_table *u,
+                                                    const struct schema_column *c)
+{
+    for (size_t k = 0; k < u->n_columns; k++)
+        if (!find_column(&d->src.s->tables[i], u->columns[k].name) &&
+            strcmp(u->columns[k].type, c->type) == 0 &&
+            u->columns[k].is_generated == c->is_generated)
+            return &u->columns[k];
+    return NULL;
+}
+
+/* A column that the mapping excludes and the source has no more; NULL: none. */
+static const char *lost_exclude(const struct diff *d, int i)
+{
+    const struct schema_table *t = &d->src.s->tables[i];
+    const struct table_map *m = &d->src_maps[t->mapping];
+    for (size_t x = 0; x < m->n_exclude; x++)
+        if (!find_column(t, m->exclude[x]))
+            return m->exclude[x];
+    return NULL;
+}
+
+/* The value beside the column for the rows that are there; a domain's own default would come in
+ * otherwise. */
+static char *fill_default(const struct schema_column *c, bool is_domain, const struct fill *fill)
+{
+    struct buf b = {0};
+    if (fill->kind == FILL_VALUE && fill->is_default)
+        return mem_strdup(c->default_expr);
+    if (fill->kind == FILL_VALUE)
+        pg_quote_literal(&b, fill->value);
+    else if (is_domain)
+        buf_puts(&b, "NULL");
+    else
+        return NULL;
+    buf_printf(&b, "::%s", c->type);
+    return buf_take(&b);
+}
+
+/* Older rows that are still to come in the stream do not have the column: until they are through,
+ * its default is what they have at the source. The source's own default follows as a late step
+ * (diff_column). */
+static void add_filled(struct diff *d, int i, size_t c, const struct fill *fill)
+{
+    const struct schema_column *col = &d->src.s->tables[i].columns[c];
+    struct buf b = alter_table(d, i, false);
+    char *value = fill_default(col, d->src.tables[i].columns[c].is_domain, fill);
+    bool not_null = col->not_null && fill->kind == FILL_VALUE;
+    buf_puts(&b, "ADD COLUMN ");
+    put_type(&b, col);
+    if (value)
+        buf_printf(&b, " DEFAULT %s", value);
+    buf_puts(&b, not_null ? " NOT NULL" : "");
+    diff_run(d, STAGE_COLUMN, i, buf_take(&b), diff_what(d, i, "add column", col->name));
+    picture_change(d, d->pairs[i].dest,
+                   &(struct column_change){.kind = CHANGE_ADD,
+                                           .name = col->name,
+                                           .column = col,
+                                           .not_null = not_null,
+                                           .default_expr = value});
+    free(value);
+}
+
+/* Its values are computed from columns that are mirrored. */
+static bool add_generated(struct diff *d, int i, size_t c, struct err *err)
+{
+    const struct schema_column *col = &d->src.s->tables[i].columns[c];
+    bool is_deferred = d->src.tables[i].columns[c].is_deferred, is_refused = false;
+    struct err why = {0};
+    if (is_deferred) {
+        const struct shadow_question q = {
+            .kind = SHADOW_GENERATED, .column = col, .to = col->default_expr};
+        enum shadow_verdict verdict;
+        if (!shadow_compare(d, i, &q, &verdict, &why, err))
+            return false;
+        is_refused = verdict == SHADOW_REFUSED;
+    }
+    struct buf b = alter_table(d, i, false);
+    buf_puts(&b, "ADD COLUMN ");
+    put_type(&b, col);
+    buf_printf(&b, " GENERATED ALWAYS AS (%s) STORED%s", col->default_expr,
+               col->not_null ? " NOT NULL" : "");
+    char *what = diff_what(d, i, "add generated column", col->name);
+    if (is_refused) {
+        diff_note(d, STAGE_COLUMN, i, buf_take(&b), what,
+                  mem_printf("the destination lacks what it is computed with: %s", why.text));
+        return true;
+    }
+    diff_run(d, STAGE_COLUMN, i, buf_take(&b), what)->is_optional = is_deferred;
+    picture_change(d, d->pairs[i].dest,
+                   &(struct column_change){.kind = CHANGE_ADD,
+                                           .name = col->name,
+                                           .column = col,
+                                           .not_null = col->not_null,
+                                           .default_expr = col->default_expr});
+    return true;
+}
+
+bool diff_add_generated(struct diff *d, int i, const char *name, struct err *err)
+{
+    const struct schema_table *t = &d->src.s->tables[i];
+    const struct schema_column *c = find_column(t, name);
+    return add_generated(d, i, (size_t)(c - t->columns), err);
+}
+
+static bool add_column(struct diff *d, int i, size_t c, struct err *err)
+{
+    const struct schema_column *col = &d->src.s->tables[i].columns[c];
+    struct fill fill;
+    if (col->is_generated)
+        return add_generated(d, i, c, err);
+    if (!diff_fill(d, i, col, &fill, err))
+        return err_context(err, "see what existing rows have in column %s", col->name);
+    if (fill.kind == FILL_UNKNOWN)
+        add_by_hand(d, i, c,
+                    "the rows that are there have values of their own in it at the source, which "
+                    "no stream brings (a volatile default, or the table was rewritten since)");
+    else
+        add_filled(d, i, c, &fill);
+    free(fill.value);
+    return true;
+}
+
+/* A partition's or child's column comes with that of its parent, which was judged before. */
+static bool comes_later(const struct diff *d, int i, size_t c)
+{
+    const struct read_table *ru = &d->dst.tables[d->pairs[i].dest];
+    return !d->src.tables[i].columns[c].is_local && (ru->parent || ru->n_parents);
+}
+
+/* No book says what the table had: a new column is told from a new name only when the destination
+ * has none that could be it. */
+static bool judge_unknown(struct diff *d, int i, size_t c, struct err *err)
+{
+    const struct schema_column *col = &d->src.s->tables[i].columns[c];
+    const struct schema_column *old = rename_candidate(d, i, dest_of(d, i), col);
+    const char *lost = lost_exclude(d, i);
+    if (lost) {
+        set_pending(d, i, c);
+        diff_manual(d, STAGE_COLUMN, i, add_column_sql(d, i, col),
+                    diff_what(d, i, "add column", col->name),
+                    mem_printf("the mapping excludes column %s, which the source has no more: if "
+                               "this is its new name, change exclude_columns; else run this",
+                               lost));
+        return true;
+    }
+    if (!old)
+        return add_column(d, i, c, err);
+    set_pending(d, i, c);
+    diff_manual(d, STAGE_COLUMN, i, rename_sql(d, i, old->name, col->name),
+                mem_printf("rename column %s.%s.%s to %s", d->src.s->tables[i].dest_schema,
+                           d->src.s->tables[i].dest_name, old->name, col->name),
+                mem_printf("the source has no column %s any more and has one %s of the same type: "
+                           "run this if it is the same one; if not, add the new column",
+                           old->name, col->name));
+    return true;
+}
+
+static void judge_excluded(struct diff *d, int i, size_t c, const struct book_part *was)
+{
+    const struct schema_column *col = &d->src.s->tables[i].columns[c];
+    if (strcmp(was->name, col->name) == 0) {
+        add_by_hand(d, i, c, "the mapping excluded it until now, its rows were not copied");
+        return;
+    }
+    set_pending(d, i, c);
+    diff_manual(d, STAGE_COLUMN, i, add_column_sql(d, i, col),
+                diff_what(d, i, "add column", col->name),
+                mem_printf("the mapping excluded it as %s, its name before: change "
+                           "exclude_columns",
+                           was->name));
+}
+
+/* A column of the source when the book knows the table. */
+static bool judge_known(struct diff *d, int i, size_t c, struct err *err)
+{
+    const struct schema_table *t = &d->src.s->tables[i];
+    const struct schema_column *col = &t->columns[c];
+    const struct book_part *was = booked(d, i, col);
+    const struct book_part *hidden = book_find(&d->book, t->oid, BOOK_EXCLUDED, col->attnum, NULL);
+    bool is_there = find_column(dest_of(d, i), col->name) != NULL;
+    if (hidden) {
+        judge_excluded(d, i, c, hidden);
+    } else if (was && strcmp(was->name, col->name) != 0 && find_column(dest_of(d, i), was->name)) {
+        rename_is_blocked(d, i, c, was->name);
+    } else if (was && !is_there) {
+        add_by_hand(d, i, c, "the destination had it and has it no more");
+    } else if (!was && !is_there) {
+        return add_column(d, i, c, err);
+    } else if (!was && book_find(&d->book, t->oid, BOOK_COLUMN, -1, col->name)) {
+        set_pending(d, i, c);
+        diff_manual(d, STAGE_COLUMN, i, NULL, diff_what(d, i, "replace column", col->name),
+                    mem_strdup("it was dropped and added again at the source, so that rows of "
+                               "before have other values there: resync the table"))
+            ->needs_copy = true;
+    }
+    return true;
+}
+
+/* --- dropped -----------------------------------------------------------------------------------
+ */
+
+static bool is_renamed_later(const struct diff *d, int i, const char *name)
+{
+    const struct schema_table *t = &d->src.s->tables[i];
+    const struct book_part *p = book_find(&d->book, t->oid, BOOK_COLUMN, -1, name);
+    return p && read_find_column(t, (int)p->number);
+}
+
+/* Data stays. */
+static void tell_dropped(struct diff *d, int i, const struct schema_column *dc)
+{
+    struct buf b = alter_table(d, i, false);
+    buf_puts(&b, "DROP COLUMN ");
+    pg_quote_ident(&b, dc->name);
+    diff_manual(d, STAGE_COLUMN, i, buf_take(&b), diff_what(d, i, "drop column", dc->name),
+                mem_strdup("the source has dropped it; its values are kept here until you drop "
+                           "it"));
+}
+
+static void judge_extra(struct diff *d, int i, size_t k)
+{
+    const struct schema_table *t = &d->src.s->tables[i], *u = dest_of(d, i);
+    const struct schema_column *dc = &u->columns[k];
+    const struct read_column *drc = &d->dst.tables[d->pairs[i].dest].columns[k];
+    if (dc->not_null && !drc->dest_default && !dc->identity && !dc->is_generated)
+        diff_drop_not_null(d, i, dc->name,
+                           "the source does not have it, so that no row can be added");
+    if (find_column(t, dc->name) || !drc->is_local)
+        return; /* excluded by the mapping; or told with the parent */
+    if (book_find(&d->book, t->oid, BOOK_COLUMN, -1, dc->name)) {
+        if (!is_renamed_later(d, i, dc->name))
+            tell_dropped(d, i, dc);
+    } else if (!is_known(d, i)) {
+        diff_note(d, STAGE_COLUMN, i, NULL, diff_what(d, i, "column", dc->name),
+                  mem_strdup("only the destination has it"));
+    }
+}
+
+static void judge_extras(struct diff *d, int i)
+{
+    const struct schema_table *t = &d->src.s->tables[i], *u = dest_of(d, i);
+    for (size_t k = 0; k < u->n_columns; k++) {
+        const struct schema_column *c = find_column(t, u->columns[k].name);
+        if (!c || c->is_excluded)
+            judge_extra(d, i, k);
+    }
+}
+
+bool diff_columns(struct diff *d, int i, struct err *err)
+{
+    const struct schema_table *t = &d->src.s->tables[i];
+    bool ok = true;
+    rename_columns(d, i);
+    for (size_t c = 0; ok && c < t->n_columns; c++) {
+        if (t->columns[c].is_excluded)
+            continue;
+        bool is_there = find_column(dest_of(d, i), t->columns[c].name) != NULL;
+        if (!is_there && comes_later(d, i, c))
+            set_pending(d, i, c);
+        else if (is_known(d, i))
+            ok = judge_known(d, i, c, err);
+        else if (!is_there)
+            ok = judge_unknown(d, i, c, err);
+    }
+    for (size_t c = 0; ok && c < t->n_columns; c++)
+        if (!t->columns[c].is_excluded && !d->pairs[i].is_pending[c] &&
+            find_column(dest_of(d, i), t->columns[c].name))
+            ok = diff_column(d, i, c, err);
+    if (ok)
+        judge_extras(d, i);
+    return ok;
+}

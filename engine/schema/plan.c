@@ -1,0 +1,135 @@
+/* Runs the steps of a plan at the destination: those that go first one by one, all others in one
+ * transaction. Locks are asked for with a short limit: whoever waits for an ALTER TABLE's lock
+ * holds up all readers behind it. */
+#include "schema/schema_private.h"
+
+#include <string.h>
+
+#define SHORT_MS 60000
+#define LOCK_TIMEOUT "2s"
+#define TRIES 6
+
+static bool run(struct pg_conn *dest, struct task *task, int limit_ms, const char *sql,
+                struct err *err)
+{
+    return pg_exec(dest, task, limit_ms, sql, NULL, err);
+}
+
+static bool is_worth_another_try(const struct err *err)
+{
+    return pg_server_error_is(err, "55P03") || pg_server_error_is(err, "40P01");
+}
+
+/* "add column public.t.c: permission denied … (ALTER TABLE …)". */
+static bool name_step(const struct schema_step *s, struct err *err)
+{
+    char text[sizeof err->text];
+    str_copy(text, sizeof text, err->text);
+    str_printf(err->text, sizeof err->text, "%.160s: %.300s (%s)", s->what, text, s->sql);
+    return false;
+}
+
+/* As long as it takes: a column or an index of a large table is built anew. */
+static bool run_step(struct pg_conn *dest, struct task *task, const struct schema_step *s,
+                     struct err *err)
+{
+    return run(dest, task, 0, s->sql, err) || name_step(s, err);
+}
+
+static bool try_step(struct pg_conn *dest, struct task *task, const struct schema_step *s,
+                     const char *mirror, struct err *err)
+{
+    struct err why = {0};
+    if (!run(dest, task, SHORT_MS, "SAVEPOINT bunny_step", err))
+        return false;
+    bool worked = run(dest, task, 0, s->sql, &why);
+    if (!worked && (why.code != ERR_SQL || is_worth_another_try(&why))) {
+        *err = why;
+        return name_step(s, err);
+    }
+    if (!worked)
+        log_write(LOG_LEVEL_WARN, "schema", mirror, s->sql, "left out %s: %s %s", s->what,
+                  why.sqlstate, why.text);
+    return run(dest, task, SHORT_MS,
+               worked ? "RELEASE SAVEPOINT bunny_step" : "ROLLBACK TO SAVEPOINT bunny_step", err);
+}
+
+static bool run_transaction(struct pg_conn *dest, struct task *task, const struct schema_plan *plan,
+                            const struct schema_point *at, const char *mirror, struct err *err)
+{
+    bool ok = run(dest, task, SHORT_MS, "BEGIN; SET LOCAL lock_timeout = '" LOCK_TIMEOUT "'", err);
+    for (size_t i = 0; ok && i < plan->n; i++) {
+        const struct schema_step *s = &plan->items[i];
+        if (!schema_step_is_due(plan, s, at) || s->runs_first)
+            continue;
+        ok = s->is_optional ? try_step(dest, task, s, mirror, err) : run_step(dest, task, s, err);
+    }
+    if (ok && plan->record_sql)
+        ok = run(dest, task, SHORT_MS, plan->record_sql, err) ||
+             err_context(err, "write the book of parts at the destination");
+    if (ok)
+        return run(dest, task, 0, "COMMIT", err);
+    /* The first error is the one to report; a lost connection rolls back by itself. */
+    struct err ignored = {0};
+    if (pg_is_alive(dest) && !run(dest, task, SHORT_MS, "ROLLBACK", &ignored))
+        log_debug("schema", mirror, "rollback failed error=\"%s\"", ignored.text);
+    return false;
+}
+
+/* Adding to an enum cannot be used in the transaction that does it, so that it is done before. */
+static bool run_first(struct pg_conn *dest, struct task *task, const struct schema_plan *plan,
+                      const struct schema_point *at, const char *mirror, struct err *err)
+{
+    for (size_t i = 0; i < plan->n; i++) {
+        const struct schema_step *s = &plan->items[i];
+        if (!schema_step_is_due(plan, s, at) || !s->runs_first)
+            continue;
+        if (!run_step(dest, task, s, err))
+            return false;
+        log_write(LOG_LEVEL_INFO, "schema", mirror, s->sql, "ran %s", s->what);
+    }
+    return true;
+}
+
+static void log_steps(const struct schema_plan *plan, const struct schema_point *at,
+                      const char *mirror)
+{
+    for (size_t i = 0; i < plan->n; i++) {
+        const struct schema_step *s = &plan->items[i];
+        if (schema_step_is_due(plan, s, at) && !s->runs_first)
+            log_write(LOG_LEVEL_INFO, "schema", mirror, s->sql, "ran %s", s->what);
+    }
+    size_t left, n = schema_plan_count(plan, at, &left);
+    log_info("schema", mirror, "definitions synchronised: steps=%zu left_for_later=%zu", n, left);
+}
+
+/* Waits a little longer each time; readers and the holder of the lock go on meanwhile. */
+static bool pause_before(struct pg_conn *dest, struct task *task, int try, struct err *err)
+{
+    char sql[64];
+    str_printf(sql, sizeof sql, "SELECT pg_catalog.pg_sleep(%d.%d)", try / 2, try % 2 ? 5 : 0);
+    return run(dest, task, SHORT_MS, sql, err);
+}
+
+bool schema_plan_run(struct pg_conn *dest, struct task *task, const struct schema_plan *plan,
+                     const struct schema_point *at, const char *mirror, struct err *err)
+{
+    bool ok = run_first(dest, task, plan, at, mirror, err);
+    for (int try = 1; ok; try++) {
+        ok = run_transaction(dest, task, plan, at, mirror, err);
+        if (ok)
+            break;
+        if (!is_worth_another_try(err) || try == TRIES)
+            break;
+        log_info("schema", mirror, "a lock is held at the destination, trying again: %s",
+                 err->text);
+        err_clear(err);
+        ok = pause_before(dest, task, try, err);
+    }
+    if (ok)
+        log_steps(plan, at, mirror);
+    else if (pg_server_error_is(err, "55P03"))
+        err_hint(err, "Another session holds a lock on the table; end its transaction, then "
+                      "synchronise again. Nothing was changed.");
+    return ok || err_context(err, "synchronise definitions");
+}
