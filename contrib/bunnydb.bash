@@ -4,7 +4,7 @@
 # One line a command: words|arguments|options; an option with "=" needs a value.
 _bunnydb_rows='
 ||--config=FILE --headless --http=ADDR:PORT --state-dir=DIR --version --help 
-user add|NAME|--config=FILE --state-dir=DIR --role=ROLE --password-stdin --version --help 
+user add|NAME|--config=FILE --state-dir=DIR --role=admin,viewer --password-stdin --version --help 
 status|[MIRROR]|--config=FILE --state-dir=DIR --json --timeout=SECONDS --version --help 
 peer add|NAME|--config=FILE --state-dir=DIR --option=KEY=VALUE --password --password-stdin --file=FILE --json --timeout=SECONDS --version --help --host=TEXT --port=N --user=TEXT --database=TEXT --ssl-mode=TEXT 
 peer list||--config=FILE --state-dir=DIR --json --timeout=SECONDS --version --help 
@@ -21,10 +21,10 @@ mirror delete|MIRROR|--config=FILE --state-dir=DIR --force --wait --json --timeo
 pause|MIRROR|--config=FILE --state-dir=DIR --wait --json --timeout=SECONDS --version --help 
 resume|MIRROR|--config=FILE --state-dir=DIR --wait --json --timeout=SECONDS --version --help 
 retry|MIRROR|--config=FILE --state-dir=DIR --recreate-slot --wait --json --timeout=SECONDS --version --help 
-resync|MIRROR [TABLE]|--config=FILE --state-dir=DIR --strategy=STRATEGY --wait --json --timeout=SECONDS --version --help 
+resync|MIRROR [TABLE]|--config=FILE --state-dir=DIR --strategy=truncate,swap --wait --json --timeout=SECONDS --version --help 
 sync-schema|MIRROR|--config=FILE --state-dir=DIR --dry-run --wait --json --timeout=SECONDS --version --help 
 verify|MIRROR|--config=FILE --state-dir=DIR --last --wait --json --timeout=SECONDS --version --help 
-logs|MIRROR|--config=FILE --state-dir=DIR --follow --lines=N --level=LEVEL --search=TEXT --json --timeout=SECONDS --version --help 
+logs|MIRROR|--config=FILE --state-dir=DIR --follow --lines=N --level=debug,info,warn,error --search=TEXT --json --timeout=SECONDS --version --help 
 runs|MIRROR|--config=FILE --state-dir=DIR --lines=N --json --timeout=SECONDS --version --help 
 diagnose|MIRROR|--config=FILE --state-dir=DIR --json --timeout=SECONDS --version --help 
 '

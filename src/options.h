@@ -147,8 +147,8 @@ void options_free(struct options *o); /* the contents */
 bool options_has(const struct options *o, enum option_id id);
 /* The value that was given last; NULL: none. */
 const char *options_text(const struct options *o, enum option_id id);
-/* The same as a whole number from 0 to most; *out stays when the option was not given. */
-bool options_number(const struct options *o, enum option_id id, int most, int *out,
+/* The same as a whole number from least to most; *out stays when the option has no value. */
+bool options_number(const struct options *o, enum option_id id, int least, int most, int *out,
                     struct err *err) MUST_CHECK;
 
 /* Of one command when there is one, of a group of them ("peer"), or of all. */

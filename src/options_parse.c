@@ -33,7 +33,8 @@ const char *options_text(const struct options *o, enum option_id id)
     return NULL;
 }
 
-bool options_number(const struct options *o, enum option_id id, int most, int *out, struct err *err)
+bool options_number(const struct options *o, enum option_id id, int least, int most, int *out,
+                    struct err *err)
 {
     struct option_row rows[OPTIONS_MAX];
     const char *text = options_text(o, id);
@@ -42,13 +43,13 @@ bool options_number(const struct options *o, enum option_id id, int most, int *o
         return true;
     errno = 0;
     long n = strtol(text, &end, 10);
-    if (!errno && end != text && !*end && n >= 0 && n <= most) {
+    if (!errno && end != text && !*end && n >= least && n <= most) {
         *out = (int)n;
         return true;
     }
     (void)options_all(rows);
-    return err_set(err, ERR_INVALID, "--%s must be a whole number from 0 to %d", rows[id].name,
-                   most);
+    return err_set(err, ERR_INVALID, "--%s must be a whole number from %d to %d", rows[id].name,
+                   least, most);
 }
 
 /* --- Commands --------------------------------------------------------------------------------- */

@@ -24,14 +24,24 @@ static void keep_refusal(struct cli *c, const struct answer *a)
     c->refused = json_incref(a->json);
 }
 
+static enum exit_code no_time(struct err *err)
+{
+    (void)err_set(err, ERR_TIMEOUT, "the time of --wait is over, and there is no answer yet");
+    (void)err_hint(err, "what was asked may still be done");
+    return EXIT_WAITED;
+}
+
 enum exit_code cli_call(struct cli *c, const char *method, const char *path, const json_t *body,
                         struct answer *out, struct err *err)
 {
     int limit_ms = c->limit_ms;
     int64_t left = c->until ? c->until - clock_mono_ms() : limit_ms;
     bool is_last = c->until && left < limit_ms; /* --wait ends first */
+    *out = (struct answer){0};
+    if (left <= 0)
+        return no_time(err);
     if (is_last)
-        limit_ms = left > 0 ? (int)left : 1;
+        limit_ms = (int)left;
     switch (client_request(c->state_dir, method, path, body, limit_ms, out, err)) {
     case CLIENT_DONE:
         return EXIT_OK;
@@ -41,11 +51,7 @@ enum exit_code cli_call(struct cli *c, const char *method, const char *path, con
     case CLIENT_NO_PROCESS:
         return EXIT_NO_PROCESS;
     case CLIENT_TIMEOUT:
-        if (!is_last)
-            break;
-        (void)err_set(err, ERR_TIMEOUT, "the time of --wait is over, and there is no answer yet");
-        (void)err_hint(err, "what was asked may still be done");
-        return EXIT_WAITED;
+        return is_last ? no_time(err) : EXIT_FAILED;
     case CLIENT_FAILED:
         break;
     }
@@ -118,8 +124,8 @@ static bool prepare(struct cli *c, const struct conf *conf, struct err *err)
     const char *dir = options_text(o, OPTION_STATE_DIR);
     int timeout_s = 0, wait_s = 0;
     c->waits = options_has(o, OPTION_WAIT);
-    if (!options_number(o, OPTION_TIMEOUT, TIMEOUT_MOST_S, &timeout_s, err) ||
-        !options_number(o, OPTION_WAIT, WAIT_MOST_S, &wait_s, err))
+    if (!options_number(o, OPTION_TIMEOUT, 1, TIMEOUT_MOST_S, &timeout_s, err) ||
+        !options_number(o, OPTION_WAIT, 1, WAIT_MOST_S, &wait_s, err))
         return false;
     c->limit_ms = timeout_s ? timeout_s * 1000 : CLIENT_LIMIT_MS;
     if (options_text(o, OPTION_WAIT))

@@ -155,7 +155,7 @@ enum exit_code cli_logs(struct cli *c, struct err *err)
     struct answer a = {0};
     bool follows = options_has(o, OPTION_FOLLOW), is_page = cli_is_json(c) && !follows;
     int lines = 50;
-    if (!options_number(o, OPTION_LINES, is_page ? PAGE : LINES_MOST, &lines, err))
+    if (!options_number(o, OPTION_LINES, is_page ? 1 : 0, is_page ? PAGE : LINES_MOST, &lines, err))
         return EXIT_USAGE;
     add_parameter(&query, "level", options_text(o, OPTION_LEVEL));
     add_parameter(&query, "search", options_text(o, OPTION_SEARCH));

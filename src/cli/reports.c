@@ -21,9 +21,9 @@ static const struct column run_columns[] = {
 enum exit_code cli_runs(struct cli *c, struct err *err)
 {
     int n = 50;
-    if (!options_number(c->options, OPTION_LINES, RUNS_MOST, &n, err))
+    if (!options_number(c->options, OPTION_LINES, 1, RUNS_MOST, &n, err))
         return EXIT_USAGE;
-    char *query = mem_printf("/runs?limit=%d", n > 0 ? n : 1);
+    char *query = mem_printf("/runs?limit=%d", n);
     char *path = cli_mirror_path(c, query);
     enum exit_code code = cli_show_table(c, path, "runs", run_columns, COUNT_OF(run_columns), err);
     free(query);

@@ -183,7 +183,7 @@ def test_state_directory_of_the_configuration(lone_bunny, tmp_path):
     (("pause",), 2, "usage: bunnydb pause MIRROR"),
     (("pause", "m", "--wait=soon"), 2, "--wait must be a whole number"),
     (("logs", "m", "-n", "x"), 2, "--lines must be a whole number"),
-    (("logs", "m", "--json", "-n", "501"), 2, "--lines must be a whole number from 0 to 500"),
+    (("logs", "m", "--json", "-n", "501"), 2, "--lines must be a whole number from 1 to 500"),
     (("mirror", "create", "m", "--cdc-batch-size", "x"), 2, "--cdc-batch-size: field"),
     (("mirror", "tables", "m", "--table", "a.b"), 2, "only with --set"),
     (("mirror", "tables", "m", "--set"), 2, "--set needs the tables"),
@@ -328,6 +328,8 @@ def test_a_process_that_hangs_is_given_up(lone_bunny):
     try:
         ended = lone_bunny.cli("status", "--timeout", "1", expect=1)
         assert ended.stderr.startswith("bunnydb: bunnydb did not answer within 1.0 s\n")
+        ended = lone_bunny.cli("pause", "m", "--wait", "1", expect=4)
+        assert ended.stderr.startswith("bunnydb: the time of --wait is over")
     finally:
         lone_bunny.process.send_signal(signal.SIGCONT)
     lone_bunny.cli("status")
@@ -392,6 +394,13 @@ def test_a_reader_that_goes_away_ends_the_command_quietly(streaming):
                            env=bunny.environment())
     assert (ended.returncode, ended.stderr) == (0, "")
     assert len(ended.stdout.splitlines()) == 1
+    reading, writing = os.pipe()
+    os.close(reading)  # gone before the first line
+    ended = subprocess.run([find_program(), "status", "--state-dir", bunny.state_dir],
+                           stdout=writing, stderr=subprocess.PIPE, timeout=30, check=False,
+                           env=bunny.environment())
+    os.close(writing)
+    assert (ended.returncode, ended.stderr) == (0, b"")
     ended = subprocess.run(f"exec {find_program()} status --state-dir {bunny.state_dir} >/dev/full",
                            shell=True, capture_output=True, text=True, timeout=30, check=False,
                            env=bunny.environment())

@@ -267,7 +267,9 @@ static void who_does_not_accept_is_given_up(void **state)
         queued[i] = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
         (void)connect(queued[i], (struct sockaddr *)&at, sizeof at);
     }
+    int64_t began = clock_mono_ms();
     assert_int_equal(client_request(*state, "GET", "/", NULL, 200, &a, &e), CLIENT_TIMEOUT);
+    assert_in_range(clock_mono_ms() - began, 200, 5000);
     for (size_t i = 0; i < COUNT_OF(queued); i++)
         close(queued[i]);
     close(fd);

@@ -109,7 +109,7 @@ static void a_number_after_wait_is_its_value(void **state)
     assert_int_equal(o.n_arguments, 1);
     options_free(&o);
     assert_true(PARSE(&o, &e, "pause", "m", "--wait=7"));
-    assert_true(options_number(&o, OPTION_WAIT, 100, &n, &e));
+    assert_true(options_number(&o, OPTION_WAIT, 1, 100, &n, &e));
     assert_int_equal(n, 7);
     options_free(&o);
     assert_true(PARSE(&o, &e, "pause", "--wait", "m"));
@@ -118,8 +118,8 @@ static void a_number_after_wait_is_its_value(void **state)
     assert_string_equal(o.arguments[0], "m");
     options_free(&o);
     assert_true(PARSE(&o, &e, "pause", "m", "--wait=soon"));
-    assert_false(options_number(&o, OPTION_WAIT, 100, &n, &e));
-    assert_string_equal(e.text, "--wait must be a whole number from 0 to 100");
+    assert_false(options_number(&o, OPTION_WAIT, 1, 100, &n, &e));
+    assert_string_equal(e.text, "--wait must be a whole number from 1 to 100");
     options_free(&o);
 }
 
