@@ -93,6 +93,7 @@ struct worker {
 struct snapshot_job {
     struct snapshot_plan plan; /* strings are the job's own copies where they must outlive start */
     char *mirror, *snapshot, *app;
+    char *commit; /* the fence and COMMIT; NULL: each statement commits itself */
     size_t n_tables;
     struct table_run *tables; /* as in the schema */
     struct table_run **order; /* largest first */

@@ -128,6 +128,7 @@ static struct snapshot_job *job_new(const struct snapshot_plan *p)
     j->mirror = mem_strdup(p->mirror);
     j->snapshot = mem_strdup(p->snapshot);
     j->app = mem_printf("bunnydb copy %s", p->mirror);
+    j->commit = p->fence ? mem_printf("%s; COMMIT", p->fence) : NULL;
     pthread_mutex_init(&j->lock, NULL);
     pthread_cond_init(&j->changed, NULL);
     atomic_store(&j->phase_said, -1);
@@ -151,6 +152,7 @@ static void job_free(struct snapshot_job *j)
     free(j->mirror);
     free(j->snapshot);
     free(j->app);
+    free(j->commit);
     pthread_cond_destroy(&j->changed);
     pthread_mutex_destroy(&j->lock);
     free(j);

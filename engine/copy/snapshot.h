@@ -24,7 +24,9 @@ struct snapshot_plan {
     int workers_per_table;       /* snapshot_max_parallel_workers */
     int tables_in_parallel;      /* snapshot_num_tables_in_parallel */
     size_t memory_budget;        /* bytes, for all workers together */
-    int done_fd;                 /* wake_signal-ed when progress changes a state, and at the end */
+    const char *fence; /* run at the end of each transaction that brings rows: fails with 22012 when
+                        * another process has taken over; NULL: none. A copy of it is kept. */
+    int done_fd;       /* wake_signal-ed when progress changes a state, and at the end */
 };
 
 /* How far it is; index i is schema->tables[i]. */

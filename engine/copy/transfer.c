@@ -58,18 +58,37 @@ static bool pump(struct worker *w, bool is_binary, struct err *err)
     return flush(w, err) || err_context(err, "write to the destination");
 }
 
+#define FENCED_SQLSTATE "22012"
+
+static bool begin(struct worker *w, struct err *err)
+{
+    return !w->job->commit || pg_exec(w->dest, &w->task, START_LIMIT_MS, "BEGIN", NULL, err);
+}
+
+/* A process that was cut off must not bring rows into a table that another one has emptied since:
+ * its transaction fails as a whole. */
+static bool commit(struct worker *w, struct err *err)
+{
+    if (!w->job->commit || pg_exec(w->dest, &w->task, 0, w->job->commit, NULL, err))
+        return true;
+    if (pg_server_error_is(err, FENCED_SQLSTATE))
+        return err_set(err, ERR_FENCED, "another process took over this mirror");
+    return err_context(err, "write to the destination");
+}
+
 static bool copy_through(struct worker *w, const char *source_sql, const char *dest_sql,
                          bool is_binary, int64_t *rows, struct err *err)
 {
-    if (!pg_copy_start(w->dest, &w->task, START_LIMIT_MS, dest_sql, err))
+    if (!begin(w, err) || !pg_copy_start(w->dest, &w->task, START_LIMIT_MS, dest_sql, err))
         return err_context(err, "write to the destination");
     if (!pg_copy_start(w->source, &w->task, START_LIMIT_MS, source_sql, err))
         return err_context(err, "read from the source");
     if (!pump(w, is_binary, err))
         return false; /* the worker closes both sessions, which undoes the range */
     /* No limit: triggers that fire always may take their time; it can be cancelled. */
-    return pg_copy_finish(w->dest, &w->task, 0, NULL, rows, err) ||
-           err_context(err, "write to the destination");
+    return pg_copy_finish(w->dest, &w->task, 0, NULL, rows, err)
+               ? commit(w, err)
+               : err_context(err, "write to the destination");
 }
 
 /* COPY cannot name an empty list of columns: such rows are counted and made anew. */
@@ -86,7 +105,8 @@ static bool copy_empty_rows(struct worker *w, const struct schema_table *t, int6
         buf_puts(&insert, "INSERT INTO ");
         pg_quote_qualified(&insert, t->dest_schema, t->dest_name);
         buf_printf(&insert, " SELECT FROM pg_catalog.generate_series(1, %lld)", (long long)*rows);
-        ok = pg_exec(w->dest, &w->task, 0, buf_text(&insert), NULL, err);
+        ok = begin(w, err) && pg_exec(w->dest, &w->task, 0, buf_text(&insert), NULL, err) &&
+             commit(w, err);
     }
     pg_free(r);
     buf_free(&count);

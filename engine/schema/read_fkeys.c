@@ -103,7 +103,7 @@ bool read_fkeys(struct reader *r, struct err *err)
                      t->schema, t->name, pg_text(res, row, 1));
             continue;
         }
-        struct schema_fkey out = {0};
+        struct schema_fkey out = {.to = to};
         ok = take_fkey(res, row, t, &r->s->tables[to], &out, err);
         if (pg_int(res, row, 0) != last)
             cap = 0;

@@ -43,6 +43,7 @@ struct schema_index {
 };
 struct schema_fkey {
     char *name;
+    int to;        /* index of the table it refers to */
     char *add_sql; /* … ADD CONSTRAINT … FOREIGN KEY … DEFERRABLE INITIALLY DEFERRED NOT VALID */
     char *validate_sql; /* NULL when it was not valid at the source (or cannot be NOT VALID) */
 };

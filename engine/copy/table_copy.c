@@ -1,0 +1,424 @@
+/* Copies of tables beside the stream; see table_copy.h. */
+#include "copy/table_copy.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "copy/empty.h"
+#include "stream/source.h"
+
+#define CONNECT_MS 15000
+#define STATEMENT_MS 60000
+#define SLOT_CREATE_MS (30 * 60 * 1000)
+#define EXPLAIN_FIRST_MS 5000
+#define EXPLAIN_MS 30000
+#define WATCH_MS 200
+
+struct table_copy {
+    struct errand errand;
+    struct table_copy_plan plan;
+    const struct mirror_config *config;
+    char *mirror_id, *app;
+    struct pg_conn *source, *repl, *dest;
+    char slot[NAME_SIZE];
+    char *snapshot;
+    size_t n_maps; /* of the tables to be copied */
+    struct table_map *maps;
+    struct table_name *names;
+    struct empty_restore *restore;
+    struct schema *schema;
+    int64_t explain_at;
+
+    pthread_mutex_t lock; /* leaf: the rest */
+    struct table_copy_status status;
+    struct snapshot_table_progress *progress; /* of each table of the schema; NULL: none yet */
+};
+
+static struct task *task_of(struct table_copy *c)
+{
+    return &c->errand.task;
+}
+
+static void set_step(struct table_copy *c, enum table_copy_step step)
+{
+    pthread_mutex_lock(&c->lock);
+    c->status.step = step;
+    pthread_mutex_unlock(&c->lock);
+    errand_tell(&c->errand);
+}
+
+/* --- the slot -------------------------------------------------------------------------------- */
+
+/* Asked inside the wait for the slot, on the other connection. */
+static void explain_wait(void *arg)
+{
+    struct errand *e = arg;
+    struct table_copy *c = e->arg;
+    struct task task = e->task;
+    struct err err = {0};
+    if (!c->explain_at || clock_mono_ms() < c->explain_at)
+        return;
+    c->explain_at = clock_mono_ms() + EXPLAIN_MS;
+    task.tick = NULL;
+    source_explain_slot_wait(c->source, &task, &err);
+    if (err.hint[0])
+        log_warn("copy", c->config->name, "%s", err.hint);
+}
+
+/* Gone with its connection; the number keeps it apart from one that the server has not noticed the
+ * end of yet. */
+static void name_slot(struct table_copy *c)
+{
+    char id[16];
+    size_t n = 0;
+    for (const char *p = c->mirror_id; *p && n < 12; p++)
+        if (*p != '-')
+            id[n++] = *p;
+    id[n] = '\0';
+    str_printf(c->slot, sizeof c->slot, "bunny_copy_%s_%d", id, pg_backend_pid(c->repl));
+}
+
+static bool create_slot(struct table_copy *c, struct err *err)
+{
+    lsn_t point;
+    name_slot(c);
+    c->explain_at = clock_mono_ms() + EXPLAIN_FIRST_MS;
+    bool ok = pg_repl_create_slot(c->repl, task_of(c), SLOT_CREATE_MS, c->slot, true, &point,
+                                  &c->snapshot, err);
+    c->explain_at = 0;
+    if (!ok && err->code == ERR_TIMEOUT)
+        source_explain_slot_wait(c->source, task_of(c), err);
+    if (!ok)
+        return err_context(err, "create temporary slot %s", c->slot);
+    pthread_mutex_lock(&c->lock);
+    c->status.point = point;
+    pthread_mutex_unlock(&c->lock);
+    errand_tell(&c->errand);
+    return true;
+}
+
+/* --- definitions ----------------------------------------------------------------------------- */
+
+static bool import_snapshot(struct table_copy *c, struct err *err)
+{
+    struct buf sql = {0};
+    buf_puts(&sql, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT ");
+    pg_quote_literal(&sql, c->snapshot);
+    bool ok = pg_exec(c->source, task_of(c), STATEMENT_MS, buf_text(&sql), NULL, err);
+    buf_free(&sql);
+    return ok || err_context(err, "import the snapshot");
+}
+
+static bool is_wanted(const struct table_copy *c, const struct schema_table *t)
+{
+    return c->plan.wanted[t->mapping];
+}
+
+/* The stream sets aside what it knows: a partition or table that is another one than when the run
+ * began would be copied without that. */
+static bool check_known(const struct table_copy *c, struct err *err)
+{
+    const struct schema *known = c->plan.known;
+    size_t n = 0;
+    bool same = true;
+    for (size_t i = 0; i < known->n_tables; i++)
+        n += is_wanted(c, &known->tables[i]);
+    for (size_t i = 0; same && i < c->schema->n_tables; i++) {
+        const struct schema_table *t = &c->schema->tables[i];
+        const struct schema_table *k = schema_find(known, t->schema, t->name);
+        same = k && k->oid == t->oid && is_wanted(c, k);
+    }
+    if (same && n == c->schema->n_tables)
+        return true;
+    return err_set(err, ERR_SNAPSHOT_STALE,
+                   "a table that is to be copied, or its partitions, changed at the source: the "
+                   "definitions are read again");
+}
+
+/* Index among the tables of the copy of a mapping of the mirror. */
+static size_t copy_map(const struct table_copy *c, int mapping)
+{
+    size_t at = 0;
+    for (int i = 0; i < mapping; i++)
+        at += c->plan.wanted[i];
+    return at;
+}
+
+static void note_key(struct table_copy *c, const struct schema *all, size_t table, size_t key)
+{
+    const struct schema_table *from = &all->tables[table];
+    const struct schema_fkey *f = &from->fkeys[key];
+    const struct schema_table *to = &all->tables[f->to];
+    if (is_wanted(c, from) == is_wanted(c, to))
+        return; /* between others, or part of the copy */
+    const struct schema_table *ours = is_wanted(c, from) ? from : to;
+    struct empty_restore *r = &c->restore[copy_map(c, ours->mapping)];
+    empty_restore_add(r, mem_strdup(f->add_sql));
+    if (f->validate_sql)
+        empty_restore_add(r, mem_strdup(f->validate_sql));
+}
+
+/* Keys of the source between tables of the copy and other tables of the mirror can only be added
+ * when both are at one position: after the hand-over. */
+static bool read_outer_keys(struct table_copy *c, struct err *err)
+{
+    struct schema *all;
+    if (!c->config->replicate_foreign_keys || c->n_maps == c->config->n_tables)
+        return true;
+    if (!schema_read(c->source, task_of(c), c->config->tables, c->config->n_tables, false, true,
+                     true, &all, err))
+        return false;
+    for (size_t i = 0; i < all->n_tables; i++)
+        for (size_t k = 0; k < all->tables[i].n_fkeys; k++)
+            note_key(c, all, i, k);
+    schema_free(all);
+    return true;
+}
+
+static bool read_definitions(struct table_copy *c, struct err *err)
+{
+    return (import_snapshot(c, err) &&
+            schema_read(c->source, task_of(c), c->maps, c->n_maps, c->config->replicate_indexes,
+                        c->config->replicate_foreign_keys, true, &c->schema, err) &&
+            read_outer_keys(c, err) && check_known(c, err)) ||
+           err_context(err, "read the source's definitions");
+}
+
+/* --- the steps ------------------------------------------------------------------------------- */
+
+static bool connect_all(struct table_copy *c, struct err *err)
+{
+    struct task *task = task_of(c);
+    const struct table_copy_plan *p = &c->plan;
+    return pg_connect(p->source, PG_SQL, c->app, NULL, task, CONNECT_MS, &c->source, err) &&
+           pg_connect(p->source, PG_REPLICATION, c->app, NULL, task, CONNECT_MS, &c->repl, err) &&
+           pg_connect(p->dest, PG_APPLY, c->app, "-c synchronous_commit=on", task, CONNECT_MS,
+                      &c->dest, err);
+}
+
+static bool empty(struct table_copy *c, struct err *err)
+{
+    struct empty_job j = {.errand = &c->errand,
+                          .dest = c->dest,
+                          .mirror = c->config->name,
+                          .owner = c->plan.owner,
+                          .tables = c->schema,
+                          .all = c->plan.known,
+                          .n_maps = c->n_maps,
+                          .names = c->names,
+                          .restore = c->restore};
+    set_step(c, TABLE_COPY_EMPTYING);
+    bool ok = empty_tables(&j, err);
+    pthread_mutex_lock(&c->lock);
+    for (size_t i = 0; i < c->n_maps; i++)
+        c->status.has_restore |= c->restore[i].n > 0;
+    pthread_mutex_unlock(&c->lock);
+    return ok;
+}
+
+/* The exporting session has done its part: the slot goes, and keeps no WAL any more. */
+static void drop_slot(struct table_copy *c)
+{
+    struct err ignored = {0};
+    struct buf sql = {0};
+    buf_puts(&sql, "DROP_REPLICATION_SLOT ");
+    pg_quote_ident(&sql, c->slot);
+    (void)!pg_exec(c->repl, task_of(c), STATEMENT_MS, buf_text(&sql), NULL, &ignored);
+    buf_free(&sql);
+    pg_close(c->repl, false);
+    pg_close(c->source, false);
+    c->repl = c->source = NULL;
+}
+
+static void note_progress(struct table_copy *c, struct snapshot_job *job)
+{
+    size_t n = c->schema->n_tables;
+    struct snapshot_table_progress *now = mem_calloc(n + 1, sizeof *now), *before;
+    for (size_t i = 0; i < n; i++)
+        snapshot_progress(job, i, &now[i]);
+    pthread_mutex_lock(&c->lock);
+    before = c->progress;
+    c->progress = now;
+    pthread_mutex_unlock(&c->lock);
+    free(before);
+    errand_tell(&c->errand);
+}
+
+static void watch(struct table_copy *c, struct snapshot_job *job)
+{
+    struct err cancelled = {0};
+    while (!snapshot_is_over(job)) {
+        note_progress(c, job);
+        if (c->repl && snapshot_is_imported(job))
+            drop_slot(c);
+        if (!errand_sleep(&c->errand, WATCH_MS, &cancelled)) {
+            snapshot_cancel(job);
+            return;
+        }
+    }
+    note_progress(c, job);
+}
+
+static bool copy_rows(struct table_copy *c, struct err *err)
+{
+    const struct mirror_config *m = c->config;
+    char *fence = sync_rows_fence(&c->plan.owner);
+    struct snapshot_plan plan = {.mirror = m->name,
+                                 .source = c->plan.source,
+                                 .dest = c->plan.dest,
+                                 .schema = c->schema,
+                                 .snapshot = c->snapshot,
+                                 .rows_per_part = m->snapshot_num_rows_per_partition,
+                                 .workers_per_table = m->snapshot_max_parallel_workers,
+                                 .tables_in_parallel = m->snapshot_num_tables_in_parallel,
+                                 .memory_budget = c->plan.memory_budget,
+                                 .fence = fence,
+                                 .done_fd = c->errand.wake_fd};
+    struct snapshot_job *job;
+    bool ok = snapshot_start(&plan, &job, err);
+    free(fence);
+    if (!ok)
+        return false;
+    set_step(c, TABLE_COPY_COPYING);
+    watch(c, job);
+    if (!snapshot_finish(job, err))
+        return false;
+    if (c->repl)
+        drop_slot(c);
+    return true;
+}
+
+static bool run_after(struct table_copy *c, struct err *err)
+{
+    for (size_t i = 0; i < c->schema->n_after; i++) {
+        const struct schema_statement *s = &c->schema->after[i];
+        if (pg_exec(c->dest, task_of(c), STATEMENT_MS, s->sql, NULL, err))
+            continue;
+        if (!s->optional || err->code != ERR_SQL)
+            return err_context(err, "%s", s->what);
+        log_write(LOG_LEVEL_WARN, "schema", c->config->name, s->sql, "left out %s: %s", s->what,
+                  err->text);
+        err_clear(err);
+    }
+    return true;
+}
+
+static void table_copy_main(void *arg)
+{
+    struct table_copy *c = arg;
+    struct err err = {0};
+    bool ok = connect_all(c, &err) && create_slot(c, &err) && read_definitions(c, &err) &&
+              schema_create(c->dest, task_of(c), c->schema, true, c->config->name, &err) &&
+              empty(c, &err) && copy_rows(c, &err) && run_after(c, &err);
+    pg_close(c->repl, true);
+    pg_close(c->source, true);
+    pg_close(c->dest, true);
+    pthread_mutex_lock(&c->lock);
+    c->status.err = err;
+    pthread_mutex_unlock(&c->lock);
+    set_step(c, ok ? TABLE_COPY_COPIED : TABLE_COPY_FAILED);
+}
+
+/* --- the owner's side ------------------------------------------------------------------------ */
+
+static void take_maps(struct table_copy *c)
+{
+    const struct mirror_config *m = c->config;
+    bool *wanted = mem_calloc(m->n_tables + 1, sizeof *wanted);
+    c->maps = mem_calloc(m->n_tables + 1, sizeof *c->maps);
+    c->names = mem_calloc(m->n_tables + 1, sizeof *c->names);
+    for (size_t i = 0; i < m->n_tables; i++) {
+        wanted[i] = c->plan.wanted[i];
+        if (!wanted[i])
+            continue;
+        c->maps[c->n_maps] = m->tables[i]; /* borrowed inside */
+        str_copy(c->names[c->n_maps].schema, NAME_SIZE, m->tables[i].source_schema);
+        str_copy(c->names[c->n_maps].table, NAME_SIZE, m->tables[i].source_table);
+        c->n_maps++;
+    }
+    c->restore = mem_calloc(c->n_maps + 1, sizeof *c->restore);
+    c->plan.wanted = wanted;
+}
+
+bool table_copy_start(const struct table_copy_plan *plan, struct table_copy **out, struct err *err)
+{
+    struct table_copy *c = mem_calloc(1, sizeof *c);
+    c->plan = *plan;
+    c->config = plan->config;
+    c->mirror_id = mem_strdup(plan->owner.mirror_id);
+    c->plan.owner.mirror_id = c->mirror_id;
+    c->app = mem_printf("bunnydb copy %s", c->config->name);
+    pthread_mutex_init(&c->lock, NULL);
+    take_maps(c);
+    errand_init(&c->errand, "b:table-copy", table_copy_main, c, plan->wake_fd);
+    c->errand.task.tick = explain_wait;
+    *out = c;
+    if (errand_start(&c->errand, err))
+        return true;
+    table_copy_finish(c);
+    *out = NULL;
+    return false;
+}
+
+bool table_copy_has_news(struct table_copy *c)
+{
+    return errand_has_news(&c->errand);
+}
+
+void table_copy_status(struct table_copy *c, struct table_copy_status *out)
+{
+    pthread_mutex_lock(&c->lock);
+    *out = c->status;
+    pthread_mutex_unlock(&c->lock);
+}
+
+bool table_copy_progress(struct table_copy *c, const char *schema, const char *table,
+                         struct snapshot_table_progress *out)
+{
+    bool found = false;
+    pthread_mutex_lock(&c->lock);
+    for (size_t i = 0; c->progress && i < c->schema->n_tables && !found; i++) {
+        found = !strcmp(c->schema->tables[i].name, table) &&
+                !strcmp(c->schema->tables[i].schema, schema);
+        if (found)
+            *out = c->progress[i];
+    }
+    pthread_mutex_unlock(&c->lock);
+    return found;
+}
+
+const struct schema *table_copy_schema(struct table_copy *c)
+{
+    return c->schema;
+}
+
+bool table_copy_is_over(struct table_copy *c)
+{
+    return errand_is_over(&c->errand);
+}
+
+void table_copy_cancel(struct table_copy *c)
+{
+    errand_cancel(&c->errand);
+}
+
+void table_copy_finish(struct table_copy *c)
+{
+    errand_join(&c->errand);
+    for (size_t i = 0; i < c->n_maps; i++)
+        empty_restore_free(&c->restore[i]);
+    schema_free(c->schema);
+    free((void *)c->plan.wanted);
+    free(c->maps);
+    free(c->names);
+    free(c->restore);
+    free(c->progress);
+    free(c->snapshot);
+    free(c->mirror_id);
+    free(c->app);
+    pthread_mutex_destroy(&c->lock);
+    free(c);
+}
