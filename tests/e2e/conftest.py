@@ -9,16 +9,35 @@ import pytest
 from harness.bunny import Bunny
 from harness.cluster import Cluster
 from harness.pair import Pair
+from harness.place import scratch
 
 DEFAULT_LIMIT = 180
 
 
-def _remove_stale():
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """With -n: a process holds one test beside the one that runs, so that none queues up work
+    while others are idle."""
+    from xdist.scheduler import LoadScheduling
+
+    class Sparing(LoadScheduling):
+        def _send_tests(self, node, num):
+            super()._send_tests(node, min(num, 2 - len(self.node2pending[node])))
+    return Sparing(config, log)
+
+
+def pytest_collection_modifyitems(items):
+    """With -n: the longest ones first, or the others would wait for them at the end."""
+    if os.environ.get("PYTEST_XDIST_WORKER"):
+        items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
+def _remove_stale(place):
     """Directories of runs that were killed: their clusters died with them."""
-    for name in os.listdir("/tmp"):
+    for name in os.listdir(place):
         pid = name.removeprefix("be2e-")
         if name.startswith("be2e-") and pid.isdigit() and not os.path.exists(f"/proc/{pid}"):
-            shutil.rmtree(f"/tmp/{name}", ignore_errors=True)
+            shutil.rmtree(f"{place}/{name}", ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
@@ -27,8 +46,9 @@ def root():
     def terminate(*_):
         raise KeyboardInterrupt
     signal.signal(signal.SIGTERM, terminate)
-    _remove_stale()
-    path = f"/tmp/be2e-{os.getpid()}"
+    place = scratch()
+    _remove_stale(place)
+    path = f"{place}/be2e-{os.getpid()}"
     os.mkdir(path, 0o755)
     yield path
     if not os.environ.get("BUNNYDB_KEEP"):

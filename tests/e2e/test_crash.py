@@ -26,7 +26,7 @@ END;
 """
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def durable(root):
     """Two clusters with fsync, as these are killed too."""
     clusters = [Cluster(root, name, fsync="on").start() for name in ("fsrc", "fdst")]
@@ -79,6 +79,7 @@ def test_kill_during_the_stream(loaded):
     assert len(pair.slots()) == 1
 
 
+@pytest.mark.long
 @pytest.mark.limit(120 + 40 * KILLS)
 def test_kill_during_the_snapshot(loaded):
     pair, bunny = loaded
@@ -139,6 +140,7 @@ def sessions(cluster, where, dbname):
         f"AND {where}", (dbname,))}
 
 
+@pytest.mark.long
 @pytest.mark.limit(240)
 @pytest.mark.sanitize
 @pytest.mark.parametrize("side", ["walsender", "apply"])
@@ -177,6 +179,7 @@ def test_restart_of_the_destination(loaded):
     pair.assert_equal(90)
 
 
+@pytest.mark.long
 @pytest.mark.limit(240)
 @pytest.mark.sanitize
 def test_restart_of_the_source(loaded):
@@ -193,6 +196,7 @@ def test_restart_of_the_source(loaded):
     pair.assert_equal(90)
 
 
+@pytest.mark.long
 @pytest.mark.limit(120)
 def test_restart_of_both_during_the_snapshot(loaded):
     pair, bunny = loaded

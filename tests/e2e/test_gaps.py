@@ -40,6 +40,7 @@ def test_a_publication_that_leaves_something_out(pair, bunny, change):
     assert pair.assert_equal() == 2
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("is_put_back", [False, True])
 def test_a_publication_that_changes_under_the_stream(pair, bunny, is_put_back):
     pair.sql("CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE u (id int PRIMARY KEY)")

@@ -5,6 +5,8 @@ import socket
 import threading
 import time
 
+import pytest
+
 from harness.api import ApiError
 from harness.waiting import wait_for
 
@@ -15,6 +17,7 @@ def seconds(call):
     return time.monotonic() - began
 
 
+@pytest.mark.long
 def test_rows_larger_than_the_window(pair, bunny):
     """The window fills before the destination is asked for results, or before the COMMIT."""
     pair.sql("CREATE TABLE t (id int PRIMARY KEY, v text)")
@@ -49,6 +52,7 @@ def test_pause_beside_a_destination_that_hangs(pair, bunny):
     pair.wait_value("SELECT count(*) FROM t", 2)
 
 
+@pytest.mark.long
 def test_a_deletion_that_was_cut_off_is_finished(pair, bunny):
     """Killed while the source hangs: the mirror stays a deletion, whatever it is told meanwhile."""
     pair.sql("CREATE TABLE t (id int PRIMARY KEY)")
@@ -82,6 +86,7 @@ def test_a_deletion_that_was_cut_off_is_finished(pair, bunny):
     pair.assert_clean()
 
 
+@pytest.mark.long
 def test_a_corrected_peer_is_tried_at_once(pair, bunny):
     pair.sql("CREATE TABLE t (id int PRIMARY KEY)")
     bunny.mirror("m", pair)

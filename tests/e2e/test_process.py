@@ -151,6 +151,7 @@ def test_a_damaged_catalog_is_refused(lone_bunny):
     assert ended.returncode != 0 and "catalog" in ended.stderr, ended
 
 
+@pytest.mark.long
 @pytest.mark.limit(120)
 def test_position_of_a_quiet_mirror_moves(pair, bunny):
     """Only a table that is not mirrored is written: WAL must not be held back."""
@@ -198,6 +199,7 @@ def test_two_processes_on_copies_of_a_state_directory(pair, bunny, root):
     pair.assert_equal()
 
 
+@pytest.mark.long
 def test_many_mirrors_of_one_source(make_pair, lone_bunny):
     """Ten at once, each with its own destination database."""
     pairs = [make_pair() for _ in range(10)]

@@ -130,6 +130,7 @@ def test_replica_identity_using_index(pair, bunny):
     pair.assert_equal()
 
 
+@pytest.mark.long
 @pytest.mark.quick
 def test_transactions_stay_whole_and_rolled_back_work_stays_away(pair, bunny):
     pair.sql("""CREATE TABLE a (id int PRIMARY KEY, v int); CREATE TABLE b (id int PRIMARY KEY);
@@ -146,6 +147,7 @@ def test_transactions_stay_whole_and_rolled_back_work_stays_away(pair, bunny):
     assert pair.dsql("SELECT id, v FROM a ORDER BY 1") == [(1, 10), (3, 3)]
 
 
+@pytest.mark.long
 def test_no_half_transaction_is_ever_visible(pair, bunny):
     """Each transaction moves one unit from one table to the other: the sum never changes."""
     pair.sql("""CREATE TABLE a (id int PRIMARY KEY, v int); CREATE TABLE b (id int PRIMARY KEY,
@@ -171,6 +173,7 @@ END;
     pair.assert_equal()
 
 
+@pytest.mark.long
 @pytest.mark.limit(300)
 def test_one_transaction_of_200k_rows_of_each_kind(pair, bunny):
     pair.sql("CREATE TABLE t (id int PRIMARY KEY, v text, n int)")
@@ -187,6 +190,7 @@ def test_one_transaction_of_200k_rows_of_each_kind(pair, bunny):
         assert bunny.memory_kib() < (64 + 256) * 1024
 
 
+@pytest.mark.long
 @pytest.mark.tsan
 def test_many_small_transactions(pair, bunny):
     pgbench_init(pair.source, pair.sdb)
@@ -196,6 +200,7 @@ def test_many_small_transactions(pair, bunny):
     assert pair.assert_equal(120) > 100000
 
 
+@pytest.mark.long
 def test_many_transactions_of_unpublished_tables(pair, bunny):
     """Empty transactions cost the destination nothing but move the position."""
     pair.sql("CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE other (i int)")
@@ -300,6 +305,7 @@ def test_wide_and_empty_tables(pair, bunny):
     assert pair.assert_equal() == 4
 
 
+@pytest.mark.long
 @pytest.mark.limit(240)
 def test_snapshot_of_a_table_in_many_parts(pair, bunny):
     """Ranges by ctid: no row is left out or copied twice, also of a table without a key."""

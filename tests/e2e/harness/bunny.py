@@ -7,7 +7,7 @@ import subprocess
 import time
 
 from .api import Api
-from .cluster import free_port
+from .place import free_port
 from .waiting import wait_for
 
 TOP = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", "..", ".."))

@@ -5,11 +5,11 @@ import glob
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 
 import psycopg
 
+from .place import free_port
 from .waiting import wait_for
 
 HBA = """\
@@ -47,12 +47,6 @@ def find_bindir():
 
 
 BINDIR = find_bindir()
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def as_server_user(command, death_signal="INT"):

@@ -2,6 +2,7 @@
 import os
 import signal
 import subprocess
+import tempfile
 
 from .cluster import BINDIR
 from .waiting import wait_for
@@ -24,7 +25,7 @@ class Load:
         if rate:
             command += ["-R", str(rate)]
         if script:
-            self.path = os.path.join(directory or "/tmp", f"load-{os.getpid()}-{id(self)}.sql")
+            self.path = os.path.join(directory or tempfile.gettempdir(), f"load-{os.getpid()}-{id(self)}.sql")
             with open(self.path, "w", encoding="utf-8") as f:
                 f.write(script)
             command += ["-f", self.path]
