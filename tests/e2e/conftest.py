@@ -14,6 +14,13 @@ from harness.place import scratch
 DEFAULT_LIMIT = 180
 
 
+def pytest_configure():
+    """SIGTERM ends it as Ctrl-C does, fixtures too; the process that hands out the tests as well."""
+    def terminate(*_):
+        raise KeyboardInterrupt
+    signal.signal(signal.SIGTERM, terminate)
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
     """With -n: a process holds one test beside the one that runs, so that none queues up work
@@ -43,9 +50,6 @@ def _remove_stale(place):
 @pytest.fixture(scope="session")
 def root():
     """A short path (Unix sockets end at 107 bytes), removed at the end."""
-    def terminate(*_):
-        raise KeyboardInterrupt
-    signal.signal(signal.SIGTERM, terminate)
     place = scratch()
     _remove_stale(place)
     path = f"{place}/be2e-{os.getpid()}"
