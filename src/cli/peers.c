@@ -33,7 +33,7 @@ static const struct column facts[] = {
     {"password", "has_password", NULL, KIND_YES},
     {"database", "database", NULL, KIND_TEXT},
     {"ssl mode", "ssl_mode", NULL, KIND_TEXT},
-    {"options", "options", NULL, KIND_TEXT},
+    {"options", "options", NULL, KIND_LIST},
     {"created", "created_at", NULL, KIND_TEXT},
     {"updated", "updated_at", NULL, KIND_TEXT},
 };
@@ -72,6 +72,12 @@ enum exit_code cli_peer_tables(struct cli *c, struct err *err)
     return code;
 }
 
+static void print_role(const char *role, const json_t *findings)
+{
+    printf("as a %s:%s\n", role, json_array_size(findings) ? "" : " nothing is missing");
+    print_findings(stdout, findings, SEVERITY_OK);
+}
+
 static enum exit_code print_test(const struct cli *c, const json_t *report, struct err *err)
 {
     const char *name = c->options->arguments[0];
@@ -82,10 +88,8 @@ static enum exit_code print_test(const struct cli *c, const json_t *report, stru
         return EXIT_FAILED;
     }
     printf("peer %s: logged in, PostgreSQL %s\n", name, cli_text(report, "version"));
-    puts("as a source:");
-    print_findings(stdout, json_object_get(report, "as_source"), SEVERITY_OK);
-    puts("as a destination:");
-    print_findings(stdout, json_object_get(report, "as_destination"), SEVERITY_OK);
+    print_role("source", json_object_get(report, "as_source"));
+    print_role("destination", json_object_get(report, "as_destination"));
     return EXIT_OK;
 }
 

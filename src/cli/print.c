@@ -23,16 +23,6 @@ static const json_t *find(const json_t *object, const char *key)
     return v;
 }
 
-static char *join(const json_t *array)
-{
-    struct buf b = {0};
-    size_t i;
-    json_t *v;
-    json_array_foreach((json_t *)array, i, v)
-        buf_printf(&b, "%s%s", i ? "," : "", json_is_string(v) ? json_string_value(v) : "?");
-    return buf_take(&b);
-}
-
 /* A value without a kind of its own, as it is. */
 static char *plain(const json_t *v)
 {
@@ -41,13 +31,32 @@ static char *plain(const json_t *v)
     return json_is_null(v) || !v ? mem_strdup("") : json_dumps(v, JSON_ENCODE_ANY | JSON_COMPACT);
 }
 
+static void add_item(struct buf *b, const char *key, const json_t *v)
+{
+    char *text = plain(v);
+    buf_printf(b, "%s%s%s%s", b->len ? "," : "", key ? key : "", key ? "=" : "", text);
+    free(text);
+}
+
+/* An array or object: "a,b" or "key=a,other=b". */
+static char *join(const json_t *list)
+{
+    struct buf b = {0};
+    const char *key;
+    size_t i;
+    json_t *v;
+    json_array_foreach((json_t *)list, i, v) add_item(&b, NULL, v);
+    json_object_foreach((json_t *)list, key, v) add_item(&b, key, v);
+    return buf_take(&b);
+}
+
 static char *format_value(enum kind kind, const json_t *v)
 {
     char text[FORMAT_SIZE];
     switch (kind) {
     case KIND_COUNT:
-        if (json_is_integer(v))
-            return mem_strdup(format_count(json_integer_value(v), text));
+        if (json_is_number(v))
+            return mem_strdup(format_count((int64_t)json_number_value(v), text));
         break;
     case KIND_BYTES:
         if (json_is_number(v))
@@ -62,7 +71,7 @@ static char *format_value(enum kind kind, const json_t *v)
             return mem_strdup(json_is_true(v) ? "yes" : "no");
         break;
     case KIND_LIST:
-        if (json_is_array(v))
+        if (json_is_array(v) || json_is_object(v))
             return join(v);
         break;
     case KIND_TEXT:

@@ -15,7 +15,7 @@ enum kind {
     KIND_BYTES,   /* 2.9G */
     KIND_SECONDS, /* 1m48s */
     KIND_YES,     /* yes or no */
-    KIND_LIST,    /* an array of texts: a,b */
+    KIND_LIST,    /* an array, a,b, or an object, key=a,other=b */
 };
 struct column {
     const char *title; /* "LAG" in a table, "lag" as a label */

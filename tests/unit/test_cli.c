@@ -175,6 +175,9 @@ static void tables_are_aligned_and_keep_their_columns(void **state)
                   "NAME      LAG  KEPT  TABLE         ON   LIST\n"
                   "a       1h01m  3.0G  public.users  yes  x,y\n"
                   "long \xc3\xa9      -     -  p.t           -    -\n");
+    check_printed(printed("[{\"name\":\"\",\"list\":{\"a\":\"b\",\"c\":1}}]", true),
+                  "NAME  LAG  KEPT  TABLE  ON  LIST\n"
+                  "-       -     -  .      -   a=b,c=1\n");
     check_printed(printed("[]", true), "NAME  LAG  KEPT  TABLE  ON  LIST\n");
 }
 
