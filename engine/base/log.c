@@ -3,6 +3,7 @@
 
 #include <pthread.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -13,7 +14,7 @@
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static int log_fd = 2;
-static enum log_level log_least = LOG_LEVEL_INFO;
+static atomic_int log_least = LOG_LEVEL_INFO;
 static log_sink_fn *log_sink;
 static void *log_sink_arg;
 
@@ -23,7 +24,7 @@ void log_to_fd(int fd, enum log_level least)
 {
     pthread_mutex_lock(&lock);
     log_fd = fd;
-    log_least = least;
+    atomic_store(&log_least, (int)least);
     pthread_mutex_unlock(&lock);
 }
 
@@ -57,6 +58,8 @@ static void one_line(char *s)
 void log_write(enum log_level level, const char *component, const char *mirror, const char *details,
                const char *fmt, ...)
 {
+    if ((int)level < atomic_load(&log_least)) /* most lines: nothing is formatted */
+        return;
     struct log_line l = {.at = clock_wall_us(), .level = level};
     str_copy(l.component, sizeof l.component, component);
     str_copy(l.mirror, sizeof l.mirror, mirror);
@@ -68,12 +71,10 @@ void log_write(enum log_level level, const char *component, const char *mirror, 
     one_line(l.text);
 
     pthread_mutex_lock(&lock);
-    if (level >= log_least) {
-        if (log_fd >= 0)
-            write_fd(&l);
-        if (log_sink)
-            log_sink(log_sink_arg, &l);
-    }
+    if (log_fd >= 0)
+        write_fd(&l);
+    if (log_sink)
+        log_sink(log_sink_arg, &l);
     pthread_mutex_unlock(&lock);
 }
 
