@@ -76,6 +76,7 @@ bool engine_open(const struct engine_options *options, struct engine **out, stru
         e->options.memory_budget = DEFAULT_MEMORY;
     if (!e->options.log_keep_days)
         e->options.log_keep_days = DEFAULT_LOG_DAYS;
+    tokens_init(&e->tokens);
     e->roster = roster_new();
     e->sampler = sampler_new(e);
     bool ok = catalog_open(e->state_dir, &e->catalog, err);
@@ -106,6 +107,7 @@ void engine_close(struct engine *e, int limit_ms)
         return;
     catalog_close(e->catalog);
     roster_free(e->roster);
+    tokens_destroy(&e->tokens);
     free(e->state_dir);
     free(e);
 }

@@ -6,6 +6,7 @@
 
 #include "catalog/catalog.h"
 #include "control/logbook.h"
+#include "control/tokens.h"
 #include "engine.h"
 #include "pg/pg.h"
 
@@ -19,6 +20,7 @@ struct engine {
     struct logbook *logbook; /* thread-safe by itself */
     struct roster *roster;   /* thread-safe by itself */
     struct sampler *sampler; /* thread-safe by itself */
+    struct tokens tokens;    /* thread-safe by itself */
     atomic_bool is_stopping; /* engine_interrupt was called: callers that wait give up */
 };
 

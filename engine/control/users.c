@@ -52,7 +52,9 @@ bool engine_user_create(struct engine *e, const struct user *u, struct err *err)
 
 bool engine_user_delete(struct engine *e, const char *name, struct err *err)
 {
-    if (!catalog_user_delete(e->catalog, name, err))
+    bool ok = catalog_user_delete(e->catalog, name, err);
+    tokens_forget(&e->tokens);
+    if (!ok)
         return false;
     log_info("users", NULL, "user deleted user=%s", name);
     return true;
@@ -61,8 +63,11 @@ bool engine_user_delete(struct engine *e, const char *name, struct err *err)
 bool engine_user_password(struct engine *e, const char *name, const char *password_hash,
                           const char *keep, struct err *err)
 {
-    if (!check_hash(password_hash, err) || (keep && !check_token(keep, err)) ||
-        !catalog_user_password(e->catalog, name, password_hash, keep, err))
+    if (!check_hash(password_hash, err) || (keep && !check_token(keep, err)))
+        return false;
+    bool ok = catalog_user_password(e->catalog, name, password_hash, keep, err);
+    tokens_forget(&e->tokens);
+    if (!ok)
         return false;
     log_info("users", NULL, "password changed user=%s", name);
     return true;
@@ -81,10 +86,21 @@ bool engine_token_create(struct engine *e, const char *token_hash, const char *u
 bool engine_token_user(struct engine *e, const char *token_hash, struct user *out,
                        int64_t *expires_at, struct err *err)
 {
-    return catalog_token_user(e->catalog, token_hash, out, expires_at, err);
+    int64_t expires;
+    uint64_t generation;
+    bool ok = tokens_find(&e->tokens, token_hash, clock_wall_us(), out, &expires, &generation);
+    if (!ok && catalog_token_user(e->catalog, token_hash, out, &expires, err)) {
+        tokens_remember(&e->tokens, token_hash, out, expires, generation);
+        ok = true;
+    }
+    if (ok && expires_at)
+        *expires_at = expires;
+    return ok;
 }
 
 bool engine_token_delete(struct engine *e, const char *token_hash, struct err *err)
 {
-    return catalog_token_delete(e->catalog, token_hash, err);
+    bool ok = catalog_token_delete(e->catalog, token_hash, err);
+    tokens_forget(&e->tokens);
+    return ok;
 }

@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/utf8.h"
+#include "control/tokens.h"
 #include "engine.h"
 #include "tests/unit/catalog_samples.h"
 #include "tests/unit/tempdir.h"
@@ -247,6 +248,69 @@ static void unreachable_peers(void **state)
     close(fd);
 }
 
+/* Good tokens are remembered, and forgotten with whatever ends them. */
+static void tokens_end_at_once(void **state)
+{
+    (void)state;
+    struct user u = sample_user("ana", "admin"), got;
+    struct user vic = sample_user("vic", "viewer");
+    int64_t hour = clock_wall_us() + 3600000000, expires;
+    OK(engine_user_create(e, &u, &err));
+    OK(engine_user_create(e, &vic, &err));
+    for (int i = 0; i < 4; i++) {
+        OK(engine_token_create(e, "aaaaaaaaaaaaaaaa", "ana", hour, &err));
+        if (i < 3)
+            OK(engine_token_create(e, "bbbbbbbbbbbbbbbb", "vic", hour, &err));
+        for (int again = 0; again < 2; again++) {
+            OK(engine_token_user(e, "aaaaaaaaaaaaaaaa", &got, &expires, &err));
+            assert_string_equal(got.name, "ana");
+            assert_true(expires == hour);
+            assert_int_equal(engine_token_user(e, "bbbbbbbbbbbbbbbb", &got, NULL, &err), i < 3);
+        }
+        if (i == 0) {
+            OK(engine_token_delete(e, "bbbbbbbbbbbbbbbb", &err));
+        } else if (i == 1) {
+            OK(engine_user_password(e, "vic", u.password_hash, NULL, &err));
+        } else if (i == 2) {
+            OK(engine_user_delete(e, "vic", &err));
+        }
+        assert_false(engine_token_user(e, "bbbbbbbbbbbbbbbb", &got, NULL, &err));
+        assert_int_equal(err.code, ERR_UNAUTHORIZED);
+        OK(engine_token_user(e, "aaaaaaaaaaaaaaaa", &got, NULL, &err));
+        OK(engine_token_delete(e, "aaaaaaaaaaaaaaaa", &err));
+    }
+    OK(engine_token_create(e, "cccccccccccccccc", "ana", clock_wall_us() + 50000, &err));
+    OK(engine_token_user(e, "cccccccccccccccc", &got, &expires, &err));
+    while (clock_wall_us() < expires)
+        (void)usleep(5000);
+    assert_false(engine_token_user(e, "cccccccccccccccc", &got, NULL, &err));
+}
+
+/* Many tokens are in use at once, and a look-up from before an end is not remembered after it. */
+static void tokens_give_way(void **state)
+{
+    (void)state;
+    struct tokens t;
+    struct user u = sample_user("ana", "admin"), got;
+    uint64_t generation, old;
+    int64_t expires;
+    char hash[24];
+    tokens_init(&t);
+    assert_false(tokens_find(&t, "", 0, &got, &expires, &old));
+    for (int i = 0; i < 3 * TOKENS_KEPT; i++) {
+        str_printf(hash, sizeof hash, "%d", i);
+        assert_false(tokens_find(&t, hash, 0, &got, &expires, &generation));
+        tokens_remember(&t, hash, &u, 100 + i, generation);
+        assert_true(tokens_find(&t, hash, 0, &got, &expires, &generation));
+        assert_true(expires == 100 + i);
+    }
+    assert_false(tokens_find(&t, hash, expires, &got, &expires, &generation));
+    tokens_forget(&t);
+    tokens_remember(&t, hash, &u, 100, old);
+    assert_false(tokens_find(&t, hash, 0, &got, &expires, &generation));
+    tokens_destroy(&t);
+}
+
 static void users_and_tokens(void **state)
 {
     (void)state;
@@ -321,6 +385,8 @@ int main(void)
         T(peer_defaults),
         T(unreachable_peers),
         T(users_and_tokens),
+        T(tokens_end_at_once),
+        T(tokens_give_way),
         T(log_pages),
         cmocka_unit_test(utf8),
     };
