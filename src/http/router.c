@@ -15,16 +15,25 @@
 /* The contract's statuses: 4xx when the client can do something, 409 for what stands against the
  * request on our or a server's side, 503 when it may work later, 500 for our defects only. */
 static const int statuses[ERR_CODE_COUNT] = {
-    [ERR_NONE] = 500,           [ERR_INVALID] = 400,
-    [ERR_UNKNOWN_FIELD] = 400,  [ERR_NOT_FOUND] = 404,
-    [ERR_PEER_NOT_FOUND] = 404, [ERR_MIRROR_NOT_FOUND] = 404,
-    [ERR_USER_NOT_FOUND] = 404, [ERR_TABLE_NOT_FOUND] = 404,
-    [ERR_NOT_SUPPORTED] = 501,  [ERR_CREDENTIALS] = 401,
-    [ERR_UNAUTHORIZED] = 401,   [ERR_FORBIDDEN] = 403,
-    [ERR_METHOD] = 405,         [ERR_TOO_LARGE] = 413,
-    [ERR_NOT_JSON] = 415,       [ERR_THROTTLED] = 429,
-    [ERR_INTERNAL] = 500,       [ERR_SHUTTING_DOWN] = 503,
-    [ERR_CATALOG] = 503,        [ERR_IO] = 503,
+    [ERR_NONE] = 500,
+    [ERR_INVALID] = 400,
+    [ERR_UNKNOWN_FIELD] = 400,
+    [ERR_NOT_FOUND] = 404,
+    [ERR_PEER_NOT_FOUND] = 404,
+    [ERR_MIRROR_NOT_FOUND] = 404,
+    [ERR_USER_NOT_FOUND] = 404,
+    [ERR_TABLE_NOT_FOUND] = 404,
+    [ERR_CREDENTIALS] = 401,
+    [ERR_UNAUTHORIZED] = 401,
+    [ERR_FORBIDDEN] = 403,
+    [ERR_METHOD] = 405,
+    [ERR_TOO_LARGE] = 413,
+    [ERR_NOT_JSON] = 415,
+    [ERR_THROTTLED] = 429,
+    [ERR_INTERNAL] = 500,
+    [ERR_SHUTTING_DOWN] = 503,
+    [ERR_CATALOG] = 503,
+    [ERR_IO] = 503,
     [ERR_MEMORY] = 503,
 };
 
@@ -247,6 +256,21 @@ static void log_request(const struct call *c, const struct url *t, int status, i
               "request %.16s %.200s status=%d ms=%lld user=%s address=%s", method,
               t->path_text ? t->path_text : "?", status, (long long)(us / 1000), c->user.name,
               c->request->address);
+}
+
+void api_init(struct api *api, struct engine *e, int64_t token_ttl_s)
+{
+    *api = (struct api){.engine = e, .token_ttl_s = token_ttl_s};
+    throttle_init(&api->throttle);
+    stats_init(&api->stats);
+    rendered_init(&api->rendered);
+}
+
+void api_destroy(struct api *api)
+{
+    throttle_destroy(&api->throttle);
+    stats_destroy(&api->stats);
+    rendered_destroy(&api->rendered);
 }
 
 void api_handle(struct api *api, const struct request *request, struct response *out)
