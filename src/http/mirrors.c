@@ -3,6 +3,7 @@
 
 #include <limits.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "base/mem.h"
@@ -17,15 +18,56 @@ static bool no_mirror(const char *name, struct err *err)
 }
 
 /* --- What is there ---------------------------------------------------------------------------- */
+/* The answer that was made from this picture before. */
+static bool reply_kept(struct call *c, const char *key, const struct picture *p)
+{
+    c->text = rendered_get(&c->api->rendered, key, p->version, &c->text_len);
+    return c->text != NULL;
+}
+
+/* Takes o over. */
+static void reply_and_keep(struct call *c, const char *key, const struct picture *p, json_t *o)
+{
+    c->text = json_dumps(o, JSON_COMPACT);
+    if (c->text) {
+        c->text_len = strlen(c->text);
+        rendered_put(&c->api->rendered, key, p->version, c->text, c->text_len);
+    }
+    json_decref(o);
+}
+
 bool mirrors_list(struct call *c, struct err *err)
 {
+    static const char key[] = "*"; /* no mirror's name */
     (void)err;
     const struct picture *p = engine_picture(c->engine);
-    c->reply = json_array();
-    for (size_t i = 0; i < p->n; i++)
-        json_array_append_new(c->reply, mirror_summary_to_json(&p->mirrors[i]));
+    if (!reply_kept(c, key, p)) {
+        json_t *all = json_array();
+        for (size_t i = 0; i < p->n; i++)
+            json_array_append_new(all, mirror_summary_to_json(&p->mirrors[i]));
+        reply_and_keep(c, key, p, all);
+    }
     picture_release(p);
     return true;
+}
+
+bool mirrors_show(struct call *c, struct err *err)
+{
+    const char *name = c->args[0];
+    const struct picture *p = engine_picture(c->engine);
+    const struct mirror_status *m = picture_find(p, name);
+    if (m && !reply_kept(c, name, p))
+        reply_and_keep(c, name, p, mirror_status_to_json(m));
+    picture_release(p);
+    return m || no_mirror(name, err);
+}
+
+static bool has_mirror(struct call *c, const char *name, struct err *err)
+{
+    const struct picture *p = engine_picture(c->engine);
+    bool found = picture_find(p, name);
+    picture_release(p);
+    return found || no_mirror(name, err);
 }
 
 /* The status object; NULL when there is no such mirror. */
@@ -36,12 +78,6 @@ static json_t *status_of(struct call *c, const char *name)
     json_t *o = m ? mirror_status_to_json(m) : NULL;
     picture_release(p);
     return o;
-}
-
-bool mirrors_show(struct call *c, struct err *err)
-{
-    c->reply = status_of(c, c->args[0]);
-    return c->reply || no_mirror(c->args[0], err);
 }
 
 bool mirrors_tables(struct call *c, struct err *err)
@@ -95,11 +131,9 @@ static bool read_logs(struct call *c, const struct logs_query *q, struct err *er
 bool mirrors_logs(struct call *c, struct err *err)
 {
     struct logs_query q = {.limit = 50};
-    json_t *status = status_of(c, c->args[0]);
-    bool ok = (status || no_mirror(c->args[0], err)) &&
+    bool ok = has_mirror(c, c->args[0], err) &&
               fields_read(&mirror_logs_query, c->query, true, &q, NULL, err) &&
               read_logs(c, &q, err);
-    json_decref(status);
     free(q.search);
     return ok;
 }

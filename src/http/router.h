@@ -10,6 +10,7 @@
 #include "engine.h"
 #include "src/conf.h"
 #include "src/fields.h"
+#include "src/http/rendered.h"
 #include "src/http/stats.h"
 #include "src/http/throttle.h"
 
@@ -26,7 +27,12 @@ struct api {
     bool open_metrics;       /* LEVEL_METRICS needs no token */
     struct throttle throttle;
     struct stats stats;
+    struct rendered rendered;
 };
+
+/* Everything else of it is zero until the owner sets it. */
+void api_init(struct api *api, struct engine *e, int64_t token_ttl_s);
+void api_destroy(struct api *api);
 
 /* All borrowed for the call of api_handle; NULL where the request has none. */
 struct request {

@@ -306,12 +306,9 @@ static bool start_tcp(struct http *h, const struct http_options *o, struct err *
 bool http_start(const struct http_options *o, struct http **out, struct err *err)
 {
     struct http *h = mem_calloc(1, sizeof *h);
-    h->api.engine = o->engine;
+    api_init(&h->api, o->engine, o->token_ttl_s);
     h->api.conf = o->conf;
-    h->api.token_ttl_s = o->token_ttl_s;
     h->api.open_metrics = o->open_metrics;
-    throttle_init(&h->api.throttle);
-    stats_init(&h->api.stats);
     pthread_mutex_init(&h->lock, NULL);
     pthread_cond_init(&h->all_answered, NULL);
     MHD_set_panic_func(panic, NULL);
@@ -348,8 +345,7 @@ void http_stop(struct http *h)
         MHD_stop_daemon(h->local);
     if (h->local)
         (void)unlink(h->socket_path);
-    throttle_destroy(&h->api.throttle);
-    stats_destroy(&h->api.stats);
+    api_destroy(&h->api);
     pthread_cond_destroy(&h->all_answered);
     pthread_mutex_destroy(&h->lock);
     free(h->socket_path);

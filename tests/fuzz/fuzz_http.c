@@ -120,8 +120,8 @@ static void must(struct world *w, const char *who, const char *target, const cha
 static void make_world(struct world *w)
 {
     counter = 0;
-    *w = (struct world){.api = {.engine = double_open(), .token_ttl_s = 3600}};
-    throttle_init(&w->api.throttle);
+    *w = (struct world){0};
+    api_init(&w->api, double_open(), 3600);
     must(w, NULL, "/v1/users",
          "{\"username\":\"ana\",\"password\":\"password\",\"role\":\"admin\"}");
     must(w, NULL, "/v1/users",
@@ -137,7 +137,7 @@ static void make_world(struct world *w)
 
 static void end_world(struct world *w)
 {
-    throttle_destroy(&w->api.throttle);
+    api_destroy(&w->api);
     double_close(w->api.engine);
 }
 

@@ -45,10 +45,7 @@ static void login(struct fixture *f, const char *name, const char *role, char ou
 int api_set_up(void **state)
 {
     struct fixture *f = mem_calloc(1, sizeof *f);
-    f->api.engine = double_open();
-    f->api.token_ttl_s = 3600;
-    throttle_init(&f->api.throttle);
-    stats_init(&f->api.stats);
+    api_init(&f->api, double_open(), 3600);
     login(f, "ana", "admin", f->admin);
     login(f, "vic", "viewer", f->viewer);
     *state = f;
@@ -59,8 +56,7 @@ int api_tear_down(void **state)
 {
     struct fixture *f = *state;
     json_decref(f->last);
-    throttle_destroy(&f->api.throttle);
-    stats_destroy(&f->api.stats);
+    api_destroy(&f->api);
     double_close(f->api.engine);
     free(f);
     return 0;

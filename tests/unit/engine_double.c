@@ -435,6 +435,7 @@ const struct picture *engine_picture(struct engine *e)
         (void)err_set(&items[i].error, ERR_SQL, "caf\xe9 is not UTF-8");
         str_copy(items[i].error.sqlstate, 6, "23505");
     }
+    p->version = (uint64_t)e->changes + 1;
     p->n = e->n_mirrors;
     p->mirrors = items;
     return p;

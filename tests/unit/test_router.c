@@ -358,6 +358,57 @@ static void values_are_taken_out(void **state)
     assert_string_equal(l.details, "our own remedy");
 }
 
+/* Answers are kept with their picture, and never outlive it. */
+static void a_status_is_the_present_one(void **state)
+{
+    struct fixture *f = *state;
+    make_mirror(f);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(ask(f, f->viewer, "GET", "/v1/mirrors/m", NULL), 200);
+        assert_string_equal(text(f, "status"), "running");
+        assert_int_equal(ask(f, f->viewer, "GET", "/v1/mirrors", NULL), 200);
+        assert_string_equal(member(json_array_get(f->last, 0), "status"), "running");
+        assert_int_equal(ask(f, f->admin, "POST", "/v1/mirrors/m/pause", NULL), 200);
+        assert_int_equal(ask(f, f->viewer, "GET", "/v1/mirrors/m", NULL), 200);
+        assert_string_equal(text(f, "status"), "paused");
+        assert_int_equal(ask(f, f->viewer, "GET", "/v1/mirrors", NULL), 200);
+        assert_string_equal(member(json_array_get(f->last, 0), "status"), "paused");
+        assert_int_equal(ask(f, f->admin, "POST", "/v1/mirrors/m/resume", NULL), 200);
+    }
+    assert_int_equal(ask(f, f->admin, "DELETE", "/v1/mirrors/m", NULL), 200);
+    EXPECT(f, 404, "mirror_not_found", f->viewer, "GET", "/v1/mirrors/m", NULL);
+}
+
+static void kept_answers_are_bounded(void **state)
+{
+    static const size_t large = RENDERED_BYTES / 3;
+    struct rendered r;
+    size_t len = 0;
+    char *big = mem_calloc(RENDERED_BYTES + 1, 1);
+    (void)state;
+    rendered_init(&r);
+    for (int i = 0; i < 3 * RENDERED_ENTRIES; i++) {
+        char key[16];
+        str_printf(key, sizeof key, "%d", i);
+        rendered_put(&r, key, (uint64_t)i + 1, key, strlen(key));
+        char *kept = rendered_get(&r, key, (uint64_t)i + 1, &len);
+        assert_string_equal(kept, key);
+        assert_int_equal(len, strlen(key));
+        free(kept);
+        assert_null(rendered_get(&r, key, (uint64_t)i, &len));
+        rendered_put(&r, "big", (uint64_t)i + 1, big, large + (size_t)i);
+        assert_in_range(r.bytes, large, RENDERED_BYTES);
+    }
+    assert_null(rendered_get(&r, "0", 1, &len));
+    rendered_put(&r, "huge", 1, big, RENDERED_BYTES + 1);
+    assert_null(rendered_get(&r, "huge", 1, &len));
+    rendered_put(&r, "most", 1, big, RENDERED_BYTES);
+    assert_int_equal(r.bytes, RENDERED_BYTES);
+    rendered_destroy(&r);
+    assert_int_equal(r.bytes, 0);
+    free(big);
+}
+
 static void runs(void **state)
 {
     struct fixture *f = *state;
@@ -400,6 +451,8 @@ int main(void)
         API_CASE(preflight_gives_all_findings),
         API_CASE(logs),
         API_CASE(runs),
+        API_CASE(a_status_is_the_present_one),
+        cmocka_unit_test(kept_answers_are_bounded),
         API_CASE(metrics),
         API_CASE(diagnostics),
         API_CASE(values_are_taken_out),
