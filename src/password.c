@@ -18,33 +18,71 @@
  * be raised later. */
 #define HASH_PASSES 2
 #define HASH_BYTES (19U << 20)
-#define HASHES_AT_ONCE 2
-#define HASH_WAIT_S 5
+#define AT_ONCE 2
+#define WAITING_MAX 32 /* far fewer than threads that answer requests */
+#define WAIT_S 5
 
+/* The hash of a random password that nobody kept, for users that do not exist. */
+static const char nobodys_hash[PASSWORD_HASH_SIZE] =
+    "$argon2id$v=19$m=19456,t=2,p=1$EF3nqzgAYgxPhECL8eVZ0w$"
+    "tNEpJbb+Vfe+Z532K69AtzS2XnXN7GlqX5EL5eZshzs";
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t freed = PTHREAD_COND_INITIALIZER;
-static int running;
+static pthread_cond_t freed;
+static int running, waiting;
+static bool is_interrupted;
 
-static bool take_turn(struct err *err)
+static void init(void)
+{
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&freed, &attr);
+    pthread_condattr_destroy(&attr);
+}
+
+/* Under the lock; until there is a turn, or it is not worth waiting any more. */
+static void wait_for_turn(void)
 {
     struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += HASH_WAIT_S;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += WAIT_S;
     int rc = 0;
-    pthread_mutex_lock(&lock);
-    while (running >= HASHES_AT_ONCE && rc == 0)
+    waiting++;
+    while (running >= AT_ONCE && rc == 0 && !is_interrupted)
         rc = pthread_cond_timedwait(&freed, &lock, &until);
-    bool got = running < HASHES_AT_ONCE;
+    waiting--;
+}
+
+bool password_begin(struct err *err)
+{
+    pthread_once(&once, init);
+    pthread_mutex_lock(&lock);
+    if (running >= AT_ONCE && waiting < WAITING_MAX)
+        wait_for_turn();
+    bool stops = is_interrupted, got = !stops && running < AT_ONCE;
     running += got;
     pthread_mutex_unlock(&lock);
+    if (stops)
+        return err_set(err, ERR_SHUTTING_DOWN, "bunnydb is stopping");
     return got || err_set(err, ERR_THROTTLED, "too many logins at the same time");
 }
 
-static void end_turn(void)
+void password_end(void)
 {
     pthread_mutex_lock(&lock);
     running--;
     pthread_cond_signal(&freed);
+    pthread_mutex_unlock(&lock);
+}
+
+void password_interrupt(void)
+{
+    pthread_once(&once, init);
+    pthread_mutex_lock(&lock);
+    is_interrupted = true;
+    pthread_cond_broadcast(&freed);
     pthread_mutex_unlock(&lock);
 }
 
@@ -60,36 +98,20 @@ bool password_check_rule(const char *password, struct err *err)
 bool password_hash(const char *password, char out[PASSWORD_HASH_SIZE], struct err *err)
 {
     char hash[crypto_pwhash_STRBYTES];
-    if (!take_turn(err))
+    if (!password_begin(err))
         return false;
     int rc = crypto_pwhash_str(hash, password, strlen(password), HASH_PASSES, HASH_BYTES);
-    end_turn();
+    password_end();
     if (rc != 0)
         return err_set(err, ERR_MEMORY, "no memory to hash a password");
     str_copy(out, PASSWORD_HASH_SIZE, hash);
     return true;
 }
 
-static char dummy_hash[PASSWORD_HASH_SIZE];
-static pthread_once_t dummy_once = PTHREAD_ONCE_INIT;
-
-static void make_dummy(void)
-{
-    struct err e;
-    char random[33];
-    randombytes_buf(random, sizeof random - 1);
-    sodium_bin2hex(random, sizeof random, (unsigned char *)random, 16);
-    if (!password_hash(random, dummy_hash, &e))
-        dummy_hash[0] = '\0';
-}
-
 bool password_verify(const char *hash, const char *password, struct err *err)
 {
-    pthread_once(&dummy_once, make_dummy); /* by the first login of all, so that none tells */
-    if (!take_turn(err))
-        return false;
-    int rc = crypto_pwhash_str_verify(hash ? hash : dummy_hash, password, strlen(password));
-    end_turn();
+    const char *against = hash ? hash : nobodys_hash;
+    int rc = crypto_pwhash_str_verify(against, password, strlen(password));
     if (rc == 0 && hash)
         return true;
     return err_set(err, ERR_CREDENTIALS, "wrong user name or password");

@@ -94,13 +94,13 @@ static void free_secret(char *s)
 static bool grant_token(struct call *c, const struct user *u, struct err *err)
 {
     unsigned char random[TOKEN_BYTES];
-    char token[TOKEN_TEXT_SIZE], hash[TOKEN_HASH_SIZE], expires[CLOCK_TEXT_SIZE];
+    char token[TOKEN_TEXT_SIZE], expires[CLOCK_TEXT_SIZE];
     int64_t expires_at = clock_wall_us() + c->api->token_ttl_s * 1000000;
     randombytes_buf(random, sizeof random);
     sodium_bin2base64(token, sizeof token, random, sizeof random,
                       sodium_base64_VARIANT_URLSAFE_NO_PADDING);
-    hash_token(token, hash);
-    bool ok = engine_token_create(c->engine, hash, u->name, expires_at, err);
+    hash_token(token, c->token_hash);
+    bool ok = engine_token_create(c->engine, c->token_hash, u->name, expires_at, err);
     if (ok)
         c->reply = json_pack("{s:s, s:s, s:s, s:s}", "token", token, "username", u->name, "role",
                              u->role, "expires_at", clock_format(expires_at, expires));
@@ -109,27 +109,58 @@ static bool grant_token(struct call *c, const struct user *u, struct err *err)
     return ok;
 }
 
+static bool may_try(struct call *c, const char *name, struct err *err)
+{
+    c->retry_after = throttle_wait_s(&c->api->throttle, name, c->request->address, clock_mono_ms());
+    if (!c->retry_after)
+        return true;
+    return err_set(err, ERR_THROTTLED, "too many failed logins: wait %d s", c->retry_after);
+}
+
+/* Looks at the failures once more when it is its turn, and counts its own before the next one
+ * looks: many guesses at the same time are not more than one after the other. */
+static bool check_password(struct call *c, const char *name, const char *hash, const char *password,
+                           struct err *err)
+{
+    if (!may_try(c, name, err) || !password_begin(err))
+        return false;
+    bool ok = may_try(c, name, err) && password_verify(hash, password, err);
+    if (!ok && err->code == ERR_CREDENTIALS)
+        throttle_failed(&c->api->throttle, name, c->request->address, clock_mono_ms());
+    password_end();
+    return ok;
+}
+
+/* A password that was changed, or a user that was deleted, while it was being checked: the new
+ * token may have come too late to be ended by that. */
+static bool is_still(struct call *c, const struct user *u, struct err *err)
+{
+    struct user now;
+    struct err gone;
+    bool known = engine_user_get(c->engine, u->name, &now, err);
+    if (known && now.id == u->id && !strcmp(now.password_hash, u->password_hash))
+        return true;
+    if (known || err->code == ERR_USER_NOT_FOUND)
+        (void)err_set(err, ERR_CREDENTIALS, "wrong user name or password");
+    if (!engine_token_delete(c->engine, c->token_hash, &gone))
+        *err = gone;
+    return false;
+}
+
 static bool try_login(struct call *c, const struct login *l, struct err *err)
 {
     struct user u;
-    struct throttle *t = &c->api->throttle;
-    const char *address = c->request->address;
-    c->retry_after = throttle_wait_s(t, l->username, address, clock_mono_ms());
-    if (c->retry_after)
-        return err_set(err, ERR_THROTTLED, "too many failed logins: wait %d s", c->retry_after);
     bool known = engine_user_get(c->engine, l->username, &u, err);
     if (!known && err->code != ERR_USER_NOT_FOUND)
         return false;
-    bool ok = password_verify(known ? u.password_hash : NULL, l->password, err);
-    if (!ok && err->code == ERR_CREDENTIALS) {
-        throttle_failed(t, l->username, address, clock_mono_ms());
-        log_warn("http", NULL, "login failed address=%s", address);
-    }
-    if (!ok)
+    if (!check_password(c, l->username, known ? u.password_hash : NULL, l->password, err)) {
+        if (err->code == ERR_CREDENTIALS)
+            log_warn("http", NULL, "login failed address=%s", c->request->address);
         return false;
-    throttle_passed(t, l->username, address);
+    }
+    throttle_passed(&c->api->throttle, l->username, c->request->address);
     c->user = u;
-    return grant_token(c, &u, err);
+    return grant_token(c, &u, err) && is_still(c, &u, err);
 }
 
 bool auth_login(struct call *c, struct err *err)
@@ -186,20 +217,13 @@ static const struct field_table change_fields = FIELD_TABLE(change_rows);
 static bool change_password(struct call *c, const struct change *x, struct err *err)
 {
     char hash[PASSWORD_HASH_SIZE];
-    struct throttle *t = &c->api->throttle;
-    const char *name = c->user.name, *address = c->request->address;
-    c->retry_after = throttle_wait_s(t, name, address, clock_mono_ms());
-    if (c->retry_after)
-        return err_set(err, ERR_THROTTLED, "too many failed logins: wait %d s", c->retry_after);
-    if (!password_verify(c->user.password_hash, x->current, err)) {
-        if (err->code == ERR_CREDENTIALS) {
-            throttle_failed(t, name, address, clock_mono_ms());
+    if (!check_password(c, c->user.name, c->user.password_hash, x->current, err)) {
+        if (err->code == ERR_CREDENTIALS)
             (void)err_set(err, ERR_CREDENTIALS, "current_password is wrong");
-        }
         return false;
     }
     if (!password_hash(x->wanted, hash, err) ||
-        !engine_user_password(c->engine, name, hash, c->token_hash, err))
+        !engine_user_password(c->engine, c->user.name, hash, c->token_hash, err))
         return false;
     c->reply = json_pack("{s:s}", "message", "password changed; other tokens have ended");
     return true;

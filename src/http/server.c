@@ -17,6 +17,7 @@
 #include "src/http/router.h"
 #include "src/http/sockets.h"
 #include "src/http/users.h"
+#include "src/password.h"
 #include "src/state_dir.h"
 
 #define CONNECTION_TIMEOUT_S 30
@@ -305,12 +306,16 @@ static bool start_tcp(struct http *h, const struct http_options *o, struct err *
 
 bool http_start(const struct http_options *o, struct http **out, struct err *err)
 {
+    pthread_condattr_t attr;
     struct http *h = mem_calloc(1, sizeof *h);
     api_init(&h->api, o->engine, o->token_ttl_s);
     h->api.conf = o->conf;
     h->api.open_metrics = o->open_metrics;
     pthread_mutex_init(&h->lock, NULL);
-    pthread_cond_init(&h->all_answered, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&h->all_answered, &attr);
+    pthread_condattr_destroy(&attr);
     MHD_set_panic_func(panic, NULL);
     *out = h;
     if (start_local(h, o, err) && start_tcp(h, o, err))
@@ -324,7 +329,7 @@ bool http_start(const struct http_options *o, struct http **out, struct err *err
 static void wait_for_answers(struct http *h)
 {
     struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
+    clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_nsec += ANSWER_GRACE_MS * 1000000L;
     until.tv_sec += until.tv_nsec / 1000000000L;
     until.tv_nsec %= 1000000000L;
@@ -338,6 +343,7 @@ void http_stop(struct http *h)
 {
     if (!h)
         return;
+    password_interrupt();
     wait_for_answers(h);
     if (h->tcp)
         MHD_stop_daemon(h->tcp);

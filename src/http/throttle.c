@@ -1,8 +1,10 @@
 /* Failed logins; see throttle.h. */
 #include "src/http/throttle.h"
 
-#include <stdlib.h>
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <sodium.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -19,12 +21,24 @@ void throttle_destroy(struct throttle *t)
     pthread_mutex_destroy(&t->lock);
 }
 
+/* Who has one IPv6 address has a network of them, usually with 64 bits; in out, as text. */
+static const char *whose(const char *address, char out[INET6_ADDRSTRLEN])
+{
+    struct in6_addr a;
+    if (inet_pton(AF_INET6, address, &a) != 1 || IN6_IS_ADDR_V4MAPPED(&a))
+        return address;
+    memset(a.s6_addr + 8, 0, 8);
+    return inet_ntop(AF_INET6, &a, out, INET6_ADDRSTRLEN);
+}
+
 /* Hashed with a secret, so that nobody can aim at another's entry. user NULL: the address. */
 static uint64_t key_of(const struct throttle *t, const char *user, const char *address)
 {
     uint64_t key;
     unsigned char hash[crypto_shorthash_BYTES];
-    char *text = mem_printf("%s|%s|%s", user ? "u" : "a", address, user ? user : "");
+    char network[INET6_ADDRSTRLEN];
+    char *text =
+        mem_printf("%s|%s|%s", user ? "u" : "a", whose(address, network), user ? user : "");
     crypto_shorthash(hash, (const unsigned char *)text, strlen(text), t->secret);
     free(text);
     memcpy(&key, hash, sizeof key);

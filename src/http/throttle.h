@@ -1,6 +1,7 @@
 /* Failed logins: after 5 of one user from one address within a minute, or 30 from one address,
- * further ones are refused until the oldest is a minute old. A fixed table: when it is full the
- * longest unused entry gives way. Its own leaf lock; any thread. */
+ * further ones are refused until the oldest is a minute old. An IPv6 address stands for its /64. A
+ * fixed table: when it is full the longest unused entry gives way. Its own leaf lock; any thread.
+ */
 #ifndef BUNNY_THROTTLE_H
 #define BUNNY_THROTTLE_H
 

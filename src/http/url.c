@@ -1,11 +1,12 @@
 /* The target of a request; see url.h. */
 #include "src/http/url.h"
 
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/mem.h"
+#include "base/utf8.h"
 
 static int hex(char c)
 {
@@ -14,29 +15,6 @@ static int hex(char c)
     if (c >= 'a' && c <= 'f')
         return c - 'a' + 10;
     return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
-/* RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF. */
-static bool is_utf8(const char *text)
-{
-    for (const unsigned char *s = (const unsigned char *)text; *s;) {
-        if (*s < 0x80) {
-            s++;
-            continue;
-        }
-        int more = *s >= 0xF0 ? 3 : *s >= 0xE0 ? 2 : 1;
-        uint32_t v = *s & (0x3FU >> more), least = more == 1 ? 0x80 : more == 2 ? 0x800 : 0x10000;
-        if (*s < 0xC2 || *s > 0xF4)
-            return false;
-        for (s++; more > 0; more--, s++) {
-            if ((*s & 0xC0) != 0x80)
-                return false;
-            v = v << 6 | (*s & 0x3F);
-        }
-        if (v < least || v > 0x10FFFF || (v >= 0xD800 && v <= 0xDFFF))
-            return false;
-    }
-    return true;
 }
 
 /* Decodes n bytes; caller frees. NULL when they are not to be taken. */
@@ -60,7 +38,7 @@ static char *decode(const char *s, size_t n, bool plus_is_blank)
             goto bad;
         out[at++] = (char)c;
     }
-    if (is_utf8(out))
+    if (utf8_is_valid(out))
         return out;
 bad:
     free(out);
@@ -97,11 +75,26 @@ static bool add_param(struct url *t, const char *s, size_t n, struct err *err)
            err_set(err, ERR_INVALID, "the parameters are not well encoded");
 }
 
+/* "http://host:8112/v1/peers" is "/v1/peers" (RFC 9112, 3.2.2); everything else is left alone. */
+static const char *skip_origin(const char *text)
+{
+    static const char *const schemes[] = {"http://", "https://"};
+    for (size_t i = 0; i < COUNT_OF(schemes); i++) {
+        size_t n = strlen(schemes[i]);
+        if (strncasecmp(text, schemes[i], n) != 0)
+            continue;
+        const char *rest = text + n + strcspn(text + n, "/?");
+        return rest > text + n ? rest : text;
+    }
+    return text;
+}
+
 bool url_parse(const char *text, struct url *out, struct err *err)
 {
     *out = (struct url){0};
     if (strlen(text) > URL_MAX)
         return err_set(err, ERR_INVALID, "the address is longer than %d bytes", URL_MAX);
+    text = skip_origin(text);
     if (*text != '/')
         return err_set(err, ERR_NOT_FOUND, "no such address");
     size_t path_len = strcspn(text, "?");

@@ -27,6 +27,7 @@ struct engine {
     struct double_mirror mirrors[MOST];
     size_t n_users, n_tokens, n_peers, n_mirrors;
     int changes;
+    void (*before_token)(struct engine *e);
     enum err_code fail;
     char fail_text[200], fail_finding[40];
 };
@@ -55,6 +56,19 @@ void double_fail_next(struct engine *e, enum err_code code, const char *text,
     e->fail = code;
     str_copy(e->fail_text, sizeof e->fail_text, text);
     str_copy(e->fail_finding, sizeof e->fail_finding, finding_code);
+}
+
+void double_before_token(struct engine *e, void (*hook)(struct engine *e))
+{
+    e->before_token = hook;
+}
+
+int double_tokens(const struct engine *e, const char *user)
+{
+    int n = 0;
+    for (size_t i = 0; i < e->n_tokens && i < MOST; i++)
+        n += !strcmp(e->tokens[i].user, user) && e->tokens[i].expires_at > clock_wall_us();
+    return n;
 }
 
 int double_changes(const struct engine *e)
@@ -176,6 +190,10 @@ bool engine_token_create(struct engine *e, const char *token_hash, const char *u
                          int64_t expires_at, struct err *err)
 {
     (void)err;
+    void (*hook)(struct engine *) = e->before_token;
+    e->before_token = NULL;
+    if (hook)
+        hook(e);
     struct token *t = &e->tokens[e->n_tokens++ % MOST];
     str_copy(t->hash, sizeof t->hash, token_hash);
     str_copy(t->user, sizeof t->user, user);

@@ -155,6 +155,17 @@ static void failures_are_counted_for_a_minute(void **state)
     assert_int_equal(throttle_wait_s(&t, "ana", "2.2.2.2", 1000), 0);
     assert_int_equal(throttle_wait_s(&t, "bob", "1.1.1.1", 1000), 0);
     assert_int_equal(throttle_wait_s(&t, "ana", "1.1.1.1", 61000), 0);
+    for (int i = 0; i < THROTTLE_USER_FAILURES; i++) { /* of one network, each from elsewhere */
+        char address[40];
+        str_printf(address, sizeof address, "2001:db8:1:2::%d", i);
+        throttle_failed(&t, "ana", address, 1000);
+    }
+    assert_int_equal(throttle_wait_s(&t, "ana", "2001:db8:1:2:ffff::1", 1000), 60);
+    assert_int_equal(throttle_wait_s(&t, "ana", "2001:db8:1:3::1", 1000), 0);
+    for (int i = 0; i < THROTTLE_USER_FAILURES; i++)
+        throttle_failed(&t, "ana", "::ffff:4.4.4.4", 1000);
+    assert_int_equal(throttle_wait_s(&t, "ana", "::ffff:4.4.4.4", 1000), 60);
+    assert_int_equal(throttle_wait_s(&t, "ana", "::ffff:4.4.4.5", 1000), 0);
     for (int i = 0; i < THROTTLE_ADDRESS_FAILURES; i++) {
         char name[20];
         str_printf(name, sizeof name, "user%d", i);
@@ -189,11 +200,13 @@ static void passwords(void **state)
     assert_true(password_check_rule("12345678", &e));
     assert_true(password_hash("12345678", hash, &e));
     assert_int_equal(strncmp(hash, "$argon2id$", 10), 0);
+    assert_true(password_begin(&e));
     assert_true(password_verify(hash, "12345678", &e));
     assert_false(password_verify(hash, "12345679", &e));
     assert_int_equal(e.code, ERR_CREDENTIALS);
     assert_false(password_verify(NULL, "12345678", &e));
     assert_int_equal(e.code, ERR_CREDENTIALS);
+    password_end();
 }
 
 int main(void)

@@ -62,6 +62,9 @@ static void addresses(void **state)
     EXPECT(f, 400, "invalid_request", f->admin, "GET", "/v1/peers/%ff", NULL);
     EXPECT(f, 400, "invalid_request", f->admin, "GET", "/v1/peers/%4", NULL);
     EXPECT(f, 400, "unknown_field", f->admin, "GET", "/v1/peers?x=1", NULL);
+    EXPECT(f, 404, "not_found", f->admin, "GET", "ftp://host/v1/peers", NULL);
+    EXPECT(f, 404, "not_found", f->admin, "GET", "http:///v1/peers", NULL);
+    assert_int_equal(ask(f, f->admin, "GET", "HTTP://host:8112/v1/peers", NULL), 200);
     EXPECT(f, 405, "method_not_allowed", f->admin, "PUT", "/v1/peers", NULL);
     assert_string_equal(f->response.allow, "GET, HEAD, POST");
     EXPECT(f, 405, "method_not_allowed", f->admin, "FOO", "/health", NULL);
