@@ -1,6 +1,7 @@
 /* The answer of our own API; see answer.h. Chapters are those of RFC 9112. */
 #include "src/answer.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,9 +38,11 @@ static const char *value_of(const char *line, const char *name)
 static bool read_size(const char *text, int base, size_t *out)
 {
     char *end;
+    if (!isxdigit((unsigned char)text[0])) /* strtoull would skip blanks, also over a line's end */
+        return false;
     errno = 0;
     unsigned long long n = strtoull(text, &end, base);
-    if (errno || end == text || text[0] == '-' || text[0] == '+')
+    if (errno || end == text)
         return false;
     *out = (size_t)n;
     return strchr(" \t\r\n;", *end) != NULL; /* the terminator, too */
@@ -87,11 +90,19 @@ static enum answer_state walk_chunks(const char *at, const char *end, struct buf
     }
 }
 
+/* Chapter 6.3: whatever the head says of a length. */
+static bool has_no_body(const struct head *h)
+{
+    return h->status == 204 || h->status == 304;
+}
+
 static void take_body(const struct head *h, const struct buf *b, struct answer *out)
 {
     struct buf body = {0};
     const char *at = b->data + h->body_at;
-    if (h->is_chunked)
+    if (has_no_body(h))
+        ;
+    else if (h->is_chunked)
         (void)walk_chunks(at, b->data + b->len, &body);
     else
         buf_add(&body, at, h->has_length ? h->length : b->len - h->body_at);
@@ -105,7 +116,7 @@ static void take_body(const struct head *h, const struct buf *b, struct answer *
 static enum answer_state state_of_body(const struct head *h, const struct buf *b, bool ended)
 {
     size_t have = b->len - h->body_at;
-    if (h->status == 204 || h->status == 304)
+    if (has_no_body(h))
         return ANSWER_WHOLE;
     if (h->is_chunked)
         return walk_chunks(b->data + h->body_at, b->data + b->len, NULL);
