@@ -91,6 +91,9 @@ bool engine_mirror_command(struct engine *e, const char *name, const struct mirr
 bool engine_mirror_set_tables(struct engine *e, const char *name, const char *by,
                               const struct table_map *tables, size_t n_tables,
                               struct findings *findings, struct err *err) MUST_CHECK;
+/* What MIRROR_SYNC_SCHEMA would do now; free with schema_plan_free. (waits, 10 s a server) */
+bool engine_mirror_schema_plan(struct engine *e, const char *name, struct schema_plan *out,
+                               struct err *err) MUST_CHECK;
 
 /* --- Mirrors: what is published -------------------------------------------------------------- */
 struct table_status {

@@ -146,6 +146,12 @@ bool mirror_is_pending(const struct mirror *m, enum mirror_command c)
     return !strcmp(m->row.pending, command_name(c));
 }
 
+/* sync-schema is asked for, and everything has been applied that has to be before it goes on. */
+static bool mirror_syncs_now(const struct mirror *m)
+{
+    return mirror_is_pending(m, MIRROR_SYNC_SCHEMA) && m->sync_after == 0;
+}
+
 /* A failed or paused mirror holds nothing back: its operation goes on when it runs again. */
 static struct operation held_operation(const struct mirror *m)
 {
@@ -249,6 +255,8 @@ static bool is_cancelled(void *arg)
     struct mirror *m = arg;
     struct err ignored = {0};
     if (atomic_load(&m->shall_stop) || atomic_load(&m->shall_reconnect))
+        return true;
+    if (!m->is_syncing && mirror_syncs_now(m))
         return true;
     struct command *c = peek_command(m);
     if (!c)
@@ -356,6 +364,8 @@ static void *mirror_main(void *arg)
         struct command *c = peek_command(m);
         if (c)
             obey(m, c);
+        else if (mirror_syncs_now(m) && m->row.wish != WISH_DELETE)
+            mirror_sync_schema(m);
         else if (!is_due(m))
             wait_for_work(m);
         else if (m->row.wish == WISH_DELETE)

@@ -57,7 +57,8 @@ struct mirror {
     int64_t retry_at;    /* monotonic ms; 0: none planned */
     bool is_held;        /* an error that waits for the operator */
     struct history history;
-    bool is_syncing; /* sync-schema is under way */
+    bool is_syncing;  /* sync-schema is under way */
+    lsn_t sync_after; /* it goes on when all before is applied; 0: at once */
     int64_t last_missed_log;
 };
 
@@ -90,6 +91,13 @@ bool mirror_set_tables(struct mirror *m, struct command *c, struct err *err) MUS
 /* The error can only be healed by a new slot and a new snapshot. */
 bool mirror_needs_new_slot(enum err_code code);
 
+/* Out of an error, at once, and on: the next run begins. */
+void mirror_go_on(struct mirror *m);
+
+/* --- sync.c: the destination's definitions follow the source's; between two runs ----------------
+ */
+void mirror_sync_schema(struct mirror *m);
+
 /* How long to wait after so many failures in a row. */
 int64_t mirror_backoff_ms(int failures);
 
@@ -107,6 +115,11 @@ struct run {
     struct source_identity *identity;
     struct progress *progress;
 };
+/* Gives it its application_name. */
+void run_name(struct run *r);
+bool run_load_peers(struct run *r, struct err *err) MUST_CHECK;
+/* Closes and frees what it holds; cancel: what its sessions are doing is given up. */
+void run_close(struct run *r, bool cancel);
 bool run_connect_source(struct run *r, struct err *err) MUST_CHECK;
 bool run_connect_repl(struct run *r, struct err *err) MUST_CHECK;
 bool run_connect_dest(struct run *r, struct err *err) MUST_CHECK;

@@ -37,12 +37,17 @@ static bool do_pause(struct mirror *m, struct err *err)
     return true;
 }
 
+void mirror_go_on(struct mirror *m)
+{
+    forget_error(m);
+    show_connecting(m);
+}
+
 static bool do_resume(struct mirror *m, struct err *err)
 {
     if (!mirror_save_flags(m, WISH_RUN, m->row.snapshot_done, err))
         return false;
-    forget_error(m);
-    show_connecting(m);
+    mirror_go_on(m);
     log_info("super", m->row.config.name, "resumed");
     return true;
 }
@@ -71,8 +76,7 @@ static bool do_recreate(struct mirror *m, const struct command *c, struct err *e
 {
     if (!begin_anew(m, &c->op, err))
         return false;
-    forget_error(m);
-    show_connecting(m);
+    mirror_go_on(m);
     log_info("super", m->row.config.name, "%s: new slot, new snapshot by=%s", c->op.name, c->op.by);
     return true;
 }
@@ -94,8 +98,7 @@ static bool do_retry(struct mirror *m, const struct command *c, struct err *err)
         return err_hint(err, "Send {\"recreate_slot\": true}: the destination's rows are "
                              "replaced by a new copy.");
     }
-    forget_error(m);
-    show_connecting(m);
+    mirror_go_on(m);
     log_info("super", m->row.config.name, "retry: the slot is kept by=%s", c->op.by);
     return true;
 }
@@ -141,8 +144,7 @@ static bool do_resync_table(struct mirror *m, const struct command *c, struct er
         !mirror_begin_operation(m, &c->op, err) ||
         !catalog_copies_add(m->engine->catalog, m->row.config.name, &t, 1, err))
         return false;
-    forget_error(m);
-    show_connecting(m);
+    mirror_go_on(m);
     log_info("super", m->row.config.name, "resync table=%s.%s by=%s", t.schema, t.table, c->op.by);
     return true;
 }

@@ -61,13 +61,23 @@ bool run_connect_dest(struct run *r, struct err *err)
                         err);
 }
 
+void run_name(struct run *r)
+{
+    str_printf(r->app, sizeof r->app, "bunnydb %s", r->m->row.config.name);
+}
+
+bool run_load_peers(struct run *r, struct err *err)
+{
+    const struct mirror_config *c = &r->m->row.config;
+    return load_peer(r->m, c->source_peer, &r->source_peer, &r->source_target, err) &&
+           load_peer(r->m, c->dest_peer, &r->dest_peer, &r->dest_target, err);
+}
+
 static bool connect_all(struct run *r, struct err *err)
 {
     struct mirror *m = r->m;
-    const struct mirror_config *c = &m->row.config;
-    return load_peer(m, c->source_peer, &r->source_peer, &r->source_target, err) &&
-           load_peer(m, c->dest_peer, &r->dest_peer, &r->dest_target, err) &&
-           run_connect_source(r, err) && run_connect_repl(r, err) && run_connect_dest(r, err) &&
+    return run_load_peers(r, err) && run_connect_source(r, err) && run_connect_repl(r, err) &&
+           run_connect_dest(r, err) &&
            source_identify(r->repl, r->source, &m->task, r->identity, err) &&
            progress_open(r->dest, &m->task, m->row.mirror_id, LOCK_WAIT_MS, err) &&
            progress_claim(r->dest, &m->task, m->row.mirror_id, r->progress, err);
@@ -202,6 +212,8 @@ static void report(void *arg, lsn_t durable, lsn_t safe, bool is_caught_up)
     if (durable > m->live.last_lsn)
         m->live.last_lsn = durable;
     m->safe = safe;
+    if (m->sync_after && safe >= m->sync_after)
+        m->sync_after = 0; /* ends the run: see is_cancelled */
     if (is_caught_up && m->live.error_count) {
         m->live.error_count = 0;
         show_clear_error(m);
@@ -257,7 +269,7 @@ size_t mirror_window(const struct mirror *m)
     return window < (1 << 20) ? 1 << 20 : window > (8 << 20) ? 8 << 20 : window;
 }
 
-static void run_close(struct run *r, bool cancel)
+void run_close(struct run *r, bool cancel)
 {
     pg_close(r->repl, false);
     pg_close(r->source, cancel);
@@ -272,7 +284,7 @@ bool mirror_run(struct mirror *m, struct err *err)
     struct source_identity identity = {0};
     struct progress progress = {0};
     struct run r = {.m = m, .identity = &identity, .progress = &progress};
-    str_printf(r.app, sizeof r.app, "bunnydb %s", m->row.config.name);
+    run_name(&r);
     bool ok = connect_all(&r, err) && (m->row.snapshot_done || run_setup(&r, err));
     if (ok && check_everything(&r, err))
         ok = stream(&r, err);

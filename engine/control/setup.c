@@ -299,6 +299,15 @@ static bool setup_is_done(struct run *r, struct err *err)
     return pg_exec(r->source, &m->task, STATEMENT_MS, "COMMIT", NULL, err);
 }
 
+/* What the definitions were like: a later comparison tells by it what has changed since. */
+static bool write_book(struct run *r, struct err *err)
+{
+    struct mirror *m = r->m;
+    return schema_book_write(r->source, r->dest, &m->task, &m->row.config, m->row.mirror_id, true,
+                             err) ||
+           err_context(err, "remember the definitions");
+}
+
 static bool copy_everything(struct run *r, const char *snapshot, bool is_repeated, struct err *err)
 {
     struct mirror *m = r->m;
@@ -307,7 +316,7 @@ static bool copy_everything(struct run *r, const char *snapshot, bool is_repeate
         return false;
     return schema_create(r->dest, &m->task, r->schema, true, name, err) &&
            progress_start(r->dest, &m->task, m->row.mirror_id, name, r->progress, err) &&
-           run_copy(r, snapshot, err) && run_after(r, err) &&
+           run_copy(r, snapshot, err) && run_after(r, err) && write_book(r, err) &&
            progress_set_streaming(r->dest, &m->task, m->row.mirror_id, r->progress->epoch, err);
 }
 

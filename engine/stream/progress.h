@@ -32,7 +32,8 @@ bool progress_start(struct pg_conn *dest, struct task *task, const char *mirror_
 /* The snapshot is complete. Committed durably before it returns. */
 bool progress_set_streaming(struct pg_conn *dest, struct task *task, const char *mirror_id,
                             int64_t epoch, struct err *err) MUST_CHECK;
-/* Removes the row; the last one takes table and schema with it. Missing things are fine. */
+/* Removes the mirror's rows of all of _bunnydb's tables; the last one takes tables and schema with
+ * it. Missing things are fine. */
 bool progress_delete(struct pg_conn *dest, struct task *task, const char *mirror_id,
                      struct err *err) MUST_CHECK;
 /* The statement that moves the row, with $1 lsn, $2 mirror_id, $3 epoch, $4 where it stands now:

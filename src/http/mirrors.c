@@ -288,6 +288,56 @@ static bool accept(struct call *c, enum mirror_command kind, const char *message
     return true;
 }
 
+/* --- Definitions ------------------------------------------------------------------------------ */
+static json_t *step_to_json(const struct schema_step *s)
+{
+    json_t *o = json_object();
+    json_put_text(o, "kind", step_kind_name(s->kind));
+    json_put_text(o, "what", s->what);
+    json_put_text(o, "table", s->table);
+    json_put_text(o, "sql", s->sql);
+    json_put_text(o, "why", s->why);
+    json_object_set_new(o, "needs_copy", json_boolean(s->needs_copy));
+    return o;
+}
+
+/* "statements" is what would run, in order; "steps" has also what is left to the operator. */
+static bool preview_schema(struct call *c, struct err *err)
+{
+    struct schema_plan plan;
+    if (!engine_mirror_schema_plan(c->engine, c->args[0], &plan, err))
+        return false;
+    json_t *statements = json_array(), *steps = json_array();
+    for (size_t i = 0; i < plan.n; i++) {
+        json_t *step = step_to_json(&plan.items[i]);
+        if (plan.items[i].kind == STEP_RUN)
+            json_array_append(statements, json_object_get(step, "sql"));
+        json_array_append_new(steps, step);
+    }
+    c->reply = json_pack("{s:o, s:o}", "statements", statements, "steps", steps);
+    schema_plan_free(&plan);
+    return true;
+}
+
+struct sync_body {
+    bool dry_run;
+};
+static const struct field sync_rows[] = {
+    {.name = "dry_run", .type = FIELD_BOOL, .offset = offsetof(struct sync_body, dry_run)},
+};
+static const struct field_table sync_fields = FIELD_TABLE(sync_rows);
+
+bool mirrors_sync_schema(struct call *c, struct err *err)
+{
+    struct sync_body b = {0};
+    if (!fields_read(&sync_fields, c->body, true, &b, NULL, err))
+        return false;
+    if (b.dry_run)
+        return preview_schema(c, err);
+    return accept(c, MIRROR_SYNC_SCHEMA,
+                  "the destination's definitions follow the source's; the slot is kept", err);
+}
+
 bool mirrors_verify(struct call *c, struct err *err)
 {
     return accept(c, MIRROR_VERIFY, "both sides are compared; GET …/verify has the report", err);

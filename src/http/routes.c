@@ -60,6 +60,8 @@ const struct route routes[] = {
      "Empty all tables and copy them again; strategy."},
     {POST, "/v1/mirrors/{name}/resync/{table}", ADMIN, mirrors_resync_table, NULL, true,
      "The same for one table, schema.table, while the others go on."},
+    {POST, "/v1/mirrors/{name}/sync-schema", ADMIN, mirrors_sync_schema, NULL, true,
+     "Let the destination's definitions follow the source's; dry_run: only say how."},
     {PUT, "/v1/mirrors/{name}/tables", ADMIN, mirrors_set_tables, NULL, true,
      "Other tables, while it is paused; added ones are copied on resume."},
     {GET, "/v1/mirrors/{name}/tables", AUTHED, mirrors_tables, NULL, false,

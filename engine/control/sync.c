@@ -1,0 +1,198 @@
+/* sync-schema: the destination's definitions follow the source's, in the mirror's thread between
+ * two runs, so that nothing is applied meanwhile; the slot is kept, and the next run goes on from
+ * the progress. And its preview, in a caller's thread. See mirror_private.h. */
+#include "control/mirror_private.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "control/peer_probe.h"
+
+#define LOCK_WAIT_MS 10000
+
+/* --- Tables whose rows are wrong once the definitions are right ---------------------------------
+ */
+
+static bool is_destination(const struct table_map *t, const char *name)
+{
+    char text[2 * NAME_SIZE + 2];
+    str_printf(text, sizeof text, "%s.%s", t->dest_schema, t->dest_table);
+    return !strcmp(text, name);
+}
+
+/* The mapped tables that steps of the plan want copied, and that nobody has wished for yet. */
+static bool list_copies(struct mirror *m, const struct schema_plan *plan,
+                        struct table_name_list *out, struct err *err)
+{
+    const struct mirror_config *c = &m->row.config;
+    struct table_name_list present;
+    size_t cap = 0;
+    *out = (struct table_name_list){0};
+    if (!catalog_copies(m->engine->catalog, c->name, &present, err))
+        return false;
+    for (size_t i = 0; i < plan->n; i++) {
+        const struct schema_step *s = &plan->items[i];
+        for (size_t t = 0; s->needs_copy && s->kind == STEP_RUN && s->table && t < c->n_tables;
+             t++) {
+            const struct table_map *map = &c->tables[t];
+            struct table_name name;
+            str_copy(name.schema, sizeof name.schema, map->source_schema);
+            str_copy(name.table, sizeof name.table, map->source_table);
+            if (is_destination(map, s->table) &&
+                !table_name_list_has(&present, name.schema, name.table) &&
+                !table_name_list_has(out, name.schema, name.table))
+                MEM_PUSH(out->items, out->n, cap, name);
+        }
+    }
+    table_name_list_free(&present);
+    return true;
+}
+
+/* The wish is recorded first: after a crash in between, a table is copied once too often at worst.
+ */
+static bool run_plan(struct run *r, const struct schema_plan *plan, const struct schema_point *at,
+                     struct err *err)
+{
+    struct mirror *m = r->m;
+    const char *name = m->row.config.name;
+    struct catalog *catalog = m->engine->catalog;
+    struct table_name_list copies;
+    struct err ignored = {0};
+    if (!list_copies(m, plan, &copies, err))
+        return false;
+    bool ok = catalog_copies_add(catalog, name, copies.items, copies.n, err) &&
+              schema_plan_run(r->dest, &m->task, plan, at, name, err);
+    for (size_t i = 0; i < copies.n; i++) {
+        if (ok)
+            log_info("schema", name,
+                     "table=%s.%s is copied again: its rows changed with its "
+                     "definition",
+                     copies.items[i].schema, copies.items[i].table);
+        else if (!catalog_copies_remove(catalog, name, &copies.items[i], &ignored))
+            log_error("schema", name, "cannot take the wish for a copy back: %s", ignored.text);
+    }
+    table_name_list_free(&copies);
+    return ok;
+}
+
+/* --- The operation -----------------------------------------------------------------------------
+ */
+
+static void log_plan(struct mirror *m, const struct schema_plan *plan, size_t n_run, size_t left)
+{
+    const char *name = m->row.config.name;
+    log_info("schema", name, "sync-schema: statements=%zu later=%zu", n_run, left);
+    for (size_t i = 0; i < plan->n; i++)
+        if (plan->items[i].kind == STEP_MANUAL)
+            log_write(LOG_LEVEL_WARN, "schema", name, plan->items[i].sql,
+                      "left to the operator: "
+                      "%s: %s",
+                      plan->items[i].what, plan->items[i].why ? plan->items[i].why : "");
+}
+
+/* The stream has stopped at a change that the destination's definitions do not allow: what comes
+ * later cannot be waited for. */
+static bool is_waiting(const struct mirror *m)
+{
+    const struct err *e = &m->live.error;
+    return m->live.state == MIRROR_ERROR &&
+           (e->code == ERR_SCHEMA || e->code == ERR_TABLE_MISSING ||
+            (e->code == ERR_SQL && err_class_of(e) == CLASS_ASK));
+}
+
+static bool sync_once(struct run *r, size_t *left, struct err *err)
+{
+    struct mirror *m = r->m;
+    struct schema_plan plan = {0};
+    if (!run_load_peers(r, err) || !run_connect_source(r, err) || !run_connect_dest(r, err) ||
+        !progress_open(r->dest, &m->task, m->row.mirror_id, LOCK_WAIT_MS, err) ||
+        !progress_claim(r->dest, &m->task, m->row.mirror_id, r->progress, err))
+        return false;
+    bool ok =
+        schema_diff(r->source, r->dest, &m->task, &m->row.config, m->row.mirror_id, &plan, err);
+    if (ok) {
+        struct schema_point at = {.applied = r->progress->lsn, .is_waiting = is_waiting(m)};
+        size_t n = schema_plan_count(&plan, &at, left);
+        m->sync_after = *left ? plan.lsn : 0;
+        ok = run_plan(r, &plan, &at, err);
+        if (ok)
+            log_plan(m, &plan, n, *left);
+    }
+    schema_plan_free(&plan);
+    return ok;
+}
+
+/* Back to what the mirror was doing; a failed one tries again at once with the new definitions. */
+static void leave(struct mirror *m, bool ok)
+{
+    if (m->row.wish == WISH_PAUSE)
+        show_state(m, MIRROR_PAUSED, "paused");
+    else if (m->live.state == MIRROR_ERROR && !ok)
+        show_state(m, MIRROR_ERROR, m->is_held ? "waiting" : "backing_off");
+    else if (ok)
+        mirror_go_on(m);
+    else
+        show_state(m, MIRROR_RUNNING, "connecting"); /* what failed stays to be seen */
+}
+
+static void failed(struct mirror *m, const struct err *err)
+{
+    log_write(LOG_LEVEL_ERROR, "schema", m->row.config.name, err->hint,
+              "sync-schema failed: %s (%s)", err->text, err_name(err->code));
+    mirror_end_operation(m, MIRROR_SYNC_SCHEMA);
+    show_error(m, err);
+}
+
+void mirror_sync_schema(struct mirror *m)
+{
+    struct source_identity identity = {0};
+    struct progress progress = {0};
+    struct run r = {.m = m, .identity = &identity, .progress = &progress};
+    struct err err = {0};
+    size_t left = 0;
+    atomic_store(&m->shall_reconnect, false); /* it connects anew anyway */
+    m->is_syncing = true;
+    m->sync_after = 0;
+    run_name(&r);
+    show_state(m, m->live.state, "syncing_schema");
+    bool ok = sync_once(&r, &left, &err);
+    run_close(&r, !ok);
+    m->is_syncing = false;
+    if (!ok && err.code != ERR_CANCELLED)
+        failed(m, &err);
+    if (ok && left && m->row.wish == WISH_PAUSE) {
+        log_warn("schema", m->row.config.name,
+                 "statements=%zu can only run when older changes have "
+                 "been applied: resume the mirror, then sync again",
+                 left);
+        left = 0;
+    }
+    if (ok && !left)
+        mirror_end_operation(m, MIRROR_SYNC_SCHEMA);
+    if (err.code != ERR_CANCELLED)
+        leave(m, ok);
+}
+
+/* --- The preview -------------------------------------------------------------------------------
+ */
+
+bool engine_mirror_schema_plan(struct engine *e, const char *name, struct schema_plan *out,
+                               struct err *err)
+{
+    struct probe source = {0}, dest = {0};
+    struct mirror_row row;
+    *out = (struct schema_plan){0};
+    if (!catalog_mirror_get(e->catalog, name, &row, err))
+        return false;
+    bool ok = probe_begin(&source, e, row.config.source_peer, err) &&
+              probe_begin(&dest, e, row.config.dest_peer, err);
+    if (ok &&
+        !schema_diff(source.conn, dest.conn, &source.task, &row.config, row.mirror_id, out, err))
+        ok = probe_explain(&source, err);
+    probe_end(&source);
+    probe_end(&dest);
+    mirror_row_free(&row);
+    return ok || engine_explain_cancel(e, err);
+}
