@@ -438,6 +438,19 @@ bool engine_mirror_set_tables(struct engine *e, const char *name, const char *by
     return true;
 }
 
+bool engine_mirror_schema_plan(struct engine *e, const char *name, struct schema_plan *out,
+                               struct err *err)
+{
+    *out = (struct schema_plan){0};
+    if (!find_mirror(e, name, err))
+        return false;
+    schema_plan_add(out, (struct schema_step){.kind = STEP_RUN,
+                                              .sql = mem_strdup("ALTER TABLE t ADD c int"),
+                                              .what = mem_strdup("add column t.c"),
+                                              .table = mem_strdup("public.t")});
+    return true;
+}
+
 const struct picture *engine_picture(struct engine *e)
 {
     struct picture *p = mem_calloc(1, sizeof *p);
