@@ -381,6 +381,35 @@ static void await_statement(struct world *w, const char *like)
     free(sql);
 }
 
+/* A TRUNCATE that the stream brings, say, waits for nothing but the statement that reads its table.
+ */
+static void test_a_table_that_was_compared_is_not_locked(void **state)
+{
+    (void)state;
+    struct world w;
+    struct verify_report r;
+    struct pg_conn *other;
+    struct err e;
+    world_open(&w, "", "");
+    make_two(&w);
+    world_run(w.dst, "UPDATE public.big SET v = 'w' WHERE id = 1"); /* narrowed too */
+    w.workers = 1;
+    world_export(&w);
+    assert_true(pg_connect(&w.dest, PG_SQL, "locker", NULL, NULL, 10000, &other, &e));
+    world_run(other, "BEGIN; LOCK TABLE public.small");
+    world_start(&w);
+    await_statement(&w, "SELECT FROM ONLY %small%");
+    world_run(w.dst, "SET lock_timeout = '1s'; TRUNCATE public.big");
+    world_run(other, "COMMIT");
+    finish(&w, &r);
+    assert_table(&r, "big", VERIFY_DIFFERENT, 299999, 1, 0, 0);
+    assert_table(&r, "small", VERIFY_EQUAL, 1000, 0, 0, 0);
+    assert_table(&r, "third", VERIFY_EQUAL, 1000, 0, 0, 0);
+    verify_report_free(&r);
+    pg_close(other, false);
+    world_close(&w);
+}
+
 static void test_cancel_within_a_second(void **state)
 {
     (void)state;
@@ -473,6 +502,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_wide_rows),
         cmocka_unit_test(test_what_happens_after_the_snapshots_is_not_seen),
         cmocka_unit_test(test_tables_that_cannot_be_compared_do_not_stop_the_others),
+        cmocka_unit_test(test_a_table_that_was_compared_is_not_locked),
         cmocka_unit_test(test_cancel_within_a_second),
         cmocka_unit_test(test_a_killed_backend_ends_it_with_what_is_known),
         cmocka_unit_test(test_a_gone_snapshot_is_an_error),
