@@ -205,6 +205,7 @@ static bool pair_up(struct diff *d, struct err *err)
     for (size_t i = 0; i < s->n_tables; i++) {
         d->pairs[i].dest = -1;
         d->pairs[i].is_pending = mem_calloc(s->tables[i].n_columns + 1, sizeof(bool));
+        d->pairs[i].is_renamed = mem_calloc(s->tables[i].n_columns + 1, sizeof(bool));
         d->pairs[i].is_own_index = mem_calloc(s->tables[i].n_indexes + 1, sizeof(bool));
     }
     for (size_t j = 0; j < d->dst.s->n_tables; j++)
@@ -324,6 +325,7 @@ static void diff_free(struct diff *d)
 {
     for (size_t i = 0; d->pairs && i < d->src.s->n_tables; i++) {
         free(d->pairs[i].is_pending);
+        free(d->pairs[i].is_renamed);
         free(d->pairs[i].is_own_index);
     }
     for (size_t j = 0; d->old && j < d->dst.s->n_tables; j++) {

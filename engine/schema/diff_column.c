@@ -37,8 +37,8 @@ static const char dependents_sql[] =
     "SELECT DISTINCT CASE WHEN coalesce(r.oid, tg.oid, po.oid) IS NOT NULL THEN 'v'"
     "  WHEN g.attname IS NOT NULL THEN 'g' WHEN con.contype IN ('c', 'f') THEN con.contype::text"
     "  ELSE 'i' END,"
-    " coalesce(format('view %s', r.ev_class::regclass), format('trigger %I', tg.tgname),"
-    "  format('policy %I', po.polname), g.attname, con.conname, k.relname)"
+    " coalesce('view ' || r.ev_class::regclass, 'trigger ' || quote_ident(tg.tgname),"
+    "  'policy ' || quote_ident(po.polname), g.attname, con.conname, k.relname)"
     " FROM pg_depend x LEFT JOIN pg_rewrite r ON x.classid = 'pg_rewrite'::regclass"
     "  AND r.oid = x.objid"
     " LEFT JOIN pg_trigger tg ON x.classid = 'pg_trigger'::regclass AND tg.oid = x.objid"
@@ -436,6 +436,21 @@ static void diff_storage(struct diff *d, int i, size_t c)
         ->is_optional = true;
 }
 
+/* A parent asks for it too: it comes with that one. */
+static bool comes_with_parent(struct diff *d, int i, const struct column_pair *p)
+{
+    const struct read_table *rt = &d->src.tables[i];
+    bool asked = false;
+    for (size_t k = 0; k <= rt->n_parents; k++) {
+        uint32_t oid = k < rt->n_parents ? rt->parents[k] : rt->parent;
+        int parent = oid ? read_find_oid(&d->src, oid) : -1;
+        const struct schema_column *c =
+            parent < 0 ? NULL : find_column(&d->src.s->tables[parent], p->c->name);
+        asked = asked || (c && c->not_null);
+    }
+    return asked && !p->drc->is_local;
+}
+
 bool diff_column(struct diff *d, int i, size_t c, struct err *err)
 {
     struct column_pair p = pair_of(d, i, c);
@@ -447,7 +462,8 @@ bool diff_column(struct diff *d, int i, size_t c, struct err *err)
     if (!diff_type(d, i, c, err))
         return false;
     p = pair_of(d, i, c);
-    if (p.c->not_null && !p.dc->not_null && !add_not_null(d, i, p.dc, err))
+    if (p.c->not_null && !p.dc->not_null && !comes_with_parent(d, i, &p) &&
+        !add_not_null(d, i, p.dc, err))
         return false;
     loosen_identity(d, i, c);
     if (!diff_default(d, i, c, err) || !diff_identity(d, i, c, err))

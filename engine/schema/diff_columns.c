@@ -79,6 +79,7 @@ static bool try_rename(struct diff *d, int i, const struct schema_column *c)
     picture_change(
         d, d->pairs[i].dest,
         &(struct column_change){.kind = CHANGE_RENAME, .name = was->name, .text = c->name});
+    d->pairs[i].is_renamed[c - d->src.s->tables[i].columns] = true;
     return true;
 }
 
@@ -296,13 +297,16 @@ static bool judge_known(struct diff *d, int i, size_t c, struct err *err)
     bool is_there = find_column(dest_of(d, i), col->name) != NULL;
     if (hidden) {
         judge_excluded(d, i, c, hidden);
+    } else if (d->pairs[i].is_renamed[c]) {
+        return true;
     } else if (was && strcmp(was->name, col->name) != 0 && find_column(dest_of(d, i), was->name)) {
         rename_is_blocked(d, i, c, was->name);
     } else if (was && !is_there) {
         add_by_hand(d, i, c, "the destination had it and has it no more");
     } else if (!was && !is_there) {
         return add_column(d, i, c, err);
-    } else if (!was && book_find(&d->book, t->oid, BOOK_COLUMN, -1, col->name)) {
+    } else if (!was && !col->is_generated &&
+               book_find(&d->book, t->oid, BOOK_COLUMN, -1, col->name)) {
         set_pending(d, i, c);
         diff_manual(d, STAGE_COLUMN, i, NULL, diff_what(d, i, "replace column", col->name),
                     mem_strdup("it was dropped and added again at the source, so that rows of "
@@ -346,7 +350,7 @@ static void judge_extra(struct diff *d, int i, size_t k)
     if (book_find(&d->book, t->oid, BOOK_COLUMN, -1, dc->name)) {
         if (!is_renamed_later(d, i, dc->name))
             tell_dropped(d, i, dc);
-    } else if (!is_known(d, i)) {
+    } else if (!is_known(d, i) && !d->pairs[i].has_pending) {
         diff_note(d, STAGE_COLUMN, i, NULL, diff_what(d, i, "column", dc->name),
                   mem_strdup("only the destination has it"));
     }

@@ -207,15 +207,19 @@ static bool drop_index(struct diff *d, int i, size_t k, bool *dropped, struct er
 /* --- adding ------------------------------------------------------------------------------------
  */
 
-/* A name in the schema that another relation has. */
+/* A name in the schema that another relation has; an index of the table itself that is still there
+ * will be gone by then. */
 static bool is_name_taken(struct diff *d, int i, const char *name, bool *taken, struct err *err)
 {
     static const char sql[] =
         "SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
-        " WHERE n.nspname = $1 AND c.relname = $2)";
-    const char *values[] = {d->src.s->tables[i].dest_schema, name};
+        " LEFT JOIN pg_index x ON x.indexrelid = c.oid"
+        " WHERE n.nspname = $1 AND c.relname = $2 AND x.indrelid IS DISTINCT FROM $3::oid)";
+    char oid[16];
+    const char *values[] = {d->src.s->tables[i].dest_schema, name, oid};
     struct pg_result *res = NULL;
-    if (!read_query(&d->dst, sql, 2, values, &res, err))
+    str_printf(oid, sizeof oid, "%u", dest_of(d, i)->oid);
+    if (!read_query(&d->dst, sql, 3, values, &res, err))
         return false;
     *taken = pg_bool(res, 0, 0);
     pg_free(res);

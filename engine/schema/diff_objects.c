@@ -132,6 +132,13 @@ static bool is_remembered(const struct diff *d, size_t from, enum book_kind kind
     return false;
 }
 
+static bool is_pending(const struct diff *d, int i, int attnum)
+{
+    const struct schema_table *t = &d->src.s->tables[i];
+    const struct schema_column *c = read_find_column(t, attnum);
+    return c && d->pairs[i].is_pending[c - t->columns];
+}
+
 /* Names of columns that the source dropped and the destination keeps, and of those that wait for
  * the operator. */
 static void remember_old_columns(struct diff *d, int i, size_t from)
@@ -141,7 +148,8 @@ static void remember_old_columns(struct diff *d, int i, size_t from)
         const struct book_part *p = &d->book.items[k];
         if (p->oid != t->oid)
             continue;
-        bool is_open = p->kind == BOOK_EXCLUDED && d->pairs[i].has_pending;
+        bool is_open = (p->kind == BOOK_EXCLUDED || p->kind == BOOK_COLUMN) &&
+                       is_pending(d, i, (int)p->number);
         if ((is_open || (p->kind == BOOK_COLUMN && find_column(u, p->name))) &&
             !is_remembered(d, from, p->kind, p->number, p->name))
             remember(d, i, p->kind, p->number, p->name, NULL);
@@ -150,13 +158,13 @@ static void remember_old_columns(struct diff *d, int i, size_t from)
 
 static void remember_columns(struct diff *d, int i)
 {
-    const struct schema_table *t = &d->src.s->tables[i];
+    const struct schema_table *t = &d->src.s->tables[i], *u = dest_of(d, i);
     size_t from = d->next.n;
     for (size_t c = 0; c < t->n_columns; c++) {
         const struct schema_column *col = &t->columns[c];
         if (col->is_excluded)
             remember(d, i, BOOK_EXCLUDED, col->attnum, col->name, NULL);
-        else if (!d->pairs[i].is_pending[c])
+        else if (!d->pairs[i].is_pending[c] && (!u || find_column(u, col->name)))
             remember(d, i, BOOK_COLUMN, col->attnum, col->name, NULL);
         if (col->comment && !col->is_excluded)
             remember(d, i, BOOK_COMMENT, col->attnum, "", NULL);

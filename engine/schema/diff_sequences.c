@@ -58,15 +58,15 @@ char *identity_options(struct diff *d, int i, int attnum, struct err *err)
     return buf_take(&b);
 }
 
-/* Those of the steps after a copy that are about this sequence. */
-static void run_after(struct diff *d, const struct read_sequence *q)
+/* The value that it has at the source, as after a copy. */
+static void set_value(struct diff *d, const struct read_sequence *q)
 {
     for (size_t k = 0; k < d->src.s->n_after; k++) {
         const struct schema_statement *st = &d->src.s->after[k];
         if (st->object != OBJECT_SEQUENCE || strcmp(st->name, q->name) != 0 ||
-            strcmp(st->schema, q->dest_schema) != 0)
+            strcmp(st->schema, q->dest_schema) != 0 || strncmp(st->sql, "SELECT", 6) != 0)
             continue;
-        diff_run(d, STAGE_SEQUENCE, -1, mem_strdup(st->sql), mem_printf("set %s", st->what))
+        diff_run(d, STAGE_SEQUENCE, -1, mem_strdup(st->sql), mem_printf("set value of %s", st->what))
             ->is_optional = true;
     }
 }
@@ -76,7 +76,7 @@ void want_sequence_value(struct diff *d, int i, int attnum)
     const struct read_sequence *q = identity_sequence(d, i, attnum);
     size_t n = d->stages[STAGE_SEQUENCE].n;
     if (q)
-        run_after(d, q);
+        set_value(d, q);
     for (size_t k = n; k < d->stages[STAGE_SEQUENCE].n; k++)
         d->stages[STAGE_SEQUENCE].items[k].is_late = true; /* as the identity itself */
 }
@@ -122,17 +122,15 @@ static void diff_options(struct diff *d, const struct read_sequence *q, const st
         ->is_optional = true;
 }
 
-/* Which column of the mirror owns it. */
-static void diff_owner(struct diff *d, const struct read_sequence *q, const struct pg_result *res,
-                       size_t row)
+/* Which column of the mirror owns it: now column number of the table with that OID, 0 none. */
+static void diff_owner(struct diff *d, const struct read_sequence *q, uint32_t oid, int64_t number)
 {
     if (q->is_identity || q->owner < 0)
         return;
     const struct schema_table *t = &d->src.s->tables[q->owner], *u = dest_of(d, q->owner);
     const struct schema_column *c = read_find_column(t, q->attnum);
     const struct schema_column *dc = u ? find_column(u, c->name) : NULL;
-    bool is_same = u && dc && dc->attnum && (uint32_t)pg_int(res, row, 5) == u->oid &&
-                   pg_int(res, row, 6) == dc->attnum;
+    bool is_same = u && dc && dc->attnum && oid == u->oid && number == dc->attnum;
     if (is_same || (u && !dc))
         return;
     struct buf b = {0};
@@ -157,15 +155,17 @@ bool diff_sequences(struct diff *d, struct err *err)
     for (size_t row = 0; row < pg_rows(res); row++) {
         const struct read_sequence *q = &d->src.sequences[pg_int(res, row, 0)];
         diff_options(d, q, res, row);
-        diff_owner(d, q, res, row);
+        diff_owner(d, q, (uint32_t)pg_int(res, row, 5), pg_int(res, row, 6));
     }
     pg_free(res);
     for (size_t k = 0; k < d->src.n_sequences; k++) {
         const struct read_sequence *q = &d->src.sequences[k];
         bool is_new = q->is_identity ? d->pairs[q->owner].is_new
                                      : diff_is_new(d, OBJECT_SEQUENCE, q->dest_schema, q->name);
-        if (is_new)
-            run_after(d, q);
+        if (!is_new)
+            continue;
+        set_value(d, q);
+        diff_owner(d, q, 0, 0);
     }
     return true;
 }
