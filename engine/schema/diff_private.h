@@ -83,7 +83,7 @@ struct pair {
     bool is_unfit;    /* something else has its name: left alone */
     bool *is_pending; /* a byte a column: the destination has it not, or under another name */
     bool has_pending;
-    bool *is_renamed; /* a byte a column: by this plan */
+    bool *is_renamed;   /* a byte a column: by this plan */
     bool *is_own_index; /* a byte an index: left to the operator, not in the book */
 };
 

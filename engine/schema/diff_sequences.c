@@ -66,7 +66,8 @@ static void set_value(struct diff *d, const struct read_sequence *q)
         if (st->object != OBJECT_SEQUENCE || strcmp(st->name, q->name) != 0 ||
             strcmp(st->schema, q->dest_schema) != 0 || strncmp(st->sql, "SELECT", 6) != 0)
             continue;
-        diff_run(d, STAGE_SEQUENCE, -1, mem_strdup(st->sql), mem_printf("set value of %s", st->what))
+        diff_run(d, STAGE_SEQUENCE, -1, mem_strdup(st->sql),
+                 mem_printf("set value of %s", st->what))
             ->is_optional = true;
     }
 }

@@ -16,6 +16,8 @@ static struct fixture_maps maps;
 
 int diff_start(void **state)
 {
+    fixture_set("jit=off");
+    fixture_set("autovacuum=off");
     int code = fixture_start(state);
     if (code)
         return code;
