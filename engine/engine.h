@@ -99,7 +99,8 @@ bool engine_mirror_schema_plan(struct engine *e, const char *name, struct schema
 struct table_status {
     char source[2 * NAME_SIZE + 2]; /* "schema.table" */
     char dest[2 * NAME_SIZE + 2];
-    char state[16];      /* "queued", "copying", "indexing", "copied", "streaming", "error" */
+    char state[16];      /* "queued", "copying", "indexing", "copied", "catching_up",
+                          * "streaming", "error" */
     int64_t rows_synced; /* by the snapshot */
     int64_t rows_inserted, rows_updated, rows_deleted; /* by the stream, since creation */
     int64_t rows_missing;                              /* updates and deletes that found no row */

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "control/peer_target.h"
+#include "copy/restore.h"
 #include "stream/progress.h"
 #include "stream/source.h"
 
@@ -43,6 +44,13 @@ static bool clean_source(struct mirror *m, struct task *task, struct err *err)
     return ok || err_context(err, "source %s", c->source_peer);
 }
 
+/* What a copy that did not end has dropped. */
+static bool restore_keys(struct mirror *m, struct pg_conn *conn, struct task *task)
+{
+    restore_before_deletion(conn, task, m->row.config.name, m->row.mirror_id);
+    return true;
+}
+
 static bool clean_dest(struct mirror *m, struct task *task, struct err *err)
 {
     const struct mirror_config *c = &m->row.config;
@@ -53,7 +61,7 @@ static bool clean_dest(struct mirror *m, struct task *task, struct err *err)
         return false;
     peer_target(&p, &target);
     bool ok = pg_connect(&target, PG_SQL, "bunnydb", NULL, task, CONNECT_MS, &conn, err) &&
-              progress_delete(conn, task, m->row.mirror_id, err);
+              restore_keys(m, conn, task) && progress_delete(conn, task, m->row.mirror_id, err);
     pg_close(conn, true);
     peer_free(&p);
     return ok || err_context(err, "destination %s", c->dest_peer);

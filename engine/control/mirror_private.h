@@ -114,6 +114,7 @@ struct run {
     struct schema *schema;
     struct source_identity *identity;
     struct progress *progress;
+    struct table_sync *table_sync; /* tables that are copied beside the stream */
 };
 /* Gives it its application_name. */
 void run_name(struct run *r);

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "control/peer_target.h"
+#include "control/table_sync.h"
 #include "stream/source.h"
 #include "stream/stream.h"
 
@@ -143,13 +144,31 @@ static bool republish(struct run *r, struct err *err)
     return true;
 }
 
+/* Of the tables that the stream writes; those that are copied may be missing. */
+static bool check_destination(struct run *r, struct err *err)
+{
+    struct mirror *m = r->m;
+    struct schema *s = NULL;
+    struct table_map *maps;
+    size_t n = table_sync_streamed(r->table_sync, &maps);
+    bool ok;
+    if (n == m->row.config.n_tables)
+        ok = schema_create(r->dest, &m->task, r->schema, false, m->row.config.name, err);
+    else
+        ok = !n || (schema_read(r->source, &m->task, maps, n, false, false, false, &s, err) &&
+                    schema_create(r->dest, &m->task, s, false, m->row.config.name, err));
+    schema_free(s);
+    free(maps);
+    return ok;
+}
+
 static bool check_everything(struct run *r, struct err *err)
 {
     struct mirror *m = r->m;
     const struct mirror_config *c = &m->row.config;
     return check_progress(r, err) && read_schema(r, err) && republish(r, err) &&
            source_check_publication(r->source, &m->task, c->publication, r->schema, err) &&
-           schema_create(r->dest, &m->task, r->schema, false, c->name, err) &&
+           table_sync_open(r, &r->table_sync, err) && check_destination(r, err) &&
            source_free_slot(r->source, &m->task, c->slot, r->app, SLOT_WAIT_MS, err) &&
            source_check_slot(r->source, &m->task, c->slot, r->progress->lsn, err);
 }
@@ -204,7 +223,7 @@ static void missed(void *arg, int table, enum pgo_kind kind)
 
 static void report(void *arg, lsn_t durable, lsn_t safe, bool is_caught_up)
 {
-    struct mirror *m = arg;
+    struct mirror *m = ((struct run *)arg)->m;
     const char *phase = is_caught_up ? "streaming" : m->live.phase;
     board_reach(m->board, safe);
     if (durable > m->live.last_lsn || safe > m->safe)
@@ -250,12 +269,15 @@ static bool stream(struct run *r, struct err *err)
                   .limits = {.max_changes = c->cdc_batch_size,
                              .max_bytes = MAX_BATCH_BYTES,
                              .wait_ms = (int64_t)c->cdc_sync_interval_seconds * 1000},
+                  .aside = table_sync_aside(r->table_sync),
                   .window = mirror_window(m),
                   .committed = committed,
                   .missed = missed,
                   .arg = m},
         .report = report,
-        .arg = m,
+        .beside = table_sync_tend,
+        .stopping = table_sync_stopping,
+        .arg = r,
         .busy_us = &m->live.counters.busy_us,
     };
     return stream_run(&o, err);
@@ -288,6 +310,7 @@ bool mirror_run(struct mirror *m, struct err *err)
     bool ok = connect_all(&r, err) && (m->row.snapshot_done || run_setup(&r, err));
     if (ok && check_everything(&r, err))
         ok = stream(&r, err);
+    table_sync_close(r.table_sync);
     run_close(&r, true);
     return false;
 }

@@ -12,6 +12,7 @@
 #include "base/wake.h"
 #include "copy/snapshot.h"
 #include "stream/source.h"
+#include "stream/sync_rows.h"
 
 #define STATEMENT_MS 60000
 #define SLOT_CREATE_MS 600000
@@ -308,6 +309,16 @@ static bool write_book(struct run *r, struct err *err)
            err_context(err, "remember the definitions");
 }
 
+/* No table is aside any more: in the same transaction. */
+static bool set_streaming(struct run *r, struct err *err)
+{
+    struct mirror *m = r->m;
+    return pg_exec(r->dest, &m->task, STATEMENT_MS, "BEGIN", NULL, err) &&
+           sync_rows_all_copied(r->dest, &m->task, m->row.mirror_id, err) &&
+           progress_set_streaming(r->dest, &m->task, m->row.mirror_id, r->progress->epoch, err) &&
+           pg_exec(r->dest, &m->task, STATEMENT_MS, "COMMIT", NULL, err);
+}
+
 static bool copy_everything(struct run *r, const char *snapshot, bool is_repeated, struct err *err)
 {
     struct mirror *m = r->m;
@@ -317,7 +328,7 @@ static bool copy_everything(struct run *r, const char *snapshot, bool is_repeate
     return schema_create(r->dest, &m->task, r->schema, true, name, err) &&
            progress_start(r->dest, &m->task, m->row.mirror_id, name, r->progress, err) &&
            run_copy(r, snapshot, err) && run_after(r, err) && write_book(r, err) &&
-           progress_set_streaming(r->dest, &m->task, m->row.mirror_id, r->progress->epoch, err);
+           set_streaming(r, err);
 }
 
 /* A stream without a copy: the tables are the operator's; the progress row appears complete. */
@@ -328,6 +339,7 @@ static bool start_without_copy(struct run *r, struct err *err)
     return schema_create(r->dest, &m->task, r->schema, false, name, err) &&
            pg_exec(r->dest, &m->task, STATEMENT_MS, "BEGIN", NULL, err) &&
            progress_start(r->dest, &m->task, m->row.mirror_id, name, r->progress, err) &&
+           sync_rows_all_copied(r->dest, &m->task, m->row.mirror_id, err) &&
            progress_set_streaming(r->dest, &m->task, m->row.mirror_id, r->progress->epoch, err) &&
            pg_exec(r->dest, &m->task, STATEMENT_MS, "COMMIT", NULL, err);
 }

@@ -119,7 +119,7 @@ static bool is_wanted(const struct table_copy *c, const struct schema_table *t)
 
 /* The stream sets aside what it knows: a partition or table that is another one than when the run
  * began would be copied without that. */
-static bool check_known(const struct table_copy *c, struct err *err)
+static bool check_known(struct table_copy *c, struct err *err)
 {
     const struct schema *known = c->plan.known;
     size_t n = 0;
@@ -133,6 +133,9 @@ static bool check_known(const struct table_copy *c, struct err *err)
     }
     if (same && n == c->schema->n_tables)
         return true;
+    pthread_mutex_lock(&c->lock);
+    c->status.needs_new_run = true;
+    pthread_mutex_unlock(&c->lock);
     return err_set(err, ERR_SNAPSHOT_STALE,
                    "a table that is to be copied, or its partitions, changed at the source: the "
                    "definitions are read again");
@@ -229,8 +232,7 @@ static void drop_slot(struct table_copy *c)
     (void)!pg_exec(c->repl, task_of(c), STATEMENT_MS, buf_text(&sql), NULL, &ignored);
     buf_free(&sql);
     pg_close(c->repl, false);
-    pg_close(c->source, false);
-    c->repl = c->source = NULL;
+    c->repl = NULL;
 }
 
 static void note_progress(struct table_copy *c, struct snapshot_job *job)
@@ -306,13 +308,23 @@ static bool run_after(struct table_copy *c, struct err *err)
     return true;
 }
 
+/* What the definitions were like as of the snapshot, which the source's session still has. */
+static bool write_book(struct table_copy *c, struct err *err)
+{
+    struct mirror_config part = *c->config;
+    part.tables = c->maps;
+    part.n_tables = c->n_maps;
+    return schema_book_write(c->source, c->dest, task_of(c), &part, c->mirror_id, true, err) ||
+           err_context(err, "remember the definitions");
+}
+
 static void table_copy_main(void *arg)
 {
     struct table_copy *c = arg;
     struct err err = {0};
     bool ok = connect_all(c, &err) && create_slot(c, &err) && read_definitions(c, &err) &&
               schema_create(c->dest, task_of(c), c->schema, true, c->config->name, &err) &&
-              empty(c, &err) && copy_rows(c, &err) && run_after(c, &err);
+              empty(c, &err) && copy_rows(c, &err) && run_after(c, &err) && write_book(c, &err);
     pg_close(c->repl, true);
     pg_close(c->source, true);
     pg_close(c->dest, true);

@@ -35,9 +35,10 @@ enum table_copy_step {
 };
 struct table_copy_status {
     enum table_copy_step step;
-    lsn_t point;      /* 0: not known yet */
-    bool has_restore; /* the tables' rows of _bunnydb.table_sync may have something to restore */
-    struct err err;   /* of TABLE_COPY_FAILED */
+    lsn_t point;        /* 0: not known yet */
+    bool has_restore;   /* the tables' rows of _bunnydb.table_sync may have something to restore */
+    bool needs_new_run; /* TABLE_COPY_FAILED, and so would any other with what the stream knows */
+    struct err err;     /* of TABLE_COPY_FAILED */
 };
 
 bool table_copy_start(const struct table_copy_plan *plan, struct table_copy **out,

@@ -191,6 +191,17 @@ bool sync_rows_restored(struct pg_conn *dest, struct task *task, const struct sy
                       COUNT_OF(more), more, NULL, err);
 }
 
+bool sync_rows_leave(struct pg_conn *dest, struct task *task, const struct sync_owner *o,
+                     const struct table_name *table, struct err *err)
+{
+    const char *more[] = {table->schema, table->table};
+    return run_fenced(dest, task, o,
+                      FENCED "UPDATE _bunnydb.table_sync SET is_aside = false FROM ours WHERE "
+                             "ours.one = 1 AND mirror_id = $1 AND source_schema = "
+                             "$3::pg_catalog.text AND source_table = $4::pg_catalog.text",
+                      COUNT_OF(more), more, NULL, err);
+}
+
 bool sync_rows_all_copied(struct pg_conn *dest, struct task *task, const char *mirror_id,
                           struct err *err)
 {

@@ -51,6 +51,11 @@ bool sync_rows_add_restore(struct pg_conn *dest, struct task *task, const struct
 /* All is back: the row goes, unless its table was set aside again. */
 bool sync_rows_restored(struct pg_conn *dest, struct task *task, const struct sync_owner *o,
                         const struct table_name *table, struct err *err) MUST_CHECK;
+/* The table is no longer one of the mirror: nobody copies it any more. What is to be restored
+ * stays.
+ */
+bool sync_rows_leave(struct pg_conn *dest, struct task *task, const struct sync_owner *o,
+                     const struct table_name *table, struct err *err) MUST_CHECK;
 /* A new snapshot has copied all tables: none is aside any more. What is to be restored stays. In
  * the transaction that completes the snapshot. */
 bool sync_rows_all_copied(struct pg_conn *dest, struct task *task, const char *mirror_id,

@@ -1,0 +1,556 @@
+/* Copies beside the stream; see table_sync.h. */
+#include "control/table_sync.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "copy/restore.h"
+#include "copy/table_copy.h"
+#include "stream/sync_rows.h"
+
+#define LOOK_MS 100
+#define RESTORE_AGAIN_MS 60000
+
+/* A mapped table that is set aside. */
+struct item {
+    int mapping; /* index in the configuration */
+    struct table_name name;
+    bool is_aside;   /* false once it has been handed over */
+    bool is_copying; /* part of the present copy */
+    bool is_alone;   /* a copy together with others has failed */
+    int failures;
+    int64_t retry_at; /* monotonic ms */
+};
+
+struct table_sync {
+    struct run *r;
+    size_t n_items, cap_items;
+    struct item *items;
+    bool *aside; /* of each table of the schema */
+    struct table_name_list removed;
+    bool is_idle; /* nothing is or will be to be done in this run */
+    int64_t look_at;
+
+    struct table_copy *copy; /* NULL: none */
+    bool is_ending;          /* it failed, its thread is on its way out */
+    bool is_point_told, is_handed_over;
+    struct err err;
+    bool *wanted, *kept; /* of each mapping / of each table: part of the present copy */
+    int64_t began;
+
+    struct restore *restore; /* NULL: none */
+    bool wants_restore;
+    int64_t restore_at;
+};
+
+static struct mirror *mirror_of(const struct table_sync *s)
+{
+    return s->r->m;
+}
+
+static const struct mirror_config *config_of(const struct table_sync *s)
+{
+    return &s->r->m->row.config;
+}
+
+static struct sync_owner owner_of(const struct table_sync *s)
+{
+    return (struct sync_owner){.mirror_id = s->r->m->row.mirror_id, .epoch = s->r->progress->epoch};
+}
+
+/* --- which tables ---------------------------------------------------------------------------- */
+
+static const struct sync_row *find_row(const struct sync_row_list *rows, const struct table_map *m)
+{
+    for (size_t i = 0; i < rows->n; i++)
+        if (!strcmp(rows->items[i].name.table, m->source_table) &&
+            !strcmp(rows->items[i].name.schema, m->source_schema))
+            return &rows->items[i];
+    return NULL;
+}
+
+static bool is_mapped(const struct mirror_config *c, const struct table_name *name)
+{
+    for (size_t i = 0; i < c->n_tables; i++)
+        if (!strcmp(c->tables[i].source_table, name->table) &&
+            !strcmp(c->tables[i].source_schema, name->schema))
+            return true;
+    return false;
+}
+
+static void add_items(struct table_sync *s, const struct table_name_list *wishes,
+                      const struct sync_row_list *rows)
+{
+    const struct mirror_config *c = config_of(s);
+    for (size_t i = 0; i < c->n_tables; i++) {
+        const struct table_map *t = &c->tables[i];
+        const struct sync_row *row = find_row(rows, t);
+        if (!(row && row->is_aside) &&
+            !table_name_list_has(wishes, t->source_schema, t->source_table))
+            continue;
+        struct item item = {.mapping = (int)i, .is_aside = true};
+        str_copy(item.name.schema, sizeof item.name.schema, t->source_schema);
+        str_copy(item.name.table, sizeof item.name.table, t->source_table);
+        MEM_PUSH(s->items, s->n_items, s->cap_items, item);
+    }
+}
+
+/* Rows of tables that are in the mirror no more; and whether there is anything to restore. */
+static bool look_at_rows(struct table_sync *s, const struct sync_row_list *rows, struct err *err)
+{
+    struct sync_owner o = owner_of(s);
+    for (size_t i = 0; i < rows->n; i++) {
+        const struct sync_row *row = &rows->items[i];
+        bool is_ours = is_mapped(config_of(s), &row->name);
+        if (row->is_aside && !is_ours &&
+            !sync_rows_leave(s->r->dest, &s->r->m->task, &o, &row->name, err))
+            return false;
+        s->wants_restore |= !row->is_aside || !is_ours;
+    }
+    return true;
+}
+
+static bool set_aside(struct table_sync *s, struct err *err)
+{
+    struct sync_owner o = owner_of(s);
+    struct table_name *names = mem_calloc(s->n_items + 1, sizeof *names);
+    for (size_t i = 0; i < s->n_items; i++)
+        names[i] = s->items[i].name;
+    bool ok = sync_rows_set_aside(s->r->dest, &s->r->m->task, &o, names, s->n_items, err);
+    free(names);
+    return ok;
+}
+
+static void show_item(struct table_sync *s, const struct item *item, const char *state,
+                      const char *error)
+{
+    struct mirror *m = mirror_of(s);
+    const struct schema *schema = s->r->schema;
+    for (size_t i = 0; i < schema->n_tables; i++) {
+        if (schema->tables[i].mapping != item->mapping || schema->tables[i].is_partitioned)
+            continue;
+        str_copy(m->tables[i].state, sizeof m->tables[i].state, state);
+        str_copy(m->tables[i].error, sizeof m->tables[i].error, error);
+    }
+    show_dirty(m);
+}
+
+static void mark_tables(struct table_sync *s)
+{
+    const struct schema *schema = s->r->schema;
+    s->aside = mem_calloc(schema->n_tables + 1, sizeof *s->aside);
+    s->kept = mem_calloc(schema->n_tables + 1, sizeof *s->kept);
+    s->wanted = mem_calloc(config_of(s)->n_tables + 1, sizeof *s->wanted);
+    for (size_t k = 0; k < s->n_items; k++) {
+        for (size_t i = 0; i < schema->n_tables; i++)
+            s->aside[i] |= schema->tables[i].mapping == s->items[k].mapping;
+        show_item(s, &s->items[k], "queued", "");
+    }
+}
+
+bool table_sync_open(struct run *r, struct table_sync **out, struct err *err)
+{
+    struct mirror *m = r->m;
+    struct catalog *catalog = m->engine->catalog;
+    struct table_name_list wishes = {0};
+    struct sync_row_list rows = {0};
+    struct table_sync *s = mem_calloc(1, sizeof *s);
+    s->r = r;
+    *out = s; /* table_sync_close frees it in every case */
+    bool ok = catalog_copies(catalog, m->row.config.name, &wishes, err) &&
+              catalog_removed(catalog, m->row.config.name, &s->removed, err) &&
+              sync_rows_read(r->dest, &m->task, m->row.mirror_id, &rows, err) &&
+              look_at_rows(s, &rows, err);
+    if (ok) {
+        add_items(s, &wishes, &rows);
+        mark_tables(s);
+        s->is_idle = !s->n_items && !s->wants_restore;
+        if (s->n_items)
+            spill_remove_stale(m->engine->state_dir);
+        else
+            mirror_end_operation(m, MIRROR_RESYNC_TABLE);
+        ok = set_aside(s, err);
+    }
+    table_name_list_free(&wishes);
+    sync_row_list_free(&rows);
+    return ok;
+}
+
+size_t table_sync_streamed(const struct table_sync *s, struct table_map **out)
+{
+    const struct mirror_config *c = config_of(s);
+    size_t n = 0;
+    *out = mem_calloc(c->n_tables + 1, sizeof **out);
+    for (size_t i = 0; i < c->n_tables; i++) {
+        bool is_aside = false;
+        for (size_t k = 0; k < s->n_items; k++)
+            is_aside |= s->items[k].mapping == (int)i;
+        if (!is_aside)
+            (*out)[n++] = c->tables[i];
+    }
+    return n;
+}
+
+static void handed_over(void *arg)
+{
+    struct table_sync *s = arg;
+    s->is_handed_over = true;
+}
+
+struct aside_options table_sync_aside(const struct table_sync *s)
+{
+    return (struct aside_options){
+        .tables = s->n_items ? s->aside : NULL,
+        .removed = &s->removed,
+        .spill_dir = s->r->m->engine->state_dir,
+        .spill_memory = mirror_window(s->r->m),
+        .handed_over = handed_over,
+        .arg = (void *)s,
+    };
+}
+
+/* --- names for the log ----------------------------------------------------------------------- */
+
+static char *names_of(const struct table_sync *s)
+{
+    struct buf b = {0};
+    size_t n = 0;
+    for (size_t i = 0; i < s->n_items; i++) {
+        const struct item *item = &s->items[i];
+        if (item->is_copying && n++ < 5)
+            buf_printf(&b, "%s%s.%s", b.len ? "," : "", item->name.schema, item->name.table);
+    }
+    if (n > 5)
+        buf_printf(&b, " and %zu more", n - 5);
+    return buf_take(&b);
+}
+
+/* --- a copy begins --------------------------------------------------------------------------- */
+
+static bool is_due(const struct item *item, int64_t now)
+{
+    return item->is_aside && item->retry_at <= now;
+}
+
+static size_t choose(struct table_sync *s)
+{
+    int64_t now = clock_mono_ms();
+    struct item *alone = NULL;
+    size_t n = 0;
+    for (size_t i = 0; i < s->n_items; i++) {
+        struct item *item = &s->items[i];
+        if (!is_due(item, now))
+            continue;
+        if (item->is_alone && (!alone || item->retry_at < alone->retry_at))
+            alone = item;
+        item->is_copying = !item->is_alone;
+        n += item->is_copying;
+    }
+    if (!n && alone)
+        alone->is_copying = true;
+    return n ? n : alone != NULL;
+}
+
+static void mark_copy(struct table_sync *s)
+{
+    const struct schema *schema = s->r->schema;
+    memset(s->wanted, 0, config_of(s)->n_tables * sizeof *s->wanted);
+    for (size_t i = 0; i < s->n_items; i++)
+        s->wanted[s->items[i].mapping] = s->items[i].is_copying;
+    for (size_t i = 0; i < schema->n_tables; i++)
+        s->kept[i] = s->wanted[schema->tables[i].mapping];
+}
+
+static void put_off(struct table_sync *s, const struct err *err)
+{
+    struct mirror *m = mirror_of(s);
+    char *names = names_of(s);
+    size_t n = 0;
+    int64_t wait = 0;
+    for (size_t i = 0; i < s->n_items; i++)
+        n += s->items[i].is_copying;
+    for (size_t i = 0; i < s->n_items; i++) {
+        struct item *item = &s->items[i];
+        if (!item->is_copying)
+            continue;
+        item->is_copying = false;
+        item->is_alone |= n > 1;
+        wait = mirror_backoff_ms(++item->failures);
+        item->retry_at = clock_mono_ms() + wait;
+        show_item(s, item, "error", err->text);
+    }
+    log_write(err_class_of(err) == CLASS_RETRY ? LOG_LEVEL_WARN : LOG_LEVEL_ERROR, "copy",
+              m->row.config.name, err->hint,
+              "copy beside the stream failed tables=%s error=\"%s\" (%s); tried again in %.0f s",
+              names, err->text, err_name(err->code), (double)wait / 1000.0);
+    free(names);
+    mirror_end_operation(m, MIRROR_RESYNC_TABLE);
+}
+
+static void begin_copy(struct table_sync *s, struct apply *a)
+{
+    struct mirror *m = mirror_of(s);
+    struct err err = {0};
+    mark_copy(s);
+    struct table_copy_plan plan = {.config = config_of(s),
+                                   .wanted = s->wanted,
+                                   .known = s->r->schema,
+                                   .owner = owner_of(s),
+                                   .source = &s->r->source_target,
+                                   .dest = &s->r->dest_target,
+                                   .memory_budget = m->engine->options.memory_budget,
+                                   .wake_fd = m->wake_fd};
+    s->began = clock_mono_ms();
+    s->is_point_told = s->is_handed_over = s->is_ending = false;
+    aside_keep(a, s->kept); /* before anybody asks for a slot */
+    if (!table_copy_start(&plan, &s->copy, &err)) {
+        aside_give_up(a);
+        put_off(s, &err);
+        return;
+    }
+    for (size_t i = 0; i < s->n_items; i++)
+        if (s->items[i].is_copying)
+            show_item(s, &s->items[i], "queued", "");
+}
+
+/* --- a copy goes on -------------------------------------------------------------------------- */
+
+static const char *const table_states[] = {
+    [SNAP_NONE] = "queued",       [SNAP_QUEUED] = "queued", [SNAP_COPYING] = "copying",
+    [SNAP_INDEXING] = "indexing", [SNAP_DONE] = "copied",
+};
+
+static void show_progress(struct table_sync *s, bool is_catching_up)
+{
+    struct mirror *m = mirror_of(s);
+    const struct schema *schema = s->r->schema;
+    for (size_t i = 0; i < schema->n_tables; i++) {
+        struct table_status *t = &m->tables[i];
+        struct snapshot_table_progress p;
+        if (!s->kept[i] || schema->tables[i].is_partitioned ||
+            !table_copy_progress(s->copy, schema->tables[i].schema, schema->tables[i].name, &p))
+            continue;
+        str_copy(t->state, sizeof t->state, is_catching_up ? "catching_up" : table_states[p.state]);
+        t->rows_synced = p.rows;
+        t->bytes_done = p.bytes_done;
+        t->bytes_total = p.bytes_total;
+        t->workers = p.workers;
+        t->indexes_done = p.indexes_done;
+        t->indexes_total = p.indexes_total;
+        t->last_synced_at = clock_wall_us();
+    }
+    show_dirty(m);
+}
+
+static void tell_point(struct table_sync *s, struct apply *a, lsn_t point)
+{
+    char *names = names_of(s);
+    aside_set_point(a, point);
+    s->is_point_told = true;
+    log_info("copy", config_of(s)->name, "copy beside the stream started tables=%s at=" LSN_FMT,
+             names, LSN_ARGS(point));
+    free(names);
+}
+
+static void begin_replay(struct table_sync *s, struct apply *a, const struct aside_status *kept)
+{
+    struct table_name *list = mem_calloc(s->n_items + 1, sizeof *list);
+    char *names = names_of(s);
+    size_t n = 0;
+    for (size_t i = 0; i < s->n_items; i++)
+        if (s->items[i].is_copying)
+            list[n++] = s->items[i].name;
+    log_info("copy", config_of(s)->name,
+             "copy beside the stream is there tables=%s seconds=%.1f kept=%lld kept_bytes=%lld",
+             names, (double)(clock_mono_ms() - s->began) / 1000.0, (long long)kept->kept,
+             (long long)kept->kept_bytes);
+    aside_replay(a, table_copy_schema(s->copy), list, n);
+    free(names);
+    free(list);
+}
+
+static void end_wish(struct table_sync *s, const struct item *item)
+{
+    struct err err = {0};
+    if (!catalog_copies_remove(mirror_of(s)->engine->catalog, config_of(s)->name, &item->name,
+                               &err))
+        log_error("copy", config_of(s)->name,
+                  "the wish for a copy stays, the next run copies the table again table=%s.%s: %s",
+                  item->name.schema, item->name.table, err.text);
+}
+
+static void finish_copy(struct table_sync *s, int64_t replayed)
+{
+    struct table_copy_status status;
+    char *names = names_of(s);
+    size_t n_left = 0;
+    table_copy_status(s->copy, &status);
+    show_progress(s, true);
+    for (size_t i = 0; i < s->n_items; i++) {
+        struct item *item = &s->items[i];
+        n_left += item->is_aside && !item->is_copying;
+        if (!item->is_copying)
+            continue;
+        item->is_copying = item->is_aside = false;
+        end_wish(s, item);
+        show_item(s, item, "streaming", "");
+    }
+    log_info("copy", config_of(s)->name,
+             "copied tables stream tables=%s replayed=%lld seconds=%.1f", names,
+             (long long)replayed, (double)(clock_mono_ms() - s->began) / 1000.0);
+    free(names);
+    s->wants_restore |= status.has_restore;
+    s->restore_at = 0;
+    table_copy_finish(s->copy);
+    s->copy = NULL;
+    if (!n_left)
+        mirror_end_operation(mirror_of(s), MIRROR_RESYNC_TABLE);
+    show_save_counters(mirror_of(s));
+}
+
+static void begin_end(struct table_sync *s, const struct err *err)
+{
+    s->err = *err;
+    s->is_ending = true;
+    table_copy_cancel(s->copy);
+}
+
+static bool end_copy(struct table_sync *s, struct apply *a, struct err *err)
+{
+    struct table_copy_status status;
+    if (!table_copy_is_over(s->copy))
+        return true;
+    table_copy_status(s->copy, &status);
+    aside_give_up(a);
+    table_copy_finish(s->copy);
+    s->copy = NULL;
+    if (s->err.code == ERR_FENCED || status.needs_new_run) {
+        *err = s->err;
+        return false;
+    }
+    put_off(s, &s->err);
+    return true;
+}
+
+static bool look_at_copy(struct table_sync *s, struct apply *a, struct err *err)
+{
+    struct table_copy_status status;
+    struct aside_status kept;
+    table_copy_status(s->copy, &status);
+    aside_status(a, &kept);
+    if (kept.stage == ASIDE_STREAM) {
+        aside_finish(a);
+        finish_copy(s, kept.replayed);
+        return true;
+    }
+    if (status.point && !s->is_point_told)
+        tell_point(s, a, status.point);
+    if (kept.stage == ASIDE_FAILED || status.step == TABLE_COPY_FAILED) {
+        begin_end(s, kept.stage == ASIDE_FAILED ? &kept.err : &status.err);
+        return end_copy(s, a, err);
+    }
+    if (status.step == TABLE_COPY_COPIED && kept.stage == ASIDE_KEEP)
+        begin_replay(s, a, &kept);
+    show_progress(s, status.step == TABLE_COPY_COPIED);
+    return true;
+}
+
+/* --- foreign keys come back ------------------------------------------------------------------ */
+
+static void begin_restore(struct table_sync *s)
+{
+    struct err err = {0};
+    struct restore_plan plan = {.mirror = config_of(s)->name,
+                                .owner = owner_of(s),
+                                .dest = &s->r->dest_target,
+                                .wake_fd = mirror_of(s)->wake_fd};
+    for (size_t i = 0; i < s->n_items; i++)
+        plan.others_aside |= s->items[i].is_aside;
+    s->restore_at = clock_mono_ms() + RESTORE_AGAIN_MS;
+    if (!restore_start(&plan, &s->restore, &err))
+        log_warn("copy", config_of(s)->name, "%s", err.text);
+}
+
+static void look_at_restore(struct table_sync *s)
+{
+    if (!restore_is_over(s->restore))
+        return;
+    s->wants_restore = restore_finish(s->restore) != 0;
+    s->restore = NULL;
+    s->restore_at = clock_mono_ms() + RESTORE_AGAIN_MS;
+}
+
+/* --- what the stream's loop calls --------------------------------------------------------------
+ */
+
+static bool has_news(struct table_sync *s)
+{
+    int64_t now = clock_mono_ms();
+    bool news = s->copy && table_copy_has_news(s->copy);
+    if (!news && !s->is_handed_over && now < s->look_at)
+        return false;
+    s->look_at = now + LOOK_MS;
+    return true;
+}
+
+/* Keys come back when no copy is due; a copy that becomes due goes first: its tables must not get
+ * keys that it would have to drop again. */
+static void begin_next(struct table_sync *s, struct apply *a)
+{
+    bool is_wanted = false;
+    int64_t now = clock_mono_ms();
+    for (size_t i = 0; i < s->n_items; i++)
+        is_wanted |= is_due(&s->items[i], now);
+    if (is_wanted && s->restore)
+        restore_cancel(s->restore);
+    else if (is_wanted && aside_is_settled(a) && choose(s))
+        begin_copy(s, a);
+    else if (!is_wanted && s->wants_restore && !s->restore && now >= s->restore_at)
+        begin_restore(s);
+}
+
+bool table_sync_tend(void *arg, struct apply *a, struct err *err)
+{
+    struct table_sync *s = ((struct run *)arg)->table_sync;
+    if (s->is_idle || !has_news(s))
+        return true;
+    if (s->restore)
+        look_at_restore(s);
+    if (!s->copy)
+        begin_next(s, a);
+    else if (s->is_ending)
+        return end_copy(s, a, err);
+    else
+        return look_at_copy(s, a, err);
+    return true;
+}
+
+void table_sync_stopping(void *arg)
+{
+    struct table_sync *s = ((struct run *)arg)->table_sync;
+    if (s->copy)
+        table_copy_cancel(s->copy);
+    if (s->restore)
+        restore_cancel(s->restore);
+}
+
+void table_sync_close(struct table_sync *s)
+{
+    if (!s)
+        return;
+    if (s->copy && s->is_handed_over)
+        finish_copy(s, 0); /* it was the last thing that the stream did */
+    else if (s->copy)
+        table_copy_finish(s->copy);
+    if (s->restore)
+        (void)!restore_finish(s->restore);
+    table_name_list_free(&s->removed);
+    free(s->items);
+    free(s->aside);
+    free(s->kept);
+    free(s->wanted);
+    free(s);
+}
