@@ -417,8 +417,7 @@ static void diff_storage(struct diff *d, int i, size_t c)
     struct column_pair p = pair_of(d, i, c);
     if (strcmp(p.c->type, p.dc->type) != 0)
         return;
-    bool is_same = p.drc->storage_kind ? p.drc->storage_kind == p.rc->storage_kind : !p.rc->storage;
-    for (size_t k = 0; !is_same && k < COUNT_OF(kinds); k++) {
+    for (size_t k = 0; !is_equal(p.rc->storage, p.drc->storage) && k < COUNT_OF(kinds); k++) {
         if (kinds[k].kind != p.rc->storage_kind)
             continue;
         struct buf b = alter_column(d, i, p.c->name, true);

@@ -328,7 +328,7 @@ static bool judge_pair(struct diff *d, int i, size_t k, size_t at, struct err *e
     }
     if (!drop_index(d, i, at, &dropped, err))
         return false;
-    d->pairs[i].is_own_index[k] = !dropped;
+    d->pairs[i].is_own_index[k] = !dropped && !is_booked(d, i, to->name);
     return !dropped || add_index(d, i, k, true, err);
 }
 

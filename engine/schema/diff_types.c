@@ -9,8 +9,10 @@
  * is none. Columns: position, kind, what it is made of, default, does the default need functions,
  * NOT NULL, OID, and of the part: number, name, text, is it valid, does it need functions. */
 static const char types_sql[] =
-    "SELECT u.ord - 1, t.typtype, CASE t.typtype WHEN 'd' THEN format('%s COLLATE %s',"
-    "   format_type(t.typbasetype, t.typtypmod), t.typcollation::regcollation)"
+    "SELECT u.ord - 1, t.typtype, CASE t.typtype WHEN 'd' THEN concat("
+    "   format_type(t.typbasetype, t.typtypmod), CASE WHEN t.typcollation <> (SELECT b.typcollation"
+    "    FROM pg_type b WHERE b.oid = t.typbasetype) THEN ' COLLATE '"
+    "    || t.typcollation::regcollation END)"
     "  WHEN 'r' THEN (SELECT format('%s %s %s %s', r.rngsubtype::regtype,"
     "   r.rngcollation::regcollation, o.opcname, r.rngsubdiff::regproc) FROM pg_range r"
     "   JOIN pg_opclass o ON o.oid = r.rngsubopc WHERE r.rngtypid = t.oid) END,"
@@ -212,9 +214,8 @@ static bool tell_renames(struct diff *d, struct type_pair *p)
     bool is_one = n_from == 1 && n_to == 1;
     diff_manual(d, STAGE_OBJECT, -1, is_one ? rename_sql(p, from[0]->name, to[0]->name) : NULL,
                 what_of(p, "rename labels", NULL),
-                mem_printf("the destination has %zu labels that the source has not (%s), the "
-                           "source %zu that the destination has not (%s): rename those that were "
-                           "renamed, then synchronise again",
+                mem_printf("%zu only here (%s …), %zu only at the source (%s …): rename those that "
+                           "were renamed, then synchronise again",
                            n_from, from[0]->name, n_to, to[0]->name));
     return true;
 }
@@ -267,14 +268,12 @@ static void diff_enum(struct diff *d, struct type_pair *p)
     bool is_unclear = !is_known(d, p, BOOK_LABEL) && tell_renames(d, p);
     for (size_t k = 0; k < p->src.n; k++) {
         const struct part *to = &p->src.parts[k];
-        const struct book_part *was = book_find(&d->book, p->src.oid, BOOK_LABEL, to->number, NULL);
         bool is_there = part_named(&p->dst, to->name) != NULL;
         if (!is_there && !is_unclear)
             add_label(d, p, k);
-        if (is_there || !is_unclear)
+        /* While it is unclear what was renamed, the book says nothing of this type. */
+        if (!is_unclear)
             remember(d, p, BOOK_LABEL, to->number, to->name);
-        else if (was)
-            remember(d, p, BOOK_LABEL, was->number, was->name);
     }
 }
 
@@ -292,10 +291,20 @@ static char *attribute_sql(const struct type_pair *p, const char *verb, const st
     return buf_take(&b);
 }
 
+static bool is_beginning(struct type_pair *p)
+{
+    bool same = p->dst.n <= p->src.n;
+    for (size_t k = 0; same && k < p->dst.n; k++)
+        same = strcmp(p->dst.parts[k].name, p->src.parts[k].name) == 0 &&
+               strcmp(p->dst.parts[k].text, p->src.parts[k].text) == 0;
+    return same;
+}
+
 /* Values of a composite come whole, so that attributes at the end may be added, and nothing else
  * can be done under rows that are there. */
 static void diff_composite(struct diff *d, struct type_pair *p)
 {
+    bool can_add = is_beginning(p);
     for (size_t k = 0; k < p->dst.n; k++)
         if (!part_named(&p->src, p->dst.parts[k].name))
             diff_manual(d, STAGE_OBJECT, -1, attribute_sql(p, "DROP", &p->dst.parts[k], "", false),
@@ -303,7 +312,6 @@ static void diff_composite(struct diff *d, struct type_pair *p)
                         mem_strdup("the source does not have it; its values would be lost"));
     for (size_t k = 0; k < p->src.n; k++) {
         const struct part *to = &p->src.parts[k], *from = part_named(&p->dst, to->name);
-        bool is_last = k >= p->dst.n;
         if (from && strcmp(from->text, to->text) != 0)
             diff_manual(d, STAGE_OBJECT, -1, attribute_sql(p, "ALTER", to, " TYPE", true),
                         what_of(p, "change attribute", to->name),
@@ -312,11 +320,13 @@ static void diff_composite(struct diff *d, struct type_pair *p)
             continue;
         char *sql = attribute_sql(p, "ADD", to, "", true);
         char *what = what_of(p, "add attribute", to->name);
-        if (is_last)
+        if (can_add)
             diff_run(d, STAGE_OBJECT, -1, sql, what)->at_point = true;
         else
-            diff_manual(d, STAGE_OBJECT, -1, sql, what,
-                        mem_strdup("it comes after those that the destination has beside it"));
+            diff_manual(
+                d, STAGE_OBJECT, -1, sql, what,
+                mem_strdup("the destination has other attributes before it, and their order "
+                           "decides"));
     }
 }
 

@@ -138,12 +138,16 @@ bool diff_fill(struct diff *d, int i, const struct schema_column *c, struct fill
     if (!ask_default(d, i, c, &is_constant, err) ||
         !read_query(&d->src, tables_sql, 2, values, &res, err))
         return false;
-    bool ok = true;
+    bool ok = true, is_first = true;
     for (size_t row = 0; ok && row < pg_rows(res) && out->kind != FILL_UNKNOWN; row++) {
         struct fill one;
+        int of = read_find_oid(&d->src, (uint32_t)pg_int(res, row, 0));
+        if (of < 0 || d->pairs[of].dest < 0) /* not mirrored, or copied as a whole */
+            continue;
         ok = fill_of_table(d, res, row, c, is_constant, &one, err);
-        if (row == 0) {
+        if (is_first) {
             *out = one;
+            is_first = false;
             continue;
         }
         if (ok && !is_same(out, &one))

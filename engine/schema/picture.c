@@ -37,7 +37,6 @@ static void add_column(struct diff *d, int j, const struct column_change *change
     ru->columns[n] = (struct read_column){
         .is_local = is_local,
         .dest_default = mem_strdup(change->default_expr),
-        .storage_kind = 0, /* its type's */
         .statistics = -1,
     };
 }
@@ -84,7 +83,7 @@ static void apply(struct diff *d, int j, const struct column_change *change, boo
             return;
         set_text(&c->type, change->text);
         set_text(&c->collation, change->collation);
-        ru->columns[c - u->columns].storage_kind = 0; /* the type's, by the change */
+        set_text(&ru->columns[c - u->columns].storage, NULL); /* the type's, by the change */
         return;
     case CHANGE_PLAIN:
         if (!c || !c->is_generated)

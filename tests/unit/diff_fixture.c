@@ -46,6 +46,18 @@ int diff_stop(void **state)
     return fixture_stop(state);
 }
 
+/* Pieces between ";;" are transactions of their own. */
+static void run_pieces(struct pg_conn *c, const char *sql)
+{
+    while (sql) {
+        const char *end = strstr(sql, ";;");
+        char *piece = mem_printf("%.*s", (int)(end ? end - sql : (long)strlen(sql)), sql);
+        fixture_exec(c, piece);
+        free(piece);
+        sql = end ? end + 2 : NULL;
+    }
+}
+
 void diff_prepare(const struct diff_case *c)
 {
     struct err err = {0};
@@ -63,8 +75,7 @@ void diff_prepare(const struct diff_case *c)
     if (!c->no_book &&
         !schema_book_write(diff_source, diff_dest, &fixture_task, &config, MIRROR_ID, false, &err))
         fail_msg("%s: book: %s", c->name, err.text);
-    if (c->after)
-        fixture_exec(diff_source, c->after);
+    run_pieces(diff_source, c->after);
     if (c->dest_after)
         fixture_exec(diff_dest, c->dest_after);
 }
@@ -94,6 +105,8 @@ char *diff_text(const struct schema_plan *p)
     for (size_t k = 0; k < b.len; k++)
         if (b.data[k] == '"')
             b.data[k] = '`';
+        else if (b.data[k] == '\n' && b.data[k + 1] == ' ') /* inside a statement */
+            b.data[k] = ' ';
     return buf_take(&b);
 }
 
