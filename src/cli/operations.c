@@ -1,5 +1,6 @@
 /* bunnydb pause, resume, retry, resync, sync-schema: what changes the state of a mirror. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "src/cli/body.h"
@@ -85,19 +86,33 @@ enum exit_code cli_resync(struct cli *c, struct err *err)
 }
 
 /* --- Schema ----------------------------------------------------------------------------------- */
-/* What a dry run would do. */
-static enum exit_code print_statements(struct cli *c, const char *path, struct err *err)
+/* SQL that can be piped into psql: what would run, and as comments what is left to the operator. */
+static void print_step(const json_t *step)
+{
+    bool runs = !strcmp(cli_text(step, "kind"), "run");
+    char *note = mem_printf("%s: %s%s%s", cli_text(step, "kind"), cli_text(step, "what"),
+                            cli_text(step, "why")[0] ? ": " : "", cli_text(step, "why"));
+    if (!runs)
+        print_line(stdout, "-- ", note);
+    free(note);
+    if (!cli_text(step, "sql")[0])
+        return;
+    char *sql = mem_printf("%s;", cli_text(step, "sql"));
+    print_line(stdout, runs ? "" : "--   ", sql);
+    free(sql);
+}
+
+static enum exit_code preview(struct cli *c, const char *path, struct err *err)
 {
     struct answer a;
     size_t i;
-    json_t *s;
+    json_t *step;
     json_t *body = json_pack("{s:b}", "dry_run", 1);
     enum exit_code code = cli_call(c, "POST", path, body, &a, err);
     if (code == EXIT_OK && cli_is_json(c))
         cli_print_json(&a);
     else if (code == EXIT_OK)
-        json_array_foreach(json_object_get(a.json, "statements"), i, s)
-            print_line(stdout, "", json_is_string(s) ? json_string_value(s) : "?");
+        json_array_foreach(json_object_get(a.json, "steps"), i, step) print_step(step);
     answer_free(&a);
     json_decref(body);
     return code;
@@ -109,7 +124,7 @@ enum exit_code cli_sync_schema(struct cli *c, struct err *err)
     struct operation op = {path, NULL, wait_is_idle, "has the source's schema"};
     if (!options_has(c->options, OPTION_DRY_RUN))
         return operate(c, &op, err);
-    enum exit_code code = print_statements(c, path, err);
+    enum exit_code code = preview(c, path, err);
     free(path);
     return code;
 }

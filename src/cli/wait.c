@@ -16,11 +16,24 @@ static bool is_status(const json_t *status, const char *wanted)
     return !strcmp(cli_text(status, "status"), wanted);
 }
 
+/* Whether the mirror is past what only leads to its state. */
+static bool is_settled(const json_t *status)
+{
+    static const char *const ways[] = {"connecting", "catching_up", "syncing_schema"};
+    for (size_t i = 0; i < COUNT_OF(ways); i++)
+        if (!strcmp(cli_text(status, "phase"), ways[i]))
+            return false;
+    return true;
+}
+
+static bool is_held(const json_t *status)
+{
+    return cli_text(status, "operation")[0] != '\0';
+}
+
 bool wait_is_running(const json_t *status)
 {
-    const char *phase = cli_text(status, "phase");
-    return is_status(status, "running") && strcmp(phase, "connecting") != 0 &&
-           strcmp(phase, "catching_up") != 0;
+    return is_status(status, "running") && is_settled(status);
 }
 
 bool wait_is_paused(const json_t *status)
@@ -30,12 +43,13 @@ bool wait_is_paused(const json_t *status)
 
 bool wait_is_resynced(const json_t *status)
 {
-    return !cli_text(status, "operation")[0] && wait_is_running(status);
+    return !is_held(status) && wait_is_running(status);
 }
 
 bool wait_is_idle(const json_t *status)
 {
-    return !cli_text(status, "operation")[0] && (wait_is_running(status) || wait_is_paused(status));
+    return !is_held(status) && is_settled(status) &&
+           (is_status(status, "running") || is_status(status, "paused"));
 }
 
 char *wait_last_error(struct cli *c, const char *mirror)
@@ -70,18 +84,21 @@ bool wait_a_little(const struct cli *c, int *ms)
 }
 
 /* Whether what is waited for cannot come: the mirror is in an error that came after the one of
- * before, or it is paused and should run. */
+ * before (of an operation that failed only the error is left), or it is paused and should run. */
 static bool has_failed(const json_t *status, const char *mirror, wait_test *reached,
                        const char *before, struct err *err)
 {
+    bool is_error = is_status(status, "error") ||
+                    (reached == wait_is_idle && cli_text(status, "error_code")[0]);
     if (wait_is_paused(status) && (reached == wait_is_running || reached == wait_is_resynced)) {
         (void)err_set(err, ERR_INVALID, "mirror %s was paused meanwhile", mirror);
         (void)err_hint(err, "it goes on after: bunnydb resume %s", mirror);
         return true;
     }
-    if (!is_status(status, "error") || (before && !strcmp(cli_text(status, "error_at"), before)))
+    if (!is_error || (before && !strcmp(cli_text(status, "error_at"), before)))
         return false;
-    (void)err_set(err, ERR_INVALID, "mirror %s is in error: %s", mirror,
+    (void)err_set(err, ERR_INVALID, "mirror %s%s: %s", mirror,
+                  is_status(status, "error") ? " is in error" : "",
                   cli_text(status, "error_message"));
     if (cli_text(status, "error_hint")[0])
         (void)err_hint(err, "%s", cli_text(status, "error_hint"));
@@ -105,12 +122,14 @@ enum exit_code wait_for_mirror(struct cli *c, const char *mirror, wait_test *rea
     for (int ms = 0; c->waits;) {
         struct answer a;
         code = cli_call(c, "GET", path, NULL, &a, err);
-        bool is_there = code == EXIT_OK && reached(a.json);
+        bool is_there = false;
         if (code == EXIT_OK) {
             str_copy(state, sizeof state, cli_text(a.json, "status"));
             str_copy(phase, sizeof phase, cli_text(a.json, "phase"));
-            if (!is_there && has_failed(a.json, mirror, reached, before, err))
+            if (has_failed(a.json, mirror, reached, before, err))
                 code = EXIT_FAILED;
+            else
+                is_there = reached(a.json);
         }
         answer_free(&a);
         if (is_there || (code != EXIT_OK && code != EXIT_WAITED))

@@ -146,6 +146,16 @@ def test_passwords_never_stand_in_a_command(source, pair, bunny):
     bunny.cli("peer", "remove", "p")
 
 
+CREATE = ("mirror", "create", "m", "--source", "s", "--destination", "d", "--table", "public.t")
+
+
+def started(bunny, *words):
+    """The command while it runs."""
+    return subprocess.Popen([find_program(), *words, "--state-dir", bunny.state_dir],
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1,
+                            env=bunny.environment())
+
+
 # --- ends ------------------------------------------------------------------------------------------
 @pytest.mark.quick
 def test_codes_without_a_process(lone_bunny):
@@ -265,16 +275,29 @@ def test_waiting_has_an_end(pair, bunny):
     pair.assert_clean()
 
 
+def test_waiting_ends_in_time_although_the_process_hangs(pair, bunny):
+    pair.sql("CREATE TABLE t (id int PRIMARY KEY)")
+    add_peers(bunny, pair)
+    with pair.source.connect(pair.sdb) as c, c.transaction():
+        c.execute("INSERT INTO t VALUES (1)")  # the slot waits for the end of this transaction
+        with started(bunny, *CREATE, "--wait", "2") as waits:
+            assert waits.stdout.readline() == "mirror m created\n"
+            bunny.process.send_signal(signal.SIGSTOP)
+            try:
+                assert waits.wait(20) == 4
+            finally:
+                bunny.process.send_signal(signal.SIGCONT)
+            assert waits.stderr.read().startswith("bunnydb: the time of --wait is over; mirror m is ")
+    bunny.wait_running("m")
+
+
 def test_waiting_ends_when_the_mirror_is_paused(pair, bunny):
     pair.sql("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)")
     pair.dsql("CREATE TABLE t (id int PRIMARY KEY)")
     add_peers(bunny, pair)
     with pair.dest.connect(pair.ddb) as c, c.transaction():
         c.execute("LOCK TABLE t IN EXCLUSIVE MODE")
-        with subprocess.Popen([find_program(), "mirror", "create", "m", "--source", "s",
-                               "--destination", "d", "--table", "public.t", "--wait",
-                               "--state-dir", bunny.state_dir], stdout=subprocess.PIPE,
-                              stderr=subprocess.PIPE, text=True, env=bunny.environment()) as waits:
+        with started(bunny, *CREATE, "--wait") as waits:
             assert waits.stdout.readline() == "mirror m created\n"
             bunny.cli("pause", "m", "--wait")
             assert waits.wait(30) == 1
@@ -293,6 +316,37 @@ def test_resync(streaming):
     assert pair.assert_equal() == 1
     assert "public.none" in bunny.cli("resync", "m", "public.none", expect=1).stderr
     assert "strategy" in bunny.cli("resync", "m", "--strategy", "fast", expect=1).stderr
+
+
+def test_sync_schema(streaming):
+    pair, bunny = streaming
+    assert bunny.cli("sync-schema", "m", "--dry-run").stdout == ""
+    pair.sql("ALTER TABLE t ADD COLUMN note text; ALTER TABLE t ALTER v SET NOT NULL")
+    preview = bunny.cli("sync-schema", "m", "--dry-run").stdout
+    statements = json.loads(bunny.cli("sync-schema", "m", "--dry-run", "--json").stdout)["statements"]
+    sql = [line for line in preview.splitlines() if not line.startswith("--")]
+    assert sql == [s + ";" for s in statements] and any("note" in line for line in sql)
+    ended = bunny.cli("sync-schema", "m", "--wait", "60")
+    assert ended.stdout.endswith("mirror m has the source's schema\n")
+    pair.sql("INSERT INTO t VALUES (2, 'two', 'n')")
+    assert pair.assert_equal() == 2
+    pair.sql("ALTER TABLE t ADD COLUMN more int; INSERT INTO t VALUES (3, 'three', 'n', 1)")
+    bunny.wait_status("m", "error", may_fail=True)
+    bunny.cli("sync-schema", "m", "--wait", "60")  # an error of before does not end the wait
+    assert pair.assert_equal() == 3
+
+
+def test_a_failed_sync_schema_is_told(streaming):
+    pair, bunny = streaming
+    pair.dsql("INSERT INTO t VALUES (-1, 'twice'), (-2, 'twice')")
+    pair.sql("CREATE UNIQUE INDEX t_v ON t (v)")
+    ended = bunny.cli("sync-schema", "m", "--wait", expect=1)
+    assert ended.stderr.startswith("bunnydb: mirror m") and "t_v" in ended.stderr, ended
+    pair.dsql("DELETE FROM t WHERE id = -2")
+    bunny.cli("sync-schema", "m", "--wait", "60")
+    pair.dsql("DELETE FROM t WHERE id = -1")
+    pair.sql("INSERT INTO t VALUES (2, 'two')")
+    assert pair.assert_equal() == 2
 
 
 def test_tables_are_replaced(streaming, tmp_path):
@@ -365,9 +419,7 @@ def read_until(stream, part):
 def test_logs_are_followed_over_a_restart(streaming):
     pair, bunny = streaming
     last = bunny.cli("logs", "m", "-n", "1").stdout
-    with subprocess.Popen([find_program(), "logs", "m", "-f", "-n", "1", "--state-dir",
-                           bunny.state_dir], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          text=True, bufsize=1, env=bunny.environment()) as tail:
+    with started(bunny, "logs", "m", "-f", "-n", "1") as tail:
         try:
             assert tail.stdout.readline() == last
             bunny.cli("pause", "m")
