@@ -114,6 +114,13 @@ bool catalog_run_events(struct catalog *c, int64_t run_id, const struct run_even
 bool catalog_runs(struct catalog *c, const char *mirror, int limit, int64_t offset,
                   struct run_page *out, struct err *err) MUST_CHECK;
 
+/* The last comparison of a mirror, in the place of the one before. */
+bool catalog_verify_save(struct catalog *c, const char *mirror, const struct verify_report *report,
+                         struct err *err) MUST_CHECK;
+/* ERR_NOT_FOUND when there was none. */
+bool catalog_verify_load(struct catalog *c, const char *mirror, struct verify_report *out,
+                         struct err *err) MUST_CHECK;
+
 /* Logs: one transaction for the batch. Ids are the caller's, growing, so that a line has one
  * identity in memory and here; appending the same rows again is harmless. */
 bool catalog_log_append(struct catalog *c, const struct log_row *rows, size_t n,

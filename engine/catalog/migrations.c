@@ -103,6 +103,31 @@ static const char *const migrations[] = {
     "  run INTEGER NOT NULL REFERENCES run(id) ON DELETE CASCADE,"
     "  at INTEGER NOT NULL, state TEXT NOT NULL, phase TEXT NOT NULL, text TEXT NOT NULL) STRICT;"
     "CREATE INDEX run_event_run ON run_event (run);",
+
+    /* 3: the last comparison of each mirror. */
+    "CREATE TABLE verify ("
+    "  mirror TEXT PRIMARY KEY NOT NULL REFERENCES mirror(name) ON DELETE CASCADE,"
+    "  lsn INTEGER NOT NULL, began_at INTEGER NOT NULL, ended_at INTEGER NOT NULL,"
+    "  ending TEXT NOT NULL, error TEXT) STRICT;"
+    "CREATE TABLE verify_table ("
+    "  mirror TEXT NOT NULL REFERENCES verify(mirror) ON DELETE CASCADE,"
+    "  position INTEGER NOT NULL,"
+    "  source_schema TEXT NOT NULL, source_table TEXT NOT NULL,"
+    "  dest_schema TEXT NOT NULL, dest_table TEXT NOT NULL,"
+    "  state TEXT NOT NULL, reason TEXT,"
+    "  source_rows INTEGER NOT NULL, dest_rows INTEGER NOT NULL, equal INTEGER NOT NULL,"
+    "  differing INTEGER NOT NULL, missing INTEGER NOT NULL, extra INTEGER NOT NULL,"
+    "  PRIMARY KEY (mirror, position)) STRICT;"
+    "CREATE TABLE verify_key ("
+    "  mirror TEXT NOT NULL, position INTEGER NOT NULL, ordinal INTEGER NOT NULL,"
+    "  column_name TEXT NOT NULL,"
+    "  PRIMARY KEY (mirror, position, ordinal),"
+    "  FOREIGN KEY (mirror, position) REFERENCES verify_table ON DELETE CASCADE) STRICT;"
+    "CREATE TABLE verify_row ("
+    "  mirror TEXT NOT NULL, position INTEGER NOT NULL, row INTEGER NOT NULL,"
+    "  ordinal INTEGER NOT NULL, kind TEXT NOT NULL, value TEXT NOT NULL,"
+    "  PRIMARY KEY (mirror, position, row, ordinal),"
+    "  FOREIGN KEY (mirror, position) REFERENCES verify_table ON DELETE CASCADE) STRICT;",
 };
 
 static bool refuse_foreign(struct catalog *c, struct err *err)

@@ -261,6 +261,14 @@ bool apply_pump(struct apply *a, bool is_dry, struct err *err)
     return apply_commit(a, 0, err) && exchange(a, err);
 }
 
+bool apply_settle(struct apply *a, struct err *err)
+{
+    const struct batch_queue *q = &a->batches;
+    if (batch_is_empty(q) || q->is_in_transaction || q->is_in_replay)
+        return true;
+    return apply_commit(a, 0, err) && exchange(a, err);
+}
+
 /* Waits until everything sent so far is answered; the batch stays open. */
 bool apply_drain(struct apply *a, struct err *err)
 {

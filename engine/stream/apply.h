@@ -48,6 +48,8 @@ lsn_t apply_seen(const struct apply *a);
 bool apply_replay(struct apply *a, struct err *err) MUST_CHECK;
 /* Sends and receives what is possible without waiting, closes the open batch when it is due. */
 bool apply_pump(struct apply *a, bool is_dry, struct err *err) MUST_CHECK;
+/* Ends the open batch now, unless it holds half of a source transaction. */
+bool apply_settle(struct apply *a, struct err *err) MUST_CHECK;
 /* Nothing is open, queued or under way: every change read so far is durable. */
 bool apply_is_idle(const struct apply *a);
 /* False while too much is under way. */

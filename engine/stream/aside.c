@@ -287,6 +287,21 @@ bool aside_is_settled(const struct apply *a)
     return a->batches_done >= a->aside->last_batch;
 }
 
+void aside_names(const struct apply *a, struct table_name_list *out)
+{
+    const struct aside *s = a->aside;
+    size_t cap = 0;
+    *out = (struct table_name_list){0};
+    for (size_t i = 0; i < s->n_tables; i++) {
+        struct table_name t;
+        if (s->place[i] == PLACE_STREAM)
+            continue;
+        str_copy(t.schema, sizeof t.schema, a->o.schema->tables[i].schema);
+        str_copy(t.table, sizeof t.table, a->o.schema->tables[i].name);
+        MEM_PUSH(out->items, out->n, cap, t);
+    }
+}
+
 void aside_status(const struct apply *a, struct aside_status *out)
 {
     const struct aside *s = a->aside;

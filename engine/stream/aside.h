@@ -59,6 +59,9 @@ struct aside_status {
 };
 void aside_status(const struct apply *a, struct aside_status *out);
 
+/* The tables whose changes do not go the direct way now; free with table_name_list_free. */
+void aside_names(const struct apply *a, struct table_name_list *out);
+
 /* Which tables (a bool for each of the schema's) a copy is about to be made of: before its slot is.
  * Only when no other copy is on its way (ASIDE_DROP) and aside_is_settled. */
 void aside_keep(struct apply *a, const bool *tables);

@@ -240,6 +240,16 @@ bool pgo_peek_change(const char *data, size_t len, uint32_t *relation)
     return true;
 }
 
+bool pgo_peek_begin(const char *data, size_t len, lsn_t *commit_lsn)
+{
+    if (len < 9 || data[0] != 'B')
+        return false;
+    *commit_lsn = 0;
+    for (int i = 1; i <= 8; i++)
+        *commit_lsn = *commit_lsn << 8 | (unsigned char)data[i];
+    return true;
+}
+
 bool repl_frame_read(char *data, size_t len, struct repl_frame *out, struct err *err)
 {
     struct cursor c = {.p = data, .end = data + len};

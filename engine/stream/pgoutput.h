@@ -74,6 +74,8 @@ bool pgo_decode(struct pgo_decoder *d, char *data, size_t len, struct pgo_messag
 /* Whether a message, not decoded yet, is an INSERT, UPDATE or DELETE, and of which relation:
  * decoding writes into the message. */
 bool pgo_peek_change(const char *data, size_t len, uint32_t *relation);
+/* Whether it is a BEGIN, and of a transaction that committed where. */
+bool pgo_peek_begin(const char *data, size_t len, lsn_t *commit_lsn);
 
 /* The frames around them (PostgreSQL docs, "Streaming Replication Protocol"). */
 struct repl_frame {

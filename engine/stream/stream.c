@@ -20,6 +20,7 @@
 #define GATHER_BYTES 2048 /* what "load" means: so much was read in the last round */
 #define STOP_LIMIT_MS 800
 #define STOP_TICK_MS 50
+#define HOLD_LOOK_MS 50 /* how often a stream that stands looks whether it does so for too long */
 
 struct stream {
     struct stream_options o;
@@ -33,6 +34,9 @@ struct stream {
     size_t round_bytes;
     int64_t stop_until; /* monotonic ms; 0: not stopping */
     bool is_dry, is_busy, answer_now;
+    char *kept_out; /* the BEGIN that a hold does not let in, as it came; NULL: none */
+    size_t kept_out_len;
+    lsn_t kept_out_lsn; /* its commit LSN */
 };
 
 /* --- what the source is told ---------------------------------------------------------------------
@@ -118,6 +122,35 @@ static bool take_frame(struct stream *s, char *data, size_t len, enum pgo_kind *
     return true;
 }
 
+/* Whether a hold keeps the transaction that begins with this frame out. */
+static bool is_kept_out(struct stream *s, char *data, size_t len)
+{
+    struct repl_frame f;
+    struct err ignored;
+    lsn_t lsn;
+    if (!s->o.hold || !repl_frame_read(data, len, &f, &ignored) || f.kind != 'w' ||
+        !pgo_peek_begin(f.data, f.len, &lsn) || hold_lets_in(s->o.hold, lsn))
+        return false;
+    s->kept_out = data;
+    s->kept_out_len = len;
+    s->kept_out_lsn = lsn;
+    return true;
+}
+
+/* As pg_copy_try_read; while a transaction is kept out there is nothing behind it. */
+static int next_frame(struct stream *s, char **data, size_t *len, struct err *err)
+{
+    int got = 1;
+    if (s->kept_out) {
+        *data = s->kept_out;
+        *len = s->kept_out_len;
+        s->kept_out = NULL;
+    } else {
+        got = pg_copy_try_read(s->o.source, data, len, err);
+    }
+    return got == 1 && is_kept_out(s, *data, *len) ? 2 : got;
+}
+
 /* Reads what is there, as long as the destination can take it. */
 static bool read_burst(struct stream *s, struct err *err)
 {
@@ -126,7 +159,7 @@ static bool read_burst(struct stream *s, struct err *err)
         enum pgo_kind kind;
         char *data;
         size_t len;
-        int got = pg_copy_try_read(s->o.source, &data, &len, err);
+        int got = next_frame(s, &data, &len, err);
         if (got < 0)
             return false;
         if (got == 0)
@@ -161,6 +194,8 @@ static int wait_ms(const struct stream *s)
     int64_t tick_ms = s->o.task->tick_ms ? s->o.task->tick_ms : 1000;
     if (tick_ms < ms)
         ms = tick_ms;
+    if (s->kept_out && ms > HOLD_LOOK_MS)
+        ms = HOLD_LOOK_MS;
     return ms < 0 ? 0 : (int)ms;
 }
 
@@ -187,9 +222,9 @@ static bool wait_for_work(struct stream *s, struct err *err)
     s->round_bytes = 0;
     if ((!s->is_dry && apply_may_read(s->apply)) || apply_can_replay(s->apply))
         return true;
-    if (s->is_dry && is_loaded)
+    if (s->is_dry && is_loaded && !s->kept_out)
         return poll_fds(s, false, GATHER_MS, err);
-    return poll_fds(s, apply_may_read(s->apply), wait_ms(s), err);
+    return poll_fds(s, apply_may_read(s->apply) && !s->kept_out, wait_ms(s), err);
 }
 
 /* --- the loop
@@ -208,6 +243,28 @@ static void publish_if_due(struct stream *s)
     s->o.report(s->o.arg, durable, safe, idle);
 }
 
+/* Whether everything that committed before lsn was read, and nothing else. */
+static bool is_at(const struct stream *s, lsn_t lsn)
+{
+    if (s->kept_out)
+        return s->kept_out_lsn >= lsn;
+    return !apply_is_in_transaction(s->apply) && apply_seen(s->apply) >= lsn;
+}
+
+static bool stand_if_asked(struct stream *s, struct err *err)
+{
+    lsn_t lsn = s->o.hold ? hold_lsn(s->o.hold) : 0;
+    if (!lsn || !is_at(s, lsn) || hold_is_standing(s->o.hold))
+        return true;
+    if (!apply_settle(s->apply, err))
+        return false;
+    if (apply_is_idle(s->apply)) {
+        s->o.standing(s->o.arg, s->apply);
+        hold_stand(s->o.hold, lsn);
+    }
+    return true;
+}
+
 /* Waiting for a batch to fill is not work. */
 static void note_busy(struct stream *s)
 {
@@ -222,7 +279,7 @@ static bool turn(struct stream *s, struct err *err)
 {
     if (!read_burst(s, err) || !apply_replay(s->apply, err) ||
         !apply_pump(s->apply, s->is_dry && !apply_can_replay(s->apply), err) ||
-        !move_idle_if_due(s, err) || !feedback_if_due(s, err))
+        !stand_if_asked(s, err) || !move_idle_if_due(s, err) || !feedback_if_due(s, err))
         return false;
     note_busy(s);
     publish_if_due(s);
@@ -275,12 +332,17 @@ bool stream_run(const struct stream_options *o, struct err *err)
         s.task.tick_ms = o->keepalive_ms / 2;
     s.moved_at = s.reported_at = clock_mono_ms();
     if (apply_new(o->dest, &s.task, &o->apply, o->from, &s.apply, err)) {
+        if (o->hold)
+            hold_attach(o->hold, o->from, o->task->wake_fd);
         while (turn(&s, err))
             continue;
+        if (o->hold)
+            hold_detach(o->hold);
         if (err->code == ERR_CANCELLED)
             stop_cleanly(&s);
         o->report(o->arg, apply_durable(s.apply), apply_durable(s.apply), false);
     }
+    pg_copy_free(s.kept_out);
     apply_free(s.apply);
     return false;
 }

@@ -8,6 +8,7 @@
 #define BUNNY_STREAM_H
 
 #include "stream/apply.h"
+#include "stream/hold.h"
 #include "stream/pgoutput.h"
 
 struct stream_options {
@@ -24,6 +25,9 @@ struct stream_options {
     bool (*beside)(void *arg, struct apply *apply, struct err *err);
     /* called when a command has come, before what is under way is ended; NULL: nobody asks */
     void (*stopping)(void *arg);
+    struct hold *hold; /* where to stand still; NULL: nobody asks */
+    /* called before it is said that the stream stands: what of the apply counts then */
+    void (*standing)(void *arg, const struct apply *apply);
     void *arg;
     int64_t *busy_us; /* grows by the time in which changes were on their way there */
 };
