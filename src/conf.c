@@ -29,10 +29,16 @@ const struct setting setting_rows[] = {
     {"http", "insecure", SETTING_BOOL, AT(http_insecure), 0, 0, "no",
      "Listen on an address that is not loopback although there is no TLS."},
     {"http", "tls_cert", SETTING_TEXT, AT(http_tls_cert), 1, 4096, "",
-     "Certificate (chain) in PEM format; with tls_key the listener speaks TLS."},
-    {"http", "tls_key", SETTING_TEXT, AT(http_tls_key), 1, 4096, "", "Private key in PEM format."},
+     "Certificate (chain) in PEM format; with tls_key the listener speaks TLS 1.2 and 1.3. Both "
+     "files are read at the start only."},
+    {"http", "tls_key", SETTING_TEXT, AT(http_tls_key), 1, 4096, "",
+     "Private key in PEM format, without a passphrase."},
     {"http", "max_connections", SETTING_INT, AT(http_max_connections), 1, 4096, "512",
-     "Connections at the same time; further ones are closed."},
+     "Connections at the same time over TCP. When there are more, those that wait longest for "
+     "their "
+     "client are closed; one whose request is being answered never is."},
+    {"http", "client_timeout", SETTING_DURATION, AT(http_client_timeout_s), 1, 3600, "30s",
+     "How long a client may take to send a request, to take its answer, and to be idle."},
     {"http", "open_metrics", SETTING_BOOL, AT(http_open_metrics), 0, 0, "no",
      "GET /metrics needs no token. Its figures name peers, mirrors and, on request, tables."},
     {"log", "file", SETTING_TEXT, AT(log_file), 1, 4096, "",

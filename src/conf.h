@@ -32,6 +32,7 @@ struct conf {
     char *http_tls_cert;
     char *http_tls_key;
     int64_t http_max_connections;
+    int64_t http_client_timeout_s;
     bool http_open_metrics;
     char *log_file;
     enum log_level log_level;

@@ -92,6 +92,7 @@ static bool start_http(struct process *p, const char *listen, struct err *err)
         .tls_cert = c->http_tls_cert,
         .tls_key = c->http_tls_key,
         .max_connections = (unsigned)c->http_max_connections,
+        .client_timeout_s = c->http_client_timeout_s,
         .token_ttl_s = c->http_token_ttl_s,
         .open_metrics = c->http_open_metrics,
     };

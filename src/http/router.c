@@ -98,6 +98,15 @@ static void put_error(struct call *c, const struct err *e, struct response *r)
         log_error("http", NULL, "request failed by a defect error=\"%s\"", e->text);
 }
 
+void api_refuse(int status, enum err_code code, const char *text, struct response *out)
+{
+    struct call c = {.error_status = status};
+    struct err err;
+    *out = (struct response){0};
+    (void)err_set(&err, code, "%s", text);
+    put_error(&c, &err, out);
+}
+
 /* --- The address ------------------------------------------------------------------------------ */
 /* Whether the decoded segments fit the pattern; args get those that stand for {…} (borrowed). */
 static bool match(const char *pattern, const struct url *t, char **args)
@@ -157,22 +166,26 @@ static bool is_json_type(const char *type)
     return type && !strncasecmp(type, json, n) && (!type[n] || strchr("; \t", type[n]));
 }
 
-/* Nesting that the parser would follow recursively; brackets inside strings do not count. */
-static bool is_too_deep(const char *s, size_t n)
+/* What the parser would follow recursively, and what it would make of a small text in memory: a
+ * MiB of empty objects takes a hundred. What stands inside strings does not count. */
+static bool check_size(const char *s, size_t n, struct err *err)
 {
-    int depth = 0;
+    int depth = 0, values = 0;
     bool in_string = false;
     for (size_t i = 0; i < n; i++) {
+        bool opens = !in_string && (s[i] == '{' || s[i] == '[');
         if (in_string && s[i] == '\\')
             i++;
         else if (s[i] == '"')
             in_string = !in_string;
-        else if (!in_string && (s[i] == '{' || s[i] == '[') && ++depth > JSON_DEPTH_MAX)
-            return true;
         else if (!in_string && (s[i] == '}' || s[i] == ']'))
             depth--;
+        if (opens && ++depth > JSON_DEPTH_MAX)
+            return err_set(err, ERR_INVALID, "the body is nested deeper than %d", JSON_DEPTH_MAX);
+        if ((opens || (!in_string && s[i] == ',')) && ++values > JSON_VALUES_MAX)
+            return err_set(err, ERR_INVALID, "the body has more than %d values", JSON_VALUES_MAX);
     }
-    return false;
+    return true;
 }
 
 /* The parser's text goes on with "near 'what stands there'": that may be half a password. Only the
@@ -201,8 +214,13 @@ static bool read_body(struct call *c, const struct route *route, struct err *err
         (void)err_set(err, ERR_NOT_JSON, "the body is not JSON");
         return err_hint(err, "send the header Content-Type: application/json");
     }
-    if (is_too_deep(q->body, q->body_len))
-        return err_set(err, ERR_INVALID, "the body is nested deeper than %d", JSON_DEPTH_MAX);
+    if (q->body_len > BODY_SMALL_MAX && (route->level == LEVEL_OPEN || !route->has_body))
+        return err_set(err, ERR_INVALID,
+                       "the body is larger than %u bytes, the most that this "
+                       "address takes",
+                       BODY_SMALL_MAX);
+    if (!check_size(q->body, q->body_len, err))
+        return false;
     c->body = json_loadb(q->body, q->body_len, JSON_REJECT_DUPLICATES, &e);
     if (!c->body)
         return not_json(&e, err);

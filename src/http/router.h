@@ -16,6 +16,8 @@
 
 #define BODY_MAX (1U << 20)
 #define JSON_DEPTH_MAX 32
+#define JSON_VALUES_MAX 150000     /* some hundred bytes each, once they are read */
+#define BODY_SMALL_MAX (16U << 10) /* where nobody has logged in, or nothing is expected */
 #define TOKEN_HASH_SIZE 65
 #define ROUTE_ARGS 2
 
@@ -60,6 +62,8 @@ struct response {
 void response_free(struct response *r);
 
 void api_handle(struct api *api, const struct request *request, struct response *out);
+/* The answer to what is not even a request. */
+void api_refuse(int status, enum err_code code, const char *text, struct response *out);
 
 /* --- For the handlers ------------------------------------------------------------------------- */
 struct call {

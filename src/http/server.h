@@ -18,6 +18,7 @@ struct http_options {
     bool insecure;
     const char *tls_cert, *tls_key;
     unsigned max_connections;
+    int64_t client_timeout_s;
     int64_t token_ttl_s;
     bool open_metrics;
 };

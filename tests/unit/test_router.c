@@ -3,6 +3,7 @@
 #include <sodium.h>
 
 #include "api_fixture.h"
+#include "base/buf.h"
 #include "src/http/metrics.h"
 #include "src/http/redact.h"
 
@@ -71,6 +72,36 @@ static void addresses(void **state)
     assert_int_equal(ask(f, NULL, "OPTIONS", "/v1/users/x", NULL), 204);
     assert_string_equal(f->response.allow, "DELETE, OPTIONS");
     assert_int_equal(ask(f, NULL, "HEAD", "/health", NULL), 200);
+}
+
+/* A small text that becomes large when it is read, and one where nobody has logged in yet. */
+static void large_bodies(void **state)
+{
+    struct fixture *f = *state;
+    struct buf b = {0};
+    buf_puts(&b, "{\"options\":[0");
+    for (int i = 0; i < JSON_VALUES_MAX; i++)
+        buf_puts(&b, ",{}");
+    buf_puts(&b, "]}");
+    EXPECT(f, 400, "invalid_request", f->admin, "POST", "/v1/peers", buf_text(&b));
+    assert_non_null(strstr(text(f, "error"), "values"));
+    buf_reset(&b);
+    buf_puts(&b, "{\"name\":\"");
+    for (int i = 0; i < 2 * JSON_VALUES_MAX; i++) /* inside of a string they are none */
+        buf_puts(&b, ",{");
+    buf_puts(&b, "\"}");
+    EXPECT(f, 400, "invalid_request", f->admin, "POST", "/v1/peers", buf_text(&b));
+    assert_non_null(strstr(text(f, "error"), "\"name\""));
+    buf_reset(&b);
+    buf_puts(&b, "{\"username\":\"ana\",\"password\":\"secret-password\"");
+    while (b.len < BODY_SMALL_MAX - 1)
+        buf_putc(&b, ' ');
+    buf_putc(&b, '}');
+    assert_int_equal(ask(f, NULL, "POST", "/v1/auth/login", buf_text(&b)), 200);
+    buf_putc(&b, ' ');
+    EXPECT(f, 400, "invalid_request", NULL, "POST", "/v1/auth/login", buf_text(&b));
+    EXPECT(f, 400, "invalid_request", f->viewer, "GET", "/v1/mirrors", buf_text(&b));
+    buf_free(&b);
 }
 
 static void bodies(void **state)
@@ -446,6 +477,7 @@ int main(void)
         API_CASE(the_socket_owner_is_admin),
         API_CASE(addresses),
         API_CASE(bodies),
+        API_CASE(large_bodies),
         API_CASE(logins),
         API_CASE(passwords_change),
         API_CASE(users),
