@@ -175,9 +175,10 @@ struct schema_step {
     char *what;  /* "add column public.t.c" */
     char *table; /* at the destination, "public.t"; NULL: of no single table */
     char *why;   /* a sentence; NULL with STEP_RUN */
-    /* A new table, or one whose rows are not what the source has once the step was run: it is to be
-     * copied (again). */
+    /* A new table, or one whose rows are not what the source has once the step was run: what is
+     * mapped by the configuration's tables[mapping] is to be copied (again). */
     bool needs_copy;
+    int mapping; /* -1: none */
     /* Of STEP_RUN only. */
     bool is_optional; /* tried: a failure is a warning */
     bool runs_first;  /* by itself before the transaction of all others, and cannot be undone */

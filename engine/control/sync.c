@@ -15,13 +15,6 @@
 /* --- Tables whose rows are wrong once the definitions are right ---------------------------------
  */
 
-static bool is_destination(const struct table_map *t, const char *name)
-{
-    char text[2 * NAME_SIZE + 2];
-    str_printf(text, sizeof text, "%s.%s", t->dest_schema, t->dest_table);
-    return !strcmp(text, name);
-}
-
 /* The mapped tables that steps of the plan want copied, and that nobody has wished for yet. */
 static bool list_copies(struct mirror *m, const struct schema_plan *plan,
                         struct table_name_list *out, struct err *err)
@@ -34,17 +27,15 @@ static bool list_copies(struct mirror *m, const struct schema_plan *plan,
         return false;
     for (size_t i = 0; i < plan->n; i++) {
         const struct schema_step *s = &plan->items[i];
-        for (size_t t = 0; s->needs_copy && s->kind == STEP_RUN && s->table && t < c->n_tables;
-             t++) {
-            const struct table_map *map = &c->tables[t];
-            struct table_name name;
-            str_copy(name.schema, sizeof name.schema, map->source_schema);
-            str_copy(name.table, sizeof name.table, map->source_table);
-            if (is_destination(map, s->table) &&
-                !table_name_list_has(&present, name.schema, name.table) &&
-                !table_name_list_has(out, name.schema, name.table))
-                MEM_PUSH(out->items, out->n, cap, name);
-        }
+        if (!s->needs_copy || s->kind != STEP_RUN || s->mapping < 0)
+            continue;
+        const struct table_map *map = &c->tables[s->mapping];
+        struct table_name name;
+        str_copy(name.schema, sizeof name.schema, map->source_schema);
+        str_copy(name.table, sizeof name.table, map->source_table);
+        if (!table_name_list_has(&present, name.schema, name.table) &&
+            !table_name_list_has(out, name.schema, name.table))
+            MEM_PUSH(out->items, out->n, cap, name);
     }
     table_name_list_free(&present);
     return true;

@@ -15,6 +15,7 @@ struct schema_table *dest_of(struct diff *d, int i)
 
 static struct schema_step *add(struct diff *d, enum stage stage, int table, struct schema_step step)
 {
+    step.mapping = table < 0 ? -1 : d->map_index[d->src.s->tables[table].mapping];
     if (table >= 0)
         step.table = mem_printf("%s.%s", d->src.s->tables[table].dest_schema,
                                 d->src.s->tables[table].dest_name);
@@ -153,8 +154,11 @@ static bool choose_maps(struct diff *d, struct err *err)
     const char *values[] = {buf_text(&arrays[0]), buf_text(&arrays[1])};
     bool ok = pg_exec_params(d->source, d->task, SCHEMA_QUERY_MS, there_sql, 2, values, &res, err);
     d->src_maps = mem_calloc(c->n_tables + 1, sizeof *d->src_maps);
-    for (size_t row = 0; ok && row < pg_rows(res); row++)
+    d->map_index = mem_calloc(c->n_tables + 1, sizeof *d->map_index);
+    for (size_t row = 0; ok && row < pg_rows(res); row++) {
+        d->map_index[d->n_src_maps] = (int)pg_int(res, row, 0);
         d->src_maps[d->n_src_maps++] = c->tables[pg_int(res, row, 0)];
+    }
     pg_free(res);
     buf_free(&arrays[0]);
     buf_free(&arrays[1]);
@@ -255,7 +259,7 @@ static bool compare_tables(struct diff *d, struct err *err)
         if (d->pairs[i].is_unfit)
             continue;
         if (d->pairs[i].is_new)
-            diff_new_table(d, i);
+            ok = diff_new_table(d, i, err);
         else
             ok = diff_columns(d, i, err) && diff_table_details(d, i, err);
     }
@@ -343,6 +347,7 @@ static void diff_free(struct diff *d)
     free(d->exists);
     free(d->kinds);
     free(d->src_maps);
+    free(d->map_index);
     reader_free(&d->src);
     schema_free(d->src.s);
     reader_free(&d->dst);

@@ -80,6 +80,7 @@ struct old_table {
 struct pair {
     int dest;         /* index of its table in d->dst, or -1 */
     bool is_new;      /* no such table: it is created */
+    bool is_attached; /* new, and a partition that was a table before, perhaps with rows */
     bool is_unfit;    /* something else has its name: left alone */
     bool *is_pending; /* a byte a column: the destination has it not, or under another name */
     bool has_pending;
@@ -94,6 +95,7 @@ struct diff {
     const char *mirror_id;
     struct reader src, dst;
     struct table_map *src_maps; /* those of the config that the source has; borrowed contents */
+    int *map_index;             /* of each: its place in the config */
     size_t n_src_maps;
     struct pair *pairs;
     struct old_table *old;
@@ -167,7 +169,7 @@ char *identity_options(struct diff *d, int i, int attnum, struct err *err) MUST_
 void want_sequence_value(struct diff *d, int i, int attnum);
 /* The destination's primary key will go (diff_indexes.c). */
 bool drops_primary_key(const struct diff *d, int i);
-void diff_new_table(struct diff *d, int i);
+bool diff_new_table(struct diff *d, int i, struct err *err) MUST_CHECK;
 bool diff_table_details(struct diff *d, int i, struct err *err) MUST_CHECK;
 bool diff_indexes(struct diff *d, int i, struct err *err) MUST_CHECK;
 void diff_identity_of_table(struct diff *d, int i); /* its replica identity */

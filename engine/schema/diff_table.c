@@ -13,9 +13,59 @@ static bool is_equal(const char *a, const char *b)
 /* --- new ---------------------------------------------------------------------------------------
  */
 
-void diff_new_table(struct diff *d, int i)
+/* A partition that was made as one is published with its parent from its first row on; one that
+ * was a table before has rows that no stream brings. Its system columns are of the transaction that
+ * made it, its entry in pg_inherits of the one that attached it. Columns: the same, that one. */
+static const char birth_sql[] =
+    "SELECT a.xmin = i.xmin, a.xmin FROM pg_attribute a JOIN pg_inherits i"
+    " ON i.inhrelid = a.attrelid WHERE a.attrelid = $1::oid AND a.attnum < 0 LIMIT 1";
+
+/* Are there rows that came before it was a partition, or may have? In one transaction both may have
+ * been done with rows in between. */
+static bool ask_old_rows(struct diff *d, int i, const char *birth, bool *some, struct err *err)
 {
     const struct schema_table *t = &d->src.s->tables[i];
+    struct buf sql = {0};
+    bool known;
+    buf_puts(&sql, "SELECT EXISTS (SELECT FROM ONLY ");
+    pg_quote_qualified(&sql, t->schema, t->name);
+    if (birth)
+        buf_printf(&sql, " WHERE xmin = '%s'::pg_catalog.xid", birth);
+    buf_putc(&sql, ')');
+    bool ok = ask_slowly(d->source, d->task, buf_text(&sql), some, &known, err);
+    *some = *some || !known;
+    buf_free(&sql);
+    return ok;
+}
+
+static bool needs_copy(struct diff *d, int i, bool *out, struct err *err)
+{
+    const struct schema_table *t = &d->src.s->tables[i];
+    uint32_t parent = d->src.tables[i].parent;
+    int above = parent ? read_find_oid(&d->src, parent) : -1;
+    char oid[16];
+    const char *values[] = {oid};
+    struct pg_result *res = NULL;
+    *out = !t->is_partitioned;
+    d->pairs[i].is_attached = true;
+    if (above < 0 || (d->pairs[above].is_new && d->pairs[above].is_attached))
+        return true; /* all of it is new */
+    str_printf(oid, sizeof oid, "%u", t->oid);
+    if (!read_query(&d->src, birth_sql, 1, values, &res, err))
+        return false;
+    d->pairs[i].is_attached = !pg_bool(res, 0, 0);
+    bool ok = t->is_partitioned ||
+              ask_old_rows(d, i, d->pairs[i].is_attached ? NULL : pg_text(res, 0, 1), out, err);
+    pg_free(res);
+    return ok;
+}
+
+bool diff_new_table(struct diff *d, int i, struct err *err)
+{
+    const struct schema_table *t = &d->src.s->tables[i];
+    bool is_copied;
+    if (!needs_copy(d, i, &is_copied, err))
+        return false;
     for (size_t k = 0; k < d->src.s->n_before; k++) {
         const struct schema_statement *st = &d->src.s->before[k];
         if (st->object != OBJECT_TABLE || strcmp(st->name, t->dest_name) != 0 ||
@@ -25,8 +75,9 @@ void diff_new_table(struct diff *d, int i)
             diff_run(d, STAGE_TABLE, i, mem_strdup(st->sql),
                      mem_printf("%s %s", st->is_part ? "define" : "create", st->what));
         s->is_optional = st->optional;
-        s->needs_copy = !st->is_part && !t->is_partitioned;
+        s->needs_copy = is_copied && !st->is_part;
     }
+    return true;
 }
 
 /* --- where it hangs ----------------------------------------------------------------------------

@@ -404,12 +404,37 @@ static const struct diff_case tables[] = {
              "r CREATE TABLE `t`.`a2` (     `id` integer NOT NULL,     `k` integer NOT NULL,     "
              "`c` integer DEFAULT 1,     CONSTRAINT `p` CHECK ((c > 0))) PARTITION BY LIST (id)\n"
              "r " ONLY "ATTACH PARTITION `t`.`a2` FOR VALUES IN (2)\n"
-             "rc CREATE TABLE `t`.`a21` (     `id` integer NOT NULL,     `k` integer NOT NULL,     "
+             "r CREATE TABLE `t`.`a21` (     `id` integer NOT NULL,     `k` integer NOT NULL,     "
              "`c` integer DEFAULT 1,     CONSTRAINT `p` CHECK ((c > 0)))\n"
              "r ALTER TABLE ONLY `t`.`a2` ATTACH PARTITION `t`.`a21` DEFAULT\n"
              "r CREATE INDEX `own` ON `t`.`a21` USING btree (c)\n"
              "rl " ALTER "ADD CONSTRAINT `p` CHECK ((c > 0)) NOT VALID\n"
              "rol " ALTER "VALIDATE CONSTRAINT `p`\n"},
+    /* What was in them before they were partitions is not in the stream. */
+    {.name = "new partitions with rows",
+     .before = "CREATE TABLE t.a (k int) PARTITION BY LIST (k)",
+     .after =
+         "CREATE TABLE t.b1 PARTITION OF t.a FOR VALUES IN (1);; INSERT INTO t.a VALUES (1);;"
+         "CREATE TABLE t.b2 (k int);; INSERT INTO t.b2 VALUES (2);; ALTER TABLE t.a ATTACH"
+         " PARTITION t.b2 FOR VALUES IN (2);;"
+         "CREATE TABLE t.b3 (k int); INSERT INTO t.b3 VALUES (3); ALTER TABLE t.a ATTACH"
+         " PARTITION t.b3 FOR VALUES IN (3);;"
+         "CREATE TABLE t.b4 (k int);; ALTER TABLE t.a ATTACH PARTITION t.b4 FOR VALUES IN (4);;"
+         "CREATE TABLE t.b5 (k int) PARTITION BY LIST (k);; CREATE TABLE t.b51 PARTITION OF"
+         " t.b5 DEFAULT; INSERT INTO t.b5 VALUES (5);; ALTER TABLE t.a ATTACH PARTITION t.b5"
+         " FOR VALUES IN (5)",
+     .plan = "r CREATE TABLE `t`.`b1` (     `k` integer)\n"
+             "r " ONLY "ATTACH PARTITION `t`.`b1` FOR VALUES IN (1)\n"
+             "rc CREATE TABLE `t`.`b2` (     `k` integer)\n"
+             "r " ONLY "ATTACH PARTITION `t`.`b2` FOR VALUES IN (2)\n"
+             "rc CREATE TABLE `t`.`b3` (     `k` integer)\n"
+             "r " ONLY "ATTACH PARTITION `t`.`b3` FOR VALUES IN (3)\n"
+             "r CREATE TABLE `t`.`b4` (     `k` integer)\n"
+             "r " ONLY "ATTACH PARTITION `t`.`b4` FOR VALUES IN (4)\n"
+             "r CREATE TABLE `t`.`b5` (     `k` integer) PARTITION BY LIST (k)\n"
+             "r " ONLY "ATTACH PARTITION `t`.`b5` FOR VALUES IN (5)\n"
+             "rc CREATE TABLE `t`.`b51` (     `k` integer)\n"
+             "r ALTER TABLE ONLY `t`.`b5` ATTACH PARTITION `t`.`b51` DEFAULT\n"},
     {.name = "partitions dropped and detached",
      .before = "CREATE TABLE t.a (id int, k int) PARTITION BY LIST (k); CREATE TABLE t.a1 PARTITION"
                " OF t.a FOR VALUES IN (1); CREATE TABLE t.a2 PARTITION OF t.a FOR VALUES IN (2);"
