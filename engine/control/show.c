@@ -146,11 +146,19 @@ static void fill_table(struct table_status *t, const char *schema, const char *t
 static void show_mapping(struct mirror *m)
 {
     const struct mirror_config *c = &m->row.config;
+    struct table_name_list wished;
+    struct err err = {0};
+    if (!catalog_copies(m->engine->catalog, c->name, &wished, &err))
+        log_warn("super", c->name, "cannot read which tables are to be copied: %s", err.text);
     m->n_tables = c->n_tables;
     m->tables = mem_calloc(m->n_tables, sizeof *m->tables);
-    for (size_t i = 0; i < m->n_tables; i++)
-        fill_table(&m->tables[i], c->tables[i].source_schema, c->tables[i].source_table,
-                   c->tables[i].dest_schema, c->tables[i].dest_table, m->row.snapshot_done);
+    for (size_t i = 0; i < m->n_tables; i++) {
+        const struct table_map *t = &c->tables[i];
+        fill_table(&m->tables[i], t->source_schema, t->source_table, t->dest_schema, t->dest_table,
+                   m->row.snapshot_done &&
+                       !table_name_list_has(&wished, t->source_schema, t->source_table));
+    }
+    table_name_list_free(&wished);
 }
 
 void show_schema(struct mirror *m, const struct schema *s)
