@@ -269,3 +269,8 @@ void http_stop(struct http *h)
     free(h->key);
     free(h);
 }
+
+const char *http_library_version(void)
+{
+    return MHD_get_version();
+}
