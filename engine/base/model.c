@@ -167,9 +167,10 @@ bool schema_step_is_due(const struct schema_plan *p, const struct schema_step *s
         return false;
     if (at->applied >= p->lsn)
         return true;
-    if (s->at_point)
-        return at->is_waiting && (!at->table || !s->table || strcmp(at->table, s->table) == 0);
-    return !s->is_late;
+    if (s->is_late)
+        return false;
+    return !s->at_point ||
+           (at->is_waiting && (!at->table || !s->table || strcmp(at->table, s->table) == 0));
 }
 
 size_t schema_plan_count(const struct schema_plan *p, const struct schema_point *at, size_t *left)
@@ -191,6 +192,7 @@ void schema_plan_free(struct schema_plan *p)
         free(p->items[i].what);
         free(p->items[i].table);
         free(p->items[i].why);
+        free(p->items[i].left_sql);
     }
     free(p->items);
     free(p->record_sql);

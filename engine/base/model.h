@@ -186,6 +186,7 @@ struct schema_step {
                        * that are still to come need the default, or lack the constraint */
     bool at_point;    /* right only where the stream meets the source's change (a new name): older
                        * rows do not fit any more, newer ones do not fit before */
+    char *left_sql;   /* with at_point: what is remembered instead while it is left; or NULL */
 };
 /* In the order in which the steps are run. */
 struct schema_plan {

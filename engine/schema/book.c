@@ -125,24 +125,47 @@ static void put_numbers(struct buf *sql, const struct book *b)
     buf_free(&numbers);
 }
 
-char *book_sql(const struct book *b, const char *mirror_id)
+static void put_insert(struct buf *sql, const struct book *b, const char *mirror_id)
 {
     static const size_t texts[] = {
         offsetof(struct book_part, name), offsetof(struct book_part, detail),
         offsetof(struct book_part, dest_schema), offsetof(struct book_part, dest_name)};
+    if (!b->n)
+        return;
+    buf_puts(sql, "; INSERT INTO _bunnydb.table_parts SELECT ");
+    pg_quote_literal(sql, mirror_id);
+    buf_puts(sql, ", u.* FROM unnest(");
+    put_numbers(sql, b);
+    for (size_t k = 0; k < COUNT_OF(texts); k++) {
+        buf_puts(sql, ", ");
+        put_array(sql, b, texts[k], "pg_catalog.text");
+    }
+    buf_puts(sql, ") u ON CONFLICT DO NOTHING");
+}
+
+char *book_sql(const struct book *b, const char *mirror_id)
+{
     struct buf sql = {0};
     buf_puts(&sql, "DELETE FROM _bunnydb.table_parts WHERE mirror_id = ");
     pg_quote_literal(&sql, mirror_id);
-    if (b->n) {
-        buf_puts(&sql, "; INSERT INTO _bunnydb.table_parts SELECT ");
-        pg_quote_literal(&sql, mirror_id);
-        buf_puts(&sql, ", u.* FROM unnest(");
-        put_numbers(&sql, b);
-        for (size_t k = 0; k < COUNT_OF(texts); k++) {
-            buf_puts(&sql, ", ");
-            put_array(&sql, b, texts[k], "pg_catalog.text");
-        }
-        buf_puts(&sql, ") u ON CONFLICT DO NOTHING");
+    put_insert(&sql, b, mirror_id);
+    return buf_take(&sql);
+}
+
+char *book_sql_of(const struct book *b, const char *mirror_id, const uint32_t *oids, size_t n)
+{
+    struct buf sql = {0};
+    struct book some = {0};
+    buf_puts(&sql, "DELETE FROM _bunnydb.table_parts WHERE mirror_id = ");
+    pg_quote_literal(&sql, mirror_id);
+    buf_puts(&sql, " AND source_oid IN (");
+    for (size_t k = 0; k < n; k++) {
+        buf_printf(&sql, "%s%u", k ? ", " : "", oids[k]);
+        for (size_t i = lower_bound(b, oids[k]); i < b->n && b->items[i].oid == oids[k]; i++)
+            MEM_PUSH(some.items, some.n, some.cap, b->items[i]); /* borrowed */
     }
+    buf_putc(&sql, ')');
+    put_insert(&sql, &some, mirror_id);
+    free(some.items);
     return buf_take(&sql);
 }

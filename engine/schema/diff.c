@@ -41,6 +41,47 @@ void diff_note(struct diff *d, enum stage stage, int table, char *sql, char *wha
               (struct schema_step){.kind = STEP_NOTE, .sql = sql, .what = what, .why = why});
 }
 
+static bool is_child(const struct read_table *rt, uint32_t parent)
+{
+    for (size_t p = 0; p < rt->n_parents; p++)
+        if (rt->parents[p] == parent)
+            return true;
+    return rt->parent == parent;
+}
+
+struct oid_list {
+    uint32_t *items;
+    size_t n, cap;
+};
+
+static void mark_family(struct diff *d, int i, struct oid_list *out)
+{
+    uint32_t oid = d->src.s->tables[i].oid;
+    MEM_PUSH(out->items, out->n, out->cap, oid);
+    d->pairs[i].at_point = true;
+    for (size_t k = 0; k < d->src.s->n_tables; k++)
+        if (is_child(&d->src.tables[k], oid))
+            mark_family(d, (int)k, out);
+}
+
+void diff_table_at_point(struct diff *d, struct schema_step *s, int table)
+{
+    struct oid_list oids = {0};
+    s->at_point = true;
+    mark_family(d, table, &oids);
+    if (d->mirror_id)
+        s->left_sql = book_sql_of(&d->book, d->mirror_id, oids.items, oids.n);
+    free(oids.items);
+}
+
+void diff_type_at_point(struct diff *d, struct schema_step *s, uint32_t oid, const char *name)
+{
+    s->at_point = true;
+    name_list_add(&d->at_point_types, mem_strdup(name));
+    if (d->mirror_id)
+        s->left_sql = book_sql_of(&d->book, d->mirror_id, &oid, 1);
+}
+
 struct buf alter_table(const struct diff *d, int i, bool only)
 {
     struct buf b = {0};
@@ -75,14 +116,6 @@ struct schema_column *find_column(const struct schema_table *t, const char *name
         if (strcmp(t->columns[i].name, name) == 0)
             return &t->columns[i];
     return NULL;
-}
-
-static bool is_child(const struct read_table *rt, uint32_t parent)
-{
-    for (size_t p = 0; p < rt->n_parents; p++)
-        if (rt->parents[p] == parent)
-            return true;
-    return rt->parent == parent;
 }
 
 void for_descendants(struct diff *d, int j, void (*f)(struct diff *, int child, void *arg),
@@ -313,12 +346,31 @@ static bool compare(struct diff *d, bool in_transaction, lsn_t *lsn, struct err 
     return ok;
 }
 
+/* What counts on a new name, or a new label, has to wait with it. */
+static bool waits_for_point(const struct diff *d, const struct schema_step *s)
+{
+    for (size_t i = 0; s->table && i < d->src.s->n_tables; i++) {
+        const struct schema_table *t = &d->src.s->tables[i];
+        size_t n = strlen(t->dest_schema);
+        if (d->pairs[i].at_point && strncmp(s->table, t->dest_schema, n) == 0 &&
+            s->table[n] == '.' && strcmp(s->table + n + 1, t->dest_name) == 0)
+            return true;
+    }
+    for (size_t k = 0; k < d->at_point_types.n; k++)
+        if (strstr(s->sql, d->at_point_types.items[k]))
+            return true;
+    return false;
+}
+
 /* The steps of all stages in one list. */
 static void assemble(struct diff *d, struct schema_plan *out)
 {
     for (size_t k = 0; k < STAGE_COUNT; k++) {
-        for (size_t i = 0; i < d->stages[k].n; i++)
-            schema_plan_add(out, d->stages[k].items[i]);
+        for (size_t i = 0; i < d->stages[k].n; i++) {
+            struct schema_step *s = &d->stages[k].items[i];
+            s->at_point = s->at_point || (s->kind == STEP_RUN && waits_for_point(d, s));
+            schema_plan_add(out, *s);
+        }
         d->stages[k].n = 0;
     }
     if (d->mirror_id && d->book.can_write)
@@ -352,6 +404,7 @@ static void diff_free(struct diff *d)
     schema_free(d->src.s);
     reader_free(&d->dst);
     schema_free(d->dst.s);
+    name_list_free(&d->at_point_types);
     book_free(&d->book);
     book_free(&d->next);
 }

@@ -206,7 +206,7 @@ static bool diff_generated(struct diff *d, int i, size_t c, struct err *err)
         buf_puts(&b, "DROP EXPRESSION");
         char *what = diff_what(d, i, "stop computing column", name);
         if (d->dst.s->server_version >= 130000)
-            diff_run(d, STAGE_COLUMN, i, buf_take(&b), what)->at_point = true;
+            diff_table_at_point(d, diff_run(d, STAGE_COLUMN, i, buf_take(&b), what), i);
         else
             (void)diff_manual(
                 d, STAGE_COLUMN, i, buf_take(&b), what,

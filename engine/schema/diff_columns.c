@@ -72,10 +72,10 @@ static bool try_rename(struct diff *d, int i, const struct schema_column *c)
     if (!was || strcmp(was->name, c->name) == 0 || !find_column(u, was->name) ||
         find_column(u, c->name))
         return false;
-    diff_run(d, STAGE_COLUMN, i, rename_sql(d, i, was->name, c->name),
-             mem_printf("rename column %s.%s.%s to %s", u->dest_schema, u->dest_name, was->name,
-                        c->name))
-        ->at_point = true;
+    struct schema_step *s = diff_run(d, STAGE_COLUMN, i, rename_sql(d, i, was->name, c->name),
+                                     mem_printf("rename column %s.%s.%s to %s", u->dest_schema,
+                                                u->dest_name, was->name, c->name));
+    diff_table_at_point(d, s, i);
     picture_change(
         d, d->pairs[i].dest,
         &(struct column_change){.kind = CHANGE_RENAME, .name = was->name, .text = c->name});

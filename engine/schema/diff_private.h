@@ -46,6 +46,8 @@ const struct book_part *book_find(const struct book *b, uint32_t oid, enum book_
                                   int64_t number, const char *name);
 /* Statements that replace all of mirror_id by b. Caller frees. */
 char *book_sql(const struct book *b, const char *mirror_id);
+/* Statements that replace what is known of these tables and types by what b says. */
+char *book_sql_of(const struct book *b, const char *mirror_id, const uint32_t *oids, size_t n);
 
 /* --- The comparison ----------------------------------------------------------------------------
  */
@@ -81,6 +83,7 @@ struct pair {
     int dest;         /* index of its table in d->dst, or -1 */
     bool is_new;      /* no such table: it is created */
     bool is_attached; /* new, and a partition that was a table before, perhaps with rows */
+    bool at_point;    /* one of its steps is, and so all are: they count on new names */
     bool is_unfit;    /* something else has its name: left alone */
     bool *is_pending; /* a byte a column: the destination has it not, or under another name */
     bool has_pending;
@@ -102,6 +105,7 @@ struct diff {
     bool *exists; /* per statement of src.s->before */
     char *kinds;  /* the same: relkind, or typtype */
     struct book book, next;
+    struct name_list at_point_types; /* the same, of types */
     struct schema_plan stages[STAGE_COUNT];
 };
 
@@ -112,6 +116,11 @@ struct schema_step *diff_manual(struct diff *d, enum stage stage, int table, cha
                                 char *why);
 void diff_note(struct diff *d, enum stage stage, int table, char *sql, char *what, char *why);
 
+/* The step is only right at its point of the stream, and with it all others of the table (and what
+ * hangs under it), or those that use the type; while it is left, the book stays as it is for them.
+ */
+void diff_table_at_point(struct diff *d, struct schema_step *s, int table);
+void diff_type_at_point(struct diff *d, struct schema_step *s, uint32_t oid, const char *name);
 /* "ALTER TABLE [ONLY] schema.table " of source table i at the destination. */
 struct buf alter_table(const struct diff *d, int i, bool only);
 /* "ALTER TABLE [ONLY] schema.table ALTER COLUMN column " */

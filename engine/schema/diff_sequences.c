@@ -141,7 +141,7 @@ static void diff_owner(struct diff *d, const struct read_sequence *q, uint32_t o
     pg_quote_qualified(&b, t->dest_schema, t->dest_name);
     buf_putc(&b, '.');
     pg_quote_ident(&b, c->name);
-    diff_run(d, STAGE_SEQUENCE, -1, buf_take(&b),
+    diff_run(d, STAGE_SEQUENCE, q->owner, buf_take(&b),
              mem_printf("set owner of sequence %s.%s", q->dest_schema, q->name))
         ->is_optional = true;
 }

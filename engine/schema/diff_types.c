@@ -187,7 +187,7 @@ static bool try_rename(struct diff *d, struct type_pair *p, const struct part *t
     struct schema_step *s = diff_run(d, makes_room ? STAGE_FIRST : STAGE_OBJECT, -1,
                                      rename_sql(p, was->name, to->name), what);
     s->runs_first = makes_room;
-    s->at_point = true;
+    diff_type_at_point(d, s, p->src.oid, p->name);
     free(from->name);
     from->name = mem_strdup(to->name);
     if (makes_room) {
@@ -321,7 +321,7 @@ static void diff_composite(struct diff *d, struct type_pair *p)
         char *sql = attribute_sql(p, "ADD", to, "", true);
         char *what = what_of(p, "add attribute", to->name);
         if (can_add)
-            diff_run(d, STAGE_OBJECT, -1, sql, what)->at_point = true;
+            diff_type_at_point(d, diff_run(d, STAGE_OBJECT, -1, sql, what), p->src.oid, p->name);
         else
             diff_manual(
                 d, STAGE_OBJECT, -1, sql, what,

@@ -54,6 +54,19 @@ static bool try_step(struct pg_conn *dest, struct task *task, const struct schem
                worked ? "RELEASE SAVEPOINT bunny_step" : "ROLLBACK TO SAVEPOINT bunny_step", err);
 }
 
+/* As if everything had been run, and then what is not so yet. */
+static bool record(struct pg_conn *dest, struct task *task, const struct schema_plan *plan,
+                   const struct schema_point *at, struct err *err)
+{
+    bool ok = run(dest, task, SHORT_MS, plan->record_sql, err);
+    for (size_t i = 0; ok && i < plan->n; i++) {
+        const struct schema_step *s = &plan->items[i];
+        if (s->kind == STEP_RUN && s->left_sql && !schema_step_is_due(plan, s, at))
+            ok = run(dest, task, SHORT_MS, s->left_sql, err);
+    }
+    return ok;
+}
+
 static bool run_transaction(struct pg_conn *dest, struct task *task, const struct schema_plan *plan,
                             const struct schema_point *at, const char *mirror, struct err *err)
 {
@@ -65,7 +78,7 @@ static bool run_transaction(struct pg_conn *dest, struct task *task, const struc
         ok = s->is_optional ? try_step(dest, task, s, mirror, err) : run_step(dest, task, s, err);
     }
     if (ok && plan->record_sql)
-        ok = run(dest, task, SHORT_MS, plan->record_sql, err) ||
+        ok = record(dest, task, plan, at, err) ||
              err_context(err, "write the book of parts at the destination");
     if (ok)
         return run(dest, task, 0, "COMMIT", err);

@@ -46,6 +46,35 @@ int diff_stop(void **state)
     return fixture_stop(state);
 }
 
+bool diff_try(struct pg_conn *source, struct pg_conn *dest, struct schema_plan *out,
+              struct err *err)
+{
+    return schema_diff(source, dest, &fixture_task, &config, MIRROR_ID, out, err);
+}
+
+static void write_book(const struct mirror_config *c, bool in_transaction)
+{
+    struct err err = {0};
+    if (!schema_book_write(diff_source, diff_dest, &fixture_task, c, MIRROR_ID, in_transaction,
+                           &err))
+        fail_msg("book: %s", err.text);
+}
+
+void diff_write_book(const char *map)
+{
+    struct mirror_config part = config;
+    struct fixture_maps one = fixture_maps(diff_source, map, NULL);
+    part.tables = one.items;
+    part.n_tables = one.n;
+    write_book(&part, false);
+    fixture_maps_free(&one);
+}
+
+void diff_write_book_in_transaction(void)
+{
+    write_book(&config, true);
+}
+
 /* Pieces between ";;" are transactions of their own. */
 static void run_pieces(struct pg_conn *c, const char *sql)
 {
@@ -60,7 +89,6 @@ static void run_pieces(struct pg_conn *c, const char *sql)
 
 void diff_prepare(const struct diff_case *c)
 {
-    struct err err = {0};
     fixture_exec(diff_source, "DROP SCHEMA IF EXISTS t, u CASCADE; CREATE SCHEMA t");
     fixture_exec(diff_dest, "DROP SCHEMA IF EXISTS t, u CASCADE; TRUNCATE _bunnydb.table_parts");
     fixture_exec(diff_source, c->before);
@@ -72,9 +100,8 @@ void diff_prepare(const struct diff_case *c)
     config.n_tables = maps.n;
     if (c->rows)
         fixture_exec(diff_dest, c->rows);
-    if (!c->no_book &&
-        !schema_book_write(diff_source, diff_dest, &fixture_task, &config, MIRROR_ID, false, &err))
-        fail_msg("%s: book: %s", c->name, err.text);
+    if (!c->no_book)
+        write_book(&config, false);
     run_pieces(diff_source, c->after);
     if (c->dest_after)
         fixture_exec(diff_dest, c->dest_after);
@@ -83,7 +110,7 @@ void diff_prepare(const struct diff_case *c)
 void diff_plan(const struct diff_case *c, struct schema_plan *out)
 {
     struct err err = {0};
-    if (!schema_diff(diff_source, diff_dest, &fixture_task, &config, MIRROR_ID, out, &err))
+    if (!diff_try(diff_source, diff_dest, out, &err))
         fail_msg("%s: %s %s", c->name, err.sqlstate, err.text);
     /* Every statement of ours is one, and both sessions are left as they were. */
     fixture_assert_answer(diff_dest, "SELECT count(*) FROM pg_class WHERE relname LIKE 'bunny%'",

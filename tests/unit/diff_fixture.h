@@ -33,6 +33,10 @@ extern const struct schema_point diff_end; /* the stream has applied everything 
 
 void diff_prepare(const struct diff_case *c);
 void diff_plan(const struct diff_case *c, struct schema_plan *out);
+bool diff_try(struct pg_conn *source, struct pg_conn *dest, struct schema_plan *out,
+              struct err *err);
+void diff_write_book(const char *map); /* of one of the mapped tables */
+void diff_write_book_in_transaction(void);
 /* The text that a case's plan is compared with; caller frees. */
 char *diff_text(const struct schema_plan *p);
 void diff_assert_text(const char *expected, const struct schema_plan *p);

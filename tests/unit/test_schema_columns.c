@@ -206,7 +206,7 @@ static const struct diff_case renamed[] = {
               " int",
      .plan = "rp " ALTER "RENAME COLUMN `d` TO `e`\n"
              "rp " ALTER "RENAME COLUMN `c` TO `d`\n"
-             "r " ALTER "ADD COLUMN `c` integer\n",
+             "rp " ALTER "ADD COLUMN `c` integer\n",
      .check = "SELECT concat(sum(d), min(e)) FROM t.a WHERE c IS NULL",
      .answer = "151"},
     {.name = "renamed in a circle",
@@ -390,12 +390,12 @@ static const struct diff_case changed[] = {
               " DROP e; ALTER TABLE t.a ADD d int GENERATED ALWAYS AS (a + 3) STORED CHECK (d > 0),"
               " ADD e int GENERATED ALWAYS AS (a) STORED; CREATE INDEX i ON t.a (d)",
      .plan = "rp " ALTER "ALTER COLUMN `c` DROP EXPRESSION\n"
-             "r " ALTER "DROP COLUMN `d`\n"
-             "r " ALTER "ADD COLUMN `d` integer GENERATED ALWAYS AS ((a + 3)) STORED\n"
+             "rp " ALTER "DROP COLUMN `d`\n"
+             "rp " ALTER "ADD COLUMN `d` integer GENERATED ALWAYS AS ((a + 3)) STORED\n"
              "m -\n"
-             "r CREATE INDEX `i` ON `t`.`a` USING btree (d)\n"
-             "rl " ALTER "ADD CONSTRAINT `a_d_check` CHECK ((d > 0)) NOT VALID\n"
-             "rol " ALTER "VALIDATE CONSTRAINT `a_d_check`\n",
+             "rp CREATE INDEX `i` ON `t`.`a` USING btree (d)\n"
+             "rlp " ALTER "ADD CONSTRAINT `a_d_check` CHECK ((d > 0)) NOT VALID\n"
+             "rolp " ALTER "VALIDATE CONSTRAINT `a_d_check`\n",
      .allowed = {"column t.a e", "column t.a d"},
      .check = "SELECT concat(c, d) FROM t.a",
      .answer = "24"},
@@ -435,14 +435,14 @@ static const struct diff_case families[] = {
               " text; ALTER TABLE t.a ALTER e SET DEFAULT 4; ALTER TABLE t.a1 ALTER f SET DEFAULT"
               " 'x'; ALTER TABLE t.a21 ALTER cc SET NOT NULL",
      .plan = "rp " ALTER "RENAME COLUMN `c` TO `cc`\n"
-             "r " ALTER "ADD COLUMN `e` integer DEFAULT '3'::integer NOT NULL\n"
-             "r " ALTER "ADD COLUMN `f` text\n"
-             "rl " ONLY "ALTER COLUMN `e` SET DEFAULT 4\n"
-             "rl ALTER TABLE ONLY `t`.`a1` ALTER COLUMN `e` SET DEFAULT 4\n"
-             "rl ALTER TABLE ONLY `t`.`a1` ALTER COLUMN `f` SET DEFAULT 'x'::text\n"
-             "rl ALTER TABLE ONLY `t`.`a2` ALTER COLUMN `e` SET DEFAULT 4\n"
-             "rl ALTER TABLE `t`.`a21` ALTER COLUMN `cc` SET NOT NULL\n"
-             "rl ALTER TABLE ONLY `t`.`a21` ALTER COLUMN `e` SET DEFAULT 4\n",
+             "rp " ALTER "ADD COLUMN `e` integer DEFAULT '3'::integer NOT NULL\n"
+             "rp " ALTER "ADD COLUMN `f` text\n"
+             "rlp " ONLY "ALTER COLUMN `e` SET DEFAULT 4\n"
+             "rlp ALTER TABLE ONLY `t`.`a1` ALTER COLUMN `e` SET DEFAULT 4\n"
+             "rlp ALTER TABLE ONLY `t`.`a1` ALTER COLUMN `f` SET DEFAULT 'x'::text\n"
+             "rlp ALTER TABLE ONLY `t`.`a2` ALTER COLUMN `e` SET DEFAULT 4\n"
+             "rlp ALTER TABLE `t`.`a21` ALTER COLUMN `cc` SET NOT NULL\n"
+             "rlp ALTER TABLE ONLY `t`.`a21` ALTER COLUMN `e` SET DEFAULT 4\n",
      .same_rows = true},
     {.name = "columns of partitioned tables: types, constraints, generated ones",
      .before = PARTS PART_ROWS,
@@ -474,10 +474,10 @@ static const struct diff_case families[] = {
               " TABLE t.b ADD f int; ALTER TABLE t.b ALTER e SET DEFAULT 4; ALTER TABLE t.a ALTER"
               " id TYPE bigint",
      .plan = "rp " ALTER "RENAME COLUMN `c` TO `cc`\n"
-             "r " ALTER "ADD COLUMN `e` integer DEFAULT 3 NOT NULL\n"
-             "r " ALTER "ALTER COLUMN `id` TYPE bigint\n"
-             "r ALTER TABLE `t`.`b` ADD COLUMN `f` integer\n"
-             "rl ALTER TABLE ONLY `t`.`b` ALTER COLUMN `e` SET DEFAULT 4\n",
+             "rp " ALTER "ADD COLUMN `e` integer DEFAULT 3 NOT NULL\n"
+             "rp " ALTER "ALTER COLUMN `id` TYPE bigint\n"
+             "rp ALTER TABLE `t`.`b` ADD COLUMN `f` integer\n"
+             "rlp ALTER TABLE ONLY `t`.`b` ALTER COLUMN `e` SET DEFAULT 4\n",
      .same_rows = true},
     {.name = "columns of children: dropped, and not to be NULL",
      .before = CHILDREN CHILD_ROWS,

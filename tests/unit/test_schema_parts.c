@@ -251,7 +251,7 @@ static const struct diff_case types[] = {
      .rows = "INSERT INTO t.a VALUES ('b')",
      .after =
          "ALTER TYPE t.mood RENAME VALUE 'b' TO 'B'; ALTER TYPE t.mood ADD VALUE 'n' AFTER 'B'",
-     .plan = "rf ALTER TYPE `t`.`mood` ADD VALUE IF NOT EXISTS 'n' AFTER 'b'\n"
+     .plan = "rfp ALTER TYPE `t`.`mood` ADD VALUE IF NOT EXISTS 'n' AFTER 'b'\n"
              "rp ALTER TYPE `t`.`mood` RENAME VALUE 'b' TO 'B'\n",
      .check = "SELECT m FROM t.a",
      .answer = "B"},
@@ -260,7 +260,7 @@ static const struct diff_case types[] = {
      .rows = "INSERT INTO t.a VALUES ('b')",
      .after = "ALTER TYPE t.mood RENAME VALUE 'b' TO 'x'; ALTER TYPE t.mood ADD VALUE 'b'",
      .plan = "rfp ALTER TYPE `t`.`mood` RENAME VALUE 'b' TO 'x'\n"
-             "rf ALTER TYPE `t`.`mood` ADD VALUE IF NOT EXISTS 'b' AFTER 'c'\n",
+             "rfp ALTER TYPE `t`.`mood` ADD VALUE IF NOT EXISTS 'b' AFTER 'c'\n",
      .check = "SELECT m FROM t.a",
      .answer = "x"},
     {.name = "labels renamed, no book",
@@ -507,16 +507,16 @@ static const struct diff_case tables[] = {
      .plan = "r CREATE SEQUENCE `u`.`a_s_seq` AS integer START WITH 1 INCREMENT BY 1 MINVALUE 1 "
              "MAXVALUE 2147483647 CACHE 1\n"
              "rp ALTER TABLE `u`.`X y` RENAME COLUMN `c` TO `cc`\n"
-             "r ALTER TABLE `u`.`X y` ADD COLUMN `s` integer\n"
-             "r ALTER TABLE `u`.`X y` ALTER COLUMN `d` TYPE text\n"
-             "rl ALTER TABLE `u`.`X y` ALTER COLUMN `s` SET NOT NULL\n"
-             "rl ALTER TABLE ONLY `u`.`X y` ALTER COLUMN `s` SET DEFAULT "
+             "rp ALTER TABLE `u`.`X y` ADD COLUMN `s` integer\n"
+             "rp ALTER TABLE `u`.`X y` ALTER COLUMN `d` TYPE text\n"
+             "rlp ALTER TABLE `u`.`X y` ALTER COLUMN `s` SET NOT NULL\n"
+             "rlp ALTER TABLE ONLY `u`.`X y` ALTER COLUMN `s` SET DEFAULT "
              "nextval('`u`.`a_s_seq`'::regclass)\n"
-             "r CREATE INDEX `j` ON `u`.`X y` USING btree (cc)\n"
-             "rl ALTER TABLE `u`.`X y` ADD CONSTRAINT `k` CHECK ((cc > 0)) NOT VALID\n"
-             "rol ALTER TABLE `u`.`X y` VALIDATE CONSTRAINT `k`\n"
+             "rp CREATE INDEX `j` ON `u`.`X y` USING btree (cc)\n"
+             "rlp ALTER TABLE `u`.`X y` ADD CONSTRAINT `k` CHECK ((cc > 0)) NOT VALID\n"
+             "rolp ALTER TABLE `u`.`X y` VALIDATE CONSTRAINT `k`\n"
              "ro SELECT pg_catalog.setval('`u`.`a_s_seq`'::pg_catalog.regclass, 1, false)\n"
-             "ro ALTER SEQUENCE `u`.`a_s_seq` OWNED BY `u`.`X y`.`s`\n",
+             "rop ALTER SEQUENCE `u`.`a_s_seq` OWNED BY `u`.`X y`.`s`\n",
      .allowed = {"t.a", "X y", "_seq"}},
     {.name = "excluded columns",
      .map = "t.a-c",

@@ -1,0 +1,345 @@
+/* Promise: a plan runs as a whole or not at all, waits for no lock for long, leaves for later what
+ * would harm changes that are still to come, and says what failed; a comparison that cannot be made
+ * leaves both sessions as they were. */
+#include "tests/unit/diff_fixture.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "schema/diff_private.h"
+
+#define TABLE "CREATE TABLE t.a (id int PRIMARY KEY, c int, d text);"
+
+static void assert_usable(struct pg_conn *c)
+{
+    struct err err = {0};
+    assert_true(pg_exec(c, &fixture_task, 10000, "BEGIN; COMMIT", NULL, &err));
+    fixture_assert_answer(c, "SELECT now() = statement_timestamp()", "t");
+}
+
+static bool run(const struct schema_plan *plan, const struct schema_point *at, struct err *err)
+{
+    *err = (struct err){0};
+    return schema_plan_run(diff_dest, &fixture_task, plan, at, "test", err);
+}
+
+static void what_fails_is_named_and_nothing_is_changed(void **state)
+{
+    (void)state;
+    const struct diff_case c = {
+        .name = "fails",
+        .before = TABLE,
+        .rows = "INSERT INTO t.a VALUES (1, 1), (2, 1)",
+        .after = "ALTER TABLE t.a ADD e int; CREATE UNIQUE INDEX u ON t.a (c)",
+    };
+    struct schema_plan plan;
+    struct err err;
+    diff_prepare(&c);
+    diff_plan(&c, &plan);
+    fixture_assert_error(run(&plan, &diff_end, &err), &err, ERR_SQL, "add unique index u of t.a",
+                         "could not create unique index", "CREATE UNIQUE INDEX \"u\"", NULL);
+    assert_string_equal(err.sqlstate, "23505");
+    fixture_assert_answer(diff_dest,
+                          "SELECT count(*) FROM pg_attribute WHERE attrelid = 't.a'::regclass AND"
+                          " attname = 'e'",
+                          "0");
+    fixture_assert_answer(diff_dest, "SELECT count(*) FROM _bunnydb.table_parts WHERE name = 'e'",
+                          "0");
+    assert_usable(diff_dest);
+    schema_plan_free(&plan);
+}
+
+/* Where the stream stands decides what is run. */
+static void what_older_changes_need_stays_until_they_are_applied(void **state)
+{
+    (void)state;
+    const struct diff_case c = {
+        .name = "late",
+        .before = TABLE "CREATE TABLE t.b (i int); CREATE TABLE t.e (i int)",
+        .after = "ALTER TABLE t.a ADD e timestamptz DEFAULT '2001-01-01'; ALTER TABLE t.a ALTER e"
+                 " SET DEFAULT now(); ALTER TABLE t.a RENAME d TO dd; ALTER TABLE t.b RENAME i TO"
+                 " ii; CREATE INDEX i ON t.b (ii); ALTER TABLE t.e ADD x int",
+    };
+    struct schema_plan plan;
+    struct schema_point at = {.applied = 1};
+    struct err err;
+    size_t left;
+    diff_prepare(&c);
+    diff_plan(&c, &plan);
+    assert_true(plan.lsn > 1);
+    assert_int_equal(schema_plan_count(&plan, &at, &left), 1);
+    assert_int_equal(left, 5); /* all of t.a and t.b */
+    at.is_waiting = true;
+    assert_int_equal(schema_plan_count(&plan, &at, &left), 5);
+    at.table = "t.a";
+    assert_int_equal(schema_plan_count(&plan, &at, &left), 3);
+    assert_true(run(&plan, &at, &err));
+    schema_plan_free(&plan);
+    /* Rows that come without the column get what they have at the source. */
+    fixture_assert_answer(diff_dest,
+                          "INSERT INTO t.a (id, dd) VALUES (1, 'x') RETURNING e::date::text",
+                          "2001-01-01");
+    diff_plan(&c, &plan);
+    diff_assert_text("rl ALTER TABLE ONLY `t`.`a` ALTER COLUMN `e` SET DEFAULT now()\n"
+                     "rp ALTER TABLE `t`.`b` RENAME COLUMN `i` TO `ii`\n"
+                     "rp CREATE INDEX `i` ON `t`.`b` USING btree (ii)\n",
+                     &plan);
+    at = (struct schema_point){.applied = plan.lsn};
+    assert_int_equal(schema_plan_count(&plan, &at, &left), 3);
+    assert_int_equal(left, 0);
+    assert_true(run(&plan, &at, &err));
+    schema_plan_free(&plan);
+    diff_plan(&c, &plan);
+    diff_assert_text(NO_PLAN, &plan);
+    schema_plan_free(&plan);
+}
+
+static struct pg_conn *holder;
+
+static void release(void *arg)
+{
+    int *ticks = arg;
+    if (++*ticks == 25)
+        fixture_exec(holder, "COMMIT");
+}
+
+/* Readers come through between the tries. */
+static void a_lock_is_waited_for_in_short_tries(void **state)
+{
+    (void)state;
+    const struct diff_case c = {.name = "lock",
+                                .before = TABLE,
+                                .after = "ALTER TABLE t.a ADD e int; COMMENT ON TABLE t.a IS 'x'"};
+    struct schema_plan plan;
+    int ticks = 0;
+    struct task task = {.wake_fd = -1, .tick = release, .arg = &ticks, .tick_ms = 100};
+    struct err err = {0};
+    diff_prepare(&c);
+    diff_plan(&c, &plan);
+    holder = fixture_connect("diff_dest", "postgres");
+    fixture_exec(holder, "BEGIN; SELECT FROM t.a");
+    assert_true(schema_plan_run(diff_dest, &task, &plan, &diff_end, "test", &err));
+    assert_true(ticks >= 25);
+    pg_close(holder, false);
+    schema_plan_free(&plan);
+    diff_plan(&c, &plan);
+    diff_assert_text(NO_PLAN, &plan);
+    schema_plan_free(&plan);
+}
+
+static bool always(void *arg)
+{
+    (void)arg;
+    return true;
+}
+
+static void a_cancelled_run_changes_nothing(void **state)
+{
+    (void)state;
+    const struct diff_case c = {
+        .name = "cancel", .before = TABLE, .after = "ALTER TABLE t.a ADD e int"};
+    struct schema_plan plan;
+    struct task task = {.wake_fd = -1, .is_cancelled = always, .tick_ms = 10};
+    struct err err = {0};
+    diff_prepare(&c);
+    diff_plan(&c, &plan);
+    holder = fixture_connect("diff_dest", "postgres");
+    fixture_exec(holder, "BEGIN; SELECT FROM t.a");
+    fixture_assert_error(schema_plan_run(diff_dest, &task, &plan, &diff_end, "test", &err), &err,
+                         ERR_CANCELLED, NULL);
+    pg_close(holder, false);
+    schema_plan_free(&plan);
+    fixture_exec(diff_dest, "ROLLBACK");
+    fixture_assert_answer(diff_dest,
+                          "SELECT count(*) FROM pg_attribute WHERE attrelid = 't.a'::regclass AND"
+                          " attname = 'e'",
+                          "0");
+}
+
+static void a_comparison_that_cannot_be_made_leaves_the_sessions(void **state)
+{
+    (void)state;
+    const struct diff_case c = {
+        .name = "twice",
+        .before = "CREATE TABLE t.a (k int) PARTITION BY LIST (k); CREATE TABLE t.b (k int)",
+        .after = "ALTER TABLE t.a ATTACH PARTITION t.b DEFAULT"};
+    struct schema_plan plan = {0};
+    struct err err = {0};
+    diff_prepare(&c);
+    fixture_assert_error(diff_try(diff_source, diff_dest, &plan, &err), &err, ERR_INVALID,
+                         "compare definitions", "t.b", NULL);
+    assert_int_equal(plan.n, 0);
+    assert_usable(diff_source);
+    assert_usable(diff_dest);
+}
+
+static void a_lost_server_is_an_error(void **state)
+{
+    (void)state;
+    const struct diff_case c = {.name = "lost", .before = TABLE};
+    struct schema_plan plan = {0};
+    diff_prepare(&c);
+    for (int side = 0; side < 2; side++) {
+        struct err err = {0};
+        struct pg_conn *dead = fixture_connect(side ? "diff_dest" : "diff_source", "postgres");
+        char sql[64];
+        str_printf(sql, sizeof sql, "SELECT pg_terminate_backend(%d)", pg_backend_pid(dead));
+        fixture_exec(diff_source, sql);
+        fixture_assert_error(side ? diff_try(diff_source, dead, &plan, &err)
+                                  : diff_try(dead, diff_dest, &plan, &err),
+                             &err, ERR_CONNECT, NULL);
+        pg_close(dead, false);
+        assert_usable(diff_source);
+        assert_usable(diff_dest);
+    }
+}
+
+/* What may not be seen is not guessed. */
+static void what_the_source_does_not_show_is_left_to_the_operator(void **state)
+{
+    (void)state;
+    const struct diff_case c = {.name = "hidden",
+                                .before = TABLE,
+                                .after = "ALTER TABLE t.a ADD e int DEFAULT 1; CLUSTER t.a USING"
+                                         " a_pkey; GRANT USAGE ON SCHEMA t TO poor"};
+    struct schema_plan plan;
+    struct err err = {0};
+    struct pg_conn *poor = fixture_connect("diff_source", "postgres");
+    fixture_exec(poor, "CREATE ROLE poor");
+    diff_prepare(&c);
+    fixture_exec(poor, "SET ROLE poor");
+    assert_true(diff_try(poor, diff_dest, &plan, &err));
+    diff_assert_text("mc ALTER TABLE `t`.`a` ADD COLUMN `e` integer\n", &plan);
+    schema_plan_free(&plan);
+    pg_close(poor, false);
+}
+
+static void parts_of(const char *expected)
+{
+    fixture_assert_answer(diff_dest,
+                          "SELECT string_agg(concat(dest_name, '.', name), ' ' ORDER BY dest_name,"
+                          " name) FROM _bunnydb.table_parts WHERE kind = 'c'",
+                          expected);
+}
+
+static void the_book_of_one_table_is_written_alone(void **state)
+{
+    (void)state;
+    const struct diff_case c = {.name = "book",
+                                .before = "CREATE TABLE t.a (i int); CREATE TABLE t.b (i int)",
+                                .after = "DROP TABLE t.b; CREATE TABLE t.b (i int, j int)",
+                                .dest_after = "ALTER TABLE t.b ADD j int"};
+    struct schema_plan plan;
+    diff_prepare(&c);
+    parts_of("a.i b.i");
+    diff_plan(&c, &plan);
+    diff_assert_text("mc -\n", &plan); /* another table now */
+    schema_plan_free(&plan);
+    diff_write_book("t.b");
+    parts_of("a.i b.i b.j");
+    diff_plan(&c, &plan);
+    diff_assert_text(NO_PLAN, &plan);
+    schema_plan_free(&plan);
+}
+
+/* The definitions that a copy began with, not those of the moment. */
+static void the_book_is_that_of_the_snapshot(void **state)
+{
+    (void)state;
+    const struct diff_case c = {.name = "snapshot", .before = TABLE};
+    struct schema_plan plan;
+    struct pg_conn *other = fixture_connect("diff_source", "postgres");
+    diff_prepare(&c);
+    fixture_exec(diff_source, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT 1");
+    fixture_exec(other, "ALTER TABLE t.a RENAME c TO cc; ALTER TABLE t.a ADD e float8 DEFAULT"
+                        " random(); INSERT INTO t.a VALUES (1)");
+    diff_write_book_in_transaction();
+    fixture_exec(diff_source, "COMMIT");
+    diff_plan(&c, &plan);
+    diff_assert_text("rp ALTER TABLE `t`.`a` RENAME COLUMN `c` TO `cc`\n"
+                     "mc ALTER TABLE `t`.`a` ADD COLUMN `e` double precision\n",
+                     &plan);
+    schema_plan_free(&plan);
+    pg_close(other, false);
+}
+
+static void types_hold_what_they_hold(void **state)
+{
+    (void)state;
+    static const char *const yes[][2] = {
+        {"smallint", "integer"},
+        {"integer", "bigint"},
+        {"integer", "numeric"},
+        {"integer", "numeric(10,0)"},
+        {"bigint", "numeric(21,2)"},
+        {"integer[]", "bigint[]"},
+        {"real", "double precision"},
+        {"numeric(5,2)", "numeric(7,2)"},
+        {"numeric(5,2)", "numeric(8,4)"},
+        {"numeric(5,2)", "numeric"},
+        {"numeric(5,-2)", "numeric(5,-2)"},
+        {"character varying(5)", "character varying(6)"},
+        {"character varying(5)", "character varying"},
+        {"character varying(5)", "text"},
+        {"character varying(5)[]", "text[]"},
+        {"text", "character varying"},
+        {"character", "character(2)"},
+        {"character(3)", "text"},
+        {"bit(3)", "bit varying(3)"},
+        {"bit", "bit varying(1)"},
+        {"date", "timestamp without time zone"},
+        {"timestamp(3) with time zone", "timestamp(6) with time zone"},
+        {"timestamp(3) without time zone", "timestamp without time zone"},
+        {"interval(3)", "interval"},
+        {"cidr", "inet"},
+    };
+    static const char *const no[][2] = {
+        {"integer", "smallint"},
+        {"bigint", "integer"},
+        {"bigint", "double precision"},
+        {"integer", "real"},
+        {"integer", "numeric(9,0)"},
+        {"integer", "numeric(10,1)"},
+        {"integer", "text"},
+        {"integer", "bigint[]"},
+        {"numeric(5,2)", "numeric(5,3)"},
+        {"numeric(5,2)", "numeric(6,1)"},
+        {"numeric", "numeric(9,2)"},
+        {"character varying(5)", "character varying(4)"},
+        {"text", "character varying(9)"},
+        {"character varying(5)", "character(9)"},
+        {"character(3)", "character varying(2)"},
+        {"bit(3)", "bit(4)"},
+        {"date", "timestamp with time zone"},
+        {"timestamp without time zone", "timestamp with time zone"},
+        {"timestamp without time zone", "timestamp(3) without time zone"},
+        {"json", "jsonb"},
+        {"public.mood", "text"},
+        {"\"a(3)\"", "\"a(4)\""},
+        {"inet", "cidr"},
+    };
+    for (size_t i = 0; i < COUNT_OF(yes); i++)
+        if (!type_widens(yes[i][0], yes[i][1]))
+            fail_msg("%s to %s", yes[i][0], yes[i][1]);
+    for (size_t i = 0; i < COUNT_OF(no); i++)
+        if (type_widens(no[i][0], no[i][1]))
+            fail_msg("%s to %s", no[i][0], no[i][1]);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_fails_is_named_and_nothing_is_changed),
+        cmocka_unit_test(what_older_changes_need_stays_until_they_are_applied),
+        cmocka_unit_test(a_lock_is_waited_for_in_short_tries),
+        cmocka_unit_test(a_cancelled_run_changes_nothing),
+        cmocka_unit_test(a_comparison_that_cannot_be_made_leaves_the_sessions),
+        cmocka_unit_test(a_lost_server_is_an_error),
+        cmocka_unit_test(what_the_source_does_not_show_is_left_to_the_operator),
+        cmocka_unit_test(the_book_of_one_table_is_written_alone),
+        cmocka_unit_test(the_book_is_that_of_the_snapshot),
+        cmocka_unit_test(types_hold_what_they_hold),
+    };
+    return cmocka_run_group_tests(tests, diff_start, diff_stop);
+}
