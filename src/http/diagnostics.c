@@ -10,6 +10,7 @@
 #include "src/proc.h"
 
 #define ERRORS 50
+#define WARNINGS 20
 #define RUNS 20
 
 static json_t *error_to_json(const struct err *e)
@@ -65,10 +66,11 @@ static json_t *config_to_json(struct engine *e, const char *name, struct err *er
     return o;
 }
 
-static json_t *errors_to_json(struct engine *e, const char *name, struct err *err)
+static json_t *log_to_json(struct engine *e, const char *name, enum log_level level, int most,
+                           struct err *err)
 {
     struct log_page page;
-    if (!engine_logs(e, name, LOG_LEVEL_WARN, false, NULL, ERRORS, 0, &page, err))
+    if (!engine_logs(e, name, level, true, NULL, most, 0, &page, err))
         return NULL;
     json_t *array = json_array();
     for (size_t i = 0; i < page.n; i++) {
@@ -137,7 +139,10 @@ bool mirror_diagnostics(struct call *c, struct err *err)
     put(c->reply, "configuration", config_to_json(c->engine, name, &ignored), &ignored);
     json_object_set_new(c->reply, "status", status_to_json(c->engine, name));
     put(c->reply, "runs", history_to_json(c->engine, name, &ignored), &ignored);
-    put(c->reply, "warnings_and_errors", errors_to_json(c->engine, name, &ignored), &ignored);
+    put(c->reply, "errors", log_to_json(c->engine, name, LOG_LEVEL_ERROR, ERRORS, &ignored),
+        &ignored);
+    put(c->reply, "warnings", log_to_json(c->engine, name, LOG_LEVEL_WARN, WARNINGS, &ignored),
+        &ignored);
     put_servers(c, &d);
     diagnosis_free(&d);
     return true;

@@ -67,7 +67,7 @@ def test_everything_is_there(pair, bunny):
     assert [t["tablename"] for t in d["source"]["publication_tables"]] == ["t"]
     assert d["source"]["replication"][0]["application_name"] == "bunnydb m"
     assert d["destination"]["progress"][0]["lsn"]
-    assert d["runs"][0]["kind"] == "snapshot" and d["warnings_and_errors"] == []
+    assert d["runs"][0]["kind"] == "snapshot" and d["errors"] == []
     assert "s3cret" not in json.dumps(d)
     assert bunny.api.raw("GET", "/v1/mirrors/none/diagnostics").status == 404
 
@@ -82,7 +82,7 @@ def test_no_value_of_a_row(pair, bunny):
         status = bunny.wait_status("m", "error", may_fail=True)
         assert SECRET in json.dumps(status) + json.dumps(bunny.api.get("/v1/mirrors/m/logs"))
         d = wait_for(lambda: (d := diagnose(bunny))["runs"][0]["state_changes"][-1]["state"] ==
-                     "error" and d["warnings_and_errors"] and d, 20, "the error in history and log")
+                     "error" and d["errors"] and d, 20, "the error in history and log")
         assert d["status"]["error_message"] and d["status"]["error_sqlstate"] in ("23514", "22P02")
         assert SECRET not in json.dumps(d)
         pair.dsql("ALTER TABLE t DROP CONSTRAINT c")
