@@ -137,6 +137,14 @@ struct mirror_counters {
     int64_t errors;                /* runs that failed */
 };
 
+struct verify_status { /* of a comparison under way */
+    bool is_running;
+    int tables_done, tables_total; /* 0 until both sides' snapshots are there */
+    int64_t rows;                  /* of the source, so far */
+    int64_t bytes_done, bytes_total;
+    int64_t differences; /* rows found so far */
+};
+
 struct mirror_status {
     char name[NAME_SIZE];
     char source_peer[NAME_SIZE];
@@ -162,6 +170,7 @@ struct mirror_status {
     int tables_done, tables_total; /* of the snapshot */
     int64_t bytes_done, bytes_total;
     int64_t eta_seconds; /* -1: not known */
+    struct verify_status verify;
     size_t n_findings;
     const struct finding *findings;
     size_t n_tables;
@@ -187,6 +196,11 @@ const struct mirror_status *picture_find(const struct picture *p, const char *na
  * changed; until unsubscribed. */
 void engine_subscribe(struct engine *e, int fd);
 void engine_unsubscribe(struct engine *e, int fd);
+
+/* The last comparison (MIRROR_VERIFY) that has ended: freed with verify_report_free. ERR_NOT_FOUND
+ * when there was none. (waits for the disk) */
+bool engine_mirror_report(struct engine *e, const char *name, struct verify_report *out,
+                          struct err *err) MUST_CHECK;
 
 /* --- Logs and history ------------------------------------------------------------------------ */
 /* From the catalog. search: part of the text, case-insensitively, or NULL; least: this level only

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "control/peer_target.h"
+#include "control/verify.h"
 #include "copy/restore.h"
 #include "stream/progress.h"
 #include "stream/source.h"
@@ -139,6 +140,7 @@ bool mirror_delete(struct mirror *m, struct command *c, struct err *err)
     if (!mirror_save_flags(m, WISH_DELETE, m->row.snapshot_done, err))
         return false;
     show_state(m, MIRROR_STOPPED, "deleting");
+    verify_end(m);
     if (remove_mirror(m, c->kind == MIRROR_FORCE_DELETE, &c->note, err)) {
         pthread_mutex_lock(&m->lock);
         m->is_gone = true;

@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "base/wake.h"
 #include "control/roster.h"
+#include "control/verify.h"
 
 #define BACKOFF_FIRST_MS 1000
 #define BACKOFF_MAX_MS 60000
@@ -272,6 +273,7 @@ static bool is_cancelled(void *arg)
 static void tick(void *arg)
 {
     show_tick(arg);
+    verify_tick(arg);
 }
 
 /* --- failures
@@ -352,6 +354,7 @@ static void wait_for_work(struct mirror *m)
         m->is_held = false;
     }
     show_tick(m);
+    verify_tick(m);
 }
 
 static void *mirror_main(void *arg)
@@ -373,6 +376,7 @@ static void *mirror_main(void *arg)
         else
             run_once(m);
     }
+    verify_end(m);
     history_flush(&m->history);
     pthread_mutex_lock(&m->lock);
     m->is_ended = true;
@@ -399,6 +403,7 @@ struct mirror *mirror_new(struct engine *e, struct mirror_row *row)
     *row = (struct mirror_row){0};
     m->board = board_new(roster_changed, e->roster);
     m->wake_fd = wake_new();
+    m->hold = hold_new();
     pthread_mutex_init(&m->lock, NULL);
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -466,6 +471,7 @@ void mirror_free(struct mirror *m)
     pthread_mutex_destroy(&m->lock);
     pthread_cond_destroy(&m->answered);
     wake_free(m->wake_fd);
+    hold_free(m->hold);
     board_free(m->board);
     history_free(&m->history);
     mirror_row_free(&m->row);

@@ -10,6 +10,7 @@
 #include "control/history.h"
 #include "control/mirror.h"
 #include "schema/schema.h"
+#include "stream/hold.h"
 #include "stream/progress.h"
 #include "stream/source.h"
 
@@ -57,8 +58,10 @@ struct mirror {
     int64_t retry_at;    /* monotonic ms; 0: none planned */
     bool is_held;        /* an error that waits for the operator */
     struct history history;
-    bool is_syncing;  /* sync-schema is under way */
-    lsn_t sync_after; /* it goes on when all before is applied; 0: at once */
+    struct hold *hold;                 /* the stream stands still by it; thread-safe by itself */
+    struct verification *verification; /* a comparison under way; NULL: none */
+    bool is_syncing;                   /* sync-schema is under way */
+    lsn_t sync_after;                  /* it goes on when all before is applied; 0: at once */
     int64_t last_missed_log;
 };
 

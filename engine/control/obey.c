@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "control/verify.h"
 
 static void forget_error(struct mirror *m)
 {
@@ -30,6 +31,7 @@ static bool do_pause(struct mirror *m, struct err *err)
     if (!mirror_save_flags(m, WISH_PAUSE, m->row.snapshot_done, err))
         return false;
     /* A copy goes on when the mirror does; these two would come as a surprise then. */
+    verify_end(m);
     mirror_end_operation(m, MIRROR_VERIFY);
     mirror_end_operation(m, MIRROR_SYNC_SCHEMA);
     show_state(m, MIRROR_PAUSED, "paused");

@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "control/peer_target.h"
 #include "control/table_sync.h"
+#include "control/verify.h"
 #include "stream/source.h"
 #include "stream/stream.h"
 
@@ -224,7 +225,8 @@ static void missed(void *arg, int table, enum pgo_kind kind)
 static void report(void *arg, lsn_t durable, lsn_t safe, bool is_caught_up)
 {
     struct mirror *m = ((struct run *)arg)->m;
-    const char *phase = is_caught_up ? "streaming" : m->live.phase;
+    const char *streaming = verify_is_running(m) ? "verifying" : "streaming";
+    const char *phase = is_caught_up ? streaming : m->live.phase;
     board_reach(m->board, safe);
     if (durable > m->live.last_lsn || safe > m->safe)
         show_dirty(m); /* a quiet mirror has nothing new to show */
@@ -277,6 +279,8 @@ static bool stream(struct run *r, struct err *err)
         .report = report,
         .beside = table_sync_tend,
         .stopping = table_sync_stopping,
+        .hold = m->hold,
+        .standing = verify_standing,
         .arg = r,
         .busy_us = &m->live.counters.busy_us,
     };

@@ -38,3 +38,14 @@ bool mirror_runs(struct call *c, struct err *err)
     run_page_free(&page);
     return true;
 }
+
+/* --- Comparisons ------------------------------------------------------------------------------ */
+bool mirror_verify_report(struct call *c, struct err *err)
+{
+    struct verify_report r;
+    if (!engine_mirror_report(c->engine, c->args[0], &r, err))
+        return false;
+    c->reply = verify_to_json(&r);
+    verify_report_free(&r);
+    return true;
+}

@@ -263,6 +263,20 @@ static json_t *snapshot_to_json(const struct mirror_status *m)
     return o;
 }
 
+static json_t *verify_status_to_json(const struct verify_status *v)
+{
+    if (!v->is_running)
+        return json_null();
+    json_t *o = json_object();
+    put_int(o, "tables_done", v->tables_done);
+    put_int(o, "tables_total", v->tables_total);
+    put_int(o, "rows", v->rows);
+    put_int(o, "bytes_done", v->bytes_done);
+    put_int(o, "bytes_total", v->bytes_total);
+    put_int(o, "differences", v->differences);
+    return o;
+}
+
 json_t *mirror_status_to_json(const struct mirror_status *m)
 {
     json_t *o = mirror_summary_to_json(m), *rates = json_object(), *tables = json_array();
@@ -274,6 +288,7 @@ json_t *mirror_status_to_json(const struct mirror_status *m)
     put_real(rates, "bytes_per_second", m->bytes_per_second);
     json_object_set_new(o, "throughput", rates);
     json_object_set_new(o, "snapshot", snapshot_to_json(m));
+    json_object_set_new(o, "verify", verify_status_to_json(&m->verify));
     for (size_t i = 0; i < m->n_tables; i++)
         json_array_append_new(tables, table_status_to_json(&m->tables[i]));
     json_object_set_new(o, "tables", tables);
@@ -334,6 +349,63 @@ json_t *runs_to_json(const struct run_page *p)
     for (size_t i = 0; i < p->n; i++)
         json_array_append_new(array, run_to_json(&p->rows[i]));
     return array;
+}
+
+/* --- Comparisons ------------------------------------------------------------------------------ */
+/* {"kind": …, "key": {column: value}}, or without a key {"kind": …, "row": record}. */
+static json_t *verify_row_to_json(const struct verify_table *t, const struct verify_row *r)
+{
+    json_t *o = json_object(), *key = json_object();
+    json_put_text(o, "kind", verify_kind_name(r->kind));
+    for (size_t i = 0; i < t->n_key && i < r->n_values; i++)
+        json_object_set_new(key, t->key[i], text_to_json(r->values[i]));
+    if (t->n_key || !r->n_values) {
+        json_object_set_new(o, "key", key);
+        return o;
+    }
+    json_decref(key);
+    json_object_set_new(o, "row", text_to_json(r->values[0]));
+    return o;
+}
+
+static json_t *verify_table_to_json(const struct verify_table *t)
+{
+    json_t *o = json_object(), *key = json_array(), *rows = json_array();
+    char name[2 * NAME_SIZE + 2];
+    str_printf(name, sizeof name, "%s.%s", t->source_schema, t->source_table);
+    json_put_text(o, "table_name", name);
+    str_printf(name, sizeof name, "%s.%s", t->dest_schema, t->dest_table);
+    json_put_text(o, "destination", name);
+    json_put_text(o, "state", verify_state_name(t->state));
+    json_put_text(o, "reason", t->reason);
+    put_int(o, "source_rows", t->source_rows);
+    put_int(o, "destination_rows", t->dest_rows);
+    put_int(o, "rows_compared", verify_rows_compared(t));
+    put_int(o, "equal", t->equal);
+    put_int(o, "differing", t->differing);
+    put_int(o, "missing", t->missing);
+    put_int(o, "extra", t->extra);
+    for (size_t i = 0; i < t->n_key; i++)
+        json_array_append_new(key, text_to_json(t->key[i]));
+    json_object_set_new(o, "key", key);
+    for (size_t i = 0; i < t->n_rows; i++)
+        json_array_append_new(rows, verify_row_to_json(t, &t->rows[i]));
+    json_object_set_new(o, "rows", rows);
+    return o;
+}
+
+json_t *verify_to_json(const struct verify_report *r)
+{
+    json_t *o = json_object(), *tables = json_array();
+    put_lsn(o, "lsn", r->lsn);
+    put_time(o, "began_at", r->began_at);
+    put_time(o, "ended_at", r->ended_at);
+    json_put_text(o, "ending", r->ending);
+    json_put_text(o, "error", r->error);
+    for (size_t i = 0; i < r->n_tables; i++)
+        json_array_append_new(tables, verify_table_to_json(&r->tables[i]));
+    json_object_set_new(o, "tables", tables);
+    return o;
 }
 
 /* --- Reports ---------------------------------------------------------------------------------- */

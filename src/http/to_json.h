@@ -21,6 +21,8 @@ json_t *mirror_summary_to_json(const struct mirror_status *m);
 json_t *mirror_status_to_json(const struct mirror_status *m);
 json_t *log_row_to_json(const struct log_row *r);
 json_t *runs_to_json(const struct run_page *p);
+/* A comparison: its tables, and the rows that were named. */
+json_t *verify_to_json(const struct verify_report *r);
 /* Puts a text under key; NULL or empty gives null. */
 void json_put_text(json_t *o, const char *key, const char *text);
 

@@ -502,6 +502,42 @@ bool engine_logs(struct engine *e, const char *mirror, enum log_level least, boo
     return true;
 }
 
+bool engine_mirror_report(struct engine *e, const char *name, struct verify_report *out,
+                          struct err *err)
+{
+    *out = (struct verify_report){0};
+    if (!find_mirror(e, name, err) || fails(e, NULL, err))
+        return false;
+    *out = (struct verify_report){
+        .lsn = 0x123456789, .began_at = 1000000, .ended_at = 2000000, .ending = "complete"};
+    out->tables = mem_calloc(2, sizeof *out->tables);
+    out->n_tables = 2;
+    for (size_t i = 0; i < 2; i++) {
+        struct verify_table *t = &out->tables[i];
+        *t = (struct verify_table){.source_schema = "public",
+                                   .source_table = "t",
+                                   .dest_schema = "public",
+                                   .dest_table = "u",
+                                   .state = VERIFY_DIFFERENT,
+                                   .source_rows = 8,
+                                   .dest_rows = 7,
+                                   .equal = 6,
+                                   .differing = 1,
+                                   .missing = 1,
+                                   .n_rows = 1};
+        t->rows = mem_calloc(1, sizeof *t->rows);
+        t->rows[0] = (struct verify_row){.kind = VERIFY_DIFFERING, .n_values = 1};
+        t->rows[0].values = mem_calloc(1, sizeof(char *));
+        t->rows[0].values[0] = mem_strdup(i ? "(1,x)" : "");
+        if (i == 0) {
+            t->n_key = 1;
+            t->key = mem_calloc(1, sizeof(char *));
+            t->key[0] = mem_strdup("id");
+        }
+    }
+    return true;
+}
+
 bool engine_mirror_runs(struct engine *e, const char *mirror, int limit, int64_t offset,
                         struct run_page *out, struct err *err)
 {

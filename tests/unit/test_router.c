@@ -470,6 +470,29 @@ static void runs(void **state)
     EXPECT(f, 404, "mirror_not_found", f->viewer, "GET", "/v1/mirrors/z/runs", NULL);
 }
 
+static void last_comparison(void **state)
+{
+    struct fixture *f = *state;
+    make_mirror(f);
+    assert_int_equal(ask(f, f->viewer, "GET", "/v1/mirrors/m/verify", NULL), 200);
+    assert_string_equal(json_string_value(json_object_get(f->last, "lsn")), "1/23456789");
+    assert_true(json_is_null(json_object_get(f->last, "error")));
+    json_t *tables = json_object_get(f->last, "tables"), *t = json_array_get(tables, 0);
+    assert_int_equal(json_array_size(tables), 2);
+    assert_string_equal(json_string_value(json_object_get(t, "state")), "different");
+    assert_string_equal(json_string_value(json_object_get(t, "destination")), "public.u");
+    assert_int_equal(json_integer_value(json_object_get(t, "rows_compared")), 8);
+    json_t *row = json_array_get(json_object_get(t, "rows"), 0);
+    assert_string_equal(json_string_value(json_object_get(row, "kind")), "differing");
+    /* an empty text is a key as any other */
+    assert_string_equal(json_string_value(json_object_get(json_object_get(row, "key"), "id")), "");
+    row = json_array_get(json_object_get(json_array_get(tables, 1), "rows"), 0);
+    assert_string_equal(json_string_value(json_object_get(row, "row")), "(1,x)");
+    assert_null(json_object_get(row, "key"));
+    EXPECT(f, 404, "mirror_not_found", f->viewer, "GET", "/v1/mirrors/z/verify", NULL);
+    EXPECT(f, 403, "forbidden", f->viewer, "POST", "/v1/mirrors/m/verify", NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -486,6 +509,7 @@ int main(void)
         API_CASE(preflight_gives_all_findings),
         API_CASE(logs),
         API_CASE(runs),
+        API_CASE(last_comparison),
         API_CASE(a_status_is_the_present_one),
         cmocka_unit_test(kept_answers_are_bounded),
         API_CASE(metrics),
