@@ -52,6 +52,8 @@ def test_every_route_of_the_manual(pair, bunny):
         bunny.api.post("/v1/users", {"username": name, "password": "a long password",
                                      "role": "viewer"})
     bunny.peer(pair.source, pair.sdb, "m")  # a peer with the name that is put into addresses
+    bunny.api.post("/v1/mirrors/m/verify")  # so that there is a report to read
+    wait_for(lambda: bunny.status("m")["operation"] is None, 30, "the comparison to end")
     bunny.api.post("/v1/mirrors/m/pause")
     wait_for(lambda: not pair.slots()[0][1], 30, "the slot to be idle")
     vera, ended = Api(bunny.api.address), Api(bunny.api.address)
