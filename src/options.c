@@ -80,7 +80,7 @@ const struct command_row command_rows[COMMAND_COUNT] = {
     [COMMAND_VERIFY] = {"verify", "MIRROR", cli_verify, NULL,
                         "Compare the rows of source and destination.",
                         "With --wait or --last the report is printed, and the command ends with 1 "
-                        "when rows differ."},
+                        "unless every table was compared and is equal."},
     [COMMAND_LOGS] = {"logs", "MIRROR", cli_logs, NULL, "The log of a mirror, oldest line first.",
                       "-f ends only with the mirror; it goes on after a restart of the process."},
     [COMMAND_RUNS] = {"runs", "MIRROR", cli_runs, NULL,

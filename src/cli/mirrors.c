@@ -44,6 +44,8 @@ static const struct column facts[] = {
     {"copied", "snapshot.bytes_done", NULL, KIND_BYTES},
     {"to copy", "snapshot.bytes_total", NULL, KIND_BYTES},
     {"copy ends in", "snapshot.eta_seconds", NULL, KIND_SECONDS},
+    {"rows compared", "verify.rows", NULL, KIND_COUNT},
+    {"differences", "verify.differences", NULL, KIND_COUNT},
     {"error", "error_message", NULL, KIND_TEXT},
     {"error code", "error_code", NULL, KIND_TEXT},
     {"hint", "error_hint", NULL, KIND_TEXT},

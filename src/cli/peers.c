@@ -13,7 +13,7 @@
 static const struct column list_columns[] = {
     {"NAME", "name", NULL, KIND_TEXT},
     {"HOST", "host", NULL, KIND_TEXT},
-    {"PORT", "port", NULL, KIND_TEXT},
+    {"PORT", "port", NULL, KIND_NUMBER},
     {"USER", "user", NULL, KIND_TEXT},
     {"DATABASE", "database", NULL, KIND_TEXT},
     {"SSL", "ssl_mode", NULL, KIND_TEXT},

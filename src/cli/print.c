@@ -75,6 +75,7 @@ static char *format_value(enum kind kind, const json_t *v)
             return join(v);
         break;
     case KIND_TEXT:
+    case KIND_NUMBER:
         break;
     }
     return plain(v);
@@ -104,7 +105,8 @@ void print_line(FILE *out, const char *before, const char *text)
 /* --- Tables ----------------------------------------------------------------------------------- */
 static bool is_right(const struct column *c)
 {
-    return c->kind == KIND_COUNT || c->kind == KIND_BYTES || c->kind == KIND_SECONDS;
+    return c->kind == KIND_NUMBER || c->kind == KIND_COUNT || c->kind == KIND_BYTES ||
+           c->kind == KIND_SECONDS;
 }
 
 /* One cell, padded to width unless it is the last of the line. */

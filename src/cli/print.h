@@ -11,7 +11,8 @@
 
 enum kind {
     KIND_TEXT,
-    KIND_COUNT,   /* 885k; to the right, as the next two */
+    KIND_NUMBER,  /* exactly; to the right, as the next three */
+    KIND_COUNT,   /* 885k */
     KIND_BYTES,   /* 2.9G */
     KIND_SECONDS, /* 1m48s */
     KIND_YES,     /* yes or no */

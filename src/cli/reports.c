@@ -1,15 +1,14 @@
-/* bunnydb runs, diagnose, verify: what there is to read of a mirror's past and present. */
+/* bunnydb runs, diagnose: what there is to read of a mirror's past and present. */
 #include <stdlib.h>
 
 #include "base/mem.h"
 #include "src/cli/commands.h"
 #include "src/cli/print.h"
-#include "src/cli/wait.h"
 
 #define RUNS_MOST 500 /* the API's page */
 
 static const struct column run_columns[] = {
-    {"RUN", "id", NULL, KIND_TEXT},
+    {"RUN", "id", NULL, KIND_NUMBER},
     {"KIND", "kind", NULL, KIND_TEXT},
     {"BEGAN", "began_at", NULL, KIND_TEXT},
     {"ENDED", "ended_at", NULL, KIND_TEXT},
@@ -42,19 +41,6 @@ enum exit_code cli_diagnose(struct cli *c, struct err *err)
         json_dumpf(a.json, stdout, JSON_INDENT(2));
         putchar('\n');
     }
-    answer_free(&a);
-    free(path);
-    return code;
-}
-
-enum exit_code cli_verify(struct cli *c, struct err *err)
-{
-    struct answer a;
-    bool last = options_has(c->options, OPTION_LAST);
-    char *path = cli_mirror_path(c, "/verify");
-    enum exit_code code = cli_call(c, last ? "GET" : "POST", path, NULL, &a, err);
-    if (code == EXIT_OK)
-        cli_print_json(&a);
     answer_free(&a);
     free(path);
     return code;

@@ -52,6 +52,11 @@ bool wait_is_idle(const json_t *status)
            (is_status(status, "running") || is_status(status, "paused"));
 }
 
+bool wait_is_free(const json_t *status)
+{
+    return !is_held(status);
+}
+
 char *wait_last_error(struct cli *c, const char *mirror)
 {
     struct answer a;

@@ -10,6 +10,7 @@ wait_test wait_is_running; /* and has caught up with the source */
 wait_test wait_is_paused;
 wait_test wait_is_resynced; /* no operation holds it any more, and it runs */
 wait_test wait_is_idle;     /* the same, or it is paused */
+wait_test wait_is_free;     /* no operation holds it any more */
 
 /* When the mirror's last error was, so that an old one does not end a wait: to be read before the
  * command. NULL: none, or it cannot be read. Caller frees. */

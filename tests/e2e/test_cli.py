@@ -314,8 +314,29 @@ def test_resync(streaming):
     ended = bunny.cli("resync", "m", "--strategy", "truncate", "--wait", "60")
     assert ended.stdout.endswith("mirror m is resynced\n")
     assert pair.assert_equal() == 1
+    pair.dsql("DELETE FROM t")
+    bunny.cli("resync", "m", "public.t", "--wait", "60")
+    assert pair.assert_equal() == 1
     assert "public.none" in bunny.cli("resync", "m", "public.none", expect=1).stderr
     assert "strategy" in bunny.cli("resync", "m", "--strategy", "fast", expect=1).stderr
+
+
+def test_verify(streaming):
+    pair, bunny = streaming
+    assert "no" in bunny.cli("verify", "m", "--last", expect=1).stderr
+    ended = bunny.cli("verify", "m", "--wait", "60")
+    assert re.search(r"^ending: +complete$", ended.stdout, re.M) and ended.stderr == ""
+    assert re.search(r"^public\.t +equal +1 +0 +0 +0 +-$", ended.stdout, re.M), ended.stdout
+    pair.dsql("UPDATE t SET v = 'other'; INSERT INTO t VALUES (7, 'more')")
+    ended = bunny.cli("verify", "m", "--wait", "60", expect=1)
+    assert ended.stderr == "bunnydb: mirror m: tables that differ: 1\n"
+    assert re.search(r"^public\.t +differing +id=1$", ended.stdout, re.M)
+    assert re.search(r"^public\.t +extra +id=7$", ended.stdout, re.M)
+    again = bunny.cli("verify", "m", "--last", expect=1)
+    assert (again.stdout, again.stderr) == (ended.stdout, ended.stderr)
+    report = json.loads(bunny.cli("verify", "m", "--last", "--json", expect=1).stdout)
+    assert report == bunny.api.get("/v1/mirrors/m/verify")
+    bunny.cli("verify", "m", "--last", "--wait", expect=2)
 
 
 def test_sync_schema(streaming):
@@ -364,9 +385,10 @@ def test_tables_are_replaced(streaming, tmp_path):
     bunny.cli("mirror", "tables", "m", "--set", "--file", path)  # as it was printed
     assert [r["SOURCE"] for r in rows(bunny.cli("mirror", "tables", "m").stdout)] == [
         "public.t", "public.u"]
-    bunny.cli("mirror", "tables", "m", "--set", "--table", "public.t")
     bunny.cli("resume", "m", "--wait", "60")
-    assert pair.assert_equal(tables=[("public", "t")]) == 1
+    wait_for(lambda: all(t["status"] == "streaming" for t in bunny.status("m")["tables"]), 60,
+             "the new table to stream")
+    assert pair.assert_equal() == 11
 
 
 def test_diagnose(streaming):
