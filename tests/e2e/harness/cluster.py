@@ -33,6 +33,7 @@ DEFAULTS = {
     "autovacuum_naptime": "10s",
     "wal_sender_timeout": "9s",  # idle positions are confirmed every third of it
     "lc_messages": "C",
+    "max_prepared_transactions": 20,
 }
 
 

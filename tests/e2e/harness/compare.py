@@ -1,4 +1,6 @@
 """Are two databases equal? Every row of every table, as ordered text, hashed at the server."""
+from collections import Counter
+
 import psycopg.sql as s
 
 TABLES = """
@@ -30,23 +32,34 @@ def _row(columns):
 
 
 def fingerprint(connection, table, columns):
-    """(count, md5 over the ordered rows' md5): one round trip, bounded by 32 bytes per row."""
+    """(count, md5 over the ordered rows' md5): one round trip, bounded by 32 bytes per row. The
+    same whatever the database's encoding."""
     query = s.SQL("SELECT count(*), md5(string_agg(h, '' ORDER BY h)) "
-                  "FROM (SELECT md5({}) AS h FROM {}) AS rows")
+                  "FROM (SELECT md5(convert_to({}, 'UTF8')) AS h FROM {}) AS rows")
     return connection.execute(query.format(_row(columns), s.Identifier(*table))).fetchone()
 
 
+def _apart(left, right):
+    """Where two texts begin to differ, with what stands around it."""
+    at = next((n for n, (a, b) in enumerate(zip(left, right)) if a != b),
+              min(len(left), len(right)))
+    return f"…{left[max(at - 60, 0):at + 100]!r}… and …{right[max(at - 60, 0):at + 100]!r}…"
+
+
 def _difference(src, dst, table, dest_table, columns):
-    """Some rows that only one side has, for the message."""
+    """Some rows that only one side has, for the message; of long ones what differs."""
     def rows(connection, name):
-        query = s.SQL("SELECT left({}, 300) FROM {} ORDER BY 1 LIMIT 200000")
+        query = s.SQL("SELECT left({}, 100000) FROM {} ORDER BY 1 LIMIT 200000")
         result = connection.execute(query.format(_row(columns), s.Identifier(*name)))
-        return [r[0] for r in result]
+        return Counter(r[0] for r in result)
     left, right = rows(src, table), rows(dst, dest_table)
-    only_left = sorted(set(left) - set(right))[:5]
-    only_right = sorted(set(right) - set(left))[:5]
-    return (f"rows {len(left)} and {len(right)}\n  only at the source: {only_left}\n"
-            f"  only at the destination: {only_right}")
+    only_left = sorted((left - right).elements())[:5]
+    only_right = sorted((right - left).elements())[:5]
+    text = (f"rows {left.total()} and {right.total()}\n  only at the source: "
+            f"{[r[:300] for r in only_left]}\n"
+            f"  only at the destination: {[r[:300] for r in only_right]}")
+    return text + "".join(f"\n  {_apart(a, b)}" for a, b in zip(only_left, only_right)
+                          if max(len(a), len(b)) > 300)
 
 
 def assert_equal_databases(src, dst, tables=None, renamed=None, excluded=None):

@@ -49,15 +49,18 @@ class Pair:
     def publications(self):
         return [r[0] for r in self.sql("SELECT pubname FROM pg_publication")]
 
-    def wait_confirmed(self, limit=60, lsn=None):
+    def wait_confirmed(self, limit=60, lsn=None, look=None):
         """Until all slots of the source database have confirmed what is committed there now: then
-        it is durable at the destination (the promise of the flush position)."""
+        it is durable at the destination (the promise of the flush position). look, if given, is
+        called meanwhile and may raise what ends the wait."""
         lsn = lsn or self.sql("SELECT pg_current_wal_lsn()")[0][0]
         query = ("SELECT count(*), bool_and(confirmed_flush_lsn >= %s::pg_lsn), "
                  "min(confirmed_flush_lsn) FROM pg_replication_slots "
                  "WHERE database = %s AND NOT temporary")
 
         def confirmed():
+            if look:
+                look()
             count, is_there, at = self.source.sql(query, (lsn, self.sdb))[0]
             assert count > 0 and is_there, f"{count} slots, confirmed {at}, wanted {lsn}"
             return True

@@ -1,0 +1,223 @@
+"""A scenario from a seed: tables, first rows, a mirror's options, transactions of several sessions
+woven into each other, incidents between them. The same seed gives the same plan."""
+import random
+from dataclasses import dataclass, field
+
+from .changes import Changes
+from .model import Step
+from .names import literal
+from .tables import Tables
+
+# name: how often, in parts of all incidents
+INCIDENTS = {"kill": 5, "down": 2, "pause": 3, "resync_table": 5, "resync": 1, "retry": 1,
+             "recreate": 1, "cut_source": 3, "cut_dest": 3, "lock_dest": 2, "restart_dest": 1,
+             "restart_source": 1}
+
+
+@dataclass
+class Options:
+    """What a run asks for beside its seed."""
+    operations: int = 120  # transactions, about
+    restarts: bool = False  # of the servers, too
+    incidents: bool = True
+    huge: bool = True
+    without: tuple = ()  # incidents that are left out
+
+
+@dataclass
+class Plan:
+    seed: int
+    latin: bool
+    storm: bool  # the sessions run at the same time, each in a thread
+    tables: list
+    setup: list
+    first: list  # steps before the mirror is made
+    steps: list
+    mirror: dict = field(default_factory=dict)  # options of the mirror
+
+    def reduced(self, groups=None, without=frozenset()):
+        """The same with only some groups of steps and without some tables."""
+        def stays(tables):
+            return not tables & without
+
+        def is_kept(step):
+            return stays(step.tables) and (groups is None or step.group in groups or step.group < 0)
+        return Plan(self.seed, self.latin, self.storm,
+                    [t for t in self.tables if stays(t.needs)],
+                    [s for s in self.setup if stays(s[0])],
+                    [s for s in self.first if is_kept(s)],
+                    [s for s in self.steps if is_kept(s)],
+                    self.mirror)
+
+    @property
+    def groups(self):
+        return sorted({s.group for s in self.first + self.steps} - {-1})
+
+
+class Planner:
+    def __init__(self, seed, options):
+        self.rng = random.Random(f"bunnydb {seed}")
+        self.options = options
+        self.seed = seed
+        self.latin = self.rng.random() < 0.05
+        self.world = Tables(self.rng, self.latin)
+        self.tables = self.world.tables
+        self.changes = Changes(self.rng, self.tables)
+        self.group = 0
+        self.prepared = 0
+
+    def plan(self):
+        first = self._first()
+        sessions = self.rng.choice([1, 2, 2, 3, 4])
+        storm = sessions > 1 and self.rng.random() < 0.3
+        lists = [[] for _ in range(sessions)]
+        for _ in range(self.options.operations):
+            n = self.rng.randrange(sessions)
+            lists[n].append(self._transaction(n))
+        if self.options.huge and self.rng.random() < 0.04:
+            body = self._whole(self.changes.huge(self.tables[-1]), "COMMIT")
+            lists[0].append(self._numbered(0, body))
+        steps = self._weave(lists)
+        self._add_incidents(steps)
+        return Plan(self.seed, self.latin, storm, self.tables, self.world.setup, first, steps,
+                    self._mirror())
+
+    def _mirror(self):
+        options = {"cdc_batch_size": self.rng.choice([1, 2, 7, 100, 10000, 10000, 10000]),
+                   "snapshot_num_rows_per_partition": self.rng.choice([1000, 20000, 500000]),
+                   "snapshot_max_parallel_workers": self.rng.randint(1, 4),
+                   "snapshot_num_tables_in_parallel": self.rng.randint(1, 4)}
+        if self.rng.random() < 0.2:
+            options["cdc_sync_interval_seconds"] = 1
+        if self.rng.random() < 0.2:
+            options["replicate_indexes"] = False
+        if self.rng.random() < 0.2:
+            options["replicate_foreign_keys"] = False
+        return options
+
+    # --- transactions --------------------------------------------------------------------------
+    def _numbered(self, session, steps):
+        self.group += 1
+        return [Step(session, s.sql, s.kind, s.tables, s.guarded, self.group, s.target)
+                for s in steps]
+
+    def _first(self):
+        steps = []
+        for t in self.tables:
+            for _ in range(self.rng.choice([0, 1, 4, 12]) if not t.is_big else 1):
+                steps += self._numbered(0, self.changes.many(t) if t.is_big else
+                                        self.changes.insert_rows(t) if t.columns else
+                                        self.changes.insert_default_many(t))
+        return steps
+
+    def _table(self):
+        t = self.rng.choice(self.tables)
+        return self.rng.choice(self.tables) if t.is_big else t
+
+    def _whole(self, body, end):
+        control = frozenset()
+        return [Step(0, "BEGIN", tables=control)] + body + [Step(0, end, tables=control)]
+
+    def _transaction(self, session):
+        kind = self.rng.random()
+        if kind < 0.05:
+            return self._numbered(session, [self._maintenance()])
+        if kind < 0.35:  # by itself; the steps of one change still belong together
+            body = self.changes.some(self._table())
+            return self._numbered(session, body if len(body) == 1 else self._whole(body, "COMMIT"))
+        body = []
+        for _ in range(self.rng.choice([1, 2, 3, 5, 8])):
+            body += self._part()
+        if kind < 0.45:
+            return self._numbered(session, self._whole(body, "ROLLBACK"))
+        if kind < 0.53:
+            return self._two_phases(session, body)
+        begin = self.rng.choice(["COMMIT"] * 6 + ["COMMIT AND CHAIN"])
+        steps = self._whole(body, begin)
+        if begin != "COMMIT":
+            steps += self.changes.some(self._table()) + [Step(0, "COMMIT")]
+        return self._numbered(session, steps)
+
+    def _part(self):
+        """A change, at times under a savepoint that is kept or undone, nested or not."""
+        steps = self.changes.some(self._table())
+        if self.rng.random() > 0.25:
+            return steps
+        inner = self._part() if self.rng.random() < 0.3 else []
+        end = self.rng.choice(["ROLLBACK TO s", "RELEASE s", "ROLLBACK TO s; RELEASE s"])
+        return [Step(0, "SAVEPOINT s")] + steps + inner + [Step(0, end)] + (
+            self.changes.some(self._table()) if self.rng.random() < 0.3 else [])
+
+    def _two_phases(self, session, body):
+        self.prepared += 1
+        name = literal(f"tx {self.prepared} é")
+        end = self.rng.choice(["COMMIT", "COMMIT", "ROLLBACK"])
+        steps = self._whole(body, f"PREPARE TRANSACTION {name}")
+        for _ in range(self.rng.choice([0, 2])):
+            steps += self.changes.some(self._table())
+        return self._numbered(session, steps + [Step(0, f"{end} PREPARED {name}")])
+
+    def _maintenance(self):
+        """What changes no row."""
+        t = self._table()
+        names = [t.q] + t.leaves
+        name = self.rng.choice(names)
+        choices = [f"VACUUM {name}", f"ANALYZE {name}", f"VACUUM (FREEZE, ANALYZE) {name}",
+                   f"VACUUM FULL {name}", f"COMMENT ON TABLE {name} IS 'changed'",
+                   f"REINDEX TABLE {name}", "CHECKPOINT"]
+        if t.columns:
+            c = self.rng.choice(t.columns).q
+            index = self.world.names.fresh("late").replace('"', '""')
+            choices += [f"ALTER TABLE {name} ALTER {c} SET STATISTICS 7",
+                        f'CREATE INDEX "{index}" ON {name} (({c} IS NULL))']
+        sql = self.rng.choice(choices)
+        if not t.is_partitioned and t.is_mirrored and self.rng.random() < 0.4:
+            sql = self._identity(t)
+        return Step(0, sql, tables=frozenset(t.needs))
+
+    def _identity(self, t):
+        choices = ["FULL"]
+        if t.has_conflict_target and t.columns and "PRIMARY KEY" in " ".join(t.create):
+            choices.append("DEFAULT")
+        choices += [f"USING INDEX {i}" for i in t.indexes if not t.mapping.get("exclude_columns")]
+        return f"ALTER TABLE {t.q} REPLICA IDENTITY {self.rng.choice(choices)}"
+
+    # --- order ---------------------------------------------------------------------------------
+    def _weave(self, lists):
+        """One list of all sessions' steps; a session goes on for a while, or for one step."""
+        queues = [[s for steps in each for s in steps] for each in lists]
+        woven = []
+        while any(queues):
+            n = self.rng.choice([i for i, q in enumerate(queues) if q])
+            for _ in range(self.rng.choice([1, 1, 2, 5])):
+                if queues[n]:
+                    woven.append(queues[n].pop(0))
+        return woven
+
+    def _add_incidents(self, steps):
+        last = len(steps)
+        marks = [(self.rng.randint(0, last // 2), "create")]
+        if self.options.incidents:
+            names = [n for n in INCIDENTS if n not in self.options.without and
+                     (self.options.restarts or not n.startswith("restart"))]
+            for name in self.rng.choices(names, [INCIDENTS[n] for n in names],
+                                         k=self.rng.choice([0, 1, 2, 3, 5])):
+                marks.append((self.rng.randint(marks[0][0], last), name))
+        for at, name in sorted(marks, reverse=True, key=lambda m: (m[0], m[1] != "create")):
+            for n, step in reversed(list(enumerate(self._incident(name)))):
+                steps.insert(min(at + n * self.rng.randint(1, 20), len(steps)), step)
+
+    def _incident(self, name):
+        """The steps of an incident; the second comes some steps after the first."""
+        self.group += 1
+        pairs = {"down": ["kill_only", "start"], "pause": ["pause", "resume"],
+                 "lock_dest": ["lock_dest", "unlock_dest"]}
+        t = self.rng.choice(self.world.mirrored)
+        target = f"{t.schema}.{t.name}"
+        numbers = frozenset(t.needs) if name in ("resync_table", "lock_dest") else frozenset()
+        return [Step(-1, "", kind, numbers, group=-1 if kind == "create" else self.group,
+                     target=target) for kind in pairs.get(name, [name])]
+
+
+def make_plan(seed, options):
+    return Planner(seed, options).plan()

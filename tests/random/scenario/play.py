@@ -1,0 +1,271 @@
+"""Plays a plan on two databases and a process, and judges the end: both databases equal, nothing
+missed, no error that no incident explains."""
+import os
+import threading
+import time
+from urllib.parse import quote as urlquote
+
+from harness.api import ApiError
+from harness.compare import assert_equal_databases, assert_equal_structure
+from harness.waiting import wait_for
+
+from .kinds import qualified
+from .model import Step
+from .sessions import Session, Transcript
+
+LIMIT = 60 * int(os.environ.get("BUNNYDB_SLOW", "1"))
+NAME = "m"
+# What incidents do to a mirror: connections that end, and what follows from it. All of it is tried
+# again; so is a copy whose table was rewritten or truncated meanwhile.
+EXCUSED = {"connection_failed", "timeout", "slot_active", "snapshot_stale", "fenced"}
+EXCUSED_STATES = ("57P0", "08", "55P03", "55006", "40")  # a message begins with its SQLSTATE
+
+
+class Defect(Exception):
+    """The engine broke a promise."""
+
+
+class Player:
+    def __init__(self, plan, pair, bunny, echo=None):
+        self.plan, self.pair, self.bunny = plan, pair, bunny
+        self.transcript = Transcript(echo)
+        self.sessions = {}
+        self.locked = None
+        self.is_made = False
+        self.rows = 0
+
+    # --- the whole -----------------------------------------------------------------------------
+    def play(self):
+        try:
+            self._setup()
+            for step in self.plan.first:
+                self._session(0).run(step)
+            if self.plan.storm:
+                self._storm()
+            else:
+                for step in self.plan.steps:
+                    self._step(step)
+            self._settle()
+            self._judge()
+        finally:
+            for s in self.sessions.values():
+                s.close()
+            self._unlock()
+
+    def _setup(self):
+        for _, sql in self.plan.setup:
+            self.transcript.add(0, sql)
+            self.pair.src.execute(sql)
+
+    def _connect(self):
+        c = self.pair.source.connect(self.pair.sdb)
+        c.execute("SET client_encoding = 'UTF8'")
+        return c
+
+    def _session(self, number):
+        if number not in self.sessions:
+            lock_ms = 1000 if self.plan.storm else 20
+            self.sessions[number] = Session(self._connect, number, self.transcript, lock_ms)
+        return self.sessions[number]
+
+    def _step(self, step):
+        if step.session < 0:
+            self.transcript.add(-1, f"{step.kind} {step.target}".strip())
+            getattr(self, f"do_{step.kind}")(step)
+        else:
+            self._session(step.session).run(step)
+
+    def _storm(self):
+        """Each session in its thread; incidents when as many steps were done as come before."""
+        lists, incidents, done = {}, [], [0]
+        for n, step in enumerate(self.plan.steps):
+            if step.session < 0:
+                incidents.append((n, step))
+            else:
+                lists.setdefault(step.session, []).append(step)
+                self._session(step.session)
+
+        def work(session, steps):
+            for step in steps:
+                session.run(step)
+                done[0] += 1
+        threads = [threading.Thread(target=work, args=(self.sessions[n], steps), daemon=True)
+                   for n, steps in lists.items()]
+        for t in threads:
+            t.start()
+        for n, step in incidents:
+            while done[0] + len(incidents) < n and any(t.is_alive() for t in threads):
+                time.sleep(0.002)
+            self._step(step)
+        for t in threads:
+            t.join(LIMIT * 3)
+            assert not t.is_alive(), "the sessions at the source do not end"
+
+    # --- incidents -----------------------------------------------------------------------------
+    def _mappings(self):
+        return [{"source_schema": t.schema, "source_table": t.name, **t.mapping}
+                for t in self.plan.tables if t.is_mirrored]
+
+    def do_create(self, _):
+        answer = self.bunny.api.raw("POST", "/v1/mirrors", self.bunny.mirror_body(
+            NAME, self.pair, self._mappings(), **self.plan.mirror))
+        self.transcript.add(-1, f"mappings: {self._mappings()}")
+        if answer.status != 201:
+            raise Defect(f"the mirror was refused: {answer.body}")
+        self.is_made = True
+
+    def do_kill(self, step):
+        self.bunny.kill()
+        self.do_start(step)
+
+    def do_kill_only(self, _):
+        self.bunny.kill()
+
+    def do_start(self, _):
+        if not self.bunny.is_running:
+            self.bunny.start()
+
+    def _command(self, path, body=None):
+        """A command that the state of the mirror may refuse, with a reason."""
+        if not self.is_made or not self.bunny.is_running:
+            return
+        try:
+            self.bunny.api.post(f"/v1/mirrors/{NAME}/{path}", body)
+        except ApiError as e:
+            if e.answer.status != 409:
+                raise Defect(f"{path}: {e}") from e
+            self.transcript.add(-1, f"  refused: {e.answer.body['error']}")
+
+    def do_pause(self, _):
+        self._command("pause")
+
+    def do_resume(self, _):
+        self._command("resume")
+
+    def do_retry(self, _):
+        self._command("retry")
+
+    def do_recreate(self, _):
+        self._command("retry", {"recreate_slot": True})
+
+    def do_resync(self, _):
+        self._command("resync")
+
+    def do_resync_table(self, step):
+        self._command(f"resync/{urlquote(step.target, safe='')}")
+
+    def _cut(self, cluster, dbname):
+        cluster.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s "
+                    "AND application_name LIKE 'bunnydb%%'", (dbname,))
+
+    def do_cut_source(self, _):
+        self._cut(self.pair.source, self.pair.sdb)
+
+    def do_cut_dest(self, _):
+        self._cut(self.pair.dest, self.pair.ddb)
+
+    def do_restart_source(self, _):
+        self.pair.source.restart("immediate")
+
+    def do_restart_dest(self, _):
+        self._unlock()
+        self.pair.dest.restart("immediate")
+
+    def _destination(self, schema, table):
+        """Where a table, or a partition of one, goes."""
+        for t in self.plan.tables:
+            to = t.mapping.get("destination_schema", t.schema)
+            if (t.schema, t.name) == (schema, table):
+                return to, t.mapping.get("destination_table", t.name)
+            if (schema, table) in t.part_names:
+                return to, table
+        return schema, table
+
+    def do_lock_dest(self, step):
+        t = next(t for t in self.plan.tables if f"{t.schema}.{t.name}" == step.target)
+        schema, name = self._destination(t.schema, t.name)
+        self._unlock()
+        self.locked = self.pair.dest.connect(self.pair.ddb)
+        try:
+            self.locked.execute("SET lock_timeout = 200")
+            self.locked.execute(f"BEGIN; LOCK TABLE {qualified(schema, name)} IN EXCLUSIVE MODE")
+        except Exception:  # not there yet, or in use: no lock this time
+            self._unlock()
+
+    def do_unlock_dest(self, _):
+        self._unlock()
+
+    def _unlock(self):
+        if self.locked is not None:
+            self.locked.close()
+            self.locked = None
+
+    # --- the end -------------------------------------------------------------------------------
+    def _settle(self):
+        """All transactions end, the process runs, the mirror is not paused."""
+        self._unlock()
+        for s in self.sessions.values():
+            s.close()
+        for (gid,) in self.pair.source.sql("SELECT gid FROM pg_prepared_xacts WHERE database = %s",
+                                           (self.pair.sdb,)):
+            self._session(99).run(Step(99, f"COMMIT PREPARED '{gid}'"))
+        self.do_start(None)
+        if not self.is_made:
+            self.do_create(None)
+        if self.bunny.status(NAME)["status"] == "paused":
+            self._command("resume")
+        if self.transcript.mistakes:
+            raise RuntimeError("statements that the generator should not make:\n" +
+                               "\n".join(self.transcript.mistakes[:5]))
+
+    def _is_streaming(self):
+        self._look_at_log()
+        status = self.bunny.status(NAME)
+        if status["status"] == "error" and not status["next_retry_at"]:
+            raise Defect(f"the mirror stopped: {status['error_message']} ({status['error_code']}); "
+                         f"{status['error_hint']}")
+        waiting = [t["table_name"] for t in status["tables"] if t["status"] != "streaming"]
+        self.last = (status["status"], status["phase"], status["error_message"],
+                     status["operation"], waiting)
+        return status["status"] == "running" and not status["operation"] and not waiting
+
+    def _judge(self):
+        try:
+            wait_for(self._is_streaming, LIMIT, "the mirror to stream")
+            self.pair.wait_confirmed(LIMIT, look=self._look_at_log)
+        except AssertionError as e:
+            raise Defect(f"not caught up: {e}; {self.last}") from e
+        self._look_at_log()
+        self._compare()
+        self._look_at_counters()
+
+    def _look_at_log(self):
+        """Errors of the mirror that nothing done to it explains."""
+        page = self.bunny.api.get(f"/v1/mirrors/{NAME}/logs?level=ERROR&limit=500")
+        for row in page["logs"]:
+            text = f"{row['message']} {row['details'] or ''}"
+            if not row["message"].startswith(EXCUSED_STATES) and \
+               not any(f"({code})" in text for code in EXCUSED):
+                raise Defect(f"an error that nothing explains: {text}")
+
+    def _look_at_counters(self):
+        missed = {t["table_name"]: t["rows_missing"] for t in self.bunny.api.get(
+            f"/v1/mirrors/{NAME}")["tables"] if t.get("rows_missing")}
+        if missed:
+            raise Defect(f"changes found no row: {missed}")
+
+    def _compare(self):
+        """Every mapped table and its partitions; definitions where everything is mirrored."""
+        tables, renamed, excluded = [], {}, {}
+        for t in self.plan.tables:
+            if not t.is_mirrored:
+                continue
+            for source in [(t.schema, t.name)] + t.part_names:
+                tables.append(source)
+                renamed[source] = self._destination(*source)
+                excluded[source] = t.mapping.get("exclude_columns", ())
+        try:
+            self.rows = assert_equal_databases(self.pair.src, self.pair.dst, tables,
+                                               renamed=renamed, excluded=excluded)
+        except AssertionError as e:
+            raise Defect(str(e)) from e
