@@ -1,80 +1,30 @@
 /* A throw-away cluster for unit tests; see cluster.h. */
 #include "tests/unit/cluster.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
 #include <time.h>
-#include <unistd.h>
 #include <cmocka.h>
 
 #include "base/clock.h"
-#include "base/mem.h"
+#include "tests/unit/server.h"
 
-#define SKIPPED 77
-
-static struct cluster cluster;
-
-static int free_port(void)
-{
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t len = sizeof a;
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof a) ||
-        getsockname(fd, (struct sockaddr *)&a, &len))
-        exit(99);
-    close(fd);
-    return ntohs(a.sin_port);
-}
-
-static int run_script(const char *what, const char *more)
-{
-    const char *top = getenv("srcdir") ? getenv("srcdir") : ".";
-    char *command = mem_printf("%s/tests/lib/cluster.sh %s %s %s", top, what, cluster.dir, more);
-    int status = system(command);
-    free(command);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 99;
-}
+static struct server server;
 
 void cluster_start(const char *settings)
 {
-    char more[512];
-    str_copy(cluster.dir, sizeof cluster.dir, "/tmp/bunny-test-XXXXXX");
-    if (!mkdtemp(cluster.dir) || chmod(cluster.dir, 0755))
-        exit(99);
-    cluster.port = free_port();
-    str_printf(cluster.sock, sizeof cluster.sock, "%s/sock", cluster.dir);
-    str_printf(more, sizeof more, "%d %s", cluster.port, settings);
-    int rc = run_script("start", more);
-    if (rc == 0)
-        return;
-    fputs(rc == SKIPPED ? "skipped: there is no initdb; set PG_BIN to the folder that has it\n"
-                        : "the cluster did not start\n",
-          stderr);
-    if (rc == SKIPPED)
-        rmdir(cluster.dir);
-    else
-        (void)run_script("stop", "2>/dev/null");
-    exit(rc);
+    server_start(&server, settings);
 }
 
 void cluster_stop(void)
 {
-    if (run_script("stop", ""))
-        fprintf(stderr, "could not remove %s\n", cluster.dir);
+    server_stop(&server);
 }
 
 struct pg_target cluster_target(void)
 {
-    return (struct pg_target){
-        .host = cluster.sock, .port = cluster.port, .user = "postgres", .database = "postgres"};
+    return server_target(&server, "postgres");
 }
 
 struct pg_conn *cluster_connect(enum pg_kind kind)

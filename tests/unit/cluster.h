@@ -1,15 +1,8 @@
-/* A throw-away PostgreSQL cluster for a unit test program (tests/lib/cluster.sh), and short ways to
- * use it. A program that finds no initdb is skipped (exit 77) with a word on stderr. */
+/* The throw-away server of a unit test program (server.h), and short ways to use it. */
 #ifndef BUNNY_TEST_CLUSTER_H
 #define BUNNY_TEST_CLUSTER_H
 
 #include "pg/pg.h"
-
-struct cluster {
-    char dir[64];
-    int port;
-    char sock[80];
-};
 
 /* The cluster of this program; settings: "'name=value' 'name=value'" for postgresql.conf. */
 void cluster_start(const char *settings);

@@ -46,7 +46,7 @@ void pair_open(struct copy_pair *p, const char *host, int port, const char *sour
                const char *dest_host, int dest_port, const char *dest)
 {
     struct err e = {0};
-    *p = (struct copy_pair){.workers = 4, .done_fd = wake_new()};
+    *p = (struct copy_pair){.workers = 4, .rows_per_part = 250000, .done_fd = wake_new()};
     p->source = target(host, port, source);
     p->dest = target(dest_host, dest_port, dest);
     bool ok = pg_connect(&p->source, PG_SQL, "test", NULL, NULL, LIMIT_MS, &p->src, &e);
@@ -98,7 +98,7 @@ void pair_start(struct copy_pair *p)
         .dest = &p->dest,
         .schema = p->schema,
         .snapshot = p->snapshot,
-        .rows_per_part = 250000,
+        .rows_per_part = p->rows_per_part,
         .workers_per_table = p->workers,
         .tables_in_parallel = p->workers,
         .memory_budget = 64 << 20,

@@ -14,6 +14,7 @@ struct copy_pair {
     struct snapshot_job *job;
     int done_fd;
     int workers; /* for both of the plan's numbers */
+    int rows_per_part;
 };
 
 /* Ends the program with the error when a step that must work does not. */

@@ -11,13 +11,13 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "tests/unit/server.h"
 
 #define LIMIT_MS 60000
 
 struct task fixture_task = {.wake_fd = -1};
-static char dir[128];
+static struct server server;
 static char settings[512];
-static int port;
 
 const char *fixture_path(const char *name)
 {
@@ -42,24 +42,15 @@ static int shell(const char *command)
 int fixture_start(void **state)
 {
     (void)state;
-    char command[2048];
-    port = 20000 + (int)(getpid() % 20000);
-    str_printf(dir, sizeof dir, "/tmp/bunny-schema-%d", (int)getpid());
-    str_printf(command, sizeof command, "sh '%s' start %s %d %s",
-               fixture_path("tests/lib/cluster.sh"), dir, port, settings);
-    int code = shell(command);
-    if (code == 77)
-        exit(77);
-    return code;
+    server_start(&server, settings);
+    return 0;
 }
 
 int fixture_stop(void **state)
 {
     (void)state;
-    char command[2048];
-    str_printf(command, sizeof command, "sh '%s' stop %s", fixture_path("tests/lib/cluster.sh"),
-               dir);
-    return shell(command);
+    server_stop(&server);
+    return 0;
 }
 
 static void assert_worked(bool worked, const struct err *err, const char *what)
@@ -70,9 +61,8 @@ static void assert_worked(bool worked, const struct err *err, const char *what)
 
 struct pg_conn *fixture_connect(const char *database, const char *user)
 {
-    char host[160];
-    str_printf(host, sizeof host, "%s/sock", dir);
-    struct pg_target t = {.host = host, .port = port, .user = user, .database = database};
+    struct pg_target t = server_target(&server, database);
+    t.user = user;
     struct pg_conn *c = NULL;
     struct err err = {0};
     assert_worked(pg_connect(&t, PG_SQL, "test", NULL, &fixture_task, LIMIT_MS, &c, &err), &err,
@@ -96,9 +86,9 @@ struct pg_conn *fixture_sample(const char *name)
     struct pg_conn *c = fixture_database(name);
     str_printf(file, sizeof file, "contrib/sampledata/%s.sql.gz", name);
     str_printf(command, sizeof command,
-               "gunzip -c '%s' | psql -X -q -v ON_ERROR_STOP=1 -h %s/sock -p %d -U postgres -d %s"
+               "gunzip -c '%s' | psql -X -q -v ON_ERROR_STOP=1 -h %s -p %d -U postgres -d %s"
                " >/dev/null",
-               fixture_path(file), dir, port, name);
+               fixture_path(file), server.sock, server.port, name);
     assert_int_equal(shell(command), 0);
     return c;
 }

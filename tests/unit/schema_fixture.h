@@ -13,12 +13,12 @@
 
 extern struct task fixture_task;
 
-/* Group set-up and tear-down of cmocka; the program exits 77 when there is no PostgreSQL. settings:
- * for postgresql.conf, ends with NULL; before fixture_start. */
+/* Group set-up and tear-down of cmocka; the program exits 77 when there is no PostgreSQL. */
 int fixture_start(void **state);
 int fixture_stop(void **state);
 /* "SRCDIR/NAME" in a buffer that lives until the next call. */
 const char *fixture_path(const char *name);
+/* A setting for postgresql.conf; before fixture_start. */
 void fixture_set(const char *setting);
 
 /* A new empty database and a session in it (search_path empty). */

@@ -238,6 +238,31 @@ static void a_lost_connection_ends_a_copy(void **state)
     pg_close(other, false);
 }
 
+/* It closes the connection in the middle of a message then, so that there is nothing to be told. */
+static void a_backend_that_is_ended_while_nobody_reads_says_nothing(void **state)
+{
+    struct err e;
+    char sql[160];
+    struct pg_conn *c = cluster_connect(PG_SQL), *other = cluster_connect(PG_SQL);
+    (void)state;
+    START_OK(c, "COPY (SELECT repeat('x', 9000) FROM generate_series(1, 10000) g) TO STDOUT");
+    str_printf(sql, sizeof sql,
+               "SELECT count(*) FROM pg_stat_activity WHERE pid = %d AND "
+               "wait_event = 'ClientWrite'",
+               pg_backend_pid(c));
+    await(other, sql, 1);
+    str_printf(sql, sizeof sql, "SELECT pg_terminate_backend(%d)", pg_backend_pid(c));
+    run_sql(other, sql);
+    str_printf(sql, sizeof sql, "SELECT count(*) FROM pg_stat_activity WHERE pid = %d",
+               pg_backend_pid(c));
+    await(other, sql, 0); /* before anything is read: then it could write again */
+    assert_int_equal(count_rows(c, 10000, &e), -1);
+    assert_error(&e, ERR_CONNECT, "");
+    assert_false(pg_is_alive(c));
+    pg_close(c, true);
+    pg_close(other, false);
+}
+
 /* --- pipelines -------------------------------------------------------------------------------- */
 
 /* What comes next, waiting for it. */
@@ -394,6 +419,7 @@ int main(void)
         cmocka_unit_test(a_cancelled_copy_leaves_the_session_usable),
         cmocka_unit_test(a_stalled_copy_ends_with_its_limit),
         cmocka_unit_test(a_lost_connection_ends_a_copy),
+        cmocka_unit_test(a_backend_that_is_ended_while_nobody_reads_says_nothing),
         cmocka_unit_test(an_error_in_a_pipeline_skips_up_to_the_sync),
         cmocka_unit_test(a_long_pipeline_keeps_its_queue_bounded),
         cmocka_unit_test(a_lost_connection_ends_a_pipeline),

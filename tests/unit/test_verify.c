@@ -507,10 +507,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_a_killed_backend_ends_it_with_what_is_known),
         cmocka_unit_test(test_a_gone_snapshot_is_an_error),
     };
-    if (!servers_start()) {
-        fputs("no throw-away servers could be started\n", stderr);
-        return 77;
-    }
+    servers_start();
     atexit(servers_stop);
     if (argc > 1)
         cmocka_set_test_filter(argv[1]);

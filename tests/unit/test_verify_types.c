@@ -271,10 +271,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_another_encoding),
         cmocka_unit_test(test_columns_of_another_type_at_the_destination),
     };
-    if (!servers_start()) {
-        fputs("no throw-away servers could be started\n", stderr);
-        return 77;
-    }
+    servers_start();
     atexit(servers_stop);
     if (argc > 1)
         cmocka_set_test_filter(argv[1]);

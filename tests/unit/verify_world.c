@@ -1,16 +1,12 @@
 /* See verify_world.h. */
 #include "verify_world.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -18,69 +14,29 @@
 #include "base/mem.h"
 #include "base/wake.h"
 #include "copy/snapshot.h"
+#include "tests/unit/server.h"
 
 #define LIMIT_MS 120000
 
-static struct server {
-    char dir[40], host[64];
-    int port;
-    bool is_running;
-    const char *settings; /* must not matter */
-} servers[2] = {
-    {.dir = "/tmp/bunnydb-verify-a-XXXXXX", .settings = "max_connections=40"},
-    {.dir = "/tmp/bunnydb-verify-b-XXXXXX",
-     .settings = "max_connections=40 timezone=Asia/Tokyo datestyle=German intervalstyle=iso_8601 "
-                 "bytea_output=escape extra_float_digits=-5 xmlbinary=hex array_nulls=off "
-                 "default_transaction_isolation=serializable statement_timeout=1"},
+static struct server servers[2];
+static const char *const settings[2] = {
+    "max_connections=40",
+    /* which must not matter */
+    "max_connections=40 timezone=Asia/Tokyo datestyle=German intervalstyle=iso_8601 "
+    "bytea_output=escape extra_float_digits=-5 xmlbinary=hex array_nulls=off "
+    "default_transaction_isolation=serializable statement_timeout=1",
 };
 
-static int cluster(const char *what, const struct server *s, const char *more)
+void servers_start(void)
 {
-    const char *top = getenv("srcdir") ? getenv("srcdir") : ".";
-    char *command = mem_printf("%s/tests/lib/cluster.sh %s %s %s", top, what, s->dir, more);
-    int status = system(command);
-    free(command);
-    return status == -1 ? -1 : WEXITSTATUS(status);
-}
-
-static int free_port(void)
-{
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t len = sizeof a;
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof a) ||
-        getsockname(fd, (struct sockaddr *)&a, &len))
-        exit(99);
-    close(fd);
-    return ntohs(a.sin_port);
-}
-
-bool servers_start(void)
-{
-    for (int i = 0; i < 2; i++) {
-        struct server *s = &servers[i];
-        if (!mkdtemp(s->dir))
-            return false;
-        s->port = free_port();
-        str_printf(s->host, sizeof s->host, "%s/sock", s->dir);
-        char *more = mem_printf("%d %s", s->port, s->settings);
-        int rc = cluster("start", s, more);
-        free(more);
-        if (rc) {
-            (void)cluster("stop", s, "2>/dev/null");
-            servers_stop();
-            return false;
-        }
-        s->is_running = true;
-    }
-    return true;
+    for (int i = 0; i < 2; i++)
+        server_start(&servers[i], settings[i]);
 }
 
 void servers_stop(void)
 {
     for (int i = 0; i < 2; i++)
-        if (servers[i].is_running)
-            (void)cluster("stop", &servers[i], "");
+        server_stop(&servers[i]);
 }
 
 static struct pg_conn *connect_to(const struct pg_target *t)
@@ -113,8 +69,7 @@ int64_t world_int(struct pg_conn *c, const char *sql)
 static void make_database(const struct server *s, const char *name, const char *extra,
                           struct pg_target *out)
 {
-    *out = (struct pg_target){
-        .host = s->host, .port = s->port, .user = "postgres", .database = "postgres"};
+    *out = server_target(s, "postgres");
     struct pg_conn *c = connect_to(out);
     char *sql = mem_printf("DROP DATABASE IF EXISTS %s WITH (FORCE)", name);
     world_run(c, sql);

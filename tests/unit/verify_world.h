@@ -18,8 +18,8 @@ struct world {
     int done_fd;
 };
 
-/* Starts both servers; false: there is no initdb. */
-bool servers_start(void);
+/* Starts both servers, or ends the program as server_start does. */
+void servers_start(void);
 void servers_stop(void);
 /* Empty databases "a" at the source and "b" at the destination; extra: for CREATE DATABASE. */
 void world_open(struct world *w, const char *source_extra, const char *dest_extra);
