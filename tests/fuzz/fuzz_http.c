@@ -61,6 +61,10 @@ void password_end(void)
 {
 }
 
+void password_interrupt(void)
+{
+}
+
 /* --- A world that every input begins with ----------------------------------------------------- */
 #define PEER_SECRET "peers-own-secret"
 
