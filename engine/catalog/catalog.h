@@ -4,8 +4,8 @@
  *
  * One handle, its own leaf lock inside: every function may be called from any thread, and waits
  * for the disk. A change is on disk (synchronous=FULL) before its function returns. Peer passwords
- * are encrypted (libsodium secretbox; key file "secret.key", mode 0600, made when missing and no
- * secret exists yet). */
+ * are encrypted (libsodium secretbox; key file "secret.key", mode 0600, refused when it is open to
+ * others, made when missing and no secret exists yet). */
 #ifndef BUNNY_CATALOG_H
 #define BUNNY_CATALOG_H
 

@@ -10,8 +10,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/log.h"
-
 #define KEY_TEXT_SIZE (2 * crypto_secretbox_KEYBYTES + 1)
 #define BOX_EXTRA (crypto_secretbox_NONCEBYTES + crypto_secretbox_MACBYTES)
 
@@ -65,16 +63,23 @@ static int read_key(struct catalog *c, struct err *err)
     if (fd < 0 && errno == ENOENT)
         return 0;
     ssize_t n = fd >= 0 ? read(fd, text, sizeof text - 1) : -1;
-    if (n < 0 || fstat(fd, &st) || ((st.st_mode & 077) && fchmod(fd, 0600))) {
+    if (n < 0 || fstat(fd, &st)) {
         key_error(c, err, "cannot read the key file");
+        n = -1;
+    } else if (st.st_mode & 077) { /* closing it silently would hide who may have read it */
+        err_set(err, ERR_CATALOG, "the key file %s is open to others (mode %04o)", c->key_path,
+                (unsigned)st.st_mode & 07777);
+        err_hint(err,
+                 "chmod 600 %s; if others may have read it together with catalog.db, change "
+                 "the passwords of the peers.",
+                 c->key_path);
+        sodium_memzero(text, sizeof text);
         n = -1;
     }
     if (fd >= 0)
         close(fd);
     if (n < 0)
         return -1;
-    if (st.st_mode & 077)
-        log_warn("catalog", NULL, "the key file was open to others; its mode is 0600 now");
     bool ok = !sodium_hex2bin(c->key, sizeof c->key, text, (size_t)n, NULL, &bytes, &end) &&
               bytes == sizeof c->key && (*end == '\n' || *end == '\0');
     sodium_memzero(text, sizeof text);

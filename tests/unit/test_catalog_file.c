@@ -86,11 +86,28 @@ static void fresh_file(void **state)
     assert_int_equal(pragma(c, "PRAGMA foreign_keys"), 1);
     catalog_close(c);
     assert_int_equal(chmod(tempdir_path(dir, "catalog.db"), 0644), 0);
-    assert_int_equal(chmod(tempdir_path(dir, "secret.key"), 0644), 0);
     catalog_close(sample_open(dir));
     assert_mode("catalog.db", 0600);
-    assert_mode("secret.key", 0600);
     umask(022);
+}
+
+/* Not healed silently: somebody may have read it. */
+static void a_key_file_that_others_can_read_is_refused(void **state)
+{
+    (void)state;
+    static const mode_t open_modes[] = {0604, 0640, 0644, 0602, 0666};
+    catalog_close(sample_open(dir));
+    for (size_t i = 0; i < COUNT_OF(open_modes); i++) {
+        struct catalog *c = NULL;
+        assert_int_equal(chmod(tempdir_path(dir, "secret.key"), open_modes[i]), 0);
+        assert_false(catalog_open(dir, &c, &err));
+        assert_int_equal(err.code, ERR_CATALOG);
+        assert_non_null(strstr(err.text, "open to others"));
+        assert_non_null(strstr(err.hint, "chmod 600"));
+        assert_mode("secret.key", open_modes[i]);
+    }
+    assert_int_equal(chmod(tempdir_path(dir, "secret.key"), 0400), 0);
+    catalog_close(sample_open(dir));
 }
 
 /* A file that exists and is empty, as a crash before the first migration leaves it. */
@@ -202,11 +219,13 @@ static void key_is_needed(void **state)
     unlink(tempdir_path(dir, "secret.key"));
     assert_refused("key file is missing", "Put back");
     assert_int_equal(access(tempdir_path(dir, "secret.key"), F_OK), -1);
+    umask(077); /* of what is written from here on */
     tempdir_write(dir, "secret.key", other, strlen(other));
     assert_refused("another key", "Put back");
     tempdir_write(dir, "secret.key", "short\n", 6);
     assert_refused("damaged", "Put back");
     tempdir_write(dir, "secret.key", key, len);
+    umask(022);
     struct peer p;
     struct catalog *c = sample_open(dir);
     OK(catalog_peer_get(c, "a", &p, &err));
@@ -238,6 +257,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
         T(fresh_file),
+        T(a_key_file_that_others_can_read_is_refused),
         T(version_zero_is_migrated),
         T(newer_version_is_refused_unchanged),
         T(other_programs_file_is_refused),
