@@ -7,7 +7,7 @@ jobs=$(nproc 2>/dev/null || echo 2)
 build_packages="build-essential autoconf automake pkg-config libpq-dev libncurses-dev libsqlite3-dev
 	libinih-dev libmicrohttpd-dev libjansson-dev libsodium-dev"
 server_packages="postgresql postgresql-contrib curl util-linux procps"
-test_packages="libcmocka-dev clang-format jq ncurses-term xz-utils python3-pytest python3-pytest-xdist
+test_packages="libcmocka-dev clang-format jq openssl ncurses-term xz-utils python3-pytest python3-pytest-xdist
 	python3-psycopg python3-pexpect python3-pyte"
 
 say() { printf '%s\n' "$*"; }

@@ -94,9 +94,8 @@ static void add_header(struct MHD_Response *r, const char *name, const char *val
     (void)MHD_add_response_header(r, name, value); /* fails only without memory */
 }
 
-/* closes: what follows cannot be told from the rest of this request. */
 static enum MHD_Result send_response(struct MHD_Connection *connection, struct incoming *in,
-                                     struct response *r, bool closes)
+                                     struct response *r)
 {
     char seconds[12];
     struct MHD_Response *m =
@@ -118,8 +117,6 @@ static enum MHD_Result send_response(struct MHD_Connection *connection, struct i
         str_printf(seconds, sizeof seconds, "%d", r->retry_after);
         add_header(m, "Retry-After", seconds);
     }
-    if (closes)
-        add_header(m, "Connection", "close");
     enum MHD_Result result = MHD_queue_response(connection, (unsigned)r->status, m);
     MHD_destroy_response(m);
     guard_enter(in->guarded, GUARD_SENDING);
@@ -131,7 +128,7 @@ static enum MHD_Result refuse(struct MHD_Connection *connection, struct incoming
 {
     struct response r;
     api_refuse(status, code, text, &r);
-    return send_response(connection, in, &r, true);
+    return send_response(connection, in, &r);
 }
 
 /* Who asks: the client's address, and whether it is the owner of the Unix socket. */
@@ -165,7 +162,7 @@ static enum MHD_Result answer(const struct listener *l, struct MHD_Connection *c
     if (in->has_no_room && !q.is_too_large)
         return refuse(connection, in, 503, ERR_MEMORY, "too many large requests at once");
     api_handle(l->api, &q, &r);
-    return send_response(connection, in, &r, false);
+    return send_response(connection, in, &r);
 }
 
 /* --- The head --------------------------------------------------------------------------------- */
@@ -235,7 +232,8 @@ static bool is_cut(const struct incoming *in, const char *version)
     return at > in->target_end + 1 && at - in->target_end < URL_MAX;
 }
 
-/* Why the request is refused before its body is read; NULL: it is not. */
+/* Why the request is refused before its body is read; NULL: it is not. libmicrohttpd closes the
+ * connection then, so that nothing behind it is taken for a request. */
 static const char *find_fault(struct MHD_Connection *connection, const struct incoming *in,
                               const char *version)
 {

@@ -37,21 +37,23 @@ struct http {
     struct api api;
     struct listener tcp, local;
     char *socket_path;
-    char *cert, *key;  /* PEM, NULL: no TLS */
-    char trouble[200]; /* libmicrohttpd's last words while it starts */
-    bool is_starting;
+    char *cert, *key; /* PEM, NULL: no TLS */
 };
+
+/* libmicrohttpd's first words in the thread that starts a listener. */
+static _Thread_local char *trouble;
+#define TROUBLE_SIZE 200
 
 /* --- Start and stop --------------------------------------------------------------------------- */
 static void take_log(void *arg, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
 static void take_log(void *arg, const char *fmt, va_list ap)
 {
     char text[300];
-    struct http *h = arg;
+    (void)arg;
     (void)vsnprintf(text, sizeof text, fmt, ap);
     text[strcspn(text, "\n")] = '\0';
-    if (h->is_starting)
-        str_copy(h->trouble, sizeof h->trouble, text);
+    if (trouble && !*trouble)
+        str_copy(trouble, TROUBLE_SIZE, text);
     log_debug("http", NULL, "libmicrohttpd: %s", text);
 }
 
@@ -64,8 +66,11 @@ static void panic(void *arg, const char *file, unsigned line, const char *reason
 }
 
 /* libmicrohttpd has no time limit of its own: it would count the time that an answer takes. */
-static bool start_daemon(struct http *h, struct listener *l, int fd, unsigned connections)
+static bool start_daemon(struct http *h, struct listener *l, int fd, unsigned connections,
+                         struct err *err)
 {
+    static const char prefix[] = "GnuTLS failed to setup x509 certificate/key: ";
+    char why[TROUBLE_SIZE] = "";
     struct MHD_OptionItem tls[] = {
         {MHD_OPTION_HTTPS_MEM_CERT, 0, h->cert},
         {MHD_OPTION_HTTPS_MEM_KEY, 0, h->key},
@@ -78,10 +83,10 @@ static bool start_daemon(struct http *h, struct listener *l, int fd, unsigned co
     unsigned flags = MHD_USE_THREAD_PER_CONNECTION | MHD_USE_POLL_INTERNAL_THREAD | MHD_USE_ITC |
                      MHD_USE_ERROR_LOG | (has_tls ? MHD_USE_TLS : 0U);
     l->api = &h->api;
-    h->is_starting = true;
+    trouble = why;
     l->daemon = MHD_start_daemon(
         flags, 0, NULL, NULL, exchange_handle, l,                      /* */
-        MHD_OPTION_EXTERNAL_LOGGER, take_log, h,                       /* */
+        MHD_OPTION_EXTERNAL_LOGGER, take_log, NULL,                    /* */
         MHD_OPTION_LISTEN_SOCKET, fd,                                  /* */
         MHD_OPTION_CONNECTION_LIMIT, connections + SPARE_CONNECTIONS,  /* */
         MHD_OPTION_CONNECTION_TIMEOUT, 0U,                             /* */
@@ -90,8 +95,12 @@ static bool start_daemon(struct http *h, struct listener *l, int fd, unsigned co
         MHD_OPTION_URI_LOG_CALLBACK, exchange_begin, l,                /* */
         MHD_OPTION_NOTIFY_CONNECTION, exchange_connection, l,          /* */
         MHD_OPTION_NOTIFY_COMPLETED, exchange_end, l, MHD_OPTION_ARRAY, tls, MHD_OPTION_END);
-    h->is_starting = false;
-    return l->daemon != NULL; /* if not, fd is closed, or not: the process ends now */
+    trouble = NULL;
+    if (l->daemon)
+        return true;
+    /* fd is closed, or not: the process ends now */
+    size_t skip = !strncmp(why, prefix, sizeof prefix - 1) ? sizeof prefix - 1 : 0;
+    return err_set(err, ERR_INVALID, "%s", why[skip] ? why + skip : "libmicrohttpd does not start");
 }
 
 static bool start_local(struct http *h, const struct http_options *o, struct err *err)
@@ -101,9 +110,8 @@ static bool start_local(struct http *h, const struct http_options *o, struct err
     return guard_start("local", LOCAL_CONNECTIONS, o->client_timeout_s * 1000, &h->local.guard,
                        err) &&
            sockets_listen_unix(h->socket_path, &fd, err) &&
-           (start_daemon(h, &h->local, fd, LOCAL_CONNECTIONS) ||
-            err_set(err, ERR_INTERNAL, "the HTTP listener on %s cannot be started: %s",
-                    h->socket_path, h->trouble));
+           (start_daemon(h, &h->local, fd, LOCAL_CONNECTIONS, err) ||
+            err_context(err, "%s", h->socket_path));
 }
 
 /* --- TLS -------------------------------------------------------------------------------------- */
@@ -209,11 +217,9 @@ static bool start_tcp(struct http *h, const struct http_options *o, struct err *
         close(fd);
         return false;
     }
-    if (!start_daemon(h, &h->tcp, fd, most))
-        return h->cert ? err_set(err, ERR_INVALID, "tls_cert %s and tls_key %s: %s", o->tls_cert,
-                                 o->tls_key, h->trouble)
-                       : err_set(err, ERR_INTERNAL, "the HTTP listener cannot be started: %s",
-                                 h->trouble);
+    if (!start_daemon(h, &h->tcp, fd, most, err))
+        return h->cert ? err_context(err, "tls_cert %s and tls_key %s", o->tls_cert, o->tls_key)
+                       : err_context(err, "%s", o->listen);
     log_info("http", NULL, "listening address=%s tls=%s", bound, h->cert ? "yes" : "no");
     return true;
 }

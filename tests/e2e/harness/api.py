@@ -36,18 +36,26 @@ class UnixConnection(http.client.HTTPConnection):
 
 
 class Api:
-    """address: (host, port) or the path of a Unix socket. token: None sends none."""
+    """address: (host, port) or the path of a Unix socket. token: None sends none. context: an
+    ssl.SSLContext for TLS."""
 
-    def __init__(self, address, token=None, timeout=60):
+    def __init__(self, address, token=None, timeout=60, context=None):
         self.address = address
         self.token = token
         self.timeout = timeout
+        self.context = context
+
+    def _connection(self):
+        if isinstance(self.address, str):
+            return UnixConnection(self.address, self.timeout)
+        if self.context:
+            return http.client.HTTPSConnection(*self.address, timeout=self.timeout,
+                                               context=self.context)
+        return http.client.HTTPConnection(*self.address, timeout=self.timeout)
 
     def raw(self, method, path, body=None, headers=None, data=None):
         """Any answer, errors too. body is sent as JSON; data as it is."""
-        connection = (UnixConnection(self.address, self.timeout)
-                      if isinstance(self.address, str) else
-                      http.client.HTTPConnection(*self.address, timeout=self.timeout))
+        connection = self._connection()
         sent = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         if data is None and body is not None:
             data = json.dumps(body)
