@@ -5,7 +5,6 @@
 #include "base/clock.h"
 #include "src/http/mirror_reads.h"
 #include "src/http/redact.h"
-#include "src/http/server.h"
 #include "src/http/to_json.h"
 #include "src/proc.h"
 
@@ -133,7 +132,7 @@ bool mirror_diagnostics(struct call *c, struct err *err)
     struct err ignored = {0};
     c->reply = report_to_json(&d.program);
     json_t *program = json_object_get(c->reply, "program");
-    json_put_text(program, "libmicrohttpd", http_library_version());
+    json_put_text(program, "libmicrohttpd", c->api->library);
     json_put_text(program, "jansson", JANSSON_VERSION);
     json_object_set_new(c->reply, "process", process_to_json(c->api));
     put(c->reply, "configuration", config_to_json(c->engine, name, &ignored), &ignored);

@@ -26,6 +26,7 @@ struct api {
     struct engine *engine;
     int64_t token_ttl_s;
     const struct conf *conf; /* borrowed, for diagnostics; NULL: none */
+    const char *library;     /* version of libmicrohttpd, static, for diagnostics; NULL: none */
     bool open_metrics;       /* LEVEL_METRICS needs no token */
     struct throttle throttle;
     struct stats stats;

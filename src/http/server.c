@@ -229,6 +229,7 @@ bool http_start(const struct http_options *o, struct http **out, struct err *err
     struct http *h = mem_calloc(1, sizeof *h);
     api_init(&h->api, o->engine, o->token_ttl_s);
     h->api.conf = o->conf;
+    h->api.library = MHD_get_version();
     h->api.open_metrics = o->open_metrics;
     MHD_set_panic_func(panic, NULL);
     *out = h;
@@ -274,9 +275,4 @@ void http_stop(struct http *h)
     free(h->cert);
     free(h->key);
     free(h);
-}
-
-const char *http_library_version(void)
-{
-    return MHD_get_version();
 }

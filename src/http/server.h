@@ -26,6 +26,5 @@ bool http_start(const struct http_options *options, struct http **out, struct er
 /* Takes no further request, waits for those that run (engine_interrupt was called before, so that
  * is short), frees. NULL is fine. */
 void http_stop(struct http *h);
-const char *http_library_version(void); /* libmicrohttpd's */
 
 #endif
