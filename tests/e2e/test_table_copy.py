@@ -239,6 +239,28 @@ def test_other_tables_stream_on_meanwhile(pair, bunny):
     assert_nothing_missed(bunny, "m")
 
 
+def test_a_stream_that_is_behind_the_copy(pair, bunny):
+    """It still has to bring changes that the copy has: those are not applied twice."""
+    pair.sql(TABLES)
+    bunny.mirror("m", pair)
+    bunny.api.post("/v1/mirrors/m/pause")
+    with pair.dest.connect(pair.ddb) as c, c.transaction():
+        c.execute("LOCK wide IN SHARE MODE")
+        # more than is read ahead of a destination that does not answer
+        pair.sql("UPDATE wide SET w = repeat(md5(n::text), 200)")
+        pair.sql("INSERT INTO moving SELECT g, 0 FROM generate_series(5001, 5500) g;"
+                 "UPDATE moving SET id = -id WHERE id > 5400; DELETE FROM moving WHERE id < 100")
+        bunny.api.post("/v1/mirrors/m/resume")
+        bunny.wait_running("m")
+        ask_resync(bunny, "m", "public.moving")
+        wait_for(lambda: table(bunny, "m", "public.moving")["status"] == "catching_up", 60, "copy")
+        pair.sql("UPDATE moving SET v = -1 WHERE id BETWEEN 200 AND 300")
+        assert pair.dsql("SELECT is_aside FROM _bunnydb.table_sync") == [(True,)]
+    wait_for(lambda: is_settled(bunny, "m", "public.moving"), 60, "the hand-over")
+    pair.assert_equal()
+    assert_nothing_missed(bunny, "m")
+
+
 def test_changes_that_do_not_fit_into_memory(pair, bunny):
     """More changes come during the copy than memory takes: they wait in a file without a name."""
     pair.sql("CREATE TABLE t (id int PRIMARY KEY, v text); CREATE TABLE u (id int PRIMARY KEY);"
@@ -503,7 +525,6 @@ def durable(root):
 def loaded(durable, root):
     from conftest import _finish
     p = Pair(*durable)
-    p.sql(TABLES)
     b = Bunny(root, f"t{Pair.count}").start()
     try:
         yield p, b
@@ -515,26 +536,31 @@ def loaded(durable, root):
 
 
 @pytest.mark.limit(180 + 40 * KILLS)
-def test_kill_at_any_moment_of_a_copy(loaded):
+@pytest.mark.parametrize("definitions, work, names", [
+    pytest.param(TABLES, WORK, NAMES, id="plain"),
+    pytest.param(GRAPH, GRAPH_WORK, ("man", "boss", "tool", "part"), id="foreign keys")])
+def test_kill_at_any_moment_of_a_copy(loaded, definitions, work, names):
     pair, bunny = loaded
+    pair.sql(definitions)
     bunny.mirror("m", pair)
-    with Load(pair.source, pair.sdb, clients=4, rate=120, script=WORK, directory=bunny.dir):
+    with Load(pair.source, pair.sdb, clients=3, rate=100, script=work, directory=bunny.dir):
         for turn in range(KILLS):
-            name = f"public.{NAMES[turn % len(NAMES)]}"
+            name = f"public.{names[turn % len(names)]}"
             ask_resync(bunny, "m", name)
             threading.Event().wait(random.random() * 1.2)
             bunny.kill()
             bunny.start()
             wait_for(lambda n=name: is_settled(bunny, "m", n), 90, f"{name} after the kill")
-    assert pair.assert_equal(90) > 7000
+    assert pair.assert_equal(90) > 2000
     assert all(t["rows_missing"] == 0 for t in bunny.status("m")["tables"])
-    assert_no_traces(pair)
-    assert_equal_structure(pair.src, pair.dst)
+    wait_for(lambda: assert_equal_structure(pair.src, pair.dst) or True, 60, "the foreign keys")
+    wait_for(lambda: assert_no_traces(pair) or True, 30, "the rows of table_sync to go")
 
 
 @pytest.mark.limit(240)
 def test_servers_that_restart_during_a_copy(loaded):
     pair, bunny = loaded
+    pair.sql(TABLES)
     bunny.mirror("m", pair)
     for cluster in (pair.dest, pair.source):
         slow_copy(pair, "wide", 1)
@@ -628,9 +654,11 @@ def test_a_second_process_takes_a_copy_over(pair, bunny, root):
                         "WHERE application_name = 'bunnydb m'")
         second.start()
         bunny.process.send_signal(18)  # SIGCONT
-        bunny.kill()
         fast_copy(pair)
         wait_for(lambda: is_settled(second, "m", "public.moving"), 60, "the copy")
+        wait_for(lambda: bunny.status("m")["error_code"] == "fenced", 30, "the first to give way")
+        bunny.kill()
+        pair.sql("UPDATE moving SET v = -3 WHERE id < 100")
         pair.assert_equal()
         second.delete_all()
         second.stop()

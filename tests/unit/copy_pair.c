@@ -102,6 +102,7 @@ void pair_start(struct copy_pair *p)
         .workers_per_table = p->workers,
         .tables_in_parallel = p->workers,
         .memory_budget = 64 << 20,
+        .fence = p->fence,
         .done_fd = p->done_fd,
     };
     bool ok = snapshot_start(&plan, &p->job, &e);

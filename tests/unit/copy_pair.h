@@ -13,7 +13,8 @@ struct copy_pair {
     struct schema *schema;
     struct snapshot_job *job;
     int done_fd;
-    int workers; /* for both of the plan's numbers */
+    int workers;       /* for both of the plan's numbers */
+    const char *fence; /* of the plan; NULL: none */
     int rows_per_part;
 };
 

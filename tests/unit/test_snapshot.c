@@ -446,6 +446,37 @@ static void test_a_gone_snapshot_is_an_error(void **state)
     pair_close(&p);
 }
 
+/* The transaction of every range ends with the fence: not one row of a process that was cut off
+ * stays, also of a table without columns. */
+static void test_a_fence_that_falls_keeps_all_rows_out(void **state)
+{
+    (void)state;
+    struct copy_pair p;
+    struct err e = {0};
+    open_pair(&p);
+    make_small_table(&p);
+    pair_run(p.src, "CREATE TABLE public.bare (); INSERT INTO public.bare DEFAULT VALUES");
+    pair_prepare(&p);
+    pair_run(p.dst, "CREATE TABLE public.owner AS SELECT 1 AS epoch");
+    p.fence = "SELECT 1 / count(*) FROM public.owner WHERE epoch = 2";
+    pair_start(&p);
+    assert_true(pair_wait(&p, LONG_MS));
+    assert_false(pair_finish(&p, &e));
+    assert_int_equal(e.code, ERR_FENCED);
+    assert_int_equal(pair_int(p.dst, "SELECT (SELECT count(*) FROM public.small) + (SELECT "
+                                     "count(*) FROM public.other) + (SELECT count(*) FROM "
+                                     "public.bare)"),
+                     0);
+    pair_run(p.dst, "UPDATE public.owner SET epoch = 2");
+    pair_start(&p);
+    finish_well(&p);
+    assert_int_equal(pair_int(p.dst, "SELECT (SELECT count(*) FROM public.small) + (SELECT "
+                                     "count(*) FROM public.other) + (SELECT count(*) FROM "
+                                     "public.bare)"),
+                     2001);
+    pair_close(&p);
+}
+
 /* What an earlier try has left behind is taken as it is, or made anew. */
 static void test_indexes_of_an_earlier_try_are_kept(void **state)
 {
@@ -498,6 +529,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_a_killed_backend_is_the_first_error),
         cmocka_unit_test(test_a_table_rewritten_after_the_snapshot_is_noticed),
         cmocka_unit_test(test_a_gone_snapshot_is_an_error),
+        cmocka_unit_test(test_a_fence_that_falls_keeps_all_rows_out),
         cmocka_unit_test(test_indexes_of_an_earlier_try_are_kept),
     };
     server_start(&server, "max_connections=60");
