@@ -6,12 +6,13 @@
 
 /* A type of pg_catalog whose binary form means the same at another server: it has send and receive
  * functions and holds no OID of a catalog entry (reg*), no locale-bound scale (money), and nothing
- * that refuses input or may name an encoding (xml). */
+ * that refuses input, may name an encoding (xml), or is not read back when it is empty (tsquery,
+ * the vectors). */
 #define CAN_BINARY(t)                                                                          \
     "(" t ".typnamespace = 'pg_catalog'::regnamespace AND " t ".oid < 16384 AND " t            \
     ".typtype IN ('b', 'r', 'm') AND " t ".typsend <> 0 AND " t ".typreceive <> 0 AND " t      \
     ".typname !~ '^(reg|money$|xml$|pg_node_tree$|pg_ndistinct$|pg_dependencies$|pg_mcv_list$" \
-    "|pg_brin_|gtsvector$|aclitem$)')"
+    "|pg_brin_|gtsvector$|aclitem$|tsquery$|oidvector$|int2vector$)')"
 
 static const char columns_sql[] =
     "SELECT u.ord - 1, a.attnum, a.attname, format_type(a.atttypid, a.atttypmod), a.atttypid,"

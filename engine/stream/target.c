@@ -232,9 +232,22 @@ static void build_insert(struct target *t, struct target_statement *s, struct bu
     buf_free(&params);
 }
 
+/* One row of those that left and right say the same of: both empty, all rows. */
+static void build_one_like(const struct target *t, struct buf *b, const char *left,
+                           const char *operation, const char *right, const char *type)
+{
+    buf_printf(b, "SELECT x.ctid AS c, x.tableoid AS o FROM %s%s x", only(t), t->dest);
+    if (left[0])
+        buf_printf(b, " WHERE ROW(%s)::%s OPERATOR(pg_catalog.%s) ROW(%s)::%s", left, type,
+                   operation, right, type);
+    buf_puts(b, " LIMIT 1");
+}
+
 /* Image equality needs no operator of the column's type (json, point and xml have no =), and one
- * row of several equal ones is taken: each change names one row. A partitioned table's rows are
- * named by ctid and table together. */
+ * row of several equal ones is taken: each change names one row. The image of a value that did not
+ * come through its text may be another one (a NaN with its sign bit set, in the binary form that
+ * the snapshot uses), so only when no image is equal the texts are compared. A partitioned table's
+ * rows are named by ctid and table together. */
 static void build_image(struct target *t, struct target_statement *s, struct buf *b)
 {
     struct buf left = {0}, right = {0};
@@ -247,11 +260,14 @@ static void build_image(struct target *t, struct target_statement *s, struct buf
             buf_puts(&right, ", ");
         add_param(&right, s, t->columns[i].type);
     }
-    buf_printf(b, "(SELECT x.ctid AS c, x.tableoid AS o FROM %s%s x", only(t), t->dest);
-    if (left.len)
-        buf_printf(b, " WHERE ROW(%s)::record OPERATOR(pg_catalog.*=) ROW(%s)::record",
-                   buf_text(&left), buf_text(&right));
-    buf_puts(b, " LIMIT 1) f");
+    buf_puts(b, left.len ? "((" : "(");
+    build_one_like(t, b, buf_text(&left), "*=", buf_text(&right), "record");
+    if (left.len) {
+        buf_puts(b, ") UNION ALL (");
+        build_one_like(t, b, buf_text(&left), "=", buf_text(&right), "text");
+        buf_puts(b, ") LIMIT 1");
+    }
+    buf_puts(b, ") f");
     buf_free(&left);
     buf_free(&right);
 }
