@@ -2,18 +2,25 @@
 #include "control/board.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
 
+struct board_lists {
+    atomic_int refs;
+    _Alignas(max_align_t) char data[];
+};
+
 struct board {
     pthread_mutex_t lock;
     void (*changed)(void *arg);
     void *arg;
-    struct mirror_status s; /* its tables and findings are in heap */
-    void *heap;
+    struct mirror_status s; /* its tables and findings are in lists */
+    struct board_lists *lists;
     lsn_t safe;
     struct lag lag;
 };
@@ -38,46 +45,61 @@ void board_free(struct board *b)
     if (!b)
         return;
     pthread_mutex_destroy(&b->lock);
-    free(b->heap);
+    board_lists_release(b->lists);
     free(b);
 }
 
-/* Tables and findings of a status in one block, which *to then points into. */
-static void *copy_lists(const struct mirror_status *from, struct mirror_status *to)
+/* Tables and findings of a status in one block, which *to then points into; NULL: there are none.
+ */
+static struct board_lists *copy_lists(const struct mirror_status *from, struct mirror_status *to)
 {
     size_t tables = from->n_tables * sizeof *from->tables;
     size_t findings = from->n_findings * sizeof *from->findings;
-    if (tables + findings == 0) {
-        to->tables = NULL;
-        to->findings = NULL;
+    to->tables = NULL;
+    to->findings = NULL;
+    if (tables + findings == 0)
         return NULL;
-    }
-    char *heap = mem_calloc(1, tables + findings);
+    struct board_lists *l = mem_calloc(1, sizeof *l + tables + findings);
+    atomic_store(&l->refs, 1);
     if (tables)
-        memcpy(heap, from->tables, tables);
+        memcpy(l->data, from->tables, tables);
     if (findings)
-        memcpy(heap + tables, from->findings, findings);
-    to->tables = (struct table_status *)(void *)heap;
-    to->findings = (struct finding *)(void *)(heap + tables);
-    return heap;
+        memcpy(l->data + tables, from->findings, findings);
+    to->tables = (struct table_status *)(void *)l->data;
+    to->findings = (struct finding *)(void *)(l->data + tables);
+    return l;
+}
+
+void board_lists_release(struct board_lists *l)
+{
+    if (l && atomic_fetch_sub(&l->refs, 1) == 1)
+        free(l);
+}
+
+/* No two boards, also of mirrors that follow each other under one name, have the same. */
+static uint64_t next_revision(void)
+{
+    static atomic_uint_fast64_t last;
+    return atomic_fetch_add(&last, 1) + 1;
 }
 
 void board_publish(struct board *b, const struct mirror_status *s, lsn_t safe)
 {
     struct mirror_status next = *s;
-    void *heap = copy_lists(s, &next);
+    struct board_lists *lists = copy_lists(s, &next);
+    next.revision = next_revision();
     next.updated_at = clock_wall_us();
     pthread_mutex_lock(&b->lock);
     next.slot = b->s.slot;
     next.source_lsn = b->s.source_lsn;
     memcpy(next.lag_history, b->s.lag_history, sizeof next.lag_history);
-    void *old = b->heap;
-    b->heap = heap;
+    struct board_lists *old = b->lists;
+    b->lists = lists;
     b->s = next;
     if (safe > b->safe)
         b->safe = safe;
     pthread_mutex_unlock(&b->lock);
-    free(old);
+    board_lists_release(old);
     b->changed(b->arg);
 }
 
@@ -94,6 +116,7 @@ void board_heartbeat(struct board *b)
 {
     pthread_mutex_lock(&b->lock);
     b->s.heartbeat_at = clock_wall_us();
+    b->s.revision = next_revision();
     pthread_mutex_unlock(&b->lock);
 }
 
@@ -109,6 +132,8 @@ void board_sample(struct board *b, const struct slot_status *slot, lsn_t source_
     int64_t now = clock_mono_ms();
     pthread_mutex_lock(&b->lock);
     bool changed = !is_same_slot(slot, &b->s.slot) || source_lsn != b->s.source_lsn;
+    if (changed)
+        b->s.revision = next_revision();
     b->s.slot = *slot;
     b->s.source_lsn = source_lsn;
     lag_sample(&b->lag, source_lsn, now);
@@ -130,6 +155,7 @@ void board_history(struct board *b)
 {
     pthread_mutex_lock(&b->lock);
     struct mirror_status *s = &b->s;
+    s->revision = next_revision();
     fill_lag(b, s);
     memmove(s->lag_history, s->lag_history + 1, sizeof s->lag_history - sizeof s->lag_history[0]);
     s->lag_history[LAG_HISTORY - 1] = (float)s->lag_seconds;
@@ -137,11 +163,13 @@ void board_history(struct board *b)
     b->changed(b->arg);
 }
 
-void board_copy(struct board *b, struct mirror_status *out, void **heap)
+void board_copy(struct board *b, struct mirror_status *out, struct board_lists **lists)
 {
     pthread_mutex_lock(&b->lock);
     *out = b->s;
-    *heap = copy_lists(&b->s, out);
+    *lists = b->lists;
+    if (b->lists)
+        atomic_fetch_add(&b->lists->refs, 1);
     fill_lag(b, out);
     pthread_mutex_unlock(&b->lock);
 }

@@ -23,9 +23,11 @@ void board_heartbeat(struct board *b);
 void board_sample(struct board *b, const struct slot_status *slot, lsn_t source_lsn);
 /* The sampler, every 5 s: adds a point to the lag's history. */
 void board_history(struct board *b);
-/* A deep copy for a picture: the tables and findings are one block at *heap, freed by the caller.
- */
-void board_copy(struct board *b, struct mirror_status *out, void **heap);
+/* A copy for a picture. Its tables and findings are those that the mirror has published last,
+ * shared with all who hold them and never changed; the caller releases them. */
+struct board_lists;
+void board_copy(struct board *b, struct mirror_status *out, struct board_lists **lists);
+void board_lists_release(struct board_lists *l); /* NULL is fine */
 
 /* As last published. */
 enum mirror_state board_state(struct board *b);

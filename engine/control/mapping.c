@@ -71,10 +71,10 @@ bool mirror_set_tables(struct mirror *m, struct command *c, struct err *err)
 static bool may_change(struct mirror *m, struct err *err)
 {
     struct mirror_status s;
-    void *heap;
-    board_copy(mirror_board(m), &s, &heap);
+    struct board_lists *lists;
+    board_copy(mirror_board(m), &s, &lists);
     bool ok = command_check(mirror_name(m), s.state, &s.operation, MIRROR_SET_TABLES, err);
-    free(heap);
+    board_lists_release(lists);
     return ok;
 }
 

@@ -21,7 +21,7 @@ struct full_picture {
     struct picture p; /* first: what is handed out */
     atomic_int refs;
     struct mirror_status *mirrors;
-    void **heaps;
+    struct board_lists **lists; /* of each mirror */
 };
 
 struct roster {
@@ -243,10 +243,10 @@ static struct full_picture *draw(struct roster *r, uint64_t version) /* with the
 {
     struct full_picture *f = mem_calloc(1, sizeof *f);
     f->mirrors = mem_calloc(r->n, sizeof *f->mirrors);
-    f->heaps = mem_calloc(r->n, sizeof *f->heaps);
+    f->lists = mem_calloc(r->n, sizeof *f->lists);
     for (size_t i = 0; i < r->n; i++)
         if (!mirror_is_gone(r->entries[i]->mirror)) {
-            board_copy(mirror_board(r->entries[i]->mirror), &f->mirrors[f->p.n], &f->heaps[f->p.n]);
+            board_copy(mirror_board(r->entries[i]->mirror), &f->mirrors[f->p.n], &f->lists[f->p.n]);
             f->p.n++;
         }
     f->p.version = version;
@@ -280,8 +280,8 @@ void picture_release(const struct picture *p)
     if (!p || atomic_fetch_sub(&f->refs, 1) > 1)
         return;
     for (size_t i = 0; i < f->p.n; i++)
-        free(f->heaps[i]);
-    free(f->heaps);
+        board_lists_release(f->lists[i]);
+    free(f->lists);
     free(f->mirrors);
     free(f);
 }

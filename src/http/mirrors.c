@@ -18,20 +18,20 @@ static bool no_mirror(const char *name, struct err *err)
 }
 
 /* --- What is there ---------------------------------------------------------------------------- */
-/* The answer that was made from this picture before. */
-static bool reply_kept(struct call *c, const char *key, const struct picture *p)
+/* The answer that was made from the same revision before. */
+static bool reply_kept(struct call *c, const char *key, uint64_t revision)
 {
-    c->text = rendered_get(&c->api->rendered, key, p->version, &c->text_len);
+    c->text = rendered_get(&c->api->rendered, key, revision, &c->text_len);
     return c->text != NULL;
 }
 
 /* Takes o over. */
-static void reply_and_keep(struct call *c, const char *key, const struct picture *p, json_t *o)
+static void reply_and_keep(struct call *c, const char *key, uint64_t revision, json_t *o)
 {
     c->text = json_dumps(o, JSON_COMPACT);
     if (c->text) {
         c->text_len = strlen(c->text);
-        rendered_put(&c->api->rendered, key, p->version, c->text, c->text_len);
+        rendered_put(&c->api->rendered, key, revision, c->text, c->text_len);
     }
     json_decref(o);
 }
@@ -41,11 +41,11 @@ bool mirrors_list(struct call *c, struct err *err)
     static const char key[] = "*"; /* no mirror's name */
     (void)err;
     const struct picture *p = engine_picture(c->engine);
-    if (!reply_kept(c, key, p)) {
+    if (!reply_kept(c, key, p->version)) {
         json_t *all = json_array();
         for (size_t i = 0; i < p->n; i++)
             json_array_append_new(all, mirror_summary_to_json(&p->mirrors[i]));
-        reply_and_keep(c, key, p, all);
+        reply_and_keep(c, key, p->version, all);
     }
     picture_release(p);
     return true;
@@ -56,8 +56,8 @@ bool mirrors_show(struct call *c, struct err *err)
     const char *name = c->args[0];
     const struct picture *p = engine_picture(c->engine);
     const struct mirror_status *m = picture_find(p, name);
-    if (m && !reply_kept(c, name, p))
-        reply_and_keep(c, name, p, mirror_status_to_json(m));
+    if (m && !reply_kept(c, name, m->revision))
+        reply_and_keep(c, name, m->revision, mirror_status_to_json(m));
     picture_release(p);
     return m || no_mirror(name, err);
 }

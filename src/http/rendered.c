@@ -1,4 +1,4 @@
-/* Answers made from a picture; see rendered.h. */
+/* Answers kept as text; see rendered.h. */
 #include "src/http/rendered.h"
 
 #include <stdlib.h>
@@ -48,11 +48,11 @@ static struct rendered_entry *find(struct rendered *r, const char *key) /* with 
     return NULL;
 }
 
-char *rendered_get(struct rendered *r, const char *key, uint64_t version, size_t *len)
+char *rendered_get(struct rendered *r, const char *key, uint64_t revision, size_t *len)
 {
     pthread_mutex_lock(&r->lock);
     const struct rendered_entry *e = find(r, key);
-    struct rendered_text *t = e && e->version == version ? e->text : NULL;
+    struct rendered_text *t = e && e->revision == revision ? e->text : NULL;
     if (t)
         t->refs++;
     pthread_mutex_unlock(&r->lock);
@@ -67,20 +67,20 @@ char *rendered_get(struct rendered *r, const char *key, uint64_t version, size_t
     return copy;
 }
 
-/* The entry of that key, a free one, or the one whose picture is the oldest. */
+/* The entry of that key, a free one, or the oldest. */
 static struct rendered_entry *place_for(struct rendered *r, const char *key) /* with the lock */
 {
     struct rendered_entry *e = find(r, key), *oldest = &r->entries[0];
     for (size_t i = 0; i < RENDERED_ENTRIES && !e; i++) {
         if (!r->entries[i].text)
             return &r->entries[i];
-        if (r->entries[i].version < oldest->version)
+        if (r->entries[i].revision < oldest->revision)
             oldest = &r->entries[i];
     }
     return e ? e : oldest;
 }
 
-void rendered_put(struct rendered *r, const char *key, uint64_t version, const char *text,
+void rendered_put(struct rendered *r, const char *key, uint64_t revision, const char *text,
                   size_t len)
 {
     if (len > RENDERED_BYTES || strlen(key) >= RENDERED_KEY)
@@ -95,7 +95,7 @@ void rendered_put(struct rendered *r, const char *key, uint64_t version, const c
     drop(r, e);
     for (size_t i = 0; r->bytes + len > RENDERED_BYTES; i++)
         drop(r, &r->entries[i]);
-    *e = (struct rendered_entry){.version = version, .text = t};
+    *e = (struct rendered_entry){.revision = revision, .text = t};
     str_copy(e->key, sizeof e->key, key);
     r->bytes += len;
     pthread_mutex_unlock(&r->lock);

@@ -19,15 +19,15 @@ struct rendered {
     size_t bytes;
     struct rendered_entry {
         char key[RENDERED_KEY];
-        uint64_t version;           /* of the picture */
+        uint64_t revision;          /* of what it was made from; it only grows */
         struct rendered_text *text; /* NULL: free */
     } entries[RENDERED_ENTRIES];
 };
 void rendered_init(struct rendered *r);
 void rendered_destroy(struct rendered *r);
-/* A copy, owned by the caller; NULL when that is not known for this version. */
-char *rendered_get(struct rendered *r, const char *key, uint64_t version, size_t *len);
-void rendered_put(struct rendered *r, const char *key, uint64_t version, const char *text,
+/* A copy, owned by the caller; NULL when that is not known for this revision. */
+char *rendered_get(struct rendered *r, const char *key, uint64_t revision, size_t *len);
+void rendered_put(struct rendered *r, const char *key, uint64_t revision, const char *text,
                   size_t len);
 
 #endif

@@ -460,6 +460,7 @@ const struct picture *engine_picture(struct engine *e)
         str_copy(items[i].name, sizeof items[i].name, m->config.name);
         str_copy(items[i].source_peer, sizeof items[i].source_peer, m->config.source_peer);
         items[i].state = m->state;
+        items[i].revision = (uint64_t)e->changes + 1;
         items[i].lag_bytes = -1;
         items[i].lag_seconds = -1;
         items[i].last_lsn = 0x1600000010;

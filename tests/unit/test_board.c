@@ -43,9 +43,9 @@ static int teardown(void **state)
 static struct mirror_status look(void)
 {
     struct mirror_status s;
-    void *heap;
-    board_copy(b, &s, &heap);
-    free(heap);
+    struct board_lists *lists;
+    board_copy(b, &s, &lists);
+    board_lists_release(lists);
     s.tables = NULL;
     s.findings = NULL;
     return s;
@@ -81,12 +81,12 @@ static void a_copy_is_the_readers_own(void **state)
     struct mirror_status s = {
         .name = "m", .n_tables = 2, .tables = tables, .n_findings = 1, .findings = &finding};
     struct mirror_status seen;
-    void *heap;
+    struct board_lists *lists;
     (void)state;
     board_publish(b, &s, 0);
     assert_int_equal(atomic_load(&changes), 1);
     tables[0].rows_synced = 77; /* the board has its own */
-    board_copy(b, &seen, &heap);
+    board_copy(b, &seen, &lists);
     s.n_tables = s.n_findings = 0;
     board_publish(b, &s, 0); /* and the reader too */
     assert_string_equal(seen.name, "m");
@@ -94,10 +94,36 @@ static void a_copy_is_the_readers_own(void **state)
     assert_int_equal(seen.tables[0].rows_synced, 1);
     assert_string_equal(seen.tables[1].source, "public.b");
     assert_string_equal(seen.findings[0].code, "one");
-    free(heap);
-    board_copy(b, &seen, &heap);
+    board_lists_release(lists);
+    board_copy(b, &seen, &lists);
     assert_int_equal(seen.n_tables, 0);
-    assert_null(heap);
+    assert_null(lists);
+}
+
+/* Whoever keeps what was made from a status knows by its revision whether it is still right. */
+static void the_revision_grows_with_each_change(void **state)
+{
+    struct mirror_status s = {.name = "m"};
+    struct slot_status slot = slot_at(1);
+    (void)state;
+    board_publish(b, &s, 0);
+    uint64_t first = look().revision;
+    assert_int_equal(look().revision, first);
+    board_sample(b, &slot, 500);
+    uint64_t second = look().revision;
+    assert_true(second > first);
+    board_sample(b, &slot, 500); /* nothing new */
+    assert_int_equal(look().revision, second);
+    board_history(b);
+    assert_true(look().revision > second);
+    struct board *other = board_new(changed, NULL);
+    struct mirror_status seen;
+    struct board_lists *lists;
+    board_publish(other, &s, 0);
+    board_copy(other, &seen, &lists);
+    assert_true(seen.revision > look().revision);
+    board_lists_release(lists);
+    board_free(other);
 }
 
 static void slot_and_lag_belong_to_the_sampler(void **state)
@@ -204,8 +230,8 @@ static void *copy(void *arg)
     (void)arg;
     while (!torn && !atomic_load(&stop)) {
         struct mirror_status s;
-        void *heap;
-        board_copy(b, &s, &heap);
+        struct board_lists *lists;
+        board_copy(b, &s, &lists);
         if (s.last_batch_id != s.bytes_done)
             torn = "numbers";
         if (s.last_batch_id && s.n_tables != 1 + (size_t)s.last_batch_id % 5)
@@ -220,7 +246,7 @@ static void *copy(void *arg)
         if (s.last_batch_id < last)
             torn = "order";
         last = s.last_batch_id;
-        free(heap);
+        board_lists_release(lists);
     }
     return (void *)(uintptr_t)torn;
 }
@@ -250,6 +276,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         BOARD_TEST(nothing_is_known_at_first),
         BOARD_TEST(a_copy_is_the_readers_own),
+        BOARD_TEST(the_revision_grows_with_each_change),
         BOARD_TEST(slot_and_lag_belong_to_the_sampler),
         BOARD_TEST(only_visible_changes_are_told),
         BOARD_TEST(history_moves_by_one),
