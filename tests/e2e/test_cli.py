@@ -317,6 +317,11 @@ def test_resync(streaming):
     pair.dsql("DELETE FROM t")
     bunny.cli("resync", "m", "public.t", "--wait", "60")
     assert pair.assert_equal() == 1
+    with pair.dest.connect(pair.ddb) as c, c.transaction():
+        c.execute("LOCK TABLE t IN ACCESS SHARE MODE")
+        held = bunny.cli("resync", "m", "public.t", "--wait", "2", expect=4)
+        assert held.stderr.startswith("bunnydb: the time of --wait is over; mirror m is running")
+    wait_for(lambda: bunny.status("m")["operation"] is None, 60, "the resync to end")
     assert "public.none" in bunny.cli("resync", "m", "public.none", expect=1).stderr
     assert "strategy" in bunny.cli("resync", "m", "--strategy", "fast", expect=1).stderr
 
