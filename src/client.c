@@ -183,7 +183,8 @@ enum client_end client_request(const char *state_dir, const char *method, const 
         end = send_request(&x, &request);
     if (end == CLIENT_DONE)
         end = receive(&x, &got, out);
-    if (end == CLIENT_FAILED && x.fd >= 0 && strcmp(method, "GET") != 0 && !err->hint[0])
+    bool is_sent = x.fd >= 0 && (end == CLIENT_TIMEOUT || (end == CLIENT_FAILED && !err->hint[0]));
+    if (is_sent && strcmp(method, "GET") != 0)
         (void)err_hint(err, "what was asked may have been done: look before you ask again");
     if (end == CLIENT_DONE)
         end = judge(out, err);

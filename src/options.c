@@ -76,7 +76,9 @@ const struct command_row command_rows[COMMAND_COUNT] = {
                         "Copy all tables of a mirror anew, or one.",
                         "TABLE is the source's schema.table."},
     [COMMAND_SYNC_SCHEMA] = {"sync-schema", "MIRROR", cli_sync_schema, NULL,
-                             "Bring the destination's definitions up to the source's.", NULL},
+                             "Bring the destination's definitions up to the source's.",
+                             "--dry-run prints the statements for people, each in one line, and as "
+                             "comments what is left to the operator; with --json exactly."},
     [COMMAND_VERIFY] = {"verify", "MIRROR", cli_verify, NULL,
                         "Compare the rows of source and destination.",
                         "With --wait or --last the report is printed, and the command ends with 1 "

@@ -86,7 +86,8 @@ enum exit_code cli_resync(struct cli *c, struct err *err)
 }
 
 /* --- Schema ----------------------------------------------------------------------------------- */
-/* SQL that can be piped into psql: what would run, and as comments what is left to the operator. */
+/* To be read: a line for each statement that would run, and comments for what is left to the
+ * operator. A statement with a line feed in it is exact only with --json. */
 static void print_step(const json_t *step)
 {
     bool runs = !strcmp(cli_text(step, "kind"), "run");

@@ -247,6 +247,7 @@ static void who_hangs_is_given_up(void **state)
     assert_int_equal(ask(&s, "GET", 300, &a, &e), CLIENT_TIMEOUT);
     assert_in_range(clock_mono_ms() - began, 300, 5000);
     assert_string_equal(e.text, "bunnydb did not answer within 0.3 s");
+    assert_non_null(strstr(e.hint, "hangs"));
     close(ends[1]);
     stop(&s);
     close(ends[0]);
