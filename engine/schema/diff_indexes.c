@@ -207,21 +207,27 @@ static bool drop_index(struct diff *d, int i, size_t k, bool *dropped, struct er
 /* --- adding ------------------------------------------------------------------------------------
  */
 
-/* A name in the schema that another relation has; an index of the table itself that is still there
- * will be gone by then. */
-static bool is_name_taken(struct diff *d, int i, const char *name, bool *taken, struct err *err)
+enum name_use {
+    NAME_FREE,  /* nobody has it; or an index of the table itself that will be gone by then */
+    NAME_TAKEN, /* another relation has it */
+    NAME_PART,  /* an index of the table itself, which is part of one of its parent's: of several
+                 * that  say the same, each server attaches one of its own choice */
+};
+
+static bool ask_name(struct diff *d, int i, const char *name, enum name_use *out, struct err *err)
 {
     static const char sql[] =
-        "SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
-        " LEFT JOIN pg_index x ON x.indexrelid = c.oid"
-        " WHERE n.nspname = $1 AND c.relname = $2 AND x.indrelid IS DISTINCT FROM $3::oid)";
+        "SELECT coalesce(max(CASE WHEN x.indrelid IS DISTINCT FROM $3::oid THEN 1"
+        "  WHEN c.relispartition THEN 2 ELSE 0 END), 0)"
+        " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+        " LEFT JOIN pg_index x ON x.indexrelid = c.oid WHERE n.nspname = $1 AND c.relname = $2";
     char oid[16];
     const char *values[] = {d->src.s->tables[i].dest_schema, name, oid};
     struct pg_result *res = NULL;
     str_printf(oid, sizeof oid, "%u", dest_of(d, i)->oid);
     if (!read_query(&d->dst, sql, 3, values, &res, err))
         return false;
-    *taken = pg_bool(res, 0, 0);
+    *out = (enum name_use)pg_int(res, 0, 0);
     pg_free(res);
     return true;
 }
@@ -247,14 +253,17 @@ static bool add_index(struct diff *d, int i, size_t k, bool is_replaced, struct 
 {
     const struct schema_index *x = &d->src.s->tables[i].indexes[k];
     struct err why = {0};
-    bool taken = false, refused = false;
-    if (!d->pairs[i].is_new && ((!is_replaced && !is_name_taken(d, i, x->name, &taken, err)) ||
+    enum name_use use = NAME_FREE;
+    bool refused = false;
+    if (!d->pairs[i].is_new && ((!is_replaced && !ask_name(d, i, x->name, &use, err)) ||
                                 !is_refused(d, i, x, &refused, &why, err)))
         return false;
+    d->pairs[i].is_own_index[k] = use != NAME_FREE || refused;
+    if (use == NAME_PART)
+        return true;
     char *sql = mem_strdup(x->create_sql), *what = what_of(d, i, "add", x);
-    if (taken || refused) {
-        d->pairs[i].is_own_index[k] = true;
-        if (taken)
+    if (use == NAME_TAKEN || refused) {
+        if (use == NAME_TAKEN)
             diff_manual(d, STAGE_INDEX, i, sql, what,
                         mem_strdup("another relation of the destination has its name"));
         else

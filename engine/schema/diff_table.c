@@ -161,7 +161,9 @@ static void diff_kind(struct diff *d, int i)
 {
     const struct schema_table *t = &d->src.s->tables[i], *u = dest_of(d, i);
     const struct read_table *rt = &d->src.tables[i], *ru = &d->dst.tables[d->pairs[i].dest];
-    if (rt->part_key && !is_equal(rt->part_key, ru->part_key))
+    /* A key with names that change in this plan is compared the next time. */
+    bool is_renamed = d->old[d->pairs[i].dest].is_renamed;
+    if (rt->part_key && !(ru->part_key && is_renamed) && !is_equal(rt->part_key, ru->part_key))
         diff_manual(d, STAGE_DETAIL, i, NULL, diff_what(d, i, "partition", NULL),
                     mem_printf("it is partitioned by %s at the source, by %s here: PostgreSQL "
                                "cannot change that",

@@ -267,6 +267,22 @@ void fixture_assert_same(struct pg_conn *source, struct pg_conn *dest, const cha
     assert_int_equal(bad, 0);
 }
 
+void fixture_assert_same_dump(const char *name, const char *schema)
+{
+    static const char dump[] = "sh '%s' %s/sock %d %s%s %s > %s/%s.dump";
+    char command[2048];
+    char *script = mem_strdup(fixture_path("tests/unit/schema_dump.sh"));
+    for (int side = 0; side < 2; side++) {
+        str_printf(command, sizeof command, dump, script, dir, port, side ? "copy_of_" : "", name,
+                   schema, dir, side ? "dest" : "source");
+        assert_int_equal(shell(command), 0);
+    }
+    str_printf(command, sizeof command,
+               "cd %s && test $(wc -l < source.dump) -gt 50 && diff source.dump dest.dump", dir);
+    assert_int_equal(shell(command), 0);
+    free(script);
+}
+
 void fixture_assert_error(bool worked, const struct err *err, enum err_code code, ...)
 {
     assert_false(worked);

@@ -51,6 +51,9 @@ struct schema *fixture_read(struct pg_conn *source, const struct fixture_maps *m
 void fixture_mirror(struct pg_conn *source, struct pg_conn *dest, const struct fixture_maps *maps);
 /* Every line of schema_picture.sql that only one side has must contain one of the allowed texts. */
 void fixture_assert_same(struct pg_conn *source, struct pg_conn *dest, const char *const *allowed);
+/* pg_dump says the same of database NAME and of copy_of_NAME, up to what schema_dump.sh leaves out.
+ */
+void fixture_assert_same_dump(const char *name, const char *schema);
 /* The call failed with this code, and its text contains all of the words (ends with NULL). */
 void fixture_assert_error(bool worked, const struct err *err, enum err_code code, ...)
     __attribute__((sentinel));
