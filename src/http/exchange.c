@@ -17,6 +17,7 @@
 
 /* One request while it comes in; libmicrohttpd's con_cls. */
 struct incoming {
+    struct line *line;
     struct guarded *guarded;
     char *target;
     uintptr_t target_end; /* where it ends in libmicrohttpd's memory */
@@ -26,45 +27,68 @@ struct incoming {
     bool has_no_room; /* for its body */
 };
 
+/* A connection; its socket context. libmicrohttpd forgets a request whose parameters do not fit
+ * into its memory, so the connection knows what is to be freed. */
+struct line {
+    struct guarded *guarded;
+    struct incoming *incoming; /* NULL: none */
+};
+
 /* --- Connections ------------------------------------------------------------------------------ */
-void exchange_connection(void *arg, struct MHD_Connection *connection, void **context,
-                         enum MHD_ConnectionNotificationCode code)
-{
-    const struct listener *l = arg;
-    const union MHD_ConnectionInfo *fd;
-    switch (code) {
-    case MHD_CONNECTION_NOTIFY_STARTED:
-        fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-        *context = guard_opened(l->guard, fd->connect_fd);
-        return;
-    case MHD_CONNECTION_NOTIFY_CLOSED:
-        guard_closed(*context);
-        return;
-    }
-}
-
-static struct guarded *guarded_of(struct MHD_Connection *connection)
-{
-    return MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
-}
-
-void *exchange_begin(void *arg, const char *target, struct MHD_Connection *connection)
-{
-    (void)arg;
-    struct incoming *in = mem_calloc(1, sizeof *in);
-    in->target = mem_strdup(target);
-    in->target_end = (uintptr_t)target + strlen(target);
-    in->guarded = guarded_of(connection);
-    guard_enter(in->guarded, GUARD_READING);
-    return in;
-}
-
 static void drop_body(struct incoming *in)
 {
     if (in->body.data)
         sodium_memzero(in->body.data, in->body.len); /* may hold a password */
     buf_free(&in->body);
     guard_drop(in->guarded);
+}
+
+static void free_incoming(struct line *line)
+{
+    struct incoming *in = line->incoming;
+    if (!in)
+        return;
+    drop_body(in);
+    free(in->target);
+    free(in);
+    line->incoming = NULL;
+}
+
+void exchange_connection(void *arg, struct MHD_Connection *connection, void **context,
+                         enum MHD_ConnectionNotificationCode code)
+{
+    const struct listener *l = arg;
+    const union MHD_ConnectionInfo *fd;
+    struct line *line = *context;
+    switch (code) {
+    case MHD_CONNECTION_NOTIFY_STARTED:
+        fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+        line = mem_calloc(1, sizeof *line);
+        line->guarded = guard_opened(l->guard, fd->connect_fd);
+        *context = line;
+        return;
+    case MHD_CONNECTION_NOTIFY_CLOSED:
+        free_incoming(line);
+        guard_closed(line->guarded);
+        free(line);
+        return;
+    }
+}
+
+void *exchange_begin(void *arg, const char *target, struct MHD_Connection *connection)
+{
+    (void)arg;
+    struct line *line =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+    free_incoming(line);
+    struct incoming *in = mem_calloc(1, sizeof *in);
+    in->line = line;
+    in->guarded = line->guarded;
+    in->target = mem_strdup(target);
+    in->target_end = (uintptr_t)target + strlen(target);
+    line->incoming = in;
+    guard_enter(in->guarded, GUARD_READING);
+    return in;
 }
 
 void exchange_end(void *arg, struct MHD_Connection *connection, void **state,
@@ -76,10 +100,8 @@ void exchange_end(void *arg, struct MHD_Connection *connection, void **state,
     struct incoming *in = *state;
     if (!in)
         return;
-    drop_body(in);
     guard_enter(in->guarded, GUARD_IDLE);
-    free(in->target);
-    free(in);
+    free_incoming(in->line);
     *state = NULL;
 }
 

@@ -431,6 +431,19 @@ def test_malformed_requests(bunny_http, address):
     held.assert_same()
 
 
+def test_requests_that_are_given_up_leave_no_memory_behind(bunny_http, address):
+    """libmicrohttpd gives these up in the middle: with ten thousand bytes each it would show."""
+    def many(n):
+        for _ in range(n):
+            with Raw(address) as c:
+                c.send(MALFORMED["5,000 parameters"][0])
+                c.rest()
+    many(300)
+    before = bunny_http.memory_kib("VmRSS")
+    many(1500)
+    assert bunny_http.memory_kib("VmRSS") - before < 6 * 1024 * SLOW
+
+
 def test_nothing_is_smuggled(address, token):
     """What follows a request whose end is in doubt is not looked at."""
     for head in (b"Content-Length : 60\r\n", b"Content-Length: 0\r\nContent-Length: 60\r\n",
