@@ -269,12 +269,11 @@ void fixture_assert_same(struct pg_conn *source, struct pg_conn *dest, const cha
 
 void fixture_assert_same_dump(const char *name, const char *schema)
 {
-    static const char dump[] = "sh '%s' %s/sock %d %s%s %s > %s/%s.dump";
     char command[2048];
     char *script = mem_strdup(fixture_path("tests/unit/schema_dump.sh"));
     for (int side = 0; side < 2; side++) {
-        str_printf(command, sizeof command, dump, script, dir, port, side ? "copy_of_" : "", name,
-                   schema, dir, side ? "dest" : "source");
+        str_printf(command, sizeof command, "sh '%s' %s/sock %d %s%s %s > %s/%s.dump", script, dir,
+                   port, side ? "copy_of_" : "", name, schema, dir, side ? "dest" : "source");
         assert_int_equal(shell(command), 0);
     }
     str_printf(command, sizeof command,
