@@ -272,12 +272,14 @@ void fixture_assert_same_dump(const char *name, const char *schema)
     char command[2048];
     char *script = mem_strdup(fixture_path("tests/unit/schema_dump.sh"));
     for (int side = 0; side < 2; side++) {
-        str_printf(command, sizeof command, "sh '%s' %s/sock %d %s%s %s > %s/%s.dump", script, dir,
-                   port, side ? "copy_of_" : "", name, schema, dir, side ? "dest" : "source");
+        str_printf(command, sizeof command, "sh '%s' %s %d %s%s %s > %s/%s.dump", script,
+                   server.sock, server.port, side ? "copy_of_" : "", name, schema, server.dir,
+                   side ? "dest" : "source");
         assert_int_equal(shell(command), 0);
     }
     str_printf(command, sizeof command,
-               "cd %s && test $(wc -l < source.dump) -gt 50 && diff source.dump dest.dump", dir);
+               "cd %s && test $(wc -l < source.dump) -gt 50 && diff source.dump dest.dump",
+               server.dir);
     assert_int_equal(shell(command), 0);
     free(script);
 }
