@@ -8,6 +8,7 @@ void dest_table_free(struct dest_table *t)
     for (size_t i = 0; i < t->n_columns; i++) {
         free(t->columns[i].name);
         free(t->columns[i].type);
+        free(t->columns[i].equals);
     }
     for (size_t i = 0; i < t->n_key; i++)
         free(t->key[i]);
@@ -17,7 +18,8 @@ void dest_table_free(struct dest_table *t)
 }
 
 /* Whether a type can be compared: domains and arrays are followed to the type at their end, which
- * needs a default btree or hash operator class, by itself or by the type it is stored as. */
+ * needs a default btree or hash operator class, by itself or by the type it is stored as. The = of
+ * an extension's type is in the extension's schema (arrays of it have pg_catalog's). */
 static const char columns_sql[] =
     "WITH RECURSIVE c AS (SELECT c.oid, c.relkind FROM pg_class c JOIN pg_namespace n"
     "  ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2"
@@ -28,7 +30,9 @@ static const char columns_sql[] =
     "  SELECT w.attnum, CASE t.typtype WHEN 'd' THEN t.typbasetype ELSE t.typelem END FROM walk w"
     "  JOIN pg_type t ON t.oid = w.oid WHERE t.typtype = 'd' OR t.typcategory = 'A'),"
     " atom AS (SELECT w.attnum, t.oid, t.typtype FROM walk w JOIN pg_type t ON t.oid = w.oid"
-    "  WHERE t.typtype <> 'd' AND t.typcategory <> 'A')"
+    "  WHERE t.typtype <> 'd' AND t.typcategory <> 'A'),"
+    " base(attnum, oid) AS (SELECT attnum, atttypid FROM a UNION ALL SELECT b.attnum, t.typbasetype"
+    "  FROM base b JOIN pg_type t ON t.oid = b.oid WHERE t.typtype = 'd')"
     " SELECT c.relkind, a.attname, format_type(a.atttypid, a.atttypmod), a.atttypid,"
     " a.attgenerated <> '', EXISTS (SELECT FROM atom WHERE atom.attnum = a.attnum"
     "  AND (atom.typtype IN ('e', 'r', 'm') OR EXISTS (SELECT FROM pg_opclass o JOIN pg_am am"
@@ -37,7 +41,16 @@ static const char columns_sql[] =
     "  AND k.casttarget = o.opcintype AND k.castmethod = 'b' AND k.castcontext = 'i'))))),"
     " (SELECT k.pos FROM pg_index x, unnest(x.indkey::int2[]) WITH ORDINALITY k(num, pos)"
     "  WHERE x.indrelid = c.oid AND x.indisprimary AND k.num = a.attnum"
-    "  AND k.pos <= x.indnkeyatts)"
+    "  AND k.pos <= x.indnkeyatts),"
+    " EXISTS (SELECT FROM pg_index x WHERE x.indrelid = c.oid AND x.indisprimary"
+    "  AND NOT x.indimmediate),"
+    " (SELECT format('OPERATOR(%I.%s)', n.nspname, p.oprname) FROM base JOIN pg_opclass o"
+    "  ON o.opcintype = base.oid AND o.opcdefault JOIN pg_am am ON am.oid = o.opcmethod"
+    "  JOIN pg_amop m ON m.amopfamily = o.opcfamily AND m.amoplefttype = base.oid"
+    "  AND m.amoprighttype = base.oid AND m.amopstrategy = CASE am.amname WHEN 'btree' THEN 3"
+    "  WHEN 'hash' THEN 1 END JOIN pg_operator p ON p.oid = m.amopopr JOIN pg_namespace n"
+    "  ON n.oid = p.oprnamespace WHERE base.attnum = a.attnum AND n.nspname <> 'pg_catalog'"
+    "  ORDER BY am.amname LIMIT 1)"
     " FROM c LEFT JOIN a ON true ORDER BY a.attnum";
 
 static void take_key(const struct pg_result *res, struct dest_table *out)
@@ -60,6 +73,7 @@ bool schema_read_dest(struct pg_conn *dest, struct task *task, const char *schem
         return err_context(err, "read definition of destination table %s.%s", schema, table);
     out->exists = pg_rows(res) > 0;
     out->is_partitioned = out->exists && pg_text(res, 0, 0)[0] == 'p';
+    out->is_key_deferrable = out->exists && pg_bool(res, 0, 7);
     out->columns = mem_calloc(pg_rows(res) + 1, sizeof *out->columns);
     for (size_t row = 0; row < pg_rows(res); row++) {
         if (pg_is_null(res, row, 1)) /* a table without columns */
@@ -70,6 +84,7 @@ bool schema_read_dest(struct pg_conn *dest, struct task *task, const char *schem
             .type_oid = (uint32_t)pg_int(res, row, 3),
             .is_generated = pg_bool(res, row, 4),
             .has_equality = pg_bool(res, row, 5),
+            .equals = pg_is_null(res, row, 8) ? mem_strdup("=") : read_text(res, row, 8),
         };
     }
     take_key(res, out);

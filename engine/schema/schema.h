@@ -138,6 +138,7 @@ struct dest_column {
     uint32_t type_oid;
     bool is_generated;
     bool has_equality; /* a default btree or hash operator class with = */
+    char *equals;      /* that operator: "=", or qualified when pg_catalog does not have it */
 };
 struct dest_table {
     bool exists;
@@ -145,7 +146,8 @@ struct dest_table {
     size_t n_columns;
     struct dest_column *columns;
     size_t n_key;
-    char **key; /* of its primary key; none: 0 */
+    char **key;             /* of its primary key; none: 0 */
+    bool is_key_deferrable; /* inside a transaction several rows may have the same key */
 };
 void dest_table_free(struct dest_table *t); /* the contents */
 bool schema_read_dest(struct pg_conn *dest, struct task *task, const char *schema,

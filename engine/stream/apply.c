@@ -79,12 +79,15 @@ bool apply_request_flush(struct apply *a, size_t bytes, struct err *err)
     return pg_pipe_flush_request(a->dest, err);
 }
 
+/* What a deferrable constraint bears inside a statement or transaction of the source, it has to
+ * bear between the single rows here; it is checked with the COMMIT. */
 bool apply_ensure_open(struct apply *a, struct err *err)
 {
     if (a->is_open)
         return true;
     a->is_open = true;
-    return apply_send_query(a, "BEGIN", 0, NULL, EXPECT_OTHER, err);
+    return apply_send_query(a, "BEGIN", 0, NULL, EXPECT_OTHER, err) &&
+           apply_send_query(a, "SET CONSTRAINTS ALL DEFERRED", 0, NULL, EXPECT_OTHER, err);
 }
 
 /* Every batch ends with the same statement: it is planned once. */

@@ -54,6 +54,7 @@ static bool bind_column(struct target *t, const struct pgo_column *from,
                         from->name);
     }
     to->type = mem_strdup(d->type);
+    to->equals = mem_strdup(d->equals);
     to->is_dest_key = is_in_key(dest, from->name);
     return true;
 }
@@ -94,6 +95,7 @@ bool target_bind(const struct pgo_message *relation, const struct schema_table *
             return false;
         }
     t->has_dest_key = has_whole_key(t, dest);
+    t->is_key_shared = dest->is_key_deferrable;
     *out = t;
     return true;
 }
@@ -170,6 +172,7 @@ void target_free(struct target *t)
     for (size_t i = 0; i < t->n_columns; i++) {
         free(t->columns[i].name);
         free(t->columns[i].type);
+        free(t->columns[i].equals);
     }
     free(t->columns);
     for (size_t i = 0; i < t->n_statements; i++)
@@ -232,14 +235,19 @@ static void build_insert(struct target *t, struct target_statement *s, struct bu
     buf_free(&params);
 }
 
-/* One row of those that left and right say the same of: both empty, all rows. */
-static void build_one_like(const struct target *t, struct buf *b, const char *left,
-                           const char *operation, const char *right, const char *type)
+/* What an old row says: the columns, their values, and a condition on the key (or empty). */
+struct image {
+    struct buf columns, values, key;
+};
+
+/* One row whose columns are as the image says in that type; without columns any row. */
+static void build_one_like(const struct target *t, const struct image *m, struct buf *b,
+                           const char *operation, const char *type)
 {
     buf_printf(b, "SELECT x.ctid AS c, x.tableoid AS o FROM %s%s x", only(t), t->dest);
-    if (left[0])
-        buf_printf(b, " WHERE ROW(%s)::%s OPERATOR(pg_catalog.%s) ROW(%s)::%s", left, type,
-                   operation, right, type);
+    if (m->columns.len)
+        buf_printf(b, " WHERE %sROW(%s)::%s OPERATOR(pg_catalog.%s) ROW(%s)::%s", buf_text(&m->key),
+                   buf_text(&m->columns), type, operation, buf_text(&m->values), type);
     buf_puts(b, " LIMIT 1");
 }
 
@@ -250,26 +258,33 @@ static void build_one_like(const struct target *t, struct buf *b, const char *le
  * rows are named by ctid and table together. */
 static void build_image(struct target *t, struct target_statement *s, struct buf *b)
 {
-    struct buf left = {0}, right = {0};
+    struct image m = {.columns = {0}};
     for (size_t i = 0; i < t->n_columns; i++) {
+        const struct target_column *c = &t->columns[i];
         if (!is_in_where(t, WHERE_IMAGE, i))
             continue;
-        buf_puts(&left, left.len ? ", x." : "x.");
-        pg_quote_ident(&left, t->columns[i].name);
-        if (right.len)
-            buf_puts(&right, ", ");
-        add_param(&right, s, t->columns[i].type);
+        buf_puts(&m.columns, m.columns.len ? ", x." : "x.");
+        pg_quote_ident(&m.columns, c->name);
+        if (m.values.len)
+            buf_puts(&m.values, ", ");
+        add_param(&m.values, s, c->type);
+        if (t->has_dest_key && c->is_dest_key) {
+            buf_puts(&m.key, "x.");
+            pg_quote_ident(&m.key, c->name);
+            buf_printf(&m.key, " %s $%d::%s AND ", c->equals, s->n_params, c->type);
+        }
     }
-    buf_puts(b, left.len ? "((" : "(");
-    build_one_like(t, b, buf_text(&left), "*=", buf_text(&right), "record");
-    if (left.len) {
+    buf_puts(b, m.columns.len ? "((" : "(");
+    build_one_like(t, &m, b, "*=", "record");
+    if (m.columns.len) {
         buf_puts(b, ") UNION ALL (");
-        build_one_like(t, b, buf_text(&left), "=", buf_text(&right), "text");
+        build_one_like(t, &m, b, "=", "text");
         buf_puts(b, ") LIMIT 1");
     }
     buf_puts(b, ") f");
-    buf_free(&left);
-    buf_free(&right);
+    buf_free(&m.columns);
+    buf_free(&m.values);
+    buf_free(&m.key);
 }
 
 static void build_where(struct target *t, struct target_statement *s, struct buf *b,
@@ -287,7 +302,7 @@ static void build_where(struct target *t, struct target_statement *s, struct buf
             continue;
         buf_printf(b, "%st.", glue);
         pg_quote_ident(b, t->columns[i].name);
-        buf_puts(b, " = ");
+        buf_printf(b, " %s ", t->columns[i].equals);
         add_param(b, s, t->columns[i].type);
         glue = " AND ";
     }
@@ -338,7 +353,7 @@ static bool choose_where(const struct target *t, const struct pgo_message *m,
     if (m->kind == PGO_INSERT)
         return true;
     if (m->old_kind == 'O') {
-        *where = t->has_dest_key ? WHERE_PKEY : WHERE_IMAGE;
+        *where = t->has_dest_key && !t->is_key_shared ? WHERE_PKEY : WHERE_IMAGE;
         return true;
     }
     const struct pgo_tuple *from = m->old_kind ? &m->old : &m->next;

@@ -10,6 +10,7 @@
 struct target_column {
     char *name;
     char *type;           /* at the destination, for casts */
+    char *equals;         /* its operator = there */
     uint32_t source_type; /* OID at the source */
     bool is_skipped;      /* excluded by the mapping */
     bool is_key;          /* part of the replica identity */
@@ -43,7 +44,8 @@ struct target {
     int table;           /* index in struct schema */
     size_t n_columns;
     struct target_column *columns; /* in the order of the relation message */
-    bool has_dest_key;
+    bool has_dest_key;             /* it is streamed as a whole: an old row is found by it … */
+    bool is_key_shared;            /* … unless it is deferrable, and only narrows the search */
     size_t n_statements, cap_statements;
     struct target_statement **statements;
 };

@@ -131,6 +131,45 @@ def test_replica_identity_using_index(pair, bunny):
 
 
 @pytest.mark.long
+def test_deferrable_constraints(pair, bunny):
+    """Rows that exchange their values inside a statement or transaction share them meanwhile: a
+    deferrable key names no row, and what is checked late there is checked late here."""
+    pair.sql("""CREATE TABLE p (id int PRIMARY KEY DEFERRABLE INITIALLY DEFERRED, v text);
+                CREATE TABLE i (id int PRIMARY KEY DEFERRABLE, v json);
+                CREATE TABLE u (id int PRIMARY KEY, a int UNIQUE DEFERRABLE, r int4range,
+                    EXCLUDE USING gist (r WITH &&) DEFERRABLE);
+                ALTER TABLE p REPLICA IDENTITY FULL; ALTER TABLE i REPLICA IDENTITY FULL;
+                INSERT INTO p SELECT n, 'v' || n FROM generate_series(1, 9) n;
+                INSERT INTO i SELECT n, to_json(n) FROM generate_series(1, 9) n;
+                INSERT INTO u SELECT n, n, int4range(n, n + 1) FROM generate_series(1, 9) n""")
+    bunny.mirror("m", pair)
+    pair.sql("BEGIN; UPDATE p SET id = 2 WHERE v = 'v1'; UPDATE p SET id = 1 WHERE v = 'v2'; "
+             "UPDATE p SET v = v || '!' WHERE id <= 2; INSERT INTO p VALUES (3, 'twice'); "
+             "DELETE FROM p WHERE v = 'v3'; COMMIT")
+    pair.sql("UPDATE p SET id = id + 1; UPDATE i SET id = id + 1; DELETE FROM i WHERE id = 5")
+    pair.sql("UPDATE u SET a = a + 1, r = int4range(id + 1, id + 2)")
+    pair.assert_equal()
+
+
+def test_keys_of_extension_types(pair, bunny):
+    """Their operators are in the extension's schema, which no search_path names."""
+    pair.sql("""CREATE SCHEMA ext; CREATE EXTENSION hstore SCHEMA ext;
+                CREATE EXTENSION citext SCHEMA ext; CREATE DOMAIN ext.word AS ext.citext;
+                CREATE TABLE h (k ext.hstore PRIMARY KEY, v int);
+                CREATE TABLE c (k ext.citext, w ext.word, a ext.citext[], v int,
+                    PRIMARY KEY (k, w, a));
+                CREATE TABLE f (k ext.hstore PRIMARY KEY, v int);
+                ALTER TABLE f REPLICA IDENTITY FULL;
+                INSERT INTO h SELECT format('n=>%s', n)::ext.hstore, n FROM generate_series(1, 9) n;
+                INSERT INTO c SELECT 'Key' || n, 'W' || n, '{A,b}', n FROM generate_series(1, 9) n;
+                INSERT INTO f SELECT * FROM h""")
+    bunny.mirror("m", pair)
+    for table in ("h", "c", "f"):
+        pair.sql(f"UPDATE {table} SET v = 0 WHERE v < 3; DELETE FROM {table} WHERE v = 4")
+    pair.sql("UPDATE c SET k = lower(k::text) WHERE v = 5; UPDATE h SET k = '' WHERE v = 5")
+    pair.assert_equal()
+
+
 @pytest.mark.quick
 def test_transactions_stay_whole_and_rolled_back_work_stays_away(pair, bunny):
     pair.sql("""CREATE TABLE a (id int PRIMARY KEY, v int); CREATE TABLE b (id int PRIMARY KEY);

@@ -38,6 +38,7 @@ static void destination(struct sample_row columns, struct sample_row key)
         dest.columns[i].name = mem_strdup(columns.values[i]);
         dest.columns[i].name[blank - columns.values[i]] = '\0';
         dest.columns[i].type = own(blank + 1);
+        dest.columns[i].equals = own("=");
     }
     for (size_t i = 0; i < key.n; i++)
         dest.key[i] = own(key.values[i]);
@@ -232,6 +233,25 @@ static void a_whole_old_row_without_a_key_names_one_row(void **state)
                "DELETE FROM ONLY \"d\".\"t\" t USING " IMAGE("ONLY ", "1", "2"), ROW("1", "{}"));
 }
 
+/* Rows that exchange their keys share one meanwhile: it leads to them, and the image decides. */
+static void a_deferrable_key_only_narrows_the_search(void **state)
+{
+    (void)state;
+    destination(ROW("id ext.citext", "v text"), ROW("id"));
+    dest.is_key_deferrable = true;
+    free(dest.columns[0].equals);
+    dest.columns[0].equals = own("OPERATOR(ext.=)");
+    assert_true(bind(ROW("*id", "*v")));
+#define BOTH "WHERE x.\"id\" OPERATOR(ext.=) $1::ext.citext AND ROW(x.\"id\", x.\"v\")::"
+    assert_sql(sample_delete(&s, OID, 'O', ROW("1", "a")),
+               "DELETE FROM ONLY \"d\".\"t\" t USING ((SELECT x.ctid AS c, x.tableoid AS o FROM "
+               "ONLY \"d\".\"t\" x " BOTH "record OPERATOR(pg_catalog.*=) ROW($1::ext.citext, "
+               "$2::text)::record LIMIT 1) UNION ALL (SELECT x.ctid AS c, x.tableoid AS o FROM "
+               "ONLY \"d\".\"t\" x " BOTH "text OPERATOR(pg_catalog.=) ROW($1::ext.citext, "
+               "$2::text)::text LIMIT 1) LIMIT 1) f WHERE t.ctid = f.c AND t.tableoid = f.o",
+               ROW("1", "a"));
+}
+
 /* A key with a column that is not streamed cannot be used. */
 static void a_key_that_is_not_whole_is_no_key(void **state)
 {
@@ -355,6 +375,7 @@ int main(void)
         TARGET_TEST(unchanged_values_are_not_written),
         TARGET_TEST(a_whole_old_row_by_the_destinations_key),
         TARGET_TEST(a_whole_old_row_without_a_key_names_one_row),
+        TARGET_TEST(a_deferrable_key_only_narrows_the_search),
         TARGET_TEST(a_key_that_is_not_whole_is_no_key),
         TARGET_TEST(a_partitioned_destination_is_reached_with_its_partitions),
         TARGET_TEST(excluded_columns_are_left_out),
