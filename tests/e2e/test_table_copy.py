@@ -172,7 +172,7 @@ def big_transactions(pair, stop, made):
             made.append(1)
 
 
-@pytest.mark.limit(240)
+@pytest.mark.limit(120 + 30 * KILLS)
 def test_large_transactions_that_span_the_copy(pair, bunny):
     pair.sql("CREATE TABLE t (id int PRIMARY KEY, n int);"
              "INSERT INTO t SELECT g, 0 FROM generate_series(1, 5000) g")
