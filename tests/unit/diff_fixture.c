@@ -24,6 +24,8 @@ int diff_start(void **state)
     log_to_fd(2, LOG_LEVEL_WARN);
     diff_source = fixture_database("diff_source");
     diff_dest = fixture_database("diff_dest");
+    /* A test that failed with a lock held does not hang those after it. */
+    fixture_exec(diff_dest, "SET lock_timeout = '5s'");
     fixture_exec(diff_dest, "CREATE SCHEMA _bunnydb");
     fixture_exec(diff_dest, schema_book_create_sql);
     return 0;
