@@ -146,8 +146,8 @@ struct verify_status { /* of a comparison under way */
 };
 
 struct mirror_status {
-    uint64_t revision; /* grows with each change; 0: none yet. No two contents have the same */
     char name[NAME_SIZE];
+    uint64_t revision; /* grows with each change; 0: none yet. No two contents have the same */
     char source_peer[NAME_SIZE];
     char dest_peer[NAME_SIZE];
     char slot_name[NAME_SIZE];

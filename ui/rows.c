@@ -1,6 +1,7 @@
 /* A list whose selection is an identity; see rows.h. */
 #include "ui/rows.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,6 +12,9 @@ void rows_free(struct rows *r)
     free(r->items);
     memset(r, 0, sizeof *r);
 }
+
+static_assert(offsetof(struct mirror_status, name) == 0, "a row begins with its name");
+static_assert(offsetof(struct table_status, source) == 0, "a row begins with its name");
 
 void rows_clear(struct rows *r)
 {

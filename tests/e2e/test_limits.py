@@ -76,8 +76,10 @@ def test_a_deletion_that_was_cut_off_is_finished(pair, bunny):
         bunny.kill()
         request.join()
         bunny.start()
-        status = bunny.wait_status("m", "error", 20, may_fail=True)
-        assert status["phase"] == "deleting" and status["next_retry_at"], status
+        wait_for(lambda: bunny.status("m")["next_retry_at"], 20, "a failed try")
+        status = bunny.status("m")
+        assert (status["status"], status["phase"]) == ("stopped", "deleting") and \
+            status["error_message"], status
         assert bunny.api.raw("POST", "/v1/mirrors/m/pause").code == "operation_in_progress"
         bunny.api.post("/v1/mirrors/m/retry")
         assert bunny.status("m")["status"] == "stopped"
