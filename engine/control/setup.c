@@ -159,14 +159,10 @@ static bool create_publication(struct run *r, struct err *err)
 static bool read_schema_in(struct run *r, const char *snapshot, struct err *err)
 {
     const struct mirror_config *c = &r->m->row.config;
-    struct buf sql = {0};
     show_state(r->m, MIRROR_INITIALIZING, "reading_schema");
-    buf_puts(&sql, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT ");
-    pg_quote_literal(&sql, snapshot);
-    bool ok = pg_exec(r->source, &r->m->task, STATEMENT_MS, buf_text(&sql), NULL, err) &&
+    bool ok = pg_begin_snapshot(r->source, &r->m->task, STATEMENT_MS, snapshot, err) &&
               schema_read(r->source, &r->m->task, c->tables, c->n_tables, c->replicate_indexes,
                           c->replicate_foreign_keys, true, &r->schema, err);
-    buf_free(&sql);
     if (!ok)
         return err_context(err, "read the source's definitions");
     show_schema(r->m, r->schema);

@@ -91,14 +91,10 @@ static bool read_schema(struct verification *v, struct err *err)
     const struct mirror_config *c = &v->row.config;
     struct task *task = &v->errand.task;
     struct pg_conn *conn;
-    struct buf sql = {0};
     char *app = mem_printf("bunnydb verify %s", v->mirror);
     bool ok = pg_connect(&v->source, PG_SQL, app, NULL, task, CONNECT_MS, &conn, err);
-    buf_puts(&sql, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT ");
-    pg_quote_literal(&sql, v->pair.source_snapshot);
-    ok = ok && pg_exec(conn, task, STATEMENT_MS, buf_text(&sql), NULL, err) &&
+    ok = ok && pg_begin_snapshot(conn, task, STATEMENT_MS, v->pair.source_snapshot, err) &&
          schema_read(conn, task, c->tables, c->n_tables, false, false, true, &v->schema, err);
-    buf_free(&sql);
     free(app);
     pg_close(conn, !ok);
     return ok || err_context(err, "read the source's definitions");

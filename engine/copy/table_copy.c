@@ -102,16 +102,6 @@ static bool create_slot(struct table_copy *c, struct err *err)
 
 /* --- definitions ----------------------------------------------------------------------------- */
 
-static bool import_snapshot(struct table_copy *c, struct err *err)
-{
-    struct buf sql = {0};
-    buf_puts(&sql, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT ");
-    pg_quote_literal(&sql, c->snapshot);
-    bool ok = pg_exec(c->source, task_of(c), STATEMENT_MS, buf_text(&sql), NULL, err);
-    buf_free(&sql);
-    return ok || err_context(err, "import the snapshot");
-}
-
 static bool is_wanted(const struct table_copy *c, const struct schema_table *t)
 {
     return c->plan.wanted[t->mapping];
@@ -183,7 +173,7 @@ static bool read_outer_keys(struct table_copy *c, struct err *err)
 
 static bool read_definitions(struct table_copy *c, struct err *err)
 {
-    return (import_snapshot(c, err) &&
+    return (pg_begin_snapshot(c->source, task_of(c), STATEMENT_MS, c->snapshot, err) &&
             schema_read(c->source, task_of(c), c->maps, c->n_maps, c->config->replicate_indexes,
                         c->config->replicate_foreign_keys, true, &c->schema, err) &&
             read_outer_keys(c, err) && check_known(c, err)) ||

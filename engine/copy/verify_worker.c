@@ -14,13 +14,9 @@
 
 static bool import_snapshot(struct verifier *v, enum which_side side, struct err *err)
 {
-    struct buf sql = {0};
-    buf_puts(&sql, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT ");
-    pg_quote_literal(&sql, v->job->snapshots[side]);
-    buf_puts(&sql, "; SAVEPOINT bunny_unit");
-    bool ok = pg_exec(v->sides[side].conn, &v->task, CONNECT_LIMIT_MS, buf_text(&sql), NULL, err);
-    buf_free(&sql);
-    return ok || err_context(err, "import the snapshot");
+    struct pg_conn *conn = v->sides[side].conn;
+    return pg_begin_snapshot(conn, &v->task, CONNECT_LIMIT_MS, v->job->snapshots[side], err) &&
+           pg_exec(conn, &v->task, CONNECT_LIMIT_MS, "SAVEPOINT bunny_unit", NULL, err);
 }
 
 static bool open_side(struct verifier *v, enum which_side side, struct err *err)

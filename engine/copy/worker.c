@@ -23,13 +23,8 @@ static void close_source(struct worker *w, bool cancel)
  * (PostgreSQL, "Snapshot Synchronization Functions"). */
 static bool import_snapshot(struct worker *w, struct err *err)
 {
-    struct buf sql = {0};
-    buf_puts(&sql, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT ");
-    pg_quote_literal(&sql, w->job->snapshot);
-    bool ok = pg_exec(w->source, &w->task, CONNECT_LIMIT_MS, buf_text(&sql), NULL, err);
-    buf_free(&sql);
-    if (!ok)
-        return err_context(err, "import the snapshot");
+    if (!pg_begin_snapshot(w->source, &w->task, CONNECT_LIMIT_MS, w->job->snapshot, err))
+        return false;
     atomic_fetch_add(&w->job->n_imported, 1);
     wake_signal(w->job->plan.done_fd);
     return true;

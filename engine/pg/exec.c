@@ -115,3 +115,20 @@ bool pg_exec_params(struct pg_conn *c, struct task *task, int limit_ms, const ch
         return error_of_conn(c, err);
     return finish_statement(c, task, limit_ms, out, err);
 }
+
+/* PostgreSQL, "Snapshot Synchronization Functions": a snapshot ends with the transaction, and so
+ * with the connection, that exported it. Servers before 17 say that its name is invalid then. */
+bool pg_begin_snapshot(struct pg_conn *c, struct task *task, int limit_ms, const char *snapshot,
+                       struct err *err)
+{
+    struct buf sql = {0};
+    buf_puts(&sql, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT ");
+    pg_quote_literal(&sql, snapshot);
+    bool ok = pg_exec(c, task, limit_ms, buf_text(&sql), NULL, err);
+    buf_free(&sql);
+    if (ok)
+        return true;
+    if (pg_server_error_is(err, "22023") || pg_server_error_is(err, "42704"))
+        err_set(err, ERR_CONNECT, "the connection that held it was lost");
+    return err_context(err, "import the snapshot");
+}

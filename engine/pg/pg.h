@@ -97,6 +97,10 @@ bool pg_exec(struct pg_conn *c, struct task *task, int limit_ms, const char *sql
 /* One statement with text parameters ($1 …), NULL for SQL NULL. */
 bool pg_exec_params(struct pg_conn *c, struct task *task, int limit_ms, const char *sql, size_t n,
                     const char *const *values, struct pg_result **out, struct err *err) MUST_CHECK;
+/* Begins a transaction (read only, repeatable) that sees what an exported snapshot shows.
+ * ERR_CONNECT when the connection that exported it is gone: a new snapshot is needed. */
+bool pg_begin_snapshot(struct pg_conn *c, struct task *task, int limit_ms, const char *snapshot,
+                       struct err *err) MUST_CHECK;
 void pg_free(struct pg_result *r);
 size_t pg_rows(const struct pg_result *r);
 size_t pg_cols(const struct pg_result *r);

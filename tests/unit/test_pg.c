@@ -210,6 +210,27 @@ static void refused_statements_leave_the_session_usable(void **state)
     pg_close(c, false);
 }
 
+/* A snapshot that is gone is a lost connection, whatever the server calls it: tried again. */
+static void a_snapshot_lives_as_long_as_the_connection_that_exported_it(void **state)
+{
+    struct err e;
+    struct pg_result *r;
+    struct pg_conn *holder = cluster_connect(PG_SQL), *user = cluster_connect(PG_SQL);
+    (void)state;
+    run_sql(holder, "BEGIN ISOLATION LEVEL REPEATABLE READ");
+    assert_true(pg_exec(holder, NULL, 5000, "SELECT pg_export_snapshot()", &r, &e));
+    assert_true(pg_begin_snapshot(user, NULL, 5000, pg_text(r, 0, 0), &e));
+    assert_int_equal(ask(user, "SELECT 1"), 1);
+    run_sql(user, "ROLLBACK");
+    run_sql(holder, "ROLLBACK");
+    assert_false(pg_begin_snapshot(user, NULL, 5000, pg_text(r, 0, 0), &e));
+    assert_int_equal(e.code, ERR_CONNECT);
+    assert_int_equal(err_class_of(&e), CLASS_RETRY);
+    pg_free(r);
+    pg_close(holder, false);
+    pg_close(user, false);
+}
+
 static char heard[256];
 
 static void hear(void *arg, const struct log_line *line)
@@ -418,6 +439,7 @@ int main(void)
         cmocka_unit_test(apply_goes_on_without_the_right_to_the_replica_role),
         cmocka_unit_test(results_and_parameters),
         cmocka_unit_test(refused_statements_leave_the_session_usable),
+        cmocka_unit_test(a_snapshot_lives_as_long_as_the_connection_that_exported_it),
         cmocka_unit_test(notices_go_to_the_log_without_what_functions_say),
         cmocka_unit_test(cancel_ends_a_statement_within_a_second),
         cmocka_unit_test(a_wake_up_without_cancel_is_passed_on),
