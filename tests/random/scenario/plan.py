@@ -33,6 +33,7 @@ class Plan:
     setup: list
     first: list  # steps before the mirror is made
     steps: list
+    schemas: list
     mirror: dict = field(default_factory=dict)  # options of the mirror
 
     def reduced(self, groups=None, without=frozenset()):
@@ -47,7 +48,7 @@ class Plan:
                     [s for s in self.setup if stays(s[0])],
                     [s for s in self.first if is_kept(s)],
                     [s for s in self.steps if is_kept(s)],
-                    self.mirror)
+                    self.schemas, self.mirror)
 
     @property
     def groups(self):
@@ -80,7 +81,7 @@ class Planner:
         steps = self._weave(lists)
         self._add_incidents(steps)
         return Plan(self.seed, self.latin, storm, self.tables, self.world.setup, first, steps,
-                    self._mirror())
+                    self.world.schemas, self._mirror())
 
     def _mirror(self):
         options = {"cdc_batch_size": self.rng.choice([1, 2, 7, 100, 10000, 10000, 10000]),

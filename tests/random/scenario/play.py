@@ -11,6 +11,7 @@ from harness.waiting import wait_for
 
 from .kinds import qualified
 from .model import Step
+from .names import quote
 from .sessions import Session, Transcript
 
 LIMIT = 60 * int(os.environ.get("BUNNYDB_SLOW", "1"))
@@ -31,7 +32,8 @@ class Player:
         self.transcript = Transcript(echo)
         self.sessions = {}
         self.locked = None
-        self.is_made = False
+        self.maker = None  # the thread that asks for the mirror: transactions go on beside it
+        self.refusal = None
         self.rows = 0
 
     # --- the whole -----------------------------------------------------------------------------
@@ -60,6 +62,7 @@ class Player:
     def _connect(self):
         c = self.pair.source.connect(self.pair.sdb)
         c.execute("SET client_encoding = 'UTF8'")
+        c.execute(f"SET search_path = {', '.join(map(quote, self.plan.schemas))}")
         return c
 
     def _session(self, number):
@@ -107,12 +110,32 @@ class Player:
                 for t in self.plan.tables if t.is_mirrored]
 
     def do_create(self, _):
-        answer = self.bunny.api.raw("POST", "/v1/mirrors", self.bunny.mirror_body(
-            NAME, self.pair, self._mappings(), **self.plan.mirror))
         self.transcript.add(-1, f"mappings: {self._mappings()}")
-        if answer.status != 201:
-            raise Defect(f"the mirror was refused: {answer.body}")
-        self.is_made = True
+        self.maker = threading.Thread(target=self._make, daemon=True)
+        self.maker.start()
+
+    def _make(self):
+        try:
+            answer = self.bunny.api.raw("POST", "/v1/mirrors", self.bunny.mirror_body(
+                NAME, self.pair, self._mappings(), **self.plan.mirror))
+            if answer.status != 201:
+                self.refusal = answer.body
+        except (OSError, ApiError):
+            pass  # the process was killed, or its sessions were: asked again at the end
+
+    def _is_there(self):
+        return self.bunny.api.raw("GET", f"/v1/mirrors/{NAME}").status == 200
+
+    def _make_sure(self):
+        """The mirror was made, or is made now, when no lock holds the preflight up any more."""
+        if self.maker:
+            self.maker.join(LIMIT)
+        code = self.refusal and self.refusal["code"]
+        if not self._is_there() and code in (None, "peer_unreachable"):
+            self.refusal = None
+            self._make()
+        if self.refusal or not self._is_there():
+            raise Defect(f"the mirror was refused: {self.refusal}")
 
     def do_kill(self, step):
         self.bunny.kill()
@@ -127,12 +150,12 @@ class Player:
 
     def _command(self, path, body=None):
         """A command that the state of the mirror may refuse, with a reason."""
-        if not self.is_made or not self.bunny.is_running:
+        if not self.maker or not self.bunny.is_running:
             return
         try:
             self.bunny.api.post(f"/v1/mirrors/{NAME}/{path}", body)
         except ApiError as e:
-            if e.answer.status != 409:
+            if e.answer.status not in (404, 409):  # 404: it is being made
                 raise Defect(f"{path}: {e}") from e
             self.transcript.add(-1, f"  refused: {e.answer.body['error']}")
 
@@ -210,10 +233,12 @@ class Player:
                                            (self.pair.sdb,)):
             self._session(99).run(Step(99, f"COMMIT PREPARED '{gid}'"))
         self.do_start(None)
-        if not self.is_made:
-            self.do_create(None)
+        self._make_sure()
         if self.bunny.status(NAME)["status"] == "paused":
             self._command("resume")
+        for t in self.plan.tables:
+            if t.is_big:  # a last change: its COMMIT is confirmed at once, a quiet stretch later
+                self._session(99).run(Step(99, f"INSERT INTO {t.q} VALUES (-999999, 'last')"))
         if self.transcript.mistakes:
             raise RuntimeError("statements that the generator should not make:\n" +
                                "\n".join(self.transcript.mistakes[:5]))

@@ -43,10 +43,11 @@ class Tables:
         return Table(len(self.tables), self.rng.choice(self.schemas), self._plain(stem))
 
     def _plain(self, stem):
-        """For what is named in a mapping: neither control characters nor all tables."""
+        """For what is named in a mapping: neither control characters nor all tables. ON CONFLICT has
+        a table "excluded" of its own."""
         while True:
             name = self.names.fresh(stem)
-            if name != "*" and name.isprintable():
+            if name not in ("*", "excluded") and name.isprintable():
                 return name
 
     def table(self):

@@ -1,6 +1,6 @@
 """The kinds of one scenario: built-in ones, and types of its own with odd names."""
 from . import kinds as k
-from .names import literal
+from .names import clip, literal
 
 LABELS = ["sad", "ok", "it's \"complicated\"", "Ok", " ", "a,b", "NULL", "{}", "z" * 63]
 
@@ -68,7 +68,9 @@ class Types:
         self._add(k.composite(name, parts), f"CREATE TYPE {name} AS ({fields})")
 
     def range(self):
-        name = self._name("span")
+        # a server cuts a long name in the middle of a character, to make that of the multirange
+        short = clip(self.names.fresh("span"), 40)
+        name = k.qualified(self.rng.choice(self.schemas), short)
         base = self.rng.choice([s for s in self.small if s.sql in (
             "double precision", "real", "inet", "time", "text", "uuid", "pg_lsn", "boolean")])
         self._add(k.range_of(name, base), f"CREATE TYPE {name} AS RANGE (subtype = {base.sql})")
