@@ -124,7 +124,8 @@ def _finish(bunny):
             return
         bunny.delete_all()
         code, seconds = bunny.stop()
-        assert code == 0, f"exit code {code}:\n{bunny.log_tail()}"
+        said = bunny.sanitizer_reports()[:6000] or bunny.log_tail()
+        assert code == 0, f"exit code {code}:\n{said}"
         assert seconds < 2 * int(os.environ.get("BUNNYDB_SLOW", 1)), f"took {seconds:.1f} s to end"
     finally:
         bunny.kill()
