@@ -139,8 +139,18 @@ lib_stage() {
 		comm -23 "$cache/list" "$cache/list.new" | (cd "$cache/src" && xargs -r -d '\n' rm -f)
 	fi
 	mv "$cache/list.new" "$cache/list"
-	tar -C "$top" -cf - -T "$cache/list" | tar -C "$cache/src" --no-same-owner -xf - ||
-		die "cannot copy the sources to $cache/src"
+	# Only what differs, and with the time of now: a source that changed while an earlier run was
+	# building from its old text is newer than what that run has built.
+	rm -rf "$cache/new" && mkdir "$cache/new" &&
+		tar -C "$top" -cf - -T "$cache/list" | tar -C "$cache/new" --no-same-owner -xf - ||
+		die "cannot copy the sources to $cache/new"
+	while IFS= read -r file; do
+		cmp -s "$cache/new/$file" "$cache/src/$file" && continue
+		mkdir -p "$cache/src/$(dirname "$file")" &&
+			cp --preserve=mode "$cache/new/$file" "$cache/src/$file" ||
+			die "cannot copy $file to $cache/src"
+	done <"$cache/list"
+	rm -rf "$cache/new"
 	if [ ! -f "$cache/staged" ] || [ -n "$(cd "$cache/src" && find . \( -name '*.am' -o \
 		-name configure.ac \) -newer ../staged -print -quit)" ]; then
 		(cd "$cache/src" && autoreconf -fi) >"$cache/autoreconf.log" 2>&1 ||
