@@ -158,6 +158,7 @@ static bool do_begin(struct mirror *m, const struct command *c, struct err *err)
 {
     if (!mirror_begin_operation(m, &c->op, err))
         return false;
+    m->sync_after = 0; /* what an earlier sync-schema waited for is looked at anew */
     log_info("super", m->row.config.name, "%s asked for by=%s", c->op.name, c->op.by);
     return true;
 }

@@ -175,3 +175,28 @@ def test_a_locked_table_fails_sync_schema_with_a_sentence_and_changes_nothing(bu
     assert pair.assert_equal(tables=[("public", "a")]) == 1001
     assert bunny.status("m")["error_message"] is None
     assert pair.dsql("SELECT to_regclass('a_v') IS NOT NULL")[0][0]
+
+
+def test_a_sync_that_waited_for_the_stream_does_not_hold_up_a_later_one(bunny, pair):
+    """The first has statements that only fit when the stream has come further; a row that
+    somebody else inserts holds that up, and a pause ends the operation."""
+    pair.sql("CREATE TABLE a (id int PRIMARY KEY, v int); CREATE TABLE b (id int PRIMARY KEY)")
+    bunny.mirror("m", pair, ["public.a", "public.b"])
+
+    def syncs():
+        logs = bunny.api.get("/v1/mirrors/m/logs?search=sync-schema:%20statements")["logs"]
+        return [line["message"] for line in logs]
+    pair.dst.autocommit = False
+    pair.dst.execute("INSERT INTO b VALUES (1)")  # the stream waits for its end
+    pair.sql("INSERT INTO b VALUES (1); ALTER TABLE a ALTER v SET NOT NULL")
+    bunny.api.post("/v1/mirrors/m/sync-schema")
+    wait_for(lambda: len(syncs()) == 1, 30, "the first")
+    assert "later=1" in syncs()[0], syncs()
+    bunny.api.post("/v1/mirrors/m/pause")
+    pair.dst.rollback()
+    pair.dst.autocommit = True
+    bunny.api.post("/v1/mirrors/m/sync-schema")
+    wait_for(lambda: len(syncs()) == 2, 30, "the second")
+    bunny.api.post("/v1/mirrors/m/resume")
+    idle(bunny)
+    assert pair.assert_equal(tables=[("public", "a"), ("public", "b")]) == 1
