@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/wake.h"
+#include "copy/guard.h"
 #include "copy/snapshot.h"
 #include "stream/source.h"
 #include "stream/sync_rows.h"
@@ -155,14 +156,29 @@ static bool create_publication(struct run *r, struct err *err)
     return ok;
 }
 
-/* Reads the definitions as of the snapshot; the transaction stays open and keeps the snapshot. */
+static bool guard_all(struct run *r, const char *snapshot, struct err *err)
+{
+    const struct mirror_config *c = &r->m->row.config;
+    struct table_name *names = mem_calloc(c->n_tables + 1, sizeof *names);
+    for (size_t i = 0; i < c->n_tables; i++) {
+        str_copy(names[i].schema, NAME_SIZE, c->tables[i].source_schema);
+        str_copy(names[i].table, NAME_SIZE, c->tables[i].source_table);
+    }
+    bool ok = guard_begin(r->source, &r->m->task, snapshot, names, c->n_tables, err);
+    free(names);
+    return ok;
+}
+
+/* Reads the definitions as of the snapshot; the transaction stays open and keeps the snapshot, and
+ * until the copy has all rows the tables as they are. */
 static bool read_schema_in(struct run *r, const char *snapshot, struct err *err)
 {
     const struct mirror_config *c = &r->m->row.config;
     show_state(r->m, MIRROR_INITIALIZING, "reading_schema");
-    bool ok = pg_begin_snapshot(r->source, &r->m->task, STATEMENT_MS, snapshot, err) &&
+    bool ok = guard_all(r, snapshot, err) &&
               schema_read(r->source, &r->m->task, c->tables, c->n_tables, c->replicate_indexes,
-                          c->replicate_foreign_keys, true, &r->schema, err);
+                          c->replicate_foreign_keys, true, &r->schema, err) &&
+              guard_check(r->source, &r->m->task, r->schema, err);
     if (!ok)
         return err_context(err, "read the source's definitions");
     show_schema(r->m, r->schema);
@@ -230,6 +246,7 @@ static bool run_copy(struct run *r, const char *snapshot, struct err *err)
         .dest = &r->dest_target,
         .schema = r->schema,
         .snapshot = snapshot,
+        .guard = r->source,
         .rows_per_part = c->snapshot_num_rows_per_partition,
         .workers_per_table = c->snapshot_max_parallel_workers,
         .tables_in_parallel = c->snapshot_num_tables_in_parallel,
@@ -332,7 +349,8 @@ static bool start_without_copy(struct run *r, struct err *err)
 {
     struct mirror *m = r->m;
     const char *name = m->row.config.name;
-    return schema_create(r->dest, &m->task, r->schema, false, name, err) &&
+    return guard_end(r->source, &m->task, err) &&
+           schema_create(r->dest, &m->task, r->schema, false, name, err) &&
            pg_exec(r->dest, &m->task, STATEMENT_MS, "BEGIN", NULL, err) &&
            progress_start(r->dest, &m->task, m->row.mirror_id, name, r->progress, err) &&
            sync_rows_all_copied(r->dest, &m->task, m->row.mirror_id, err) &&

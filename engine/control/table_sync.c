@@ -13,6 +13,8 @@
 
 #define LOOK_MS 100
 #define RESTORE_AGAIN_MS 60000
+#define STALE_AGAIN_MS \
+    1000 /* somebody empties the table again and again: the next try may be luckier */
 
 /* A mapped table that is set aside. */
 struct item {
@@ -278,7 +280,8 @@ static void put_off(struct table_sync *s, const struct err *err)
             continue;
         item->is_copying = false;
         item->is_alone |= n > 1;
-        wait = mirror_backoff_ms(++item->failures);
+        wait =
+            err->code == ERR_SNAPSHOT_STALE ? STALE_AGAIN_MS : mirror_backoff_ms(++item->failures);
         item->retry_at = clock_mono_ms() + wait;
         show_item(s, item, "error", err->text);
     }

@@ -3,7 +3,8 @@
  * A unit is what a worker does in one go: a range, an index, a foreign key, … The queue hands units
  * out in stages: a stage begins when all units of the one before are done. Everything that the
  * workers share is guarded by the job's lock, beside the atomics; the lock is a leaf: it is never
- * held across a call into libpq or the log. */
+ * held across a call into libpq or the log. The first worker reads with the guard's session, which
+ * has every table locked already (guard.h). */
 #ifndef BUNNY_COPY_JOB_H
 #define BUNNY_COPY_JOB_H
 
@@ -61,9 +62,10 @@ struct table_run {
     size_t ranges_taken, ranges_done;
     size_t indexes_taken, indexes_done;
     size_t fkeys_added, fkeys_validated;
-    bool is_analyzed; /* or its partitioned root is */
-    int running;      /* workers on it now */
-    bool is_locked;   /* one of them needs the table for itself */
+    bool is_analyzed;  /* or its partitioned root is */
+    int running;       /* workers on it now */
+    bool is_locked;    /* one of them needs the table for itself */
+    bool is_contested; /* somebody waits for it at the source: left to the guard's worker */
     /* The partitioned table it comes from, itself otherwise. A root's weight is that of all its
      * partitions, whose indexes a parent's index makes once all of them are done. */
     struct table_run *root;
@@ -83,6 +85,7 @@ struct worker {
     struct task task;
     struct pg_conn *source, *dest;
     struct buf gather;     /* rows on their way */
+    bool *holds;           /* of each table: locked by its session at the source */
     bool is_for_building;  /* the destination session has its memory for indexes */
     bool has_unit;         /* under the lock */
     struct unit unit;      /* under the lock */
@@ -108,6 +111,8 @@ struct snapshot_job {
     int n_running; /* units under way */
     int n_open;    /* tables with is_open */
     size_t ranges_left, indexes_left;
+    size_t n_returned, cap_returned; /* ranges of contested tables that were begun in vain */
+    struct unit *returned;
     bool is_sealed;
     bool has_failed;
     struct err err; /* the first one */
@@ -134,6 +139,9 @@ char *range_dest_sql(const struct schema_table *t);
 bool queue_take(struct worker *w, struct unit *out);
 /* The unit is done well; rows and bytes: of a range. */
 void queue_done(struct worker *w, int64_t rows, int64_t bytes);
+/* The range was not begun: its table is contested, and only the worker with the guard can read it.
+ */
+void queue_hand_back(struct worker *w);
 /* Stops the job with its first error; later ones are what the first one caused. */
 void queue_fail(struct snapshot_job *j, const struct err *err);
 void queue_stop(struct snapshot_job *j);

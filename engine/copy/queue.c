@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "base/wake.h"
 
 static const struct schema_index *next_index(const struct table_run *t)
@@ -27,9 +28,11 @@ static int64_t bytes_untaken(const struct table_run *t)
     return n;
 }
 
-static bool can_copy(const struct snapshot_job *j, const struct table_run *t)
+static bool can_copy(const struct snapshot_job *j, const struct table_run *t,
+                     const struct worker *w)
 {
     return t->ranges_taken < t->cut.n && t->running < j->plan.workers_per_table &&
+           !(t->is_contested && w->index > 0) &&
            (t->is_open || j->n_open < j->plan.tables_in_parallel);
 }
 
@@ -69,12 +72,16 @@ static void take_index(struct snapshot_job *j, struct table_run *t, struct unit 
 
 /* Largest first, so that the job does not end with one worker on one large table. An index counts
  * as work of its table's size. */
-static bool pick_data(struct snapshot_job *j, struct unit *u)
+static bool pick_data(struct snapshot_job *j, const struct worker *w, struct unit *u)
 {
     struct table_run *copy = NULL, *build = NULL;
+    if (w->index == 0 && j->n_returned > 0) { /* somebody is waiting for them */
+        *u = j->returned[--j->n_returned];
+        return true;
+    }
     for (size_t i = 0; i < j->n_tables && !(copy && build); i++) {
         struct table_run *t = j->order[i];
-        if (!copy && can_copy(j, t))
+        if (!copy && can_copy(j, t, w))
             copy = t;
         if (!build && can_build(t))
             build = t;
@@ -86,8 +93,9 @@ static bool pick_data(struct snapshot_job *j, struct unit *u)
     return copy || build;
 }
 
-static bool pick_add_fkeys(struct snapshot_job *j, struct unit *u)
+static bool pick_add_fkeys(struct snapshot_job *j, const struct worker *w, struct unit *u)
 {
+    (void)w;
     for (size_t i = 0; i < j->n_tables && j->n_running == 0; i++) {
         struct table_run *t = &j->tables[i];
         if (t->fkeys_added < t->def->n_fkeys) {
@@ -99,8 +107,9 @@ static bool pick_add_fkeys(struct snapshot_job *j, struct unit *u)
 }
 
 /* VALIDATE CONSTRAINT and ANALYZE take a lock that conflicts with itself: one on each table. */
-static bool pick_validate(struct snapshot_job *j, struct unit *u)
+static bool pick_validate(struct snapshot_job *j, const struct worker *w, struct unit *u)
 {
+    (void)w;
     for (size_t i = 0; i < j->n_tables; i++) {
         struct table_run *t = j->order[i];
         while (t->fkeys_validated < t->def->n_fkeys &&
@@ -114,8 +123,9 @@ static bool pick_validate(struct snapshot_job *j, struct unit *u)
     return false;
 }
 
-static bool pick_analyze(struct snapshot_job *j, struct unit *u)
+static bool pick_analyze(struct snapshot_job *j, const struct worker *w, struct unit *u)
 {
+    (void)w;
     for (size_t i = 0; i < j->n_tables; i++) {
         struct table_run *t = j->order[i];
         if (!t->is_analyzed) {
@@ -127,8 +137,9 @@ static bool pick_analyze(struct snapshot_job *j, struct unit *u)
     return false;
 }
 
-static bool pick_seal(struct snapshot_job *j, struct unit *u)
+static bool pick_seal(struct snapshot_job *j, const struct worker *w, struct unit *u)
 {
+    (void)w;
     if (j->is_sealed)
         return false;
     j->is_sealed = true;
@@ -138,18 +149,18 @@ static bool pick_seal(struct snapshot_job *j, struct unit *u)
 
 /* The next unit of the job, or false when none can be begun now. A stage ends when nothing can be
  * begun and nothing is under way. */
-static bool pick(struct snapshot_job *j, struct unit *u)
+static bool pick(struct snapshot_job *j, const struct worker *w, struct unit *u)
 {
-    static bool (*const pick_of[])(struct snapshot_job *, struct unit *) = {
+    static bool (*const pick_of[])(struct snapshot_job *, const struct worker *, struct unit *) = {
         [STAGE_DATA] = pick_data,         [STAGE_ADD_FKEYS] = pick_add_fkeys,
         [STAGE_VALIDATE] = pick_validate, [STAGE_ANALYZE] = pick_analyze,
         [STAGE_SEAL] = pick_seal,
     };
     while (j->stage < STAGE_OVER) {
-        if (pick_of[j->stage](j, u))
+        if (pick_of[j->stage](j, w, u))
             return true;
-        if (j->n_running > 0)
-            return false;
+        if (j->n_running > 0 || j->ranges_left > 0)
+            return false; /* ranges are left to the worker with the guard, between two units */
         j->stage++;
     }
     return false;
@@ -217,7 +228,7 @@ bool queue_take(struct worker *w, struct unit *out)
             pthread_mutex_unlock(&j->lock);
             return true;
         }
-        got = pick(j, out);
+        got = pick(j, w, out);
         if (got)
             begin_unit(w, out);
         else if (j->stage < STAGE_OVER)
@@ -287,6 +298,20 @@ void queue_done(struct worker *w, int64_t rows, int64_t bytes)
                  t.def->schema, t.def->name, (long long)t.rows, (long long)t.received,
                  (double)(clock_mono_ms() - t.started_ms) / 1000.0);
     say_phase(j);
+}
+
+void queue_hand_back(struct worker *w)
+{
+    struct snapshot_job *j = w->job;
+    pthread_mutex_lock(&j->lock);
+    struct table_run *t = &j->tables[w->unit.table];
+    t->is_contested = true;
+    t->running--;
+    j->n_running--;
+    w->has_unit = false;
+    MEM_PUSH(j->returned, j->n_returned, j->cap_returned, w->unit);
+    pthread_cond_broadcast(&j->changed);
+    pthread_mutex_unlock(&j->lock);
 }
 
 void queue_stop(struct snapshot_job *j)

@@ -100,6 +100,7 @@ static void add_workers(struct snapshot_job *j)
         struct worker *w = &j->workers[i];
         w->job = j;
         w->index = i;
+        w->holds = mem_calloc(j->n_tables + 1, sizeof *w->holds);
         w->wake_fd = wake_new();
         w->task = (struct task){.wake_fd = w->wake_fd, .is_cancelled = is_stopping, .arg = w};
     }
@@ -143,12 +144,14 @@ static void job_free(struct snapshot_job *j)
     for (int i = 0; i < j->n_workers; i++) {
         wake_free(j->workers[i].wake_fd);
         buf_free(&j->workers[i].gather);
+        free(j->workers[i].holds);
     }
     for (size_t i = 0; i < j->n_tables; i++)
         free(j->tables[i].index_order);
     free(j->workers);
     free(j->tables);
     free(j->order);
+    free(j->returned);
     free(j->mirror);
     free(j->snapshot);
     free(j->app);

@@ -20,10 +20,14 @@ struct snapshot_plan {
     const struct pg_target *dest;
     const struct schema *schema; /* borrowed; immutable meanwhile */
     const char *snapshot;        /* as exported by the slot; its connection stays open */
-    int64_t rows_per_part;       /* snapshot_num_rows_per_partition */
-    int workers_per_table;       /* snapshot_max_parallel_workers */
-    int tables_in_parallel;      /* snapshot_num_tables_in_parallel */
-    size_t memory_budget;        /* bytes, for all workers together */
+    /* Holds the snapshot, and guards all tables of the schema (guard.h): used by the first worker,
+     * which ends the guard when all rows are in. The caller's again, in its transaction, after a
+     * snapshot_finish that went well; to be closed after another one. */
+    struct pg_conn *guard;
+    int64_t rows_per_part;  /* snapshot_num_rows_per_partition */
+    int workers_per_table;  /* snapshot_max_parallel_workers */
+    int tables_in_parallel; /* snapshot_num_tables_in_parallel */
+    size_t memory_budget;   /* bytes, for all workers together */
     const char *fence; /* run at the end of each transaction that brings rows: fails with 22012 when
                         * another process has taken over; NULL: none. A copy of it is kept. */
     int done_fd;       /* wake_signal-ed when progress changes a state, and at the end */

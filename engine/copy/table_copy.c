@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "copy/empty.h"
+#include "copy/guard.h"
 #include "stream/source.h"
 
 #define CONNECT_MS 15000
@@ -171,12 +172,14 @@ static bool read_outer_keys(struct table_copy *c, struct err *err)
     return true;
 }
 
+/* In the session that keeps the tables as they are: from here until their rows are in. */
 static bool read_definitions(struct table_copy *c, struct err *err)
 {
-    return (pg_begin_snapshot(c->source, task_of(c), STATEMENT_MS, c->snapshot, err) &&
+    return (guard_begin(c->source, task_of(c), c->snapshot, c->names, c->n_maps, err) &&
             schema_read(c->source, task_of(c), c->maps, c->n_maps, c->config->replicate_indexes,
                         c->config->replicate_foreign_keys, true, &c->schema, err) &&
-            read_outer_keys(c, err) && check_known(c, err)) ||
+            read_outer_keys(c, err) && check_known(c, err) &&
+            guard_check(c->source, task_of(c), c->schema, err)) ||
            err_context(err, "read the source's definitions");
 }
 
@@ -263,6 +266,7 @@ static bool copy_rows(struct table_copy *c, struct err *err)
                                  .dest = c->plan.dest,
                                  .schema = c->schema,
                                  .snapshot = c->snapshot,
+                                 .guard = c->source,
                                  .rows_per_part = m->snapshot_num_rows_per_partition,
                                  .workers_per_table = m->snapshot_max_parallel_workers,
                                  .tables_in_parallel = m->snapshot_num_tables_in_parallel,

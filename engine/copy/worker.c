@@ -4,19 +4,34 @@
 
 #include "base/mem.h"
 #include "base/wake.h"
+#include "copy/guard.h"
 
 #define CONNECT_LIMIT_MS 30000
-#define LOCK_LIMIT_MS 310000
 
 /* Locks are waited for, but not for ever. At the destination no range waits for the disk: the
  * job's last unit makes all of them durable before success is reported. */
 #define SOURCE_OPTIONS "-c lock_timeout=300s -c jit=off -c max_parallel_workers_per_gather=0"
 #define DEST_OPTIONS "-c lock_timeout=300s -c synchronous_commit=off"
 
+/* The first worker uses the session that guards the tables. */
+static bool has_guard(const struct worker *w)
+{
+    return w->index == 0;
+}
+
+/* The guard's session is not ours to close. */
 static void close_source(struct worker *w, bool cancel)
 {
-    pg_close(w->source, cancel);
+    if (!has_guard(w))
+        pg_close(w->source, cancel);
     w->source = NULL;
+}
+
+static bool release_source(struct worker *w, struct err *err)
+{
+    bool ok = !has_guard(w) || guard_end(w->source, &w->task, err);
+    close_source(w, false);
+    return ok;
 }
 
 /* The worker's transaction at the source sees exactly what the slot's stream does not send
@@ -30,79 +45,69 @@ static bool import_snapshot(struct worker *w, struct err *err)
     return true;
 }
 
-static bool lock_table(struct worker *w, const struct schema_table *t, struct err *err)
+static bool open_source(struct worker *w, struct err *err)
 {
-    struct buf sql = {0};
-    buf_puts(&sql, "SELECT FROM ONLY ");
-    pg_quote_qualified(&sql, t->schema, t->name);
-    buf_puts(&sql, " LIMIT 0");
-    bool ok = pg_exec(w->source, &w->task, LOCK_LIMIT_MS, buf_text(&sql), NULL, err);
-    buf_free(&sql);
-    return ok || err_context(err, "copy %s.%s", t->schema, t->name);
-}
-
-/* A table that was rewritten since the snapshot (TRUNCATE, a change of type) has lost the rows the
- * snapshot should see, and reads as empty: the catalog as of the snapshot shows the old file. */
-static bool check_rewritten(struct worker *w, struct err *err)
-{
-    struct buf oids = {0};
-    struct pg_result *r = NULL;
-    const char *comma = "{";
-    for (size_t i = 0; i < w->job->n_tables; i++) {
-        buf_printf(&oids, "%s%u", comma, (unsigned)w->job->tables[i].def->oid);
-        comma = ",";
+    const struct snapshot_plan *p = &w->job->plan;
+    if (has_guard(w)) {
+        w->source = p->guard;
+        atomic_fetch_add(&w->job->n_imported, 1);
+        return true;
     }
-    buf_puts(&oids, w->job->n_tables ? "}" : "{}");
-    const char *values[] = {buf_text(&oids)};
-    bool ok = pg_exec_params(w->source, &w->task, LOCK_LIMIT_MS,
-                             "SELECT c.oid::pg_catalog.regclass::text FROM pg_catalog.pg_class c "
-                             "WHERE c.oid = ANY ($1::oid[]) AND c.relkind = 'r' "
-                             "AND c.relfilenode <> pg_catalog.pg_relation_filenode(c.oid) LIMIT 1",
-                             1, values, &r, err);
-    if (ok && pg_rows(r) > 0) {
-        ok = err_set(err, ERR_SNAPSHOT_STALE,
-                     "copy %s: the table was emptied or rewritten after the snapshot was taken",
-                     pg_text(r, 0, 0));
-    }
-    pg_free(r);
-    buf_free(&oids);
-    return ok;
-}
-
-/* The first worker keeps every table from being rewritten, dropped or altered until all ranges are
- * in; its transaction holds the locks. */
-static bool guard_tables(struct worker *w, struct err *err)
-{
-    for (size_t i = 0; i < w->job->n_tables; i++) {
-        const struct schema_table *t = w->job->tables[i].def;
-        if (!t->is_partitioned && !lock_table(w, t, err))
-            return false;
-    }
-    return check_rewritten(w, err);
+    if (!pg_connect(p->source, PG_SQL, w->job->app, SOURCE_OPTIONS, &w->task, CONNECT_LIMIT_MS,
+                    &w->source, err))
+        return err_context(err, "copy worker at the source");
+    return import_snapshot(w, err);
 }
 
 static bool open_sessions(struct worker *w, struct err *err)
 {
     const struct snapshot_plan *p = &w->job->plan;
-    if (!pg_connect(p->source, PG_SQL, w->job->app, SOURCE_OPTIONS, &w->task, CONNECT_LIMIT_MS,
-                    &w->source, err))
-        return err_context(err, "copy worker at the source");
-    if (!import_snapshot(w, err))
+    if (!open_source(w, err))
         return false;
-    if (!pg_connect(p->dest, PG_APPLY, w->job->app, DEST_OPTIONS, &w->task, CONNECT_LIMIT_MS,
-                    &w->dest, err))
-        return err_context(err, "copy worker at the destination");
-    return w->index > 0 || guard_tables(w, err);
+    return pg_connect(p->dest, PG_APPLY, w->job->app, DEST_OPTIONS, &w->task, CONNECT_LIMIT_MS,
+                      &w->dest, err) ||
+           err_context(err, "copy worker at the destination");
+}
+
+/* Before a worker reads a table for the first time: nobody may be waiting for it at the source, as
+ * we would wait behind them, and they for the guard. */
+static bool hold_table(struct worker *w, const struct unit *u, bool *is_free, struct err *err)
+{
+    const struct schema_table *t = w->job->tables[u->table].def;
+    struct buf sql = {0};
+    *is_free = true;
+    if (has_guard(w) || w->holds[u->table])
+        return true;
+    buf_puts(&sql, "SAVEPOINT bunnydb_hold; LOCK TABLE ONLY ");
+    pg_quote_qualified(&sql, t->schema, t->name);
+    buf_puts(&sql, " IN ACCESS SHARE MODE NOWAIT; RELEASE SAVEPOINT bunnydb_hold");
+    bool ok = pg_exec(w->source, &w->task, CONNECT_LIMIT_MS, buf_text(&sql), NULL, err);
+    buf_free(&sql);
+    w->holds[u->table] = ok;
+    if (ok)
+        return true;
+    if (!pg_server_error_is(err, "55P03"))
+        return err_context(err, "copy %s.%s", t->schema, t->name);
+    err_clear(err);
+    *is_free = false;
+    return pg_exec(w->source, &w->task, CONNECT_LIMIT_MS,
+                   "ROLLBACK TO SAVEPOINT bunnydb_hold; RELEASE SAVEPOINT bunnydb_hold", NULL, err);
 }
 
 static bool run_unit(struct worker *w, const struct unit *u, struct err *err)
 {
     int64_t rows = 0, bytes = 0;
+    bool is_free;
     switch (u->kind) {
     case UNIT_RELEASE:
-        close_source(w, false);
-        return true;
+        return release_source(w, err);
     case UNIT_RANGE:
+        if (!hold_table(w, u, &is_free, err))
+            return false;
+        if (!is_free) {
+            queue_hand_back(w);
+            return true;
+        }
         if (!transfer_range(w, u, &rows, &bytes, err))
             return false;
         break;

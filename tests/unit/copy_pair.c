@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/wake.h"
+#include "copy/guard.h"
 
 #define LIMIT_MS 600000
 
@@ -61,6 +62,7 @@ void pair_close(struct copy_pair *p)
 {
     pg_close(p->src, false);
     pg_close(p->exporter, false);
+    pg_close(p->guard, true);
     pg_close(p->dst, false);
     schema_free(p->schema);
     free(p->snapshot);
@@ -89,15 +91,32 @@ void pair_prepare(struct copy_pair *p)
     pg_free(r);
 }
 
+bool pair_guard(struct copy_pair *p, struct err *err)
+{
+    struct table_name *names = mem_calloc(p->schema->n_tables + 1, sizeof *names);
+    for (size_t i = 0; i < p->schema->n_tables; i++) {
+        str_copy(names[i].schema, NAME_SIZE, p->schema->tables[i].schema);
+        str_copy(names[i].table, NAME_SIZE, p->schema->tables[i].name);
+    }
+    bool ok = pg_connect(&p->source, PG_SQL, "test", NULL, NULL, LIMIT_MS, &p->guard, err) &&
+              guard_begin(p->guard, NULL, p->snapshot, names, p->schema->n_tables, err) &&
+              guard_check(p->guard, NULL, p->schema, err);
+    free(names);
+    return ok;
+}
+
 void pair_start(struct copy_pair *p)
 {
     struct err e = {0};
+    if (!p->guard)
+        must(pair_guard(p, &e), &e, "guard");
     struct snapshot_plan plan = {
         .mirror = "test",
         .source = &p->source,
         .dest = &p->dest,
         .schema = p->schema,
         .snapshot = p->snapshot,
+        .guard = p->guard,
         .rows_per_part = p->rows_per_part,
         .workers_per_table = p->workers,
         .tables_in_parallel = p->workers,

@@ -10,6 +10,7 @@ struct copy_pair {
     struct pg_conn *src, *dst;
     struct pg_conn *exporter; /* holds the snapshot that a job imports */
     char *snapshot;
+    struct pg_conn *guard; /* from pair_guard on */
     struct schema *schema;
     struct snapshot_job *job;
     int done_fd;
@@ -26,6 +27,8 @@ void pair_open(struct copy_pair *p, const char *host, int port, const char *sour
 void pair_close(struct copy_pair *p);
 /* Reads all tables of public, creates them at the destination, exports a snapshot. */
 void pair_prepare(struct copy_pair *p);
+/* Keeps the tables as they are; pair_start does it when it was not done. */
+bool pair_guard(struct copy_pair *p, struct err *err);
 void pair_start(struct copy_pair *p);
 /* Waits for the end, at most so long; false: it is not over. */
 bool pair_wait(struct copy_pair *p, int limit_ms);

@@ -159,6 +159,21 @@ static void await_line(const char *text, struct log_row *out)
     fail_msg("no line \"%s\"", text);
 }
 
+/* The sum of what the catalog's lines say is lost: a slow machine loses in several goes. */
+static int64_t count_lost(void)
+{
+    struct log_page p;
+    int64_t sum = 0;
+    OK(catalog_logs(c, NULL, LOG_LEVEL_DEBUG, false, "were lost", 500, 0, &p, &err));
+    for (size_t i = 0; i < p.n; i++) {
+        int64_t lost = 0;
+        assert_int_equal(sscanf(strstr(p.rows[i].line.text, "n="), "n=%ld", &lost), 1);
+        sum += lost;
+    }
+    log_page_free(&p);
+    return sum;
+}
+
 /* The catalog is locked by another process for a while, and lines come in faster than it takes
  * them: what is stored and what is said to be lost add up. */
 static void overflow_is_counted(void **state)
@@ -167,7 +182,6 @@ static void overflow_is_counted(void **state)
     sqlite3 *other;
     struct log_row said;
     struct log_page p;
-    int64_t lost = 0;
     assert_int_equal(sqlite3_open(tempdir_path(dir, "catalog.db"), &other), SQLITE_OK);
     assert_int_equal(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
     for (int i = 0; i < 30000; i++)
@@ -175,9 +189,9 @@ static void overflow_is_counted(void **state)
     sqlite3_exec(other, "ROLLBACK", NULL, NULL, NULL);
     sqlite3_close(other);
     await_line("were lost", &said);
-    assert_int_equal(sscanf(strstr(said.line.text, "n="), "n=%ld", &lost), 1);
     close_book();
     open_book();
+    int64_t lost = count_lost();
     OK(catalog_logs(c, "flood", LOG_LEVEL_DEBUG, false, NULL, 1, 0, &p, &err));
     assert_true(lost > 0 && p.total >= 8192);
     assert_int_equal(p.total + lost, 30000);

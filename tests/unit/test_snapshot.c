@@ -423,10 +423,41 @@ static void test_a_table_rewritten_after_the_snapshot_is_noticed(void **state)
     make_small_table(&p);
     pair_prepare(&p);
     pair_run(p.src, "TRUNCATE public.other");
-    pair_start(&p);
-    assert_true(pair_wait(&p, LONG_MS));
-    assert_false(pair_finish(&p, &e));
+    assert_false(pair_guard(&p, &e));
     assert_int_equal(e.code, ERR_SNAPSHOT_STALE);
+    pair_close(&p);
+}
+
+static void *truncate_big(void *arg)
+{
+    pair_run(arg, "TRUNCATE public.big");
+    return NULL;
+}
+
+/* Whoever wants to empty a table waits until its rows are in, and no worker waits behind them. */
+static void test_a_table_that_somebody_wants_to_empty_is_copied_whole(void **state)
+{
+    (void)state;
+    struct copy_pair p;
+    struct pg_conn *other;
+    struct err e = {0};
+    pthread_t thread;
+    open_pair(&p);
+    p.rows_per_part = RANGES_ROWS / 20;
+    make_big_table(&p, RANGES_ROWS);
+    pair_prepare(&p);
+    assert_true(pair_guard(&p, &e));
+    assert_true(pg_connect(&p.source, PG_SQL, "emptier", NULL, NULL, 10000, &other, &e));
+    assert_int_equal(pthread_create(&thread, NULL, truncate_big, other), 0);
+    while (!pair_int(p.src, "SELECT count(*) FROM pg_locks WHERE NOT granted AND mode = "
+                            "'AccessExclusiveLock'"))
+        usleep(2000);
+    pair_start(&p);
+    finish_well(&p);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(pair_int(p.dst, "SELECT count(*) FROM public.big"), RANGES_ROWS);
+    assert_int_equal(pair_int(p.src, "SELECT count(*) FROM public.big"), 0);
+    pg_close(other, false);
     pair_close(&p);
 }
 
@@ -439,9 +470,7 @@ static void test_a_gone_snapshot_is_an_error(void **state)
     make_small_table(&p);
     pair_prepare(&p);
     pair_run(p.exporter, "ROLLBACK");
-    pair_start(&p);
-    assert_true(pair_wait(&p, LONG_MS));
-    assert_false(pair_finish(&p, &e));
+    assert_false(pair_guard(&p, &e));
     assert_memory_equal(e.text, "import the snapshot", 19);
     pair_close(&p);
 }
@@ -528,6 +557,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_an_alien_row_stops_the_primary_key),
         cmocka_unit_test(test_a_killed_backend_is_the_first_error),
         cmocka_unit_test(test_a_table_rewritten_after_the_snapshot_is_noticed),
+        cmocka_unit_test(test_a_table_that_somebody_wants_to_empty_is_copied_whole),
         cmocka_unit_test(test_a_gone_snapshot_is_an_error),
         cmocka_unit_test(test_a_fence_that_falls_keeps_all_rows_out),
         cmocka_unit_test(test_indexes_of_an_earlier_try_are_kept),

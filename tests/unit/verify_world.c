@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/wake.h"
+#include "copy/guard.h"
 #include "copy/snapshot.h"
 #include "tests/unit/server.h"
 
@@ -126,11 +127,15 @@ static void copy(struct world *w)
     struct err e = {0};
     struct snapshot_job *job;
     char *snapshot = export_from(&w->source, &w->exporters[0]);
+    struct pg_conn *guard = connect_to(&w->source);
+    if (!guard_begin(guard, NULL, snapshot, NULL, 0, &e))
+        fail_msg("guard: %s", e.text);
     struct snapshot_plan plan = {.mirror = "test",
                                  .source = &w->source,
                                  .dest = &w->dest,
                                  .schema = w->schema,
                                  .snapshot = snapshot,
+                                 .guard = guard,
                                  .rows_per_part = 250000,
                                  .workers_per_table = 2,
                                  .tables_in_parallel = 2,
@@ -145,6 +150,7 @@ static void copy(struct world *w)
     }
     if (!snapshot_finish(job, &e))
         fail_msg("copy: %s", e.text);
+    pg_close(guard, false);
     free(snapshot);
     close_exporters(w);
 }
