@@ -4,13 +4,11 @@
 
 #include <string.h>
 
-/* True when a mapped parent by inheritance brings this column along. */
-static bool comes_from_parent(const struct reader *r, size_t i, size_t c)
+/* A mapped parent by inheritance has this column. */
+static bool parent_has(const struct reader *r, size_t i, size_t c)
 {
     const struct read_table *rt = &r->tables[i];
     const struct schema_column *col = &r->s->tables[i].columns[c];
-    if (rt->columns[c].is_local)
-        return false;
     for (size_t p = 0; p < rt->n_parents; p++) {
         const struct schema_table *parent = &r->s->tables[read_find_oid(r, rt->parents[p])];
         for (size_t k = 0; k < parent->n_columns; k++)
@@ -18,6 +16,12 @@ static bool comes_from_parent(const struct reader *r, size_t i, size_t c)
                 return true;
     }
     return false;
+}
+
+/* It has it from there only. */
+static bool comes_from_parent(const struct reader *r, size_t i, size_t c)
+{
+    return !r->tables[i].columns[c].is_local && parent_has(r, i, c);
 }
 
 /* A generated column that needs functions which are not mirrored is added afterwards, if it can
@@ -60,8 +64,9 @@ static void put_elements(const struct reader *r, size_t i, struct buf *b)
         comma = ",\n    ";
     }
     for (size_t k = 0; k < rt->n_checks; k++) {
-        if (!rt->checks[k].is_valid || rt->checks[k].needs_objects)
-            continue; /* later */
+        if (!rt->checks[k].is_valid || rt->checks[k].needs_objects ||
+            (rt->n_parents && check_comes_from_parent(r, i, &rt->checks[k])))
+            continue; /* later, or with the parent */
         buf_puts(b, comma);
         check_put(b, &rt->checks[k], true);
         comma = ",\n    ";
@@ -112,6 +117,16 @@ static void add_part(struct reader *r, const struct schema_table *t, struct buf 
         read_add_before(r, OBJECT_TABLE, t->dest_schema, t->dest_name, buf_take(sql));
     st->is_part = true;
     st->optional = optional;
+}
+
+/* A column that is declared here too has its parent's default, unless it is told otherwise. */
+static void add_no_default(struct reader *r, const struct schema_table *t,
+                           const struct schema_column *c)
+{
+    struct buf b = {0};
+    start_alter_column(t, c, &b);
+    buf_puts(&b, "DROP DEFAULT");
+    add_part(r, t, &b, false);
 }
 
 /* Default and NOT NULL of a column that a parent brings along may be its own. */
@@ -175,6 +190,8 @@ static void add_column_parts(struct reader *r, size_t i, size_t n)
         return;
     if (comes_from_parent(r, i, n))
         add_inherited_parts(r, t, c, rc);
+    else if (!rc->dest_default && !c->is_generated && !c->identity && parent_has(r, i, n))
+        add_no_default(r, t, c);
     if (rc->is_deferred)
         add_deferred_default(r, t, c, rc);
     if (rc->storage) {

@@ -82,6 +82,14 @@ void diff_type_at_point(struct diff *d, struct schema_step *s, uint32_t oid, con
         s->left_sql = book_sql_of(&d->book, d->mirror_id, &oid, 1);
 }
 
+bool diff_makes_objects(const struct diff *d)
+{
+    for (size_t k = 0; k < d->stages[STAGE_OBJECT].n; k++)
+        if (d->stages[STAGE_OBJECT].items[k].kind == STEP_RUN)
+            return true;
+    return false;
+}
+
 struct buf alter_table(const struct diff *d, int i, bool only)
 {
     struct buf b = {0};

@@ -318,15 +318,20 @@ void diff_drop_not_null(struct diff *d, int i, const char *column, const char *w
 /* --- default and identity ----------------------------------------------------------------------
  */
 
-static void set_default(struct diff *d, int i, const struct schema_column *c, const char *to,
-                        bool is_optional)
+static char *default_sql(const struct diff *d, int i, const char *column, const char *to)
 {
-    struct buf b = alter_column(d, i, c->name, true);
+    struct buf b = alter_column(d, i, column, true);
     if (to)
         buf_printf(&b, "SET DEFAULT %s", to);
     else
         buf_puts(&b, "DROP DEFAULT");
-    struct schema_step *s = diff_run(d, STAGE_COLUMN, i, buf_take(&b),
+    return buf_take(&b);
+}
+
+static void set_default(struct diff *d, int i, const struct schema_column *c, const char *to,
+                        bool is_optional)
+{
+    struct schema_step *s = diff_run(d, STAGE_COLUMN, i, default_sql(d, i, c->name, to),
                                      diff_what(d, i, "change default of column", c->name));
     s->is_late = true;
     s->is_optional = is_optional;
@@ -346,8 +351,9 @@ static bool diff_default(struct diff *d, int i, size_t c, struct err *err)
         return false;
     if (verdict == SHADOW_SAME)
         return true;
-    if (verdict == SHADOW_REFUSED && p.rc->is_deferred && !d->stages[STAGE_OBJECT].n)
-        diff_note(d, STAGE_COLUMN, i, NULL, diff_what(d, i, "default of column", p.c->name),
+    if (verdict == SHADOW_REFUSED && p.rc->is_deferred && !diff_makes_objects(d))
+        diff_note(d, STAGE_COLUMN, i, default_sql(d, i, p.c->name, to),
+                  diff_what(d, i, "default of column", p.c->name),
                   mem_printf("the destination lacks what it needs: %s", why.text));
     else
         set_default(d, i, p.c, to, p.rc->is_deferred);

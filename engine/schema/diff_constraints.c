@@ -122,7 +122,7 @@ static void note_refused(struct diff *d, int i, const struct read_check *c, cons
 static bool add_check(struct diff *d, int i, const struct read_check *c, struct err *err)
 {
     bool is_new = d->pairs[i].is_new;
-    if (c->needs_objects && !is_new && !d->stages[STAGE_OBJECT].n) {
+    if (c->needs_objects && !is_new && !diff_makes_objects(d)) {
         enum shadow_verdict verdict;
         struct err why = {0};
         if (!ask_same(d, i, NULL, c, &verdict, &why, err))

@@ -241,7 +241,7 @@ static bool is_refused(struct diff *d, int i, const struct schema_index *x, bool
                                       .to = x->create_sql + x->tail};
     enum shadow_verdict verdict;
     *out = false;
-    if (!x->needs_objects || d->stages[STAGE_OBJECT].n)
+    if (!x->needs_objects || diff_makes_objects(d))
         return true;
     if (!shadow_compare(d, i, &q, &verdict, why, err))
         return false;

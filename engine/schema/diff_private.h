@@ -121,6 +121,9 @@ void diff_note(struct diff *d, enum stage stage, int table, char *sql, char *wha
  */
 void diff_table_at_point(struct diff *d, struct schema_step *s, int table);
 void diff_type_at_point(struct diff *d, struct schema_step *s, uint32_t oid, const char *name);
+/* Steps create or change objects that the tables need: what is tried now may fail only because they
+ * have not run yet. */
+bool diff_makes_objects(const struct diff *d);
 /* "ALTER TABLE [ONLY] schema.table " of source table i at the destination. */
 struct buf alter_table(const struct diff *d, int i, bool only);
 /* "ALTER TABLE [ONLY] schema.table ALTER COLUMN column " */

@@ -14,7 +14,8 @@ static const char types_sql[] =
     "    FROM pg_type b WHERE b.oid = t.typbasetype) THEN ' COLLATE '"
     "    || t.typcollation::regcollation END)"
     "  WHEN 'r' THEN (SELECT format('%s %s %s %s', r.rngsubtype::regtype,"
-    "   r.rngcollation::regcollation, o.opcname, r.rngsubdiff::regproc) FROM pg_range r"
+    "   r.rngcollation::regcollation, o.opcname, CASE WHEN r.rngsubdiff < 16384"
+    "    THEN r.rngsubdiff ELSE 0 END::regproc) FROM pg_range r"
     "   JOIN pg_opclass o ON o.oid = r.rngsubopc WHERE r.rngtypid = t.oid) END,"
     " pg_get_expr(t.typdefaultbin, 0), " NEEDS_OBJECTS(
         "pg_type", "t.oid",

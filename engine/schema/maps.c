@@ -37,9 +37,8 @@ static bool is_star(const struct table_map *m)
     return strcmp(m->source_table, "*") == 0;
 }
 
-/* Tables and partitioned tables of the schemas; a partition counts only when none of its ancestors
- * is in the same schema, for then it comes with that one. Columns: is it in a mapped schema, name.
- */
+/* Tables and partitioned tables of the schemas, and whether it comes along with a mapped one: a
+ * partition does, when one of its ancestors is in a mapped schema, or mapped by itself. */
 static const char star_sql[] =
     "WITH RECURSIVE up(oid, ancestor, ns) AS ("
     " SELECT i.inhrelid, i.inhparent, p.relnamespace FROM pg_inherits i"
@@ -47,13 +46,13 @@ static const char star_sql[] =
     "  ON p.oid = i.inhparent UNION ALL"
     " SELECT up.oid, i.inhparent, p.relnamespace FROM up JOIN pg_inherits i"
     "  ON i.inhrelid = up.ancestor JOIN pg_class p ON p.oid = i.inhparent)"
-    " SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
-    " WHERE n.nspname = ANY ($1::text[]) AND c.relkind IN ('r', 'p') AND c.relpersistence <> 't'"
-    " AND NOT EXISTS (SELECT FROM up JOIN pg_namespace un ON un.oid = up.ns"
+    " SELECT n.nspname, c.relname, EXISTS (SELECT FROM up JOIN pg_namespace un ON un.oid = up.ns"
     "  WHERE up.oid = c.oid AND un.nspname = ANY ($1::text[]))"
-    " AND NOT EXISTS (SELECT FROM up JOIN pg_class a ON a.oid = up.ancestor JOIN pg_namespace an"
+    " OR EXISTS (SELECT FROM up JOIN pg_class a ON a.oid = up.ancestor JOIN pg_namespace an"
     "  ON an.oid = a.relnamespace JOIN unnest($2::text[], $3::text[]) x(s, t)"
     "  ON x.s = an.nspname AND x.t = a.relname WHERE up.oid = c.oid)"
+    " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+    " WHERE n.nspname = ANY ($1::text[]) AND c.relkind IN ('r', 'p') AND c.relpersistence <> 't'"
     " ORDER BY n.nspname, c.relname";
 
 /* An array literal of one field of the maps that are, or are not, "*". */
@@ -83,16 +82,19 @@ static void expand_star(const struct table_map *maps, size_t n, size_t i,
                         const struct pg_result *res, struct map_list *out,
                         struct name_list *problems)
 {
-    size_t before = out->n;
+    bool is_empty = true;
     for (size_t row = 0; row < pg_rows(res); row++) {
         const char *schema = pg_text(res, row, 0), *table = pg_text(res, row, 1);
         if (strcmp(schema, maps[i].source_schema) != 0 || is_named(maps, n, schema, table))
+            continue;
+        is_empty = false;
+        if (pg_bool(res, row, 2))
             continue;
         struct table_map m;
         copy_map(&m, &maps[i], schema, table);
         MEM_PUSH(out->items, out->n, out->cap, m);
     }
-    if (out->n == before && !is_named(maps, i, maps[i].source_schema, "*"))
+    if (is_empty && !is_named(maps, i, maps[i].source_schema, "*"))
         name_list_add(problems, mem_printf("schema %s has no tables (left) to mirror",
                                            maps[i].source_schema));
 }

@@ -178,6 +178,19 @@ void check_put(struct buf *b, const struct read_check *c, bool is_valid)
     buf_printf(b, " %s%s", c->definition, is_valid ? "" : " NOT VALID");
 }
 
+bool check_comes_from_parent(const struct reader *r, size_t i, const struct read_check *c)
+{
+    const struct read_table *rt = &r->tables[i];
+    for (size_t p = 0; !c->is_local && p <= rt->n_parents; p++) {
+        uint32_t oid = p < rt->n_parents ? rt->parents[p] : rt->parent;
+        const struct read_table *parent = oid ? &r->tables[read_find_oid(r, oid)] : NULL;
+        for (size_t k = 0; parent && k < parent->n_checks; k++)
+            if (strcmp(parent->checks[k].name, c->name) == 0)
+                return true;
+    }
+    return false;
+}
+
 /* A check that is NOT VALID may be violated by rows that are copied: it comes after the copy. One
  * that needs functions which are not mirrored is tried once the table is there. */
 static void add_late_check(struct reader *r, const struct schema_table *t,
@@ -221,7 +234,7 @@ static void take_check(struct reader *r, const struct pg_result *res, size_t row
         .is_local = pg_bool(res, row, 6),
     };
     MEM_PUSH(rt->checks, rt->n_checks, rt->checks_cap, c);
-    if (!r->is_dest && (!c.is_valid || c.needs_objects))
+    if (!r->is_dest && (!c.is_valid || c.needs_objects) && !check_comes_from_parent(r, i, &c))
         add_late_check(r, t, &c);
 }
 

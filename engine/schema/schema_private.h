@@ -102,7 +102,18 @@ struct reader {
         " AND nx.refobjid >= 16384 AND nx.refclassid NOT IN ('pg_type'::regclass,"           \
         " 'pg_collation'::regclass, 'pg_constraint'::regclass) AND NOT (nx.refclassid = "    \
         "'pg_class'::regclass AND (nx.refobjid = " rel " OR EXISTS (SELECT FROM pg_class nq" \
-        " WHERE nq.oid = nx.refobjid AND nq.relkind = 'S'))))"
+        " WHERE nq.oid = nx.refobjid AND nq.relkind IN ('S', 'c')))))"
+
+/* Where partitions go: beside the mapped table, if they are beside it at the source; else to where
+ * all mappings of their schema go, or else to a schema of the same name. PARTITION_HOMES is a part
+ * of a WITH that knows the mappings as m(s, ds, …); PARTITION_HOME's tree has the mapped table's
+ * schema as s, where that goes as mds, and n is the partition's pg_namespace. */
+#define PARTITION_HOMES \
+    "home(s, ds) AS (SELECT m.s, min(m.ds) FROM m GROUP BY m.s HAVING min(m.ds) = max(m.ds))"
+#define PARTITION_HOME(tree)                                         \
+    "CASE WHEN n.nspname = " tree ".s THEN " tree ".mds ELSE"        \
+    " coalesce((SELECT home.ds FROM home WHERE home.s = n.nspname)," \
+    " n.nspname::text) END COLLATE \"C\""
 
 /* A catalog query with text parameters; at most SCHEMA_QUERY_MS. */
 bool read_query(struct reader *r, const char *sql, size_t n, const char *const *values,
@@ -129,6 +140,8 @@ void read_drop_check(struct read_table *rt, size_t k);
 void read_drop_fkey(struct schema_table *t, struct read_table *rt, size_t k);
 void read_column_free(struct read_column *rc);    /* the contents */
 void schema_column_free(struct schema_column *c); /* the contents */
+/* A mapped parent has it, and table i only from there. */
+bool check_comes_from_parent(const struct reader *r, size_t i, const struct read_check *c);
 /* "CONSTRAINT name CHECK (…)", with NOT VALID if that is asked for. */
 void check_put(struct buf *b, const struct read_check *c, bool is_valid);
 

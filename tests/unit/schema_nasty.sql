@@ -90,6 +90,11 @@ CREATE TABLE n.flying (wings int DEFAULT 2);
 CREATE TABLE n.bird (song text) INHERITS (n.animal, n.flying);
 ALTER TABLE n.bird ALTER name SET DEFAULT 'bird', ALTER legs SET DEFAULT 2, ALTER legs SET NOT NULL, ALTER wings DROP DEFAULT;
 CREATE TABLE n.owl () INHERITS (n.bird);
+CREATE TABLE n.bat (name text, fur int, CONSTRAINT legs_ok CHECK (legs >= 0)) INHERITS (n.animal);
+ALTER TABLE n.bat ALTER name DROP DEFAULT;
+ALTER TABLE n.animal ADD CONSTRAINT later CHECK (legs < 100) NOT VALID;
+CREATE DOMAIN n.good_pair AS n.inner_pair CHECK ((VALUE).a > 0);
+CREATE TABLE n.packed (id int, late int, pair n.good_pair, PRIMARY KEY (id) WITH (fillfactor = 55), UNIQUE (late) WITH (fillfactor = 60) DEFERRABLE);
 
 CREATE TABLE n.egg (id int PRIMARY KEY, hen int, alt int UNIQUE);
 CREATE TABLE n.hen (id int PRIMARY KEY, egg int REFERENCES n.egg DEFERRABLE, mother int CONSTRAINT "moth""er" REFERENCES n.hen ON UPDATE CASCADE ON DELETE SET DEFAULT);

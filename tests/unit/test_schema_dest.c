@@ -67,6 +67,29 @@ static void star_takes_each_table_once(void **state)
     fixture_maps_free(&m);
 }
 
+/* Each partition goes where its schema goes, and a schema may have nothing else. */
+static void partitions_of_other_schemas_stay_there(void **state)
+{
+    (void)state;
+    struct pg_conn *c = fixture_database("partitions_apart");
+    fixture_exec(c, "CREATE SCHEMA a; CREATE SCHEMA b; CREATE SCHEMA c; CREATE SCHEMA d;"
+                    "CREATE TABLE a.p (k int) PARTITION BY LIST (k); CREATE TABLE c.other (i int);"
+                    "CREATE TABLE a.x PARTITION OF a.p FOR VALUES IN (1);"
+                    "CREATE TABLE b.x PARTITION OF a.p FOR VALUES IN (2);"
+                    "CREATE TABLE c.x PARTITION OF a.p FOR VALUES IN (3);"
+                    "CREATE TABLE d.x PARTITION OF a.p FOR VALUES IN (4)");
+    struct fixture_maps m = fixture_maps(c, "a.p>away.p", "b.*", "c.other>elsewhere.other", NULL);
+    struct schema *s = fixture_read(c, &m);
+    static const char *const homes[] = {"away", "b", "elsewhere", "d"}, *const names[] = {"a", "b",
+                                                                                          "c", "d"};
+    assert_int_equal(m.n, 2);
+    for (size_t i = 0; i < COUNT_OF(names); i++)
+        assert_string_equal(schema_find(s, names[i], "x")->dest_schema, homes[i]);
+    schema_free(s);
+    fixture_maps_free(&m);
+    pg_close(c, false);
+}
+
 static struct schema *read_all(void)
 {
     struct fixture_maps maps = fixture_maps(source, "public.*", NULL);
@@ -217,6 +240,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(mappings_are_refused_with_all_reasons),
         cmocka_unit_test(star_takes_each_table_once),
+        cmocka_unit_test(partitions_of_other_schemas_stay_there),
         cmocka_unit_test(missing_tables_are_named),
         cmocka_unit_test(all_misfits_are_named_and_nothing_is_made),
         cmocka_unit_test(what_is_there_is_left_alone),
