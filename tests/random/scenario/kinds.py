@@ -21,6 +21,7 @@ class Kind:
     small: bool = False
     edges: list = field(default_factory=list)
     is_text: bool = False  # values may be made large
+    family: str = ""  # "enum", "domain": a type of its own, that may be altered
 
     def value(self, rng):
         """Cast, so that it has the type wherever it stands."""
@@ -202,6 +203,11 @@ def scalars(latin):
     ]
 
 
+def wider():
+    """What columns become when their types change."""
+    return [Kind("numeric(20,5)", _numeric), Kind("varchar(40)", _text(True), True)]
+
+
 def _sorted_range(function, element):
     def draw(rng):
         a, b = element.value(rng), element.value(rng)
@@ -265,11 +271,11 @@ def array_of(element):
 
 
 def enum(name, labels):
-    return Kind(name, lambda rng: literal(rng.choice(labels)), True)
+    return Kind(name, lambda rng: literal(rng.choice(labels)), True, family="enum")
 
 
 def domain(name, base):
-    return Kind(name, base.draw, base.small, base.edges, base.is_text)
+    return Kind(name, base.draw, base.small, base.edges, base.is_text, "domain")
 
 
 def composite(name, kinds):

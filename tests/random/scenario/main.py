@@ -10,6 +10,7 @@ import traceback
 from harness.bunny import Bunny, find_program
 from harness.cluster import Cluster
 from harness.pair import Pair
+from harness.place import scratch
 
 from .plan import Options, make_plan
 from .play import NAME, Player
@@ -27,6 +28,8 @@ def arguments():
     p.add_argument("--restarts", action="store_true", help="the servers are restarted, too")
     p.add_argument("--calm", action="store_true", help="no incidents: only transactions")
     p.add_argument("--without", default="", metavar="NAME,NAME", help="incidents to leave out")
+    p.add_argument("--ddl", action="store_true", help="definitions change, too")
+    p.add_argument("--many", action="store_true", help="hundreds of small tables")
     p.add_argument("--no-shrink", action="store_true", help="a failure is not made smaller")
     p.add_argument("--shrink-minutes", type=float, default=3, help="how long to try (3)")
     p.add_argument("--keep", action="store_true", help="the directory of a failure stays")
@@ -38,7 +41,7 @@ class World:
     """Two clusters for all scenarios; a pair of databases and a process for each."""
 
     def __init__(self):
-        self.root = f"/tmp/bran-{os.getpid()}"
+        self.root = f"{scratch()}/bran-{os.getpid()}"
         os.mkdir(self.root, 0o755)
         self.source = Cluster(self.root, "src").start()
         self.dest = Cluster(self.root, "dst").start()
@@ -135,7 +138,7 @@ def main():
     args = arguments()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     options = Options(args.operations, args.restarts, not args.calm,
-                      without=tuple(args.without.split(",")))
+                      without=tuple(args.without.split(",")), ddl=args.ddl, many=args.many)
     find_program()
     world = World()
     failed, played = [], 0

@@ -14,6 +14,12 @@ class Column:
     pool: list = None  # the values of a key: few, so that they meet
     parent: object = None  # the table whose key it refers to
     nullable: bool = True
+    # known of live ones only
+    attnum: int = 0
+    typid: int = 0
+    identity: str = ""
+    default: str = None
+    is_local: bool = True
 
     @property
     def q(self):
@@ -81,4 +87,7 @@ class Step:
     tables: frozenset = frozenset()
     guarded: bool = False  # inside a savepoint of its own
     group: int = -1  # steps of one transaction leave together when a failure is made small
-    target: str = ""  # copy: table and columns; resync: the table
+    target: str = ""  # copy: table and columns; resync: the table; live: what is to be made
+    seed: int = 0  # live: of its statements
+    table: int = -1  # live: the number of its table
+    label: str = ""  # what it is called in counts

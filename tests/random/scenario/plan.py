@@ -1,9 +1,11 @@
 """A scenario from a seed: tables, first rows, a mirror's options, transactions of several sessions
 woven into each other, incidents between them. The same seed gives the same plan."""
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from . import kinds
 from .changes import Changes
+from .live import live_step
 from .model import Step
 from .names import literal
 from .tables import Tables
@@ -22,6 +24,8 @@ class Options:
     incidents: bool = True
     huge: bool = True
     without: tuple = ()  # incidents that are left out
+    ddl: bool = False  # definitions change, too
+    many: bool = False  # hundreds of small tables
 
 
 @dataclass
@@ -35,6 +39,17 @@ class Plan:
     steps: list
     schemas: list
     mirror: dict = field(default_factory=dict)  # options of the mirror
+    kinds: list = field(default_factory=list)  # all that its columns may have
+    is_live: bool = False  # statements are made when it is their turn
+    big_values: bool = True
+
+    @property
+    def enums(self):
+        return {x.sql for x in self.kinds if x.family == "enum"}
+
+    @property
+    def domains(self):
+        return {x.sql for x in self.kinds if x.family == "domain"}
 
     def reduced(self, groups=None, without=frozenset()):
         """The same with only some groups of steps and without some tables."""
@@ -43,27 +58,38 @@ class Plan:
 
         def is_kept(step):
             return stays(step.tables) and (groups is None or step.group in groups or step.group < 0)
-        return Plan(self.seed, self.latin, self.storm,
-                    [t for t in self.tables if stays(t.needs)],
-                    [s for s in self.setup if stays(s[0])],
-                    [s for s in self.first if is_kept(s)],
-                    [s for s in self.steps if is_kept(s)],
-                    self.schemas, self.mirror)
+        return replace(self, tables=[t for t in self.tables if stays(t.needs)],
+                       setup=[s for s in self.setup if stays(s[0])],
+                       first=[s for s in self.first if is_kept(s)],
+                       steps=[s for s in self.steps if is_kept(s)])
 
     @property
     def groups(self):
         return sorted({s.group for s in self.first + self.steps} - {-1})
 
 
+class LiveChanges:
+    """Changes of rows and of definitions that are made when it is their turn."""
+
+    def __init__(self, rng):
+        self.rng = rng
+        self.rate = rng.choice([0.02, 0.08, 0.2])
+
+    def some(self, t):
+        return [live_step(self.rng, t, "ddl" if self.rng.random() < self.rate else "change")]
+
+
 class Planner:
     def __init__(self, seed, options):
-        self.rng = random.Random(f"bunnydb {seed}")
+        name = " ".join(["bunnydb"] + ["ddl"] * options.ddl + ["many"] * options.many)
+        self.rng = random.Random(f"{name} {seed}")
         self.options = options
         self.seed = seed
         self.latin = self.rng.random() < 0.05
-        self.world = Tables(self.rng, self.latin)
+        self.world = Tables(self.rng, self.latin, self.rng.randint(150, 300) if options.many else 0)
         self.tables = self.world.tables
-        self.changes = Changes(self.rng, self.tables)
+        self.rows = Changes(self.rng, self.tables, not options.many)
+        self.changes = LiveChanges(self.rng) if options.ddl else self.rows
         self.group = 0
         self.prepared = 0
 
@@ -76,12 +102,15 @@ class Planner:
             n = self.rng.randrange(sessions)
             lists[n].append(self._transaction(n))
         if self.options.huge and self.rng.random() < 0.04:
-            body = self._whole(self.changes.huge(self.tables[-1]), "COMMIT")
+            body = self._whole(self.rows.huge(self.tables[-1]), "COMMIT")
             lists[0].append(self._numbered(0, body))
         steps = self._weave(lists)
         self._add_incidents(steps)
+        types = self.world.types
         return Plan(self.seed, self.latin, storm, self.tables, self.world.setup, first, steps,
-                    self.world.schemas, self._mirror())
+                    self.world.schemas, self._mirror(),
+                    types.scalars + kinds.wider() + types.all + types.own, self.options.ddl,
+                    not self.options.many)
 
     def _mirror(self):
         options = {"cdc_batch_size": self.rng.choice([1, 2, 7, 100, 10000, 10000, 10000]),
@@ -94,21 +123,22 @@ class Planner:
             options["replicate_indexes"] = False
         if self.rng.random() < 0.2:
             options["replicate_foreign_keys"] = False
+        if self.options.ddl:
+            options["schema_changes"] = self.rng.choice(["manual", "auto"])
         return options
 
     # --- transactions --------------------------------------------------------------------------
     def _numbered(self, session, steps):
         self.group += 1
-        return [Step(session, s.sql, s.kind, s.tables, s.guarded, self.group, s.target)
-                for s in steps]
+        return [replace(s, session=session, group=self.group) for s in steps]
 
     def _first(self):
         steps = []
         for t in self.tables:
             for _ in range(self.rng.choice([0, 1, 4, 12]) if not t.is_big else 1):
-                steps += self._numbered(0, self.changes.many(t) if t.is_big else
-                                        self.changes.insert_rows(t) if t.columns else
-                                        self.changes.insert_default_many(t))
+                steps += self._numbered(0, self.rows.many(t) if t.is_big else
+                                        self.rows.insert_rows(t) if t.columns else
+                                        self.rows.insert_default_many(t))
         return steps
 
     def _table(self):
@@ -161,6 +191,8 @@ class Planner:
     def _maintenance(self):
         """What changes no row."""
         t = self._table()
+        if self.options.ddl:
+            return live_step(self.rng, t, "ddl")
         names = [t.q] + t.leaves
         name = self.rng.choice(names)
         choices = [f"VACUUM {name}", f"ANALYZE {name}", f"VACUUM (FREEZE, ANALYZE) {name}",
@@ -201,6 +233,9 @@ class Planner:
         if self.options.incidents:
             names = [n for n in INCIDENTS if n not in self.options.without and
                      (self.options.restarts or not n.startswith("restart"))]
+            if self.options.ddl:
+                marks += [(self.rng.randint(marks[0][0], last), "operate")
+                          for _ in range(self.rng.choice([0, 2, 6]))]
             for name in self.rng.choices(names, [INCIDENTS[n] for n in names],
                                          k=self.rng.choice([0, 1, 2, 3, 5])):
                 marks.append((self.rng.randint(marks[0][0], last), name))

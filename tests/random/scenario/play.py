@@ -6,12 +6,15 @@ import time
 from urllib.parse import quote as urlquote
 
 from harness.api import ApiError
-from harness.compare import assert_equal_databases, assert_equal_structure
+from harness.compare import assert_equal_databases
 from harness.waiting import wait_for
 
+from .definitions import differences
 from .kinds import qualified
+from .live import Live
 from .model import Step
 from .names import quote
+from .operate import STILL, Operator, Stuck
 from .sessions import Session, Transcript
 
 LIMIT = 60 * int(os.environ.get("BUNNYDB_SLOW", "1"))
@@ -20,6 +23,8 @@ NAME = "m"
 # again; so is a copy whose table was rewritten or truncated meanwhile.
 EXCUSED = {"connection_failed", "timeout", "slot_active", "snapshot_stale", "fenced"}
 EXCUSED_STATES = ("57P0", "08", "55P03", "55006", "40")  # a message begins with its SQLSTATE
+# And what a change of definitions does to one that has not been told of it.
+EXCUSED_DDL = EXCUSED | STILL
 
 
 class Defect(Exception):
@@ -35,6 +40,10 @@ class Player:
         self.maker = None  # the thread that asks for the mirror: transactions go on beside it
         self.refusal = None
         self.rows = 0
+        self.live = Live(plan) if plan.is_live else None
+        self.operator = Operator(self, NAME)
+        self.maps = {t.number: {"source_schema": t.schema, "source_table": t.name, **t.mapping}
+                     for t in plan.tables if t.is_mirrored}
 
     # --- the whole -----------------------------------------------------------------------------
     def play(self):
@@ -58,6 +67,8 @@ class Player:
         for _, sql in self.plan.setup:
             self.transcript.add(0, sql)
             self.pair.src.execute(sql)
+        if self.live:
+            self.live.learn(self.pair.src)
 
     def _connect(self):
         c = self.pair.source.connect(self.pair.sdb)
@@ -68,7 +79,8 @@ class Player:
     def _session(self, number):
         if number not in self.sessions:
             lock_ms = 1000 if self.plan.storm else 20
-            self.sessions[number] = Session(self._connect, number, self.transcript, lock_ms)
+            self.sessions[number] = Session(self._connect, number, self.transcript, lock_ms,
+                                            self.live)
         return self.sessions[number]
 
     def _step(self, step):
@@ -105,23 +117,64 @@ class Player:
             assert not t.is_alive(), "the sessions at the source do not end"
 
     # --- incidents -----------------------------------------------------------------------------
-    def _mappings(self):
-        return [{"source_schema": t.schema, "source_table": t.name, **t.mapping}
-                for t in self.plan.tables if t.is_mirrored]
+    def mappings(self):
+        return list(self.maps.values())
 
     def do_create(self, _):
-        self.transcript.add(-1, f"mappings: {self._mappings()}")
+        if self.live:
+            self.follow_names(is_made=False)
+        self.transcript.add(-1, f"mappings: {self.mappings()}")
         self.maker = threading.Thread(target=self._make, daemon=True)
         self.maker.start()
 
     def _make(self):
         try:
             answer = self.bunny.api.raw("POST", "/v1/mirrors", self.bunny.mirror_body(
-                NAME, self.pair, self._mappings(), **self.plan.mirror))
+                NAME, self.pair, self.mappings(), **self.plan.mirror))
             if answer.status != 201:
                 self.refusal = answer.body
         except (OSError, ApiError):
             pass  # the process was killed, or its sessions were: asked again at the end
+
+    def follow_names(self, is_made=True):
+        """Tables that were renamed at the source: the mapping has their names of now, and they go
+        where they went. These places, quoted."""
+        places = []
+        for number, m in self.maps.items():
+            row = self.pair.src.execute(
+                "SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON "
+                "n.oid = c.relnamespace WHERE c.oid = %s", (self.live.oids[number],)).fetchone()
+            was = m["source_schema"], m["source_table"]
+            if row is None or row == was:
+                continue
+            if is_made:
+                m.setdefault("destination_schema", was[0])
+                m.setdefault("destination_table", was[1])
+            m["source_schema"], m["source_table"] = row
+            places.append(qualified(m.get("destination_schema", row[0]),
+                                    m.get("destination_table", row[1])))
+        return places
+
+    def mapped_to(self, destination):
+        """The source's name of the mapped table that goes there, by itself or with a partition."""
+        for m in self.maps.values():
+            top = m.get("destination_schema", m["source_schema"]), \
+                m.get("destination_table", m["source_table"])
+            below = self.pair.dst.execute(
+                "SELECT n.nspname || '.' || c.relname FROM pg_partition_tree(to_regclass(%s)) t "
+                "JOIN pg_class c ON c.oid = t.relid JOIN pg_namespace n ON n.oid = c.relnamespace",
+                (qualified(*top),)).fetchall()
+            if destination == ".".join(top) or (destination,) in below:
+                return f"{m['source_schema']}.{m['source_table']}"
+        return None
+
+    def do_operate(self, _):
+        if self.maker and self.bunny.is_running:
+            try:
+                self.operator.look()
+            except ApiError as e:
+                if e.answer.status != 404:
+                    raise
 
     def _is_there(self):
         return self.bunny.api.raw("GET", f"/v1/mirrors/{NAME}").status == 200
@@ -131,8 +184,11 @@ class Player:
         if self.maker:
             self.maker.join(LIMIT)
         code = self.refusal and self.refusal["code"]
-        if not self._is_there() and code in (None, "peer_unreachable"):
+        if not self._is_there() and code in (None, "peer_unreachable", "connection_failed",
+                                             *(("source_table_missing",) if self.live else ())):
             self.refusal = None
+            if self.live:
+                self.follow_names(is_made=False)
             self._make()
         if self.refusal or not self._is_there():
             raise Defect(f"the mirror was refused: {self.refusal}")
@@ -237,7 +293,7 @@ class Player:
         if self.bunny.status(NAME)["status"] == "paused":
             self._command("resume")
         for t in self.plan.tables:
-            if t.is_big:  # a last change: its COMMIT is confirmed at once, a quiet stretch later
+            if t.is_big and not self.live:  # a last change: its COMMIT is confirmed at once, a quiet stretch later
                 self._session(99).run(Step(99, f"INSERT INTO {t.q} VALUES (-999999, 'last')"))
         if self.transcript.mistakes:
             raise RuntimeError("statements that the generator should not make:\n" +
@@ -254,7 +310,47 @@ class Player:
                      status["operation"], waiting)
         return status["status"] == "running" and not status["operation"] and not waiting
 
+    def _is_still(self):
+        """See Operator.finish. Everything that is committed now is confirmed, or never will be."""
+        self._look_at_log()
+        status = self.bunny.status(NAME)
+        waiting = [t["table_name"] for t in status["tables"] if t["status"] != "streaming"]
+        self.last = (status["status"], status["phase"], status["error_message"],
+                     status["operation"], waiting)
+        if status["status"] == "paused":
+            self._command("resume")
+        if status["status"] == "error":
+            for f in status["findings"]:
+                if f["code"] in STILL:
+                    return f
+            if not status["next_retry_at"]:
+                raise Defect(f"the mirror stopped: {status['error_message']} "
+                             f"({status['error_code']}); {status['error_hint']}")
+        if status["status"] != "running" or status["operation"] or waiting:
+            self.goal = None
+            return None
+        if not self.goal:
+            self.goal = self.pair.sql("SELECT pg_current_wal_lsn()")[0][0]
+        count, reached = self.pair.source.sql(
+            "SELECT count(*), bool_and(confirmed_flush_lsn >= %s::pg_lsn) FROM "
+            "pg_replication_slots WHERE database = %s AND NOT temporary",
+            (self.goal, self.pair.sdb))[0]
+        if not (count and reached):
+            return None
+        self.goal = None
+        return ""
+
+    def _operate(self):
+        """The operator's work: afterwards the definitions are the same."""
+        self.goal = None
+        try:
+            self.operator.finish(self._is_still)
+        except Stuck as e:
+            raise Defect(f"definitions: {e}") from e
+
     def _judge(self):
+        if self.live:
+            self._operate()
         try:
             wait_for(self._is_streaming, LIMIT, "the mirror to stream")
             self.pair.wait_confirmed(LIMIT, look=self._look_at_log)
@@ -270,7 +366,7 @@ class Player:
         for row in page["logs"]:
             text = f"{row['message']} {row['details'] or ''}"
             if not row["message"].startswith(EXCUSED_STATES) and \
-               not any(f"({code})" in text for code in EXCUSED):
+               not any(f"({code})" in text for code in (EXCUSED_DDL if self.live else EXCUSED)):
                 raise Defect(f"an error that nothing explains: {text}")
 
     def _look_at_counters(self):
@@ -280,17 +376,31 @@ class Player:
             raise Defect(f"changes found no row: {missed}")
 
     def _compare(self):
-        """Every mapped table and its partitions; definitions where everything is mirrored."""
-        tables, renamed, excluded = [], {}, {}
-        for t in self.plan.tables:
-            if not t.is_mirrored:
-                continue
-            for source in [(t.schema, t.name)] + t.part_names:
-                tables.append(source)
-                renamed[source] = self._destination(*source)
-                excluded[source] = t.mapping.get("exclude_columns", ())
+        """Every mapped table and its partitions: rows, and definitions."""
+        found = self._ends()
+        tables = [source for source, _, _ in found]
+        renamed = {source: dest for source, dest, _ in found}
+        excluded = {source: columns for source, _, columns in found}
         try:
             self.rows = assert_equal_databases(self.pair.src, self.pair.dst, tables,
                                                renamed=renamed, excluded=excluded)
         except AssertionError as e:
             raise Defect(str(e)) from e
+        apart = differences(self.pair.src, self.pair.dst, found, self.plan.mirror)
+        if apart:
+            raise Defect("definitions differ:\n  " + "\n  ".join(apart[:30]))
+
+    def _ends(self):
+        """(source, destination, columns that are left out) of each mapped table and partition."""
+        found = []
+        for m in self.maps.values():
+            source = m["source_schema"], m["source_table"]
+            to = m.get("destination_schema", source[0])
+            out = m.get("exclude_columns", ())
+            found.append((source, (to, m.get("destination_table", source[1])), out))
+            for part in self.pair.src.execute(
+                    "SELECT n.nspname, c.relname FROM pg_partition_tree(%s) t JOIN pg_class c ON "
+                    "c.oid = t.relid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE t.level > 0",
+                    (qualified(*source),)).fetchall():
+                found.append((part, (to, part[1]), out))
+        return found

@@ -3,9 +3,16 @@ import threading
 
 import psycopg
 
+from .model import Step
+
 # Errors that random statements run into; anything else is a mistake of the generator.
 EXPECTED = ("22", "23", "25", "40", "54", "55", "57", "0A", "08", "2B", "2F", "21", "3B", "42P10",
             "42704", "42P17", "P0001")
+
+
+# And those of random changes of definitions, made while others are under way.
+EXPECTED_DDL = ("427", "42P07", "42P16", "42804", "42830", "42883", "42809", "42846", "42611", "42P10",
+                "42P17", "42704", "42P01", "42703", "42P22", "42P21", "XX000")
 
 
 class Transcript:
@@ -37,8 +44,9 @@ def render(line):
 
 
 class Session:
-    def __init__(self, connect, number, transcript, lock_ms):
+    def __init__(self, connect, number, transcript, lock_ms, live=None):
         self.connect, self.connection = connect, None
+        self.live = live
         self.number, self.transcript, self.lock_ms = number, transcript, lock_ms
 
     def _ready(self):
@@ -52,14 +60,29 @@ class Session:
     def run(self, step):
         if self._is_void(step):
             return
+        steps = self._made(step) if step.kind == "live" else [step]
         if step.guarded and self._in_transaction():
             self._try("SAVEPOINT guard", step)
-            if self._one(step):
+            if all(self._one(s) for s in steps):
                 self._try("RELEASE guard", step)
             else:
                 self._try("ROLLBACK TO guard", step)
         else:
-            self._one(step)
+            for s in steps:
+                if not self._is_void(s):
+                    self._one(s)
+
+    def _made(self, step):
+        """The statements of a live step, from the definitions that this session sees."""
+        try:
+            connection = self._ready()
+            steps = self.live.make(connection, step, self._in_transaction())
+        except psycopg.Error as e:
+            self.transcript.add(self.number, step.sql, str(e).split("\n", maxsplit=1)[0][:150])
+            return []
+        if len(steps) > 1 and not self._in_transaction() and steps[0].sql != "BEGIN":
+            return [Step(0, "BEGIN")] + steps + [Step(0, "COMMIT")]
+        return steps
 
     def _status(self):
         if self.connection is None or self.connection.closed:
@@ -78,6 +101,8 @@ class Session:
         text = step.sql if step.kind == "sql" else f"COPY {step.target} FROM ({step.sql})"
         outcome = self._try(step.sql if step.kind == "sql" else None, step)
         self.transcript.add(self.number, text, outcome)
+        if step.label:
+            self.live.count(step.label, outcome)
         return not outcome
 
     def _try(self, sql, step):
@@ -92,7 +117,7 @@ class Session:
         except psycopg.Error as e:
             state = e.sqlstate or "08000"
             message = str(e).split("\n", maxsplit=1)[0][:150]
-            if not state.startswith(EXPECTED):
+            if not state.startswith(EXPECTED + EXPECTED_DDL if self.live else EXPECTED):
                 self.transcript.mistakes.append(f"{state} {message}: {step.sql[:2000]}")
             return f"{state} {message}"
 

@@ -14,13 +14,13 @@ class Tables:
     """Everything that exists when the first row comes. setup: (numbers of the tables that it
     belongs to, statement), in order."""
 
-    def __init__(self, rng, latin=False):
+    def __init__(self, rng, latin=False, count=0):
         self.rng = rng
         self.names = Names(rng, latin)
         self.schemas = ["public"] + [self._plain("s") for _ in range(rng.randint(0, 2))]
         self.types = Types(rng, self.names, self.schemas, latin)
         self.tables = []
-        for _ in range(rng.randint(3, 8)):
+        for _ in range(count or rng.randint(3, 8)):
             self.tables.append(self.table())
         if rng.random() < 0.4:
             self.tables.append(self.unmirrored())
