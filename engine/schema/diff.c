@@ -421,14 +421,20 @@ bool schema_diff(struct pg_conn *source, struct pg_conn *dest, struct task *task
                  const struct mirror_config *c, const char *mirror_id, struct schema_plan *out,
                  struct err *err)
 {
-    struct diff d = {
-        .source = source, .dest = dest, .task = task, .config = c, .mirror_id = mirror_id};
-    *out = (struct schema_plan){0};
-    bool ok = book_read(dest, task, mirror_id, &d.book, err) && compare(&d, false, &out->lsn, err);
-    if (ok)
-        assemble(&d, out);
-    diff_free(&d);
-    return ok || err_context(err, "compare definitions");
+    for (int try = 1;; try++) {
+        struct diff d = {
+            .source = source, .dest = dest, .task = task, .config = c, .mirror_id = mirror_id};
+        *out = (struct schema_plan){0};
+        bool ok =
+            book_read(dest, task, mirror_id, &d.book, err) && compare(&d, false, &out->lsn, err);
+        if (ok)
+            assemble(&d, out);
+        diff_free(&d);
+        if (ok)
+            return true;
+        if (!read_again(source, task, try, err))
+            return err_context(err, "compare definitions");
+    }
 }
 
 /* The same table or type at the source, or at the destination: one that the source made anew. */
@@ -455,7 +461,7 @@ static void keep_others(struct diff *d, const struct book *before)
     }
 }
 
-bool schema_book_write(struct pg_conn *source, struct pg_conn *dest, struct task *task,
+static bool write_book(struct pg_conn *source, struct pg_conn *dest, struct task *task,
                        const struct mirror_config *c, const char *mirror_id, bool in_transaction,
                        struct err *err)
 {
@@ -466,11 +472,24 @@ bool schema_book_write(struct pg_conn *source, struct pg_conn *dest, struct task
         book_read(dest, task, mirror_id, &before, err) && compare(&d, in_transaction, &lsn, err);
     if (ok) {
         keep_others(&d, &before);
+        diff_remember_kept(&d, &before);
         char *sql = book_sql(&d.next, mirror_id);
         ok = pg_exec(dest, task, SCHEMA_QUERY_MS, sql, NULL, err);
         free(sql);
     }
     book_free(&before);
     diff_free(&d);
-    return ok || err_context(err, "write the book of parts at the destination");
+    return ok;
+}
+
+bool schema_book_write(struct pg_conn *source, struct pg_conn *dest, struct task *task,
+                       const struct mirror_config *c, const char *mirror_id, bool in_transaction,
+                       struct err *err)
+{
+    for (int try = 1;; try++) {
+        if (write_book(source, dest, task, c, mirror_id, in_transaction, err))
+            return true;
+        if (in_transaction || !read_again(source, task, try, err))
+            return err_context(err, "write the book of parts at the destination");
+    }
 }

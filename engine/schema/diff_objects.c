@@ -214,3 +214,42 @@ void diff_remember(struct diff *d)
         remember_parts(d, i);
     }
 }
+
+static bool is_at_dest(const struct diff *d, int j, const struct book_part *p)
+{
+    const struct schema_table *u = &d->dst.s->tables[j];
+    const struct read_table *ru = &d->dst.tables[j];
+    bool found = p->kind == BOOK_COLUMN && find_column(u, p->name);
+    for (size_t k = 0; p->kind == BOOK_INDEX && k < u->n_indexes; k++)
+        found = found || strcmp(u->indexes[k].name, p->name) == 0;
+    for (size_t k = 0; p->kind == BOOK_CHECK && k < ru->n_checks; k++)
+        found = found || strcmp(ru->checks[k].name, p->name) == 0;
+    for (size_t k = 0; p->kind == BOOK_FKEY && k < u->n_fkeys; k++)
+        found = found || strcmp(u->fkeys[k].name, p->name) == 0;
+    return found;
+}
+
+/* The source has no part of that name any more, and the column's number is not another name now. */
+static bool is_gone(const struct diff *d, int i, const struct book_part *p)
+{
+    const struct schema_table *t = &d->src.s->tables[i];
+    if (p->kind == BOOK_COLUMN && (read_find_column(t, (int)p->number) || find_column(t, p->name)))
+        return false;
+    for (size_t k = 0; k < d->next.n; k++)
+        if (d->next.items[k].oid == p->oid && d->next.items[k].kind == p->kind &&
+            strcmp(d->next.items[k].name, p->name) == 0)
+            return false;
+    return true;
+}
+
+void diff_remember_kept(struct diff *d, const struct book *before)
+{
+    for (int i = 0; i < (int)d->src.s->n_tables; i++) {
+        int j = d->pairs[i].dest;
+        for (size_t k = 0; j >= 0 && k < before->n; k++) {
+            const struct book_part *p = &before->items[k];
+            if (p->oid == d->src.s->tables[i].oid && is_at_dest(d, j, p) && is_gone(d, i, p))
+                remember(d, i, p->kind, p->number, p->name, NULL);
+        }
+    }
+}

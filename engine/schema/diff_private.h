@@ -195,6 +195,9 @@ bool diff_fkeys(struct diff *d, int i, struct err *err) MUST_CHECK;
 bool diff_sequences(struct diff *d, struct err *err) MUST_CHECK;
 bool diff_gone_tables(struct diff *d, struct err *err) MUST_CHECK;
 void diff_remember(struct diff *d); /* the tables' parts, in d->next */
+/* And those of an earlier book that the source has no more and the destination still has: a copy of
+ * the rows does not make them the operator's own. */
+void diff_remember_kept(struct diff *d, const struct book *before);
 
 /* What rows that were there before have in a column that the source has added (fill.c). */
 enum fill_kind {

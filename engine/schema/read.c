@@ -266,9 +266,22 @@ bool read_everything(struct reader *r, const struct table_map *maps, size_t n, s
     return read_indexes(r, err) && read_fkeys(r, err) && read_sequence_values(r, err);
 }
 
-bool schema_read(struct pg_conn *source, struct task *task, const struct table_map *maps, size_t n,
-                 bool with_indexes, bool with_fkeys, bool in_transaction, struct schema **out,
-                 struct err *err)
+bool read_again(struct pg_conn *c, struct task *task, int try, struct err *err)
+{
+    static const char pause[] = "SELECT pg_catalog.pg_sleep(0.05)";
+    struct err ignored = {0};
+    bool is_torn = pg_server_error_is(err, "XX000") || err->code == ERR_SNAPSHOT_STALE;
+    if (!is_torn || try >= READ_TRIES || !pg_is_alive(c) ||
+        !pg_exec(c, task, SCHEMA_QUERY_MS, pause, NULL, &ignored))
+        return false;
+    log_debug("schema", NULL, "definitions changed while they were read: again: %s", err->text);
+    err_clear(err);
+    return true;
+}
+
+static bool read_once(struct pg_conn *source, struct task *task, const struct table_map *maps,
+                      size_t n, bool with_indexes, bool with_fkeys, bool in_transaction,
+                      struct schema **out, struct err *err)
 {
     struct reader r = {
         .conn = source, .task = task, .with_indexes = with_indexes, .with_fkeys = with_fkeys};
@@ -289,5 +302,17 @@ bool schema_read(struct pg_conn *source, struct task *task, const struct table_m
         *out = r.s;
     else
         schema_free(r.s); /* NULL when not even the transaction began */
-    return ok || err_context(err, "read definitions");
+    return ok;
+}
+
+bool schema_read(struct pg_conn *source, struct task *task, const struct table_map *maps, size_t n,
+                 bool with_indexes, bool with_fkeys, bool in_transaction, struct schema **out,
+                 struct err *err)
+{
+    for (int try = 1;; try++) {
+        if (read_once(source, task, maps, n, with_indexes, with_fkeys, in_transaction, out, err))
+            return true;
+        if (in_transaction || !read_again(source, task, try, err))
+            return err_context(err, "read definitions");
+    }
 }

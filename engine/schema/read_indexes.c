@@ -127,6 +127,10 @@ static bool create_text(const struct schema_table *t, const struct index_row *x,
         buf_printf(b, " %s", x->definition);
         return true;
     }
+    if (!x->definition[0])
+        return err_set(err, ERR_SNAPSHOT_STALE,
+                       "index %s of %s.%s went while definitions were read", x->name, t->schema,
+                       t->name);
     if (strncmp(x->definition, x->prefix, strlen(x->prefix)) != 0)
         return err_set(err, ERR_SCHEMA, "the definition of index %s of %s.%s is not understood: %s",
                        x->name, t->schema, t->name, x->definition);

@@ -135,6 +135,11 @@ struct schema_column *read_find_column(const struct schema_table *t, int attnum)
  * r->s is freed by reader_free, also after an error. Runs inside a transaction. */
 bool read_everything(struct reader *r, const struct table_map *maps, size_t n,
                      struct err *err) MUST_CHECK;
+/* A failed reading is worth another try: the definitions changed meanwhile. The server's functions
+ * look at them as they are now, whatever snapshot the transaction has, and do not find what is
+ * gone. Waits a moment; err is cleared then. c is in no transaction. */
+#define READ_TRIES 8
+bool read_again(struct pg_conn *c, struct task *task, int try, struct err *err) MUST_CHECK;
 void reader_free(struct reader *r);
 void read_drop_check(struct read_table *rt, size_t k);
 void read_drop_fkey(struct schema_table *t, struct read_table *rt, size_t k);

@@ -3,6 +3,7 @@
  * leaves both sessions as they were. */
 #include "tests/unit/diff_fixture.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -327,6 +328,60 @@ static void types_hold_what_they_hold(void **state)
             fail_msg("%s to %s", no[i][0], no[i][1]);
 }
 
+/* A copy of the rows changes nothing about whose they are. */
+static void what_the_source_dropped_is_still_told_after_a_copy(void **state)
+{
+    (void)state;
+    const struct diff_case c = {
+        .name = "dropped before a copy",
+        .before = TABLE "CREATE INDEX i ON t.a (c); ALTER TABLE t.a ADD CONSTRAINT k CHECK (c > 0)",
+        .after = "ALTER TABLE t.a DROP d, DROP CONSTRAINT k; DROP INDEX t.i",
+        .dest_after = "CREATE INDEX own ON t.a (c, d); ALTER TABLE t.a ADD own int"};
+    struct schema_plan plan;
+    diff_prepare(&c);
+    diff_write_book("t.a");
+    diff_plan(&c, &plan);
+    diff_assert_text("r DROP INDEX `t`.`i`\n"
+                     "r ALTER TABLE `t`.`a` DROP CONSTRAINT `k`\n"
+                     "m ALTER TABLE `t`.`a` DROP COLUMN `d`\n",
+                     &plan);
+    schema_plan_free(&plan);
+}
+
+/* Definitions come and go as long as the test reads them. */
+static void *change_definitions(void *session)
+{
+    fixture_exec(session, "DO $$ BEGIN FOR i IN 1..250 LOOP"
+                          " CREATE INDEX i ON t.a (c); ALTER TABLE t.a ADD e int DEFAULT 1;"
+                          " ALTER TABLE t.a ADD CONSTRAINT k CHECK (e > 0); COMMIT;"
+                          " DROP INDEX t.i; ALTER TABLE t.a DROP e CASCADE; COMMIT;"
+                          " END LOOP; END $$");
+    fixture_exec(session, "CREATE TABLE t.finished ()");
+    return NULL;
+}
+
+static void definitions_that_change_while_they_are_read_are_read_again(void **state)
+{
+    (void)state;
+    const struct diff_case c = {.name = "torn", .before = TABLE, .after = "SELECT"};
+    struct pg_conn *other = fixture_connect("diff_source", "postgres");
+    pthread_t thread;
+    bool is_over = false;
+    diff_prepare(&c);
+    assert_int_equal(pthread_create(&thread, NULL, change_definitions, other), 0);
+    while (!is_over) {
+        struct schema_plan plan;
+        char *over = fixture_ask(diff_source, "SELECT to_regclass('t.finished') IS NOT NULL");
+        is_over = over[0] == 't';
+        free(over);
+        diff_plan(&c, &plan);
+        schema_plan_free(&plan);
+        diff_write_book("t.a");
+    }
+    pthread_join(thread, NULL);
+    pg_close(other, false);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -339,6 +394,8 @@ int main(void)
         cmocka_unit_test(what_the_source_does_not_show_is_left_to_the_operator),
         cmocka_unit_test(the_book_of_one_table_is_written_alone),
         cmocka_unit_test(the_book_is_that_of_the_snapshot),
+        cmocka_unit_test(what_the_source_dropped_is_still_told_after_a_copy),
+        cmocka_unit_test(definitions_that_change_while_they_are_read_are_read_again),
         cmocka_unit_test(types_hold_what_they_hold),
     };
     return cmocka_run_group_tests(tests, diff_start, diff_stop);

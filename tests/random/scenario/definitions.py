@@ -56,6 +56,9 @@ WHERE t.typtype IN ('e', 'd', 'c') AND (c.oid IS NULL OR c.relkind = 'c')
     AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.objid = t.oid AND d.deptype = 'e')"""
 
 
+NAME = r'(?:"(?:[^"]|"")*"|[^\W\d][\w$]*)'
+
+
 class Side:
     """One database. rename: names of tables there, as the other side has them."""
 
@@ -87,7 +90,7 @@ class Side:
             if excluded & set(columns or ()) or kind == "f" and not with_fkeys:
                 continue
             if kind == "f":
-                text = re.sub(r" REFERENCES .*?\(", " REFERENCES (", text, count=1, flags=re.S)
+                text = re.sub(rf" REFERENCES {NAME}(\.{NAME})?\(", " REFERENCES (", text, count=1)
                 text = re.sub(r"( NOT)? DEFERRABLE| INITIALLY DEFERRED", "", text)
             found[name] = (kind, text, is_valid, self.name_of(other) if other else None)
         return found

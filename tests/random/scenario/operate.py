@@ -119,11 +119,11 @@ class Operator:
     def _do(self, finding, steps, again):
         run = [s for s in steps if s["kind"] == "run"]
         manual = [s for s in steps if s["kind"] == "manual"]
-        if self._map_anew(manual):
-            return
         if run and not again:
             self._note(f"sync-schema: {[s['sql'] for s in run]}")
             self._insist("sync-schema")
+        elif self._map_anew(manual):
+            return
         elif manual:
             self._by_hand(manual, not finding)
         elif finding:

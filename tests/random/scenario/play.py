@@ -391,8 +391,13 @@ class Player:
             raise Defect("definitions differ:\n  " + "\n  ".join(apart[:30]))
 
     def _ends(self):
-        """(source, destination, columns that are left out) of each mapped table and partition."""
-        found = []
+        """(source, destination, columns that are left out) of each mapped table and partition.
+        Partitions go where their table goes if they are beside it; else where all tables of their
+        schema go, if that is one place."""
+        found, homes = [], {}
+        for m in self.maps.values():
+            homes.setdefault(m["source_schema"], set()).add(
+                m.get("destination_schema", m["source_schema"]))
         for m in self.maps.values():
             source = m["source_schema"], m["source_table"]
             to = m.get("destination_schema", source[0])
@@ -402,5 +407,7 @@ class Player:
                     "SELECT n.nspname, c.relname FROM pg_partition_tree(%s) t JOIN pg_class c ON "
                     "c.oid = t.relid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE t.level > 0",
                     (qualified(*source),)).fetchall():
-                found.append((part, (to, part[1]), out))
+                home = homes.get(part[0], ())
+                other = min(home) if len(home) == 1 else part[0]
+                found.append((part, (to if part[0] == source[0] else other, part[1]), out))
         return found
