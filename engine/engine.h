@@ -25,10 +25,11 @@
 struct engine;
 
 struct engine_options {
-    const char *state_dir; /* exists, mode 0700, locked by the caller */
-    size_t memory_budget;  /* bytes; 0: 256 MiB */
-    int log_keep_days;     /* logs in the catalog; 0: 14 */
-    bool catalog_only;     /* start no mirror: for a command on a state directory nobody runs */
+    const char *state_dir;   /* exists, mode 0700, locked by the caller */
+    size_t memory_budget;    /* bytes; 0: 256 MiB */
+    int log_keep_days;       /* logs in the catalog; 0: 14 */
+    int sequence_interval_s; /* how often sequences are looked at; 0: 10 */
+    bool catalog_only;       /* start no mirror: for a command on a state directory nobody runs */
 };
 
 /* Opens the catalog (creating or migrating it) and starts every mirror that was running. (waits) */
@@ -145,6 +146,11 @@ struct verify_status { /* of a comparison under way */
     int64_t differences; /* rows found so far */
 };
 
+struct sequence_status {
+    int64_t followed;       /* sequences whose values follow the source's */
+    int64_t last_synced_at; /* us; 0: not since the process started */
+};
+
 struct mirror_status {
     char name[NAME_SIZE];
     uint64_t revision; /* grows with each change; 0: none yet. No two contents have the same */
@@ -172,6 +178,7 @@ struct mirror_status {
     int64_t bytes_done, bytes_total;
     int64_t eta_seconds; /* -1: not known */
     struct verify_status verify;
+    struct sequence_status sequences;
     size_t n_findings;
     const struct finding *findings;
     size_t n_tables;

@@ -50,6 +50,10 @@ const struct setting setting_rows[] = {
      "Days that log lines stay in the catalog."},
     {"limits", "memory", SETTING_SIZE, AT(memory), 64 << 20, (int64_t)1 << 40, "256MB",
      "Memory for row data in flight; beyond it the sources are slowed down."},
+    {"stream", "sequence_interval", SETTING_DURATION, AT(sequence_interval_s), 1, 3600, "10s",
+     "How often the values of sequences are read at the sources; three times as seldom while "
+     "nothing "
+     "changes, and soon after rows were applied."},
 };
 const size_t setting_count = COUNT_OF(setting_rows);
 

@@ -38,6 +38,7 @@ struct conf {
     enum log_level log_level;
     int64_t log_keep_days;
     int64_t memory; /* bytes */
+    int64_t sequence_interval_s;
     struct conf_objects peers, mirrors;
     bool has_secrets;   /* a password stands in the file */
     bool shows_secrets; /* and others can read it */

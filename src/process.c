@@ -76,6 +76,7 @@ static bool start_engine(struct process *p, struct err *err)
         .state_dir = p->state_dir,
         .memory_budget = (size_t)p->conf->memory,
         .log_keep_days = (int)p->conf->log_keep_days,
+        .sequence_interval_s = (int)p->conf->sequence_interval_s,
     };
     return engine_open(&options, &p->engine, err);
 }

@@ -49,6 +49,10 @@ static const char replication_sql[] =
 
 static const char progress_sql[] = "SELECT * FROM _bunnydb.progress WHERE mirror_id::text = $1";
 
+static const char sequences_sql[] =
+    "SELECT sequence_schema, sequence_name, last_value, is_called, updated_at"
+    " FROM _bunnydb.sequences WHERE mirror_id = $1 ORDER BY 1, 2";
+
 static const char sessions_sql[] =
     "SELECT pid, usename, application_name, client_addr, backend_type, state, wait_event_type,"
     " wait_event, backend_start, xact_start, query_start, state_change, backend_xmin"
@@ -104,6 +108,7 @@ const struct question dest_questions[] = {
     {"server", false, server_sql, {PARAM_NONE}},
     {"settings", true, settings_sql, {PARAM_NONE}},
     {"progress", true, progress_sql, {PARAM_MIRROR_ID}},
+    {"sequences", true, sequences_sql, {PARAM_MIRROR_ID}},
     {"sessions", true, sessions_sql, {PARAM_NONE}},
     {"locks", true, locks_sql, {PARAM_NONE}},
     {"blockers", true, blockers_sql, {PARAM_NONE}},

@@ -13,6 +13,7 @@
 
 #define DEFAULT_MEMORY ((size_t)256 << 20)
 #define DEFAULT_LOG_DAYS 14
+#define DEFAULT_SEQUENCE_INTERVAL_S 10
 
 const char *engine_version(void)
 {
@@ -74,6 +75,8 @@ bool engine_open(const struct engine_options *options, struct engine **out, stru
     e->options.state_dir = e->state_dir;
     if (!e->options.memory_budget)
         e->options.memory_budget = DEFAULT_MEMORY;
+    if (!e->options.sequence_interval_s)
+        e->options.sequence_interval_s = DEFAULT_SEQUENCE_INTERVAL_S;
     if (!e->options.log_keep_days)
         e->options.log_keep_days = DEFAULT_LOG_DAYS;
     tokens_init(&e->tokens);

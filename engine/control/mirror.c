@@ -165,6 +165,11 @@ static struct operation held_operation(const struct mirror *m)
     return op;
 }
 
+void mirror_show_operation(struct mirror *m)
+{
+    m->live.operation = held_operation(m);
+}
+
 bool mirror_begin_operation(struct mirror *m, const struct operation *op, struct err *err)
 {
     if (!catalog_mirror_set_pending(m->engine->catalog, m->row.config.name, op->name, op->by,
@@ -477,6 +482,7 @@ void mirror_free(struct mirror *m)
     mirror_row_free(&m->row);
     free(m->tables);
     free(m->findings);
+    findings_free(&m->sequence_trouble);
     free(m);
 }
 

@@ -63,6 +63,7 @@ struct mirror {
     bool is_syncing;                   /* sync-schema is under way */
     lsn_t sync_after;                  /* it goes on when all before is applied; 0: at once */
     int64_t last_missed_log;
+    struct findings sequence_trouble; /* sequences that do not follow */
 };
 
 /* --- run.c: from connecting to the end of the stream, or of the snapshot's failure -------------
@@ -79,6 +80,8 @@ bool mirror_save_flags(struct mirror *m, enum mirror_wish wish, bool snapshot_do
 bool mirror_begin_operation(struct mirror *m, const struct operation *op,
                             struct err *err) MUST_CHECK;
 void mirror_end_operation(struct mirror *m, enum mirror_command c);
+/* The operation that holds the mirror is part of what is published next. */
+void mirror_show_operation(struct mirror *m);
 /* Whether that operation is asked for and not done. */
 bool mirror_is_pending(const struct mirror *m, enum mirror_command c);
 
@@ -118,6 +121,8 @@ struct run {
     struct source_identity *identity;
     struct progress *progress;
     struct table_sync *table_sync; /* tables that are copied beside the stream */
+    struct follow *follow;         /* their sequences; NULL: not yet */
+    bool is_fresh;                 /* all tables were copied in this run */
 };
 /* Gives it its application_name. */
 void run_name(struct run *r);
@@ -129,6 +134,16 @@ bool run_connect_repl(struct run *r, struct err *err) MUST_CHECK;
 bool run_connect_dest(struct run *r, struct err *err) MUST_CHECK;
 /* setup.c: publication, slot, tables, snapshot; afterwards the stream may start. */
 bool run_setup(struct run *r, struct err *err) MUST_CHECK;
+
+/* --- sequences.c: the values of sequences follow ------------------------------------------------
+ */
+bool run_follow(struct run *r, struct err *err) MUST_CHECK;
+/* In the stream's loop: shows what was found out. */
+void run_follow_look(struct run *r);
+/* The end, after a last look or (after an error) without one. */
+void run_follow_end(struct run *r, bool with_last_look);
+/* One look with r's connections; the mirror need not stream. */
+void run_follow_once(struct run *r);
 
 /* --- delete.c
  * ------------------------------------------------------------------------------------- */

@@ -11,6 +11,7 @@
 #include "control/peer_target.h"
 #include "control/table_sync.h"
 #include "control/verify.h"
+#include "copy/follow.h"
 #include "stream/source.h"
 #include "stream/stream.h"
 
@@ -233,6 +234,7 @@ static void report(void *arg, lsn_t durable, lsn_t safe, bool is_caught_up)
     if (durable > m->live.last_lsn)
         m->live.last_lsn = durable;
     m->safe = safe;
+    follow_note(((struct run *)arg)->follow, safe, m->rows_total, is_caught_up);
     if (m->sync_after && safe >= m->sync_after)
         m->sync_after = 0; /* ends the run: see is_cancelled */
     if (is_caught_up && m->live.error_count) {
@@ -241,6 +243,12 @@ static void report(void *arg, lsn_t durable, lsn_t safe, bool is_caught_up)
     }
     if (strcmp(phase, m->live.phase) != 0)
         show_state(m, MIRROR_RUNNING, phase);
+}
+
+static bool tend(void *arg, struct apply *a, struct err *err)
+{
+    run_follow_look(arg);
+    return table_sync_tend(arg, a, err);
 }
 
 static bool stream(struct run *r, struct err *err)
@@ -277,14 +285,18 @@ static bool stream(struct run *r, struct err *err)
                   .missed = missed,
                   .arg = m},
         .report = report,
-        .beside = table_sync_tend,
+        .beside = tend,
         .stopping = table_sync_stopping,
         .hold = m->hold,
         .standing = verify_standing,
         .arg = r,
         .busy_us = &m->live.counters.busy_us,
     };
-    return stream_run(&o, err);
+    if (!run_follow(r, err))
+        return false;
+    bool ok = stream_run(&o, err);
+    run_follow_end(r, err->code == ERR_CANCELLED);
+    return ok;
 }
 
 /* What one mirror may have under way to the destination: its share of the budget. */

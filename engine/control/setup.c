@@ -283,21 +283,6 @@ static bool run_copy(struct run *r, const char *snapshot, struct err *err)
 /* --- the end of it
  * --------------------------------------------------------------------------------------- */
 
-static bool run_after(struct run *r, struct err *err)
-{
-    for (size_t i = 0; i < r->schema->n_after; i++) {
-        const struct schema_statement *s = &r->schema->after[i];
-        if (pg_exec(r->dest, &r->m->task, STATEMENT_MS, s->sql, NULL, err))
-            continue;
-        if (!s->optional || err->code != ERR_SQL)
-            return err_context(err, "%s", s->what);
-        log_write(LOG_LEVEL_WARN, "schema", r->m->row.config.name, s->sql, "left out %s: %s",
-                  s->what, err->text);
-        err_clear(err);
-    }
-    return true;
-}
-
 static bool setup_is_done(struct run *r, struct err *err)
 {
     struct mirror *m = r->m;
@@ -305,6 +290,7 @@ static bool setup_is_done(struct run *r, struct err *err)
         return false;
     m->row.snapshot_done = true;
     r->progress->is_streaming = true;
+    r->is_fresh = m->row.config.do_initial_snapshot;
     m->live.eta_seconds = -1;
     m->live.last_lsn = r->progress->lsn;
     schema_free(r->schema); /* the stream reads its own */
@@ -340,7 +326,8 @@ static bool copy_everything(struct run *r, const char *snapshot, bool is_repeate
         return false;
     return schema_create(r->dest, &m->task, r->schema, true, name, err) &&
            progress_start(r->dest, &m->task, m->row.mirror_id, name, r->progress, err) &&
-           run_copy(r, snapshot, err) && run_after(r, err) && write_book(r, err) &&
+           run_copy(r, snapshot, err) &&
+           schema_run_after(r->dest, &m->task, r->schema, name, err) && write_book(r, err) &&
            set_streaming(r, err);
 }
 

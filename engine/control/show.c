@@ -29,6 +29,14 @@ static void count_copied(struct mirror *m)
     m->rows_copied = sum;
 }
 
+static void list_findings(const struct mirror *m, struct findings *out)
+{
+    for (size_t i = 0; i < m->n_findings; i++)
+        MEM_PUSH(out->items, out->n, out->cap, m->findings[i]);
+    for (size_t i = 0; i < m->sequence_trouble.n; i++)
+        MEM_PUSH(out->items, out->n, out->cap, m->sequence_trouble.items[i]);
+}
+
 void show_now(struct mirror *m)
 {
     count_copied(m);
@@ -38,11 +46,14 @@ void show_now(struct mirror *m)
         if (is_shown(&m->tables[i]))
             shown[s.n_tables++] = m->tables[i];
     s.tables = shown;
-    s.findings = m->findings;
-    s.n_findings = m->n_findings;
+    struct findings all = {0};
+    list_findings(m, &all);
+    s.findings = all.items;
+    s.n_findings = all.n;
     s.heartbeat_at = clock_wall_us();
     board_publish(m->board, &s, m->safe);
     free(shown);
+    findings_free(&all);
     m->published_at = clock_mono_ms();
     m->is_dirty = false;
 }

@@ -111,6 +111,8 @@ static bool sync_once(struct run *r, size_t *left, struct err *err)
         if (ok)
             log_plan(m, &plan, n, *left);
     }
+    if (ok && m->row.wish == WISH_PAUSE) /* else the run that follows begins with it */
+        run_follow_once(r);
     schema_plan_free(&plan);
     return ok;
 }
@@ -147,6 +149,7 @@ void mirror_sync_schema(struct mirror *m)
     m->is_syncing = true;
     m->sync_after = 0;
     run_name(&r);
+    mirror_show_operation(m); /* it holds a paused mirror, too, from here on */
     show_state(m, m->live.state, "syncing_schema");
     bool ok = sync_once(&r, &left, &err);
     run_close(&r, !ok);

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "copy/follow.h"
 #include "copy/restore.h"
 #include "copy/table_copy.h"
 #include "stream/sync_rows.h"
@@ -411,6 +412,7 @@ static void finish_copy(struct table_sync *s, int64_t replayed)
     s->copy = NULL;
     if (!n_left)
         mirror_end_operation(mirror_of(s), MIRROR_RESYNC_TABLE);
+    follow_poke(s->r->follow); /* the copy has set them to what they were when it began */
     show_save_counters(mirror_of(s));
 }
 

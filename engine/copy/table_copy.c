@@ -287,21 +287,6 @@ static bool copy_rows(struct table_copy *c, struct err *err)
     return true;
 }
 
-static bool run_after(struct table_copy *c, struct err *err)
-{
-    for (size_t i = 0; i < c->schema->n_after; i++) {
-        const struct schema_statement *s = &c->schema->after[i];
-        if (pg_exec(c->dest, task_of(c), STATEMENT_MS, s->sql, NULL, err))
-            continue;
-        if (!s->optional || err->code != ERR_SQL)
-            return err_context(err, "%s", s->what);
-        log_write(LOG_LEVEL_WARN, "schema", c->config->name, s->sql, "left out %s: %s", s->what,
-                  err->text);
-        err_clear(err);
-    }
-    return true;
-}
-
 /* What the definitions were like as of the snapshot, which the source's session still has. */
 static bool write_book(struct table_copy *c, struct err *err)
 {
@@ -318,7 +303,9 @@ static void table_copy_main(void *arg)
     struct err err = {0};
     bool ok = connect_all(c, &err) && create_slot(c, &err) && read_definitions(c, &err) &&
               schema_create(c->dest, task_of(c), c->schema, true, c->config->name, &err) &&
-              empty(c, &err) && copy_rows(c, &err) && run_after(c, &err) && write_book(c, &err);
+              empty(c, &err) && copy_rows(c, &err) &&
+              schema_run_after(c->dest, task_of(c), c->schema, c->config->name, &err) &&
+              write_book(c, &err);
     pg_close(c->repl, true);
     pg_close(c->source, true);
     pg_close(c->dest, true);

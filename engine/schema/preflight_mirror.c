@@ -210,6 +210,55 @@ static bool check_source(struct check *k, struct err *err)
     return ok;
 }
 
+/* Values that the mirror could not let follow: no reason to refuse it. */
+static const char sequences_sql[] =
+    "WITH t AS (SELECT c.oid FROM unnest($1::text[], $2::text[]) u(s, t) JOIN pg_namespace n"
+    "  ON n.nspname = u.s JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = u.t)"
+    " SELECT format('%I.%I', n.nspname, c.relname), quote_ident(current_user) FROM pg_class c"
+    " JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'S'"
+    " AND NOT (has_schema_privilege(n.oid, 'USAGE') AND has_sequence_privilege(c.oid, 'SELECT'))"
+    " AND (EXISTS (SELECT FROM pg_depend d JOIN t ON t.oid = d.refobjid WHERE d.objid = c.oid"
+    "  AND d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass"
+    "  AND d.deptype IN ('a', 'i')) OR EXISTS (SELECT FROM pg_attrdef a JOIN t"
+    "  ON t.oid = a.adrelid JOIN pg_depend d ON d.classid = 'pg_attrdef'::regclass"
+    "  AND d.objid = a.oid AND d.refclassid = 'pg_class'::regclass AND d.refobjid = c.oid))"
+    " ORDER BY 1";
+
+static bool check_sequences(struct check *k, struct err *err)
+{
+    struct buf arrays[2] = {{0}};
+    struct name_list names = {0};
+    struct pg_result *res = NULL;
+    const char **cells = mem_calloc(2 * k->n + 1, sizeof *cells);
+    for (size_t i = 0; i < k->n; i++) {
+        cells[i] = k->targets[i].schema;
+        cells[k->n + i] = k->targets[i].name;
+    }
+    pg_quote_array(&arrays[0], k->n, cells);
+    pg_quote_array(&arrays[1], k->n, cells + k->n);
+    const char *values[] = {buf_text(&arrays[0]), buf_text(&arrays[1])};
+    bool ok = pg_exec_params(k->source, k->task, PREFLIGHT_MS, sequences_sql, 2, values, &res, err);
+    for (size_t row = 0; ok && row < pg_rows(res); row++)
+        name_list_add(&names, read_text(res, row, 0));
+    if (names.n) {
+        char *cause = name_list_text(&names, ", ", 380);
+        char *remedy = mem_printf("At the source: GRANT SELECT ON SEQUENCE %s TO %s; and USAGE on "
+                                  "their schemas.",
+                                  cause, pg_text(res, 0, 1));
+        findings_add(k->f, "sequence_rights", SEVERITY_WARNING,
+                     "the source's user may not read sequences: their values do not follow", cause,
+                     remedy, "");
+        free(cause);
+        free(remedy);
+    }
+    name_list_free(&names);
+    pg_free(res);
+    free(cells);
+    buf_free(&arrays[0]);
+    buf_free(&arrays[1]);
+    return ok;
+}
+
 static const char dest_sql[] =
     "SELECT u.ord - 1, c.relkind, c.oid IS NOT NULL AND has_schema_privilege(n.oid, 'USAGE')"
     "  AND has_table_privilege(c.oid, 'SELECT'),"
@@ -408,8 +457,8 @@ bool preflight_mirror(struct pg_conn *source, struct pg_conn *dest, struct task 
 {
     struct check k = {
         .source = source, .dest = dest, .task = task, .c = c, .is_new = is_new, .f = f};
-    bool ok = check_source(&k, err) && check_circle(&k, err) && check_dest(&k, err) &&
-              check_definitions(&k, err);
+    bool ok = check_source(&k, err) && check_sequences(&k, err) && check_circle(&k, err) &&
+              check_dest(&k, err) && check_definitions(&k, err);
     check_free(&k);
     return ok || err_context(err, "preflight of the mirror");
 }

@@ -7,7 +7,7 @@
 
 /* One row a sequence: its owner among the mapped tables if there is one, else the first table whose
  * default calls it. Identity sequences come with their column. */
-static const char sequences_sql[] =
+const char read_sequences_sql[] =
     "WITH u AS (SELECT oid, ord - 1 AS i FROM unnest($1::oid[]) WITH ORDINALITY u(oid, ord)),"
     " ex AS (SELECT * FROM unnest($2::oid[], $3::int2[]) x(oid, num)),"
     " used(seq, i, num, how) AS ("
@@ -24,7 +24,9 @@ static const char sequences_sql[] =
     " used.how, format_type(s.seqtypid, NULL),"
     " concat('START WITH ', s.seqstart, ' INCREMENT BY ', s.seqincrement, ' MINVALUE ', s.seqmin,"
     " ' MAXVALUE ', s.seqmax, ' CACHE ', s.seqcache, CASE WHEN s.seqcycle THEN ' CYCLE' END),"
-    " has_schema_privilege(n.oid, 'USAGE') AND has_sequence_privilege(c.oid, 'SELECT')"
+    " has_schema_privilege(n.oid, 'USAGE') AND has_sequence_privilege(c.oid, 'SELECT'),"
+    " (SELECT a.attname FROM pg_attribute a WHERE a.attrelid = ($1::oid[])[used.i + 1]"
+    "  AND a.attnum = used.num), s.seqincrement < 0, format('%I.%I', n.nspname, c.relname)"
     " FROM used JOIN pg_class c ON c.oid = used.seq AND c.relkind = 'S'"
     " JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_sequence s ON s.seqrelid = c.oid"
     " ORDER BY n.nspname, c.relname, used.how, used.i";
@@ -129,7 +131,7 @@ bool read_sequences(struct reader *r, struct err *err)
 {
     struct pg_result *res = NULL;
     const char *values[] = {r->oids, r->excluded_oids, r->excluded_nums};
-    if (!read_query(r, sequences_sql, COUNT_OF(values), values, &res, err))
+    if (!read_query(r, read_sequences_sql, COUNT_OF(values), values, &res, err))
         return false;
     for (size_t row = 0; row < pg_rows(res); row++)
         take_sequence(r, res, row);

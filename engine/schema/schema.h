@@ -131,6 +131,11 @@ bool schema_read(struct pg_conn *source, struct task *task, const struct table_m
 bool schema_create(struct pg_conn *dest, struct task *task, struct schema *s, bool create,
                    const char *mirror, struct err *err) MUST_CHECK;
 
+/* Runs s->after, when the tables have their rows. A sequence that only tables outside of s use
+ * there is left alone. */
+bool schema_run_after(struct pg_conn *dest, struct task *task, const struct schema *s,
+                      const char *mirror, struct err *err) MUST_CHECK;
+
 /* What a destination relation really is: the stream prepares its statements from this. */
 struct dest_column {
     char *name;

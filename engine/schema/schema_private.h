@@ -155,6 +155,8 @@ bool read_tables(struct reader *r, const struct table_map *maps, size_t n,
                  struct err *err) MUST_CHECK;
 bool read_columns(struct reader *r, const struct table_map *maps, struct err *err) MUST_CHECK;
 bool read_sequences(struct reader *r, struct err *err) MUST_CHECK;
+/* The question for it, of tables $1 (OIDs) without the columns $2 $3; see read_sequences.c. */
+extern const char read_sequences_sql[];
 bool read_checks(struct reader *r, struct err *err) MUST_CHECK;
 /* Adds schemas, extensions, collations and types to s->before. */
 bool read_types(struct reader *r, struct err *err) MUST_CHECK;

@@ -149,6 +149,8 @@ static bool send_deletes(struct apply *a, const struct pgo_message *m, struct er
     return ok;
 }
 
+/* Never RESTART IDENTITY: the values of sequences follow by themselves (schema/sequences.h), and a
+ * destination's own sequence is not ours to restart. */
 static bool send_truncate(struct apply *a, const struct pgo_message *m, struct err *err)
 {
     struct buf sql = {0};
@@ -158,8 +160,6 @@ static bool send_truncate(struct apply *a, const struct pgo_message *m, struct e
         buf_printf(&sql, "%s%s%s", i ? ", " : "TRUNCATE ", t->is_partitioned ? "" : "ONLY ",
                    t->dest);
     }
-    if (m->restart_identity)
-        buf_puts(&sql, " RESTART IDENTITY");
     bool ok = !m->n_relations || apply_send_query(a, buf_text(&sql), 0, NULL, EXPECT_OTHER, err);
     buf_free(&sql);
     return ok;

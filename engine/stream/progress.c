@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "schema/schema.h"
+#include "schema/sequences.h"
 #include "stream/sync_rows.h"
 
 #define LIMIT_MS 30000
@@ -88,8 +89,8 @@ static bool take_lock(struct pg_conn *dest, struct task *task, const char *mirro
 static bool create_tables(struct pg_conn *dest, struct task *task, struct err *err)
 {
     struct buf sql = {0};
-    buf_printf(&sql, "%s; %s; %s; COMMIT", create_sql, sync_rows_create_sql,
-               schema_book_create_sql);
+    buf_printf(&sql, "%s; %s; %s; %s; COMMIT", create_sql, sync_rows_create_sql,
+               schema_book_create_sql, sequences_create_sql);
     bool ok = pg_exec(dest, task, LIMIT_MS, buf_text(&sql), NULL, err);
     buf_free(&sql);
     return ok || err_context(err, "create _bunnydb's tables at the destination");
@@ -103,7 +104,8 @@ bool progress_open(struct pg_conn *dest, struct task *task, const char *mirror_i
     if (!pg_exec(dest, task, LIMIT_MS,
                  "SELECT pg_catalog.to_regclass('_bunnydb.progress') IS NOT NULL AND "
                  "pg_catalog.to_regclass('_bunnydb.table_sync') IS NOT NULL AND "
-                 "pg_catalog.to_regclass('_bunnydb.table_parts') IS NOT NULL",
+                 "pg_catalog.to_regclass('_bunnydb.table_parts') IS NOT NULL AND "
+                 "pg_catalog.to_regclass('_bunnydb.sequences') IS NOT NULL",
                  &r, err))
         return false;
     bool exists = pg_bool(r, 0, 0);
@@ -198,12 +200,15 @@ bool progress_delete(struct pg_conn *dest, struct task *task, const char *mirror
     if (!pg_exec(dest, task, LIMIT_MS, "BEGIN; " SCHEMA_LOCK, NULL, err) ||
         !pg_exec(dest, task, LIMIT_MS, sync_rows_create_sql, NULL, err) ||
         !pg_exec(dest, task, LIMIT_MS, schema_book_create_sql, NULL, err) ||
+        !pg_exec(dest, task, LIMIT_MS, sequences_create_sql, NULL, err) ||
         !pg_exec_params(dest, task, LIMIT_MS,
                         "DELETE FROM _bunnydb.table_sync WHERE mirror_id = $1", 1, &mirror_id, NULL,
                         err) ||
         !pg_exec_params(dest, task, LIMIT_MS,
                         "DELETE FROM _bunnydb.table_parts WHERE mirror_id = $1", 1, &mirror_id,
                         NULL, err) ||
+        !pg_exec_params(dest, task, LIMIT_MS, "DELETE FROM _bunnydb.sequences WHERE mirror_id = $1",
+                        1, &mirror_id, NULL, err) ||
         !pg_exec_params(dest, task, LIMIT_MS, "DELETE FROM _bunnydb.progress WHERE mirror_id = $1",
                         1, &mirror_id, NULL, err) ||
         !pg_exec(dest, task, LIMIT_MS, last_sql, &r, err))
@@ -211,8 +216,8 @@ bool progress_delete(struct pg_conn *dest, struct task *task, const char *mirror
     bool is_last = pg_bool(r, 0, 0);
     pg_free(r);
     return pg_exec(dest, task, LIMIT_MS,
-                   is_last ? "DROP TABLE _bunnydb.table_parts, _bunnydb.table_sync, "
-                             "_bunnydb.progress; DROP SCHEMA _bunnydb; COMMIT"
+                   is_last ? "DROP TABLE _bunnydb.sequences, _bunnydb.table_parts, "
+                             "_bunnydb.table_sync, _bunnydb.progress; DROP SCHEMA _bunnydb; COMMIT"
                            : "COMMIT",
                    NULL, err);
 }

@@ -277,6 +277,14 @@ static json_t *verify_status_to_json(const struct verify_status *v)
     return o;
 }
 
+static json_t *sequences_to_json(const struct sequence_status *s)
+{
+    json_t *o = json_object();
+    put_int(o, "followed", s->followed);
+    put_time(o, "last_synced_at", s->last_synced_at);
+    return o;
+}
+
 json_t *mirror_status_to_json(const struct mirror_status *m)
 {
     json_t *o = mirror_summary_to_json(m), *rates = json_object(), *tables = json_array();
@@ -289,6 +297,7 @@ json_t *mirror_status_to_json(const struct mirror_status *m)
     json_object_set_new(o, "throughput", rates);
     json_object_set_new(o, "snapshot", snapshot_to_json(m));
     json_object_set_new(o, "verify", verify_status_to_json(&m->verify));
+    json_object_set_new(o, "sequences", sequences_to_json(&m->sequences));
     for (size_t i = 0; i < m->n_tables; i++)
         json_array_append_new(tables, table_status_to_json(&m->tables[i]));
     json_object_set_new(o, "tables", tables);

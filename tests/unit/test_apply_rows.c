@@ -161,7 +161,7 @@ static void truncate_keeps_its_place(void **state)
     commit(1200);
     ok(settle(true));
     assert_rows(ROWS_OF("t"), "");
-    assert_int_equal(ask(w.c, "SELECT nextval('d.t_id_seq')"), 1);
+    assert_int_equal(ask(w.c, "SELECT nextval('d.t_id_seq')"), 502); /* it follows by itself */
     assert_int_equal(w.batches, 2);
 }
 

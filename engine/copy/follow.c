@@ -1,0 +1,247 @@
+/* The errand of the sequences; see follow.h. */
+#include "copy/follow.h"
+
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/wake.h"
+#include "copy/errand.h"
+
+#define CONNECT_MS 10000
+#define SOON_MS 1000   /* between two looks when rows have been applied */
+#define WAITING_MS 250 /* when a sequence that went back only waits for rows */
+#define AGAIN_MS 5000  /* after an error */
+#define MAX_SLOWER 3   /* how much longer the interval gets when nothing changes */
+#define TELL_AFTER_MS 60000
+#define FINISH_SLICE_MS 10
+
+struct follow {
+    struct follow_plan plan;
+    struct errand errand;
+    struct sequences *sequences;
+    struct pg_conn *source, *dest; /* the errand's */
+
+    atomic_uint_fast64_t safe, until; /* until: a sequence waits for it; 0: none */
+    atomic_int_fast64_t rows, rows_seen;
+    atomic_bool is_caught_up, is_poked, shall_end, is_last_done;
+
+    pthread_mutex_t lock; /* leaf: status */
+    struct follow_status status;
+
+    /* the errand's */
+    int64_t looked_at, failed_at, failing_since; /* monotonic ms; 0: not */
+    int slower;
+    bool is_told;
+};
+
+/* --- a look ------------------------------------------------------------------------------------
+ */
+
+static void disconnect(struct follow *f)
+{
+    pg_close(f->source, false);
+    pg_close(f->dest, false);
+    f->source = f->dest = NULL;
+    sequences_forget(f->sequences);
+}
+
+static bool connect_both(struct follow *f, struct err *err)
+{
+    if (f->source && f->dest && pg_is_alive(f->source) && pg_is_alive(f->dest))
+        return true;
+    disconnect(f);
+    return (pg_connect(f->plan.source, PG_SQL, f->plan.app, NULL, &f->errand.task, CONNECT_MS,
+                       &f->source, err) ||
+            err_context(err, "source")) &&
+           (pg_connect(f->plan.dest, PG_SQL, f->plan.app, "-c lock_timeout=2s", &f->errand.task,
+                       CONNECT_MS, &f->dest, err) ||
+            err_context(err, "destination"));
+}
+
+static void publish(struct follow *f, const struct sequences_result *r)
+{
+    pthread_mutex_lock(&f->lock);
+    findings_free(&f->status.trouble);
+    f->status = (struct follow_status){r->followed, clock_wall_us(), r->trouble};
+    pthread_mutex_unlock(&f->lock);
+    errand_tell(&f->errand);
+}
+
+/* One that is over soon is not worth a word: a server that restarts, a lock. */
+static void note_failure(struct follow *f, const struct err *err)
+{
+    int64_t now = clock_mono_ms();
+    f->failed_at = now;
+    if (!f->failing_since)
+        f->failing_since = now;
+    log_debug("sequence", f->plan.owner.mirror, "%s (%s)", err->text, err_name(err->code));
+    if (now - f->failing_since < TELL_AFTER_MS || f->is_told)
+        return;
+    f->is_told = true;
+    log_write(LOG_LEVEL_WARN, "sequence", f->plan.owner.mirror, err->hint,
+              "the values of sequences do not follow: %s (%s)", err->text, err_name(err->code));
+    pthread_mutex_lock(&f->lock);
+    findings_add(&f->status.trouble, "sequences_behind", SEVERITY_WARNING,
+                 "the values of sequences do not follow", err->text, err->hint, "");
+    pthread_mutex_unlock(&f->lock);
+    errand_tell(&f->errand);
+}
+
+/* False when it makes no sense to go on. */
+static bool look(struct follow *f)
+{
+    struct sequences_result r;
+    struct err err = {0};
+    int64_t rows = atomic_load(&f->rows);
+    lsn_t safe = atomic_load(&f->safe);
+    bool is_active = rows != atomic_load(&f->rows_seen) || atomic_exchange(&f->is_poked, false);
+    if (!connect_both(f, &err) ||
+        !sequences_follow(f->sequences, f->source, f->dest, &f->errand.task, safe, &r, &err)) {
+        if (err.code == ERR_CANCELLED)
+            return false;
+        note_failure(f, &err);
+        disconnect(f);
+        return true;
+    }
+    f->looked_at = clock_mono_ms();
+    f->failed_at = f->failing_since = 0;
+    f->is_told = false;
+    atomic_store(&f->rows_seen, rows);
+    atomic_store(&f->until, r.waiting ? r.until : 0);
+    if (is_active || r.has_changed)
+        f->slower = 1;
+    else if (f->slower < MAX_SLOWER)
+        f->slower++;
+    publish(f, &r);
+    return !r.is_fenced;
+}
+
+/* --- when --------------------------------------------------------------------------------------
+ */
+
+static bool has_reason(struct follow *f)
+{
+    return atomic_load(&f->is_poked) ||
+           (atomic_load(&f->is_caught_up) && atomic_load(&f->rows) != atomic_load(&f->rows_seen));
+}
+
+static int64_t next_look(struct follow *f)
+{
+    lsn_t until = atomic_load(&f->until);
+    if (f->failed_at)
+        return f->failed_at + AGAIN_MS;
+    if (until && atomic_load(&f->safe) >= until)
+        return f->looked_at + WAITING_MS;
+    if (has_reason(f))
+        return f->looked_at + SOON_MS;
+    return f->looked_at + (int64_t)f->plan.interval_ms * f->slower;
+}
+
+static bool sleep_until_due(struct follow *f)
+{
+    struct err err;
+    while (!atomic_load(&f->shall_end)) {
+        int64_t left = next_look(f) - clock_mono_ms();
+        if (left <= 0)
+            return true;
+        if (!errand_sleep(&f->errand, (int)left, &err))
+            return false;
+    }
+    return true;
+}
+
+static void run(void *arg)
+{
+    struct follow *f = arg;
+    bool goes_on = true;
+    while (goes_on) {
+        bool is_last = atomic_load(&f->shall_end);
+        goes_on = look(f);
+        if (is_last) {
+            atomic_store(&f->is_last_done, !f->failed_at && goes_on);
+            break;
+        }
+        goes_on = goes_on && sleep_until_due(f);
+    }
+    disconnect(f);
+}
+
+/* --- the mirror's thread -----------------------------------------------------------------------
+ */
+
+bool follow_start(const struct follow_plan *plan, const struct schema *s, struct follow **out,
+                  struct err *err)
+{
+    struct follow *f = mem_calloc(1, sizeof *f);
+    char name[16];
+    f->plan = *plan;
+    f->slower = 1;
+    f->sequences = sequences_new(s, &plan->owner, plan->is_fresh);
+    pthread_mutex_init(&f->lock, NULL);
+    str_printf(name, sizeof name, "b:seq %.9s", plan->owner.mirror);
+    errand_init(&f->errand, name, run, f, plan->wake_fd);
+    *out = f;
+    if (errand_start(&f->errand, err))
+        return true;
+    (void)follow_finish(f, 0);
+    *out = NULL;
+    return false;
+}
+
+void follow_note(struct follow *f, lsn_t safe, int64_t rows, bool is_caught_up)
+{
+    if (!f)
+        return;
+    if (safe > atomic_load(&f->safe))
+        atomic_store(&f->safe, safe);
+    atomic_store(&f->rows, rows);
+    atomic_store(&f->is_caught_up, is_caught_up);
+    lsn_t until = atomic_load(&f->until);
+    if (has_reason(f) || (until && safe >= until))
+        wake_signal(f->errand.wake_fd);
+}
+
+void follow_poke(struct follow *f)
+{
+    if (!f)
+        return;
+    atomic_store(&f->is_poked, true);
+    wake_signal(f->errand.wake_fd);
+}
+
+bool follow_has_news(struct follow *f)
+{
+    return f && errand_has_news(&f->errand);
+}
+
+void follow_status(struct follow *f, struct follow_status *out)
+{
+    pthread_mutex_lock(&f->lock);
+    *out = f->status;
+    out->trouble = (struct findings){0};
+    for (size_t i = 0; i < f->status.trouble.n; i++)
+        MEM_PUSH(out->trouble.items, out->trouble.n, out->trouble.cap, f->status.trouble.items[i]);
+    pthread_mutex_unlock(&f->lock);
+}
+
+bool follow_finish(struct follow *f, int limit_ms)
+{
+    int64_t until = clock_mono_ms() + limit_ms;
+    if (!f)
+        return true;
+    atomic_store(&f->shall_end, true);
+    wake_signal(f->errand.wake_fd);
+    while (f->errand.has_thread && !errand_is_over(&f->errand) && clock_mono_ms() < until)
+        (void)poll(NULL, 0, FINISH_SLICE_MS);
+    errand_join(&f->errand);
+    bool is_done = atomic_load(&f->is_last_done);
+    pthread_mutex_destroy(&f->lock);
+    findings_free(&f->status.trouble);
+    sequences_free(f->sequences);
+    free(f);
+    return is_done;
+}
