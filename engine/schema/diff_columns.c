@@ -64,36 +64,85 @@ static void add_by_hand(struct diff *d, int i, size_t c, const char *why)
 /* --- renamed -----------------------------------------------------------------------------------
  */
 
-/* A rename that can be done now: the old name is there, the new one is free. */
-static bool try_rename(struct diff *d, int i, const struct schema_column *c)
+static struct schema_step *rename_column(struct diff *d, int i, const char *from, const char *to)
 {
-    struct schema_table *u = dest_of(d, i);
-    const struct book_part *was = booked(d, i, c);
-    if (!was || strcmp(was->name, c->name) == 0 || !find_column(u, was->name) ||
-        find_column(u, c->name))
-        return false;
-    struct schema_step *s = diff_run(d, STAGE_COLUMN, i, rename_sql(d, i, was->name, c->name),
-                                     mem_printf("rename column %s.%s.%s to %s", u->dest_schema,
-                                                u->dest_name, was->name, c->name));
+    const struct schema_table *u = dest_of(d, i);
+    struct schema_step *s = diff_run(
+        d, STAGE_COLUMN, i, rename_sql(d, i, from, to),
+        mem_printf("rename column %s.%s.%s to %s", u->dest_schema, u->dest_name, from, to));
     diff_table_at_point(d, s, i);
-    picture_change(
-        d, d->pairs[i].dest,
-        &(struct column_change){.kind = CHANGE_RENAME, .name = was->name, .text = c->name});
-    d->pairs[i].is_renamed[c - d->src.s->tables[i].columns] = true;
-    return true;
+    picture_change(d, d->pairs[i].dest,
+                   &(struct column_change){.kind = CHANGE_RENAME, .name = from, .text = to});
+    return s;
+}
+
+/* The name that the destination's column has still; NULL: it has the source's, or is not known. */
+static const char *old_name_of(struct diff *d, int i, const struct schema_column *c)
+{
+    const struct book_part *was = booked(d, i, c);
+    bool waits = was && !c->is_excluded && !d->pairs[i].is_renamed[c - d->src.s->tables[i].columns];
+    return waits && strcmp(was->name, c->name) != 0 && find_column(dest_of(d, i), was->name)
+               ? was->name
+               : NULL;
 }
 
 /* a to b after b to c: each rename may free the name that another one waits for. */
+static void rename_free_ones(struct diff *d, int i)
+{
+    const struct schema_table *t = &d->src.s->tables[i];
+    bool again = true;
+    while (again) {
+        again = false;
+        for (size_t c = 0; c < t->n_columns; c++) {
+            const char *from = old_name_of(d, i, &t->columns[c]);
+            if (!from || find_column(dest_of(d, i), t->columns[c].name))
+                continue;
+            (void)rename_column(d, i, from, t->columns[c].name);
+            d->pairs[i].is_renamed[c] = again = true;
+        }
+    }
+}
+
+/* Columns that have changed names with each other: each waits for the next one, round to c. */
+static bool is_in_circle(struct diff *d, int i, const struct schema_column *c)
+{
+    const struct schema_table *t = &d->src.s->tables[i];
+    const struct schema_column *next = c;
+    for (size_t n = 0; n < t->n_columns; n++) {
+        const struct book_part *holder = book_find(&d->book, t->oid, BOOK_COLUMN, -1, next->name);
+        next = holder ? read_find_column(t, (int)holder->number) : NULL;
+        if (!next || !old_name_of(d, i, next))
+            return false;
+        if (next == c)
+            return true;
+    }
+    return false;
+}
+
+/* One of a circle steps aside, so that the others can move up. All names were there before, too, so
+ * that rows may have come since and gone by the new ones: which ones did is not to be told. */
+static void rename_circle(struct diff *d, int i, size_t c)
+{
+    const struct schema_column *col = &d->src.s->tables[i].columns[c];
+    char *aside = mem_printf("bunny_rename_%d", col->attnum);
+    if (!find_column(dest_of(d, i), aside)) {
+        (void)rename_column(d, i, old_name_of(d, i, col), aside);
+        d->pairs[i].is_renamed[c] = true;
+        rename_free_ones(d, i);
+        rename_column(d, i, aside, col->name)->needs_copy = true;
+    }
+    free(aside);
+}
+
 static void rename_columns(struct diff *d, int i)
 {
     const struct schema_table *t = &d->src.s->tables[i];
-    bool again = is_known(d, i);
-    while (again) {
-        again = false;
-        for (size_t c = 0; c < t->n_columns; c++)
-            if (!t->columns[c].is_excluded && try_rename(d, i, &t->columns[c]))
-                again = true;
-    }
+    if (!is_known(d, i))
+        return;
+    rename_free_ones(d, i);
+    for (size_t c = 0; c < t->n_columns; c++)
+        if (old_name_of(d, i, &t->columns[c]) && is_in_circle(d, i, &t->columns[c]))
+            rename_circle(d, i, c);
 }
 
 static void rename_is_blocked(struct diff *d, int i, size_t c, const char *from)

@@ -214,9 +214,22 @@ static const struct diff_case renamed[] = {
      .rows = ROWS,
      .after = "ALTER TABLE t.a RENAME d TO e; ALTER TABLE t.a RENAME c TO d; ALTER TABLE t.a RENAME"
               " e TO c",
-     .plan = "mc -\n"
-             "mc -\n",
-     .allowed = {"column t.a"}},
+     .plan = "rp " ALTER "RENAME COLUMN `c` TO `bunny_rename_2`\n"
+             "rp " ALTER "RENAME COLUMN `d` TO `c`\n"
+             "rpc " ALTER "RENAME COLUMN `bunny_rename_2` TO `d`\n",
+     .check = "SELECT concat(sum(d), min(c)) FROM t.a",
+     .answer = "151"},
+    {.name = "renamed in a circle of three, and into it",
+     .before = TABLE,
+     .rows = ROWS,
+     .after = "ALTER TABLE t.a RENAME d TO e; ALTER TABLE t.a RENAME c TO d; ALTER TABLE t.a RENAME"
+              " id TO c; ALTER TABLE t.a RENAME e TO id",
+     .plan = "rp " ALTER "RENAME COLUMN `id` TO `bunny_rename_1`\n"
+             "rp " ALTER "RENAME COLUMN `d` TO `id`\n"
+             "rp " ALTER "RENAME COLUMN `c` TO `d`\n"
+             "rpc " ALTER "RENAME COLUMN `bunny_rename_1` TO `c`\n",
+     .check = "SELECT concat(sum(d), min(id)) FROM t.a",
+     .answer = "151"},
     {.name = "renamed to the name of a dropped one",
      .before = TABLE,
      .rows = ROWS,
