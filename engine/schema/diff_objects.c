@@ -202,19 +202,6 @@ static void keep_parts(struct diff *d, int i)
     }
 }
 
-void diff_remember(struct diff *d)
-{
-    for (int i = 0; i < (int)d->src.s->n_tables; i++) {
-        if (d->pairs[i].is_unfit) {
-            keep_parts(d, i);
-            continue;
-        }
-        remember_table(d, i);
-        remember_columns(d, i);
-        remember_parts(d, i);
-    }
-}
-
 static bool is_at_dest(const struct diff *d, int j, const struct book_part *p)
 {
     const struct schema_table *u = &d->dst.s->tables[j];
@@ -252,4 +239,18 @@ void diff_remember_kept(struct diff *d, const struct book *before)
                 remember(d, i, p->kind, p->number, p->name, NULL);
         }
     }
+}
+
+void diff_remember(struct diff *d)
+{
+    for (int i = 0; i < (int)d->src.s->n_tables; i++) {
+        if (d->pairs[i].is_unfit) {
+            keep_parts(d, i);
+            continue;
+        }
+        remember_table(d, i);
+        remember_columns(d, i);
+        remember_parts(d, i);
+    }
+    diff_remember_kept(d, &d->book); /* what could not go yet */
 }

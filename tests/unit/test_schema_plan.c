@@ -348,6 +348,28 @@ static void what_the_source_dropped_is_still_told_after_a_copy(void **state)
     schema_plan_free(&plan);
 }
 
+/* What could not go is not taken for the operator's own the next time. */
+static void what_could_not_be_dropped_is_dropped_later(void **state)
+{
+    (void)state;
+    const struct diff_case c = {
+        .name = "held",
+        .before = TABLE,
+        .after = "ALTER TABLE t.a DROP CONSTRAINT a_pkey, ADD CONSTRAINT k PRIMARY KEY (id, c)",
+        .dest_after = "CREATE SCHEMA u; CREATE TABLE u.own (a int REFERENCES t.a)"};
+    struct schema_plan plan;
+    diff_prepare(&c);
+    diff_plan(&c, &plan);
+    diff_run_plan(&plan);
+    schema_plan_free(&plan);
+    fixture_exec(diff_dest, "DROP TABLE u.own");
+    diff_plan(&c, &plan);
+    diff_assert_text("r ALTER TABLE `t`.`a` DROP CONSTRAINT `a_pkey`\n"
+                     "rl ALTER TABLE `t`.`a` ADD CONSTRAINT `k` PRIMARY KEY (id, c)\n",
+                     &plan);
+    schema_plan_free(&plan);
+}
+
 /* Definitions come and go as long as the test reads them. */
 static void *change_definitions(void *session)
 {
@@ -395,6 +417,7 @@ int main(void)
         cmocka_unit_test(the_book_of_one_table_is_written_alone),
         cmocka_unit_test(the_book_is_that_of_the_snapshot),
         cmocka_unit_test(what_the_source_dropped_is_still_told_after_a_copy),
+        cmocka_unit_test(what_could_not_be_dropped_is_dropped_later),
         cmocka_unit_test(definitions_that_change_while_they_are_read_are_read_again),
         cmocka_unit_test(types_hold_what_they_hold),
     };
