@@ -13,6 +13,7 @@ peer test|PEER|--config=FILE --state-dir=DIR --json --timeout=SECONDS --version 
 peer tables|PEER|--config=FILE --state-dir=DIR --json --timeout=SECONDS --version --help 
 peer change|PEER|--config=FILE --state-dir=DIR --option=KEY=VALUE --password --password-stdin --file=FILE --json --timeout=SECONDS --version --help --host=TEXT --port=N --user=TEXT --database=TEXT --ssl-mode=TEXT 
 peer remove|PEER|--config=FILE --state-dir=DIR --json --timeout=SECONDS --version --help 
+check|SOURCE [DESTINATION]|--config=FILE --state-dir=DIR --json --timeout=SECONDS --version --help 
 mirror create|NAME|--config=FILE --state-dir=DIR --source=PEER --destination=PEER --table=SOURCE[=DEST] --exclude=TABLE:COLUMN --partition-key=TABLE:COLUMN --file=FILE --wait --json --timeout=SECONDS --version --help --do-initial-snapshot=yes,no --snapshot-num-rows-per-partition=N --snapshot-max-parallel-workers=N --snapshot-num-tables-in-parallel=N --cdc-batch-size=N --cdc-sync-interval-seconds=N --publication-name=TEXT --replication-slot-name=TEXT --replicate-indexes=yes,no --replicate-foreign-keys=yes,no --resync-strategy=truncate,swap --schema-changes=manual,auto --on-table-error=stop,set_aside 
 mirror list||--config=FILE --state-dir=DIR --json --timeout=SECONDS --version --help 
 mirror show|MIRROR|--config=FILE --state-dir=DIR --json --timeout=SECONDS --version --help 
@@ -80,9 +81,11 @@ _bunnydb() {
 					next+=($(sed 's/=[^ ]*//g' <<<"$options"))
 			elif [[ -n $words ]] && ((${#typed[@]} == n)); then
 				case ${args#[} in
-				PEER*) next+=($(_bunnydb_names peer)) ;;
+				PEER* | SOURCE*) next+=($(_bunnydb_names peer)) ;;
 				MIRROR*) next+=($(_bunnydb_names mirror)) ;;
 				esac
+			elif [[ -n $words && $args == *DESTINATION* ]] && ((${#typed[@]} == n + 1)); then
+				next+=($(_bunnydb_names peer))
 			fi
 		elif [[ $cur != -* ]] && ((${#typed[@]} < n)) &&
 			[[ "${row[*]:0:${#typed[@]}}" == "${typed[*]}" ]]; then

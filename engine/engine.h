@@ -21,6 +21,7 @@
 #include "base/log.h"
 #include "base/lsn.h"
 #include "base/model.h"
+#include "base/survey.h"
 
 struct engine;
 
@@ -60,6 +61,13 @@ bool engine_peer_test(struct engine *e, const char *name, struct peer_report *ou
 /* Ordinary tables and partitioned roots, no system schemas. (waits, 10 s) */
 bool engine_peer_tables(struct engine *e, const char *name, struct peer_table_list *out,
                         struct err *err) MUST_CHECK;
+
+/* What a mirror of all tables of source would meet, as preflight of engine_mirror_create and more;
+ * changes nothing anywhere. dest: a peer that they shall go to, or NULL. False with *err: one of
+ * the peers is not known, or the source cannot be reached. out: survey_free in every case. (waits,
+ * 30 s) */
+bool engine_peer_check(struct engine *e, const char *source, const char *dest, struct survey *out,
+                       struct err *err) MUST_CHECK;
 
 /* --- Mirrors: what is configured ------------------------------------------------------------ */
 /* Checks everything, asks both servers (preflight, 10 s), records the mirror and starts its

@@ -9,7 +9,8 @@
 
 const struct exit_row exit_rows[] = {
     {EXIT_OK, "Done; for bunnydb itself: ended as asked."},
-    {EXIT_FAILED, "Failed, or refused by the process; the last message says why."},
+    {EXIT_FAILED, "Failed, or refused by the process; the last message says why. check: not all "
+                  "can be mirrored."},
     {EXIT_USAGE, "The command line or the configuration is wrong."},
     {EXIT_NO_PROCESS, "No bunnydb runs on that state directory."},
     {EXIT_WAITED, "The time of --wait is over; what was asked goes on."},
@@ -52,6 +53,12 @@ const struct command_row command_rows[COMMAND_COUNT] = {
                              "Change what is given; the peer's mirrors connect again.",
                              "--option replaces all of the peer's libpq keywords."},
     [COMMAND_PEER_REMOVE] = {"peer remove", "PEER", cli_peer_remove, NULL, "Delete a peer.", NULL},
+    [COMMAND_CHECK] = {"check", "SOURCE [DESTINATION]", cli_check, NULL,
+                       "What a mirror of all tables of a peer would meet, before one is made.",
+                       "Says which tables can be mirrored as they are, with a remark or not at "
+                       "all, what else of the database is not mirrored, and the statements that "
+                       "help; with DESTINATION also what is missing there. Changes nothing. Ends "
+                       "with 1 unless everything can be mirrored."},
     [COMMAND_MIRROR_CREATE] = {"mirror create", "NAME", cli_mirror_create, &mirror_fields,
                                "Check both servers and make a mirror.",
                                "When a server is not ready, all that is wrong is printed, and "

@@ -66,7 +66,8 @@ struct peer_table {
     char replica_identity[16]; /* "default", "full", "index", "nothing" */
     bool has_primary_key;
     bool can_mirror;
-    char reason[200]; /* why not, or a warning; may be empty */
+    char reason[200];          /* why not, or empty */
+    char extension[NAME_SIZE]; /* that it belongs to; "schema.*" leaves it out; empty: none */
 };
 struct peer_table_list {
     struct peer_table *items;

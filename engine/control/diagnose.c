@@ -64,26 +64,6 @@ static bool is_over(void *arg)
     return atomic_load(&q->is_given_up) || clock_mono_ms() >= q->deadline;
 }
 
-/* bool, the numbers, and everything else as text: pg_type.dat's OIDs never change. */
-static enum report_kind kind_of(unsigned type)
-{
-    static const unsigned numbers[] = {20, 21, 23, 26, 700, 701, 1700};
-    for (size_t i = 0; i < COUNT_OF(numbers); i++)
-        if (type == numbers[i])
-            return REPORT_NUMBER;
-    return type == 16 ? REPORT_BOOL : REPORT_TEXT;
-}
-
-static void take_result(struct report_section *s, const struct pg_result *r)
-{
-    for (size_t i = 0; i < pg_rows(r); i++) {
-        struct report_row *row = report_add_row(s);
-        for (size_t j = 0; j < pg_cols(r); j++)
-            report_add(row, pg_col_name(r, j), kind_of(pg_col_type(r, j)),
-                       pg_is_null(r, i, j) ? NULL : pg_text(r, i, j));
-    }
-}
-
 /* False when the session cannot be used any more, or the time is over. */
 static bool ask(struct inquiry *q, struct pg_conn *c, struct task *task, const struct question *x)
 {
@@ -97,7 +77,7 @@ static bool ask(struct inquiry *q, struct pg_conn *c, struct task *task, const s
     }
     struct report_section *s = report_add_section(&q->answer, x->name, x->is_list);
     if (pg_exec_params(c, task, QUESTION_MS, x->sql, n, values, &r, &err)) {
-        take_result(s, r);
+        pg_report(s, r);
         pg_free(r);
         return true;
     }

@@ -21,7 +21,7 @@ bool probe_explain(struct probe *p, struct err *err)
         return engine_explain_cancel(p->engine, err);
     if (err->code == ERR_CANCELLED || err->code == ERR_TIMEOUT) {
         err_set(err, ERR_PEER_UNREACHABLE, "peer \"%s\" did not answer within %d s", p->peer.name,
-                PROBE_LIMIT_MS / 1000);
+                p->limit_ms / 1000);
         return err_hint(err, "Check host, port and firewall, and whether the server is overloaded "
                              "or a lock blocks its catalogs.");
     }
@@ -36,10 +36,11 @@ void probe_end(struct probe *p)
     peer_free(&p->peer);
 }
 
-bool probe_begin(struct probe *p, struct engine *e, const char *name, struct err *err)
+bool probe_begin_long(struct probe *p, struct engine *e, const char *name, int limit_ms,
+                      struct err *err)
 {
     struct pg_target target;
-    *p = (struct probe){.engine = e, .deadline = clock_mono_ms() + PROBE_LIMIT_MS};
+    *p = (struct probe){.engine = e, .limit_ms = limit_ms, .deadline = clock_mono_ms() + limit_ms};
     p->task = (struct task){.wake_fd = -1, .is_cancelled = is_over, .arg = p, .tick_ms = 100};
     if (!catalog_peer_get(e->catalog, name, &p->peer, err))
         return false;
@@ -50,6 +51,11 @@ bool probe_begin(struct probe *p, struct engine *e, const char *name, struct err
         return probe_explain(p, err);
     }
     return true;
+}
+
+bool probe_begin(struct probe *p, struct engine *e, const char *name, struct err *err)
+{
+    return probe_begin_long(p, e, name, PROBE_LIMIT_MS, err);
 }
 
 bool engine_peer_test(struct engine *e, const char *name, struct peer_report *out, struct err *err)
@@ -81,5 +87,47 @@ bool engine_peer_tables(struct engine *e, const char *name, struct peer_table_li
     if (!ok)
         peer_table_list_free(out);
     probe_end(&p);
+    return ok;
+}
+
+#define CHECK_LIMIT_MS 30000
+
+/* A destination that cannot be reached is a finding: what the source says is worth knowing. */
+static bool check_source(struct probe *source, struct engine *e, const char *dest_name,
+                         struct survey *out, struct err *err)
+{
+    struct probe dest = {0};
+    bool has_dest = false;
+    if (dest_name) {
+        struct err why = {0};
+        has_dest = probe_begin_long(&dest, e, dest_name, CHECK_LIMIT_MS, &why);
+        if (!has_dest && why.code == ERR_PEER_UNREACHABLE)
+            findings_add(&out->destination, "destination_unreachable", SEVERITY_ERROR,
+                         "the destination could not be reached", why.text,
+                         why.hint[0] ? why.hint
+                                     : "check host, port and firewall, and what the peer says of"
+                                       " them",
+                         "");
+        else if (!has_dest) {
+            *err = why;
+            probe_end(&dest);
+            return false;
+        }
+    }
+    bool ok = schema_survey(source->conn, &source->task, has_dest ? dest.conn : NULL, &dest.task,
+                            out, err) ||
+              probe_explain(source, err);
+    probe_end(&dest);
+    return ok;
+}
+
+bool engine_peer_check(struct engine *e, const char *source_name, const char *dest_name,
+                       struct survey *out, struct err *err)
+{
+    struct probe source;
+    *out = (struct survey){0};
+    bool ok = probe_begin_long(&source, e, source_name, CHECK_LIMIT_MS, err) &&
+              check_source(&source, e, dest_name, out, err);
+    probe_end(&source);
     return ok;
 }

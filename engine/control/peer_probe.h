@@ -1,5 +1,5 @@
-/* A question to a peer's server in a caller's thread: it has ten seconds in all, and ends with the
- * process. */
+/* A question to a peer's server in a caller's thread: it has ten seconds in all (or what
+ * probe_begin_long was told), and ends with the process. */
 #ifndef BUNNY_PEER_PROBE_H
 #define BUNNY_PEER_PROBE_H
 
@@ -10,6 +10,7 @@
 
 struct probe {
     struct engine *engine;
+    int limit_ms;
     int64_t deadline; /* clock_mono_ms */
     struct peer peer;
     struct pg_conn *conn;
@@ -18,6 +19,9 @@ struct probe {
 
 /* On success p->conn is open; call probe_end in every case. */
 bool probe_begin(struct probe *p, struct engine *e, const char *name, struct err *err) MUST_CHECK;
+/* The same for what may take limit_ms in all; logging in has ten seconds of it. */
+bool probe_begin_long(struct probe *p, struct engine *e, const char *name, int limit_ms,
+                      struct err *err) MUST_CHECK;
 void probe_end(struct probe *p);
 /* What a failure means to the caller: our limit, the end of the process, or a server that cannot
  * be reached. The server's own words stay. Returns false. */

@@ -22,6 +22,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/lsn.h"
+#include "base/report.h"
 
 struct pg_conn;
 struct pg_result;
@@ -113,6 +114,8 @@ bool pg_is_null(const struct pg_result *r, size_t row, size_t col);
 bool pg_bool(const struct pg_result *r, size_t row, size_t col);
 int64_t pg_int(const struct pg_result *r, size_t row, size_t col);
 lsn_t pg_lsn(const struct pg_result *r, size_t row, size_t col); /* 0 for NULL */
+/* Every row as one of the section, each cell under its column's name. */
+void pg_report(struct report_section *s, const struct pg_result *r);
 /* Rows touched, from the command tag. */
 int64_t pg_affected(const struct pg_result *r);
 

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/mem.h"
+
 void pg_free(struct pg_result *r)
 {
     PQclear(result_pq(r));
@@ -62,4 +64,24 @@ lsn_t pg_lsn(const struct pg_result *r, size_t row, size_t col)
 int64_t pg_affected(const struct pg_result *r)
 {
     return strtoll(PQcmdTuples(result_pq(r)), NULL, 10);
+}
+
+/* bool, the numbers, and everything else as text: pg_type.dat's OIDs never change. */
+static enum report_kind kind_of(unsigned type)
+{
+    static const unsigned numbers[] = {20, 21, 23, 26, 700, 701, 1700};
+    for (size_t i = 0; i < COUNT_OF(numbers); i++)
+        if (type == numbers[i])
+            return REPORT_NUMBER;
+    return type == 16 ? REPORT_BOOL : REPORT_TEXT;
+}
+
+void pg_report(struct report_section *s, const struct pg_result *r)
+{
+    for (size_t i = 0; i < pg_rows(r); i++) {
+        struct report_row *row = report_add_row(s);
+        for (size_t j = 0; j < pg_cols(r); j++)
+            report_add(row, pg_col_name(r, j), kind_of(pg_col_type(r, j)),
+                       pg_is_null(r, i, j) ? NULL : pg_text(r, i, j));
+    }
 }

@@ -74,12 +74,12 @@ static void find_twins(const struct flat *f, struct present *p)
         for (size_t k = 0; k < i; k++)
             if (strcmp(f->items[i].name, f->items[k].name) == 0 &&
                 strcmp(f->items[i].table->dest_schema, f->items[k].table->dest_schema) == 0)
-                name_list_add(&p->problems,
-                              mem_printf("indexes of %s.%s and %s.%s would both be named %s.%s:"
-                                         " rename one at the source",
-                                         f->items[k].table->schema, f->items[k].table->name,
-                                         f->items[i].table->schema, f->items[i].table->name,
-                                         f->items[i].table->dest_schema, f->items[i].name));
+                present_add(p, f->items[i].table->dest_schema, f->items[i].table->dest_name,
+                            mem_printf("indexes of %s.%s and %s.%s would both be named %s.%s:"
+                                       " rename one at the source",
+                                       f->items[k].table->schema, f->items[k].table->name,
+                                       f->items[i].table->schema, f->items[i].table->name,
+                                       f->items[i].table->dest_schema, f->items[i].name));
 }
 
 bool compare_indexes(struct pg_conn *dest, struct task *task, struct schema *s, struct present *p,
@@ -98,9 +98,9 @@ bool compare_indexes(struct pg_conn *dest, struct task *task, struct schema *s, 
         if (pg_int(res, row, 1) == 1 || (is_primary && pg_bool(res, row, 2)))
             schema_drop_index(item->table, item->position);
         else if (p->create && pg_int(res, row, 1) == 2)
-            name_list_add(&p->problems,
-                          mem_printf("the name of index %s.%s is taken by another relation",
-                                     item->table->dest_schema, item->name));
+            present_add(p, item->table->dest_schema, item->table->dest_name,
+                        mem_printf("the name of index %s.%s is taken by another relation",
+                                   item->table->dest_schema, item->name));
     }
     for (size_t row = 0; ok && row < pg_rows(fres); row++) {
         const struct flat_item *item = &fkeys.items[pg_int(fres, row, 0)];

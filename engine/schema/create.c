@@ -132,8 +132,6 @@ bool schema_create(struct pg_conn *dest, struct task *task, struct schema *s, bo
         if (ok && p.missing.n > 0)
             ok = compare_columns(dest, task, s, &p, mirror, err) && report(&p, create, err);
     }
-    free(p.exists);
-    name_list_free(&p.missing);
-    name_list_free(&p.problems);
+    present_free(&p);
     return ok;
 }

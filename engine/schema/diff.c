@@ -257,8 +257,8 @@ static bool pair_up(struct diff *d, struct err *err)
         d->pairs[d->dst.s->tables[j].mapping].dest = (int)j;
     struct present p = {.exists = d->exists, .kinds = d->kinds};
     bool ok = compare_objects(d->dest, d->task, s, &p, err);
-    name_list_free(&p.missing);
-    name_list_free(&p.problems);
+    p.exists = NULL; /* d's */
+    present_free(&p);
     return ok;
 }
 

@@ -37,8 +37,9 @@ static bool is_star(const struct table_map *m)
     return strcmp(m->source_table, "*") == 0;
 }
 
-/* Tables and partitioned tables of the schemas, and whether it comes along with a mapped one: a
- * partition does, when one of its ancestors is in a mapped schema, or mapped by itself. */
+/* Tables and partitioned tables of the schemas, but for those that CREATE EXTENSION makes, and
+ * whether it comes along with a mapped one: a partition does, when one of its ancestors is in a
+ * mapped schema, or mapped by itself. */
 static const char star_sql[] =
     "WITH RECURSIVE up(oid, ancestor, ns) AS ("
     " SELECT i.inhrelid, i.inhparent, p.relnamespace FROM pg_inherits i"
@@ -53,6 +54,8 @@ static const char star_sql[] =
     "  ON x.s = an.nspname AND x.t = a.relname WHERE up.oid = c.oid)"
     " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
     " WHERE n.nspname = ANY ($1::text[]) AND c.relkind IN ('r', 'p') AND c.relpersistence <> 't'"
+    " AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.deptype = 'e' AND e.objid = c.oid"
+    "  AND e.classid = 'pg_class'::regclass)"
     " ORDER BY n.nspname, c.relname";
 
 /* An array literal of one field of the maps that are, or are not, "*". */

@@ -200,6 +200,11 @@ bool preflight_dest(struct pg_conn *dest, struct task *task, struct findings *f,
 bool preflight_mirror(struct pg_conn *source, struct pg_conn *dest, struct task *task,
                       const struct mirror_config *c, bool is_new, struct findings *f,
                       struct err *err) MUST_CHECK;
+/* The preflight of a mirror of every table, and all that is worth knowing before one is made;
+ * changes nothing. dest may be NULL: nobody has said where to. What a server refuses to say is a
+ * finding; false: the source does not answer. survey_free(out) in every case. */
+bool schema_survey(struct pg_conn *source, struct task *source_task, struct pg_conn *dest,
+                   struct task *dest_task, struct survey *out, struct err *err) MUST_CHECK;
 /* For engine_peer_tables. */
 bool schema_list_tables(struct pg_conn *c, struct task *task, struct peer_table_list *out,
                         struct err *err) MUST_CHECK;

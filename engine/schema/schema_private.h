@@ -174,7 +174,11 @@ struct present {
     char *kinds;               /* the same: relkind or typtype, 0; NULL: not asked for */
     struct name_list missing;  /* tables */
     struct name_list problems; /* sentences */
+    struct name_list places;   /* for each problem the schema and name of its object */
 };
+/* problem is taken over. */
+void present_add(struct present *p, const char *schema, const char *name, char *problem);
+void present_free(struct present *p); /* the contents */
 bool compare_objects(struct pg_conn *dest, struct task *task, const struct schema *s,
                      struct present *p, struct err *err) MUST_CHECK;
 /* Columns of the destination's tables: problems, and can_binary of s. */

@@ -15,6 +15,8 @@ enum exit_code cli_peer_tables(struct cli *c, struct err *err);
 enum exit_code cli_peer_change(struct cli *c, struct err *err);
 enum exit_code cli_peer_remove(struct cli *c, struct err *err);
 
+enum exit_code cli_check(struct cli *c, struct err *err);
+
 enum exit_code cli_mirror_create(struct cli *c, struct err *err);
 enum exit_code cli_mirror_list(struct cli *c, struct err *err);
 enum exit_code cli_mirror_show(struct cli *c, struct err *err);

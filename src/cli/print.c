@@ -9,6 +9,9 @@
 #include "ui/format.h"
 #include "ui/text.h"
 
+#define WIDTH 80
+#define MOST_ITEMS 20 /* named of one finding; --json has all */
+
 /* --- One value -------------------------------------------------------------------------------- */
 /* The value of a key; with a dot, of the object inside. */
 static const json_t *find(const json_t *object, const char *key)
@@ -102,6 +105,17 @@ void print_line(FILE *out, const char *before, const char *text)
     free(clean);
 }
 
+void print_text(FILE *out, const char *before, const char *text)
+{
+    while (*text) {
+        size_t n = strcspn(text, "\n");
+        char *line = mem_printf("%.*s", (int)n, text);
+        print_line(out, before, line);
+        free(line);
+        text += n + (text[n] == '\n');
+    }
+}
+
 /* --- Tables ----------------------------------------------------------------------------------- */
 static bool is_right(const struct column *c)
 {
@@ -172,6 +186,77 @@ static bool is_at_least(const char *severity, enum severity least)
     return false;
 }
 
+/* Text in lines of 80 columns; first stands before the first of them, as many blanks before the
+ * others. */
+static void print_wrapped(FILE *out, const char *first, const char *text)
+{
+    char *clean = text_clean(text);
+    int indent = text_columns(first, true);
+    const char *before = first;
+    for (const char *s = clean; *s;) {
+        size_t n = text_break(s, true, WIDTH - indent), shown = n;
+        while (shown > 0 && s[shown - 1] == ' ')
+            shown--;
+        fprintf(out, "%s%*s%.*s\n", before, before == first ? 0 : indent, "", (int)shown, s);
+        before = "";
+        s += n;
+    }
+    free(clean);
+}
+
+/* Whether the cause is made of the items, which are printed by themselves. */
+static bool repeats_items(const char *cause, const json_t *items)
+{
+    static const char *const keys[] = {"name", "note"};
+    const json_t *first = json_array_get(items, 0);
+    for (size_t i = 0; i < COUNT_OF(keys); i++) {
+        const char *text = text_of(first, keys[i]);
+        if (*text && !strncmp(cause, text, strlen(text)))
+            return true;
+    }
+    return false;
+}
+
+/* What the finding is about, where no statement says it already. */
+static void print_items(FILE *out, const json_t *items)
+{
+    size_t i, printed = 0, left = 0;
+    json_t *item;
+    json_array_foreach((json_t *)items, i, item)
+    {
+        const char *note = text_of(item, "note"), *name = text_of(item, "name");
+        if (!*name || (!*note && text_of(item, "statement")[0]))
+            continue;
+        if (printed++ >= MOST_ITEMS) {
+            left++;
+            continue;
+        }
+        char *line = mem_printf("%s%s%s", name, *note ? ": " : "", note);
+        print_wrapped(out, "  - ", line);
+        free(line);
+    }
+    if (left)
+        fprintf(out, "  - and %zu more\n", left);
+}
+
+/* Each statement once, where it stands first. True when there is one. */
+static bool print_statements(FILE *out, const json_t *items)
+{
+    json_t *seen = json_object(), *item;
+    size_t i;
+    json_array_foreach((json_t *)items, i, item)
+    {
+        const char *statement = text_of(item, "statement");
+        if (!*statement || json_object_get(seen, statement))
+            continue;
+        json_object_set_new(seen, statement, json_true());
+        print_text(out, "    ", statement);
+    }
+    bool any = json_object_size(seen) > 0;
+    json_decref(seen);
+    return any;
+}
+
 void print_findings(FILE *out, const json_t *array, enum severity least)
 {
     size_t i;
@@ -179,14 +264,16 @@ void print_findings(FILE *out, const json_t *array, enum severity least)
     json_array_foreach((json_t *)array, i, f)
     {
         const char *severity = text_of(f, "severity");
+        const json_t *items = json_object_get(f, "items");
         if (!is_at_least(severity, least))
             continue;
         char *head = mem_printf("%s: %s (%s)", severity, text_of(f, "title"), text_of(f, "code"));
-        print_line(out, "", head);
-        if (text_of(f, "cause")[0])
-            print_line(out, "  cause: ", text_of(f, "cause"));
-        if (text_of(f, "remedy")[0])
-            print_line(out, "  remedy: ", text_of(f, "remedy"));
+        print_wrapped(out, "", head);
+        if (text_of(f, "cause")[0] && !repeats_items(text_of(f, "cause"), items))
+            print_wrapped(out, items ? "  " : "  cause: ", text_of(f, "cause"));
+        print_items(out, items);
+        if (!print_statements(out, items) && text_of(f, "remedy")[0])
+            print_wrapped(out, "  remedy: ", text_of(f, "remedy"));
         free(head);
     }
 }

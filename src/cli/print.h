@@ -29,10 +29,13 @@ struct column {
 void print_table(FILE *out, const struct column *columns, size_t n, const json_t *array);
 /* "label: value", one line for each column. */
 void print_facts(FILE *out, const struct column *columns, size_t n, const json_t *object);
-/* Findings of at least this severity: severity, title and code, then cause and remedy. */
+/* Findings of at least this severity, 80 columns wide: severity, title and code, cause, what it is
+ * about, and the remedy: every statement in lines of its own, whole, for psql. */
 void print_findings(FILE *out, const json_t *array, enum severity least);
 /* One line: before, and text without control characters. */
 void print_line(FILE *out, const char *before, const char *text);
+/* Each line of text, with before in front. */
+void print_text(FILE *out, const char *before, const char *text);
 /* The text of one cell; caller frees. */
 char *print_cell(const struct column *column, const json_t *object);
 

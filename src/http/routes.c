@@ -1,5 +1,6 @@
 /* The table of routes: what the API has. The manual page is printed from it. */
 #include "src/http/auth.h"
+#include "src/http/check.h"
 #include "src/http/metrics.h"
 #include "src/http/mirror_reads.h"
 #include "src/http/mirrors.h"
@@ -46,6 +47,8 @@ const struct route routes[] = {
      "The tables of a peer, and whether they can be mirrored."},
     {POST, "/v1/peers/{name}/test", ADMIN, peers_test, NULL, false,
      "Log in, and check what a source and a destination need."},
+    {POST, "/v1/peers/{name}/check", ADMIN, peers_check, NULL, true,
+     "What a mirror of all its tables would meet, and what helps; destination: to that peer."},
     {GET, "/v1/mirrors", AUTHED, mirrors_list, NULL, false, "All mirrors, in short."},
     {POST, "/v1/mirrors", ADMIN, mirrors_add, NULL, true, "Check both servers and make a mirror."},
     {GET, "/v1/mirrors/{name}", AUTHED, mirrors_show, NULL, false, "The status of a mirror."},

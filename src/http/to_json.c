@@ -62,6 +62,15 @@ static void put_lsn(json_t *o, const char *key, lsn_t lsn)
 }
 
 /* --- Findings and peers ----------------------------------------------------------------------- */
+static json_t *item_to_json(const struct finding_item *item)
+{
+    json_t *o = json_object();
+    json_put_text(o, "name", item->name);
+    json_put_text(o, "note", item->note);
+    json_put_text(o, "statement", item->statement);
+    return o;
+}
+
 static json_t *finding_to_json(const struct finding *f)
 {
     json_t *o = json_object();
@@ -71,6 +80,12 @@ static json_t *finding_to_json(const struct finding *f)
     json_put_text(o, "cause", f->cause);
     json_put_text(o, "remedy", f->remedy);
     json_put_text(o, "action", f->action);
+    if (f->n_items) {
+        json_t *items = json_array();
+        for (size_t i = 0; i < f->n_items; i++)
+            json_array_append_new(items, item_to_json(&f->items[i]));
+        json_object_set_new(o, "items", items);
+    }
     return o;
 }
 
@@ -123,6 +138,7 @@ static json_t *peer_table_to_json(const struct peer_table *t)
     put_bool(o, "has_primary_key", t->has_primary_key);
     put_bool(o, "can_mirror", t->can_mirror);
     json_put_text(o, "reason", t->reason);
+    json_put_text(o, "extension", t->extension);
     return o;
 }
 

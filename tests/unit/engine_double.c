@@ -317,6 +317,30 @@ bool engine_peer_test(struct engine *e, const char *name, struct peer_report *ou
     return find_peer(e, name, err) && !fails(e, NULL, err);
 }
 
+bool engine_peer_check(struct engine *e, const char *source, const char *dest, struct survey *out,
+                       struct err *err)
+{
+    *out = (struct survey){0};
+    if (!find_peer(e, source, err) || (dest && !find_peer(e, dest, err)) || fails(e, NULL, err))
+        return false;
+    static const struct surveyed_table tables[] = {
+        {.table = {.schema = "odd.schema", .table = "a\"b", .can_mirror = true}},
+        {.table = {.schema = "odd.schema", .table = "keyless"},
+         .verdict = {.worst = SEVERITY_ERROR}},
+        {.table = {.schema = "public", .table = "users", .bytes = 8192, .can_mirror = true},
+         .verdict = {.worst = SEVERITY_INFO}},
+    };
+    out->items = mem_calloc(COUNT_OF(tables), sizeof *out->items);
+    memcpy(out->items, tables, sizeof tables);
+    out->n = COUNT_OF(tables);
+    out->has_whole_schemas = true;
+    findings_add(&out->objects, "views_not_mirrored", SEVERITY_INFO, "title", "", "remedy", "");
+    findings_begin(&out->tables, "no_replica_identity", SEVERITY_ERROR);
+    findings_item(&out->tables.items[0], "\"odd.schema\".keyless", "", "ALTER TABLE x;");
+    findings_end(&out->tables, "title", "", "");
+    return true;
+}
+
 bool engine_peer_tables(struct engine *e, const char *name, struct peer_table_list *out,
                         struct err *err)
 {

@@ -202,7 +202,7 @@ static void tables_are_listed(void **state)
     assert_int_equal(l.n, 4);
     assert_string_equal(l.items[0].table, "moody");
     assert_false(l.items[0].can_mirror);
-    assert_non_null(strstr(l.items[0].reason, "REPLICA IDENTITY"));
+    assert_non_null(strstr(l.items[0].reason, "replica identity"));
     assert_string_equal(l.items[2].kind, "partitioned table");
     assert_true(l.items[1].can_mirror && l.items[1].has_primary_key);
     assert_int_equal(l.items[1].estimated_rows, 3);
