@@ -65,7 +65,18 @@ static bool log_in(struct pg_conn *c, const struct params *p, struct task *task,
     return true;
 }
 
-/* Settings that only newer servers know, and the one that needs a right. */
+/* A database without an encoding holds bytes of any kind, and checks them against the client's one
+ * as they go out and come in: bytes that are no UTF-8 could be mirrored to no database at all. As
+ * they are they come to another one without an encoding, while one that has an encoding checks
+ * them there, where table and row are known. */
+static bool set_encoding(struct pg_conn *c, struct task *task, int limit_ms, struct err *err)
+{
+    const char *encoding = PQparameterStatus(c->pq, "server_encoding");
+    return !encoding || strcmp(encoding, "SQL_ASCII") != 0 ||
+           pg_exec(c, task, limit_ms, "SET client_encoding = 'SQL_ASCII'", NULL, err);
+}
+
+/* Settings that only newer servers know, the encoding, and the one that needs a right. */
 static bool set_up(struct pg_conn *c, enum pg_kind kind, struct task *task, int limit_ms,
                    struct err *err)
 {
@@ -73,6 +84,8 @@ static bool set_up(struct pg_conn *c, enum pg_kind kind, struct task *task, int 
     if (version >= 140000 && !pg_exec(c, task, limit_ms, "SET idle_session_timeout = 0", NULL, err))
         return false;
     if (version >= 170000 && !pg_exec(c, task, limit_ms, "SET transaction_timeout = 0", NULL, err))
+        return false;
+    if (!set_encoding(c, task, limit_ms, err))
         return false;
     if (kind != PG_APPLY)
         return true;

@@ -23,6 +23,24 @@ static void flatten(struct buf *out, const char *text)
         out->data[--out->len] = '\0';
 }
 
+/* Where the server itself has no advice. */
+static const struct {
+    const char *sqlstate, *hint;
+} advice[] = {
+    {"22021",
+     "A value is no text of that encoding: correct it at the source, or exclude the column."},
+    {"22P05",
+     "A character does not exist in the other encoding: change it at the source, exclude the "
+     "column, or mirror into a database with encoding UTF8."},
+};
+
+static void add_advice(const char *sqlstate, struct err *err)
+{
+    for (size_t i = 0; i < COUNT_OF(advice); i++)
+        if (!err->hint[0] && !strcmp(sqlstate, advice[i].sqlstate))
+            err_hint(err, "%s", advice[i].hint);
+}
+
 /* DETAIL and HINT. CONTEXT is left out: for COPY it quotes the row. */
 static void fill_hint(const PGresult *r, struct err *err)
 {
@@ -52,6 +70,7 @@ bool error_of_result(const struct pg_conn *c, const PGresult *r, struct err *err
     if (err) {
         str_copy(err->sqlstate, sizeof err->sqlstate, state);
         fill_hint(r, err);
+        add_advice(state, err);
     }
     return false;
 }

@@ -80,6 +80,24 @@ static bool is_named(const struct table_map *maps, size_t n, const char *schema,
     return false;
 }
 
+/* Whether a mapping can hold the name; from an encoding that has a byte for what UTF-8 has two, one
+ * may come that PostgreSQL would cut off at the destination. A table "*" cannot be told from all
+ * tables. */
+static bool is_nameable(const char *schema, const char *table, struct name_list *problems)
+{
+    if (strlen(table) >= NAME_SIZE)
+        name_list_add(problems, mem_printf("%s.%s: the name is longer than 63 bytes in UTF-8",
+                                           schema, table));
+    else if (!strcmp(table, "*"))
+        name_list_add(problems,
+                      mem_printf("%s.\"*\": it has the name that means all tables: rename "
+                                 "it, or name the others one by one",
+                                 schema));
+    else
+        return true;
+    return false;
+}
+
 /* Adds the tables of maps[i], a "*", in the order of names. */
 static void expand_star(const struct table_map *maps, size_t n, size_t i,
                         const struct pg_result *res, struct map_list *out,
@@ -88,7 +106,9 @@ static void expand_star(const struct table_map *maps, size_t n, size_t i,
     bool is_empty = true;
     for (size_t row = 0; row < pg_rows(res); row++) {
         const char *schema = pg_text(res, row, 0), *table = pg_text(res, row, 1);
-        if (strcmp(schema, maps[i].source_schema) != 0 || is_named(maps, n, schema, table))
+        if (strcmp(schema, maps[i].source_schema) != 0 ||
+            (strcmp(table, "*") != 0 && is_named(maps, n, schema, table)) ||
+            !is_nameable(schema, table, problems))
             continue;
         is_empty = false;
         if (pg_bool(res, row, 2))

@@ -155,7 +155,22 @@ bool apply_new(struct pg_conn *dest, struct task *task, const struct apply_optio
 
 static const char *op_name(enum pgo_kind op)
 {
-    return op == PGO_INSERT ? "insert into" : op == PGO_UPDATE ? "update of" : "delete from";
+    switch (op) {
+    case PGO_INSERT:
+        return "insert into";
+    case PGO_UPDATE:
+        return "update of";
+    case PGO_DELETE:
+        return "delete from";
+    case PGO_TRUNCATE:
+        return "truncate";
+    case PGO_BEGIN:
+    case PGO_COMMIT:
+    case PGO_RELATION:
+    case PGO_OTHER:
+        break;
+    }
+    return "change of";
 }
 
 static void batch_is_durable(struct apply *a)

@@ -102,6 +102,18 @@ bool apply_relation(struct apply *a, const struct pgo_message *m, struct err *er
 
 /* --- changes --------------------------------------------------------------------------------- */
 
+static bool prepare(struct apply *a, const struct target *t, const struct target_statement *s,
+                    struct err *err)
+{
+    char release[64];
+    str_printf(release, sizeof release, "DEALLOCATE %s", s->name);
+    if ((s->is_reusing && !apply_send_query(a, release, 0, NULL, EXPECT_OTHER, err)) ||
+        !pg_pipe_prepare(a->dest, s->name, s->sql, err))
+        return false;
+    apply_expect(a, EXPECT_OTHER, s->op, t->number, 0);
+    return true;
+}
+
 static bool send_change(struct apply *a, struct target *t, const struct pgo_message *m,
                         size_t bytes, struct err *err)
 {
@@ -109,11 +121,8 @@ static bool send_change(struct apply *a, struct target *t, const struct pgo_mess
     const struct target_statement *s = target_statement_for(t, m, &is_new, err);
     if (!s || !apply_ensure_open(a, err))
         return false;
-    if (is_new) {
-        if (!pg_pipe_prepare(a->dest, s->name, s->sql, err))
-            return false;
-        apply_expect(a, EXPECT_OTHER, m->kind, t->number, 0);
-    }
+    if (is_new && !prepare(a, t, s, err))
+        return false;
     int n = target_params(t, s, m, a->params);
     if (!pg_pipe_run(a->dest, s->name, n, a->params, NULL, NULL, err))
         return false;
@@ -133,20 +142,61 @@ bool apply_change(struct apply *a, const struct pgo_message *m, size_t bytes, st
     return true;
 }
 
+static bool send_emptying(struct apply *a, const struct target *t, const char *sql, struct err *err)
+{
+    if (!pg_pipe_query(a->dest, sql, 0, NULL, err))
+        return false;
+    apply_expect(a, EXPECT_OTHER, PGO_TRUNCATE, t->number, 0);
+    return true;
+}
+
 static bool send_deletes(struct apply *a, const struct pgo_message *m, struct err *err)
 {
     struct buf sql = {0};
-    bool ok = true;
+    bool ok = apply_drain(a, err) && apply_ensure_open(a, err);
     for (size_t i = 0; ok && i < m->n_relations; i++) {
         const struct target *t = apply_find_target(a, m->relations[i]);
         if (t->is_parent)
             continue; /* its partitions are named too */
         buf_reset(&sql);
         buf_printf(&sql, "DELETE FROM %s%s", t->is_partitioned ? "" : "ONLY ", t->dest);
-        ok = apply_send_query(a, buf_text(&sql), 0, NULL, EXPECT_OTHER, err);
+        ok = send_emptying(a, t, buf_text(&sql), err);
     }
     buf_free(&sql);
     return ok;
+}
+
+/* Their partitions are emptied with them. */
+static const char referred_sql[] =
+    "WITH RECURSIVE t(oid) AS (SELECT pg_catalog.unnest($1::pg_catalog.regclass[])::pg_catalog.oid"
+    "  UNION SELECT i.inhrelid FROM t JOIN pg_catalog.pg_inherits i ON i.inhparent = t.oid"
+    "  JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid AND c.relispartition)"
+    " SELECT EXISTS (SELECT FROM pg_catalog.pg_constraint k WHERE k.contype = 'f'"
+    "  AND k.confrelid IN (SELECT oid FROM t) AND k.conrelid NOT IN (SELECT oid FROM t))";
+
+/* Whether a table that stays filled refers to one of m's: then TRUNCATE is forbidden, while rows
+ * are deleted as single ones would be, without a look at foreign keys, where the session may.
+ * Leaves the pipeline for a moment, empty. */
+static bool is_referred(struct apply *a, const struct pgo_message *m, bool *out, struct err *err)
+{
+    struct pg_result *r = NULL;
+    struct buf names = {0};
+    *out = false;
+    if (!pg_is_replica_role(a->dest) || !m->n_relations)
+        return true;
+    const char **items = mem_calloc(m->n_relations, sizeof *items);
+    for (size_t i = 0; i < m->n_relations; i++)
+        items[i] = apply_find_target(a, m->relations[i])->dest;
+    pg_quote_array(&names, m->n_relations, items);
+    const char *value = buf_text(&names);
+    bool ok = apply_drain(a, err) && pg_pipe_leave(a->dest, err) &&
+              pg_exec_params(a->dest, a->task, DRAIN_LIMIT_MS, referred_sql, 1, &value, &r, err);
+    if (ok)
+        *out = pg_bool(r, 0, 0);
+    pg_free(r);
+    buf_free(&names);
+    free(items);
+    return ok && pg_pipe_enter(a->dest, err);
 }
 
 /* Never RESTART IDENTITY: the values of sequences follow by themselves (schema/sequences.h), and a
@@ -160,7 +210,9 @@ static bool send_truncate(struct apply *a, const struct pgo_message *m, struct e
         buf_printf(&sql, "%s%s%s", i ? ", " : "TRUNCATE ", t->is_partitioned ? "" : "ONLY ",
                    t->dest);
     }
-    bool ok = !m->n_relations || apply_send_query(a, buf_text(&sql), 0, NULL, EXPECT_OTHER, err);
+    bool ok = !m->n_relations ||
+              (apply_ensure_open(a, err) &&
+               send_emptying(a, apply_find_target(a, m->relations[0]), buf_text(&sql), err));
     buf_free(&sql);
     return ok;
 }
@@ -171,7 +223,7 @@ bool apply_truncate(struct apply *a, const struct pgo_message *m, bool with_dele
         if (!apply_find_target(a, m->relations[i]))
             return err_set(err, ERR_PROTOCOL, "TRUNCATE of relation %u came before its definition",
                            m->relations[i]);
-    if (!apply_ensure_open(a, err) ||
+    if ((!with_delete && !is_referred(a, m, &with_delete, err)) ||
         !(with_delete ? send_deletes(a, m, err) : send_truncate(a, m, err)))
         return false;
     for (size_t i = 0; i < m->n_relations; i++)

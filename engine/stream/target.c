@@ -6,6 +6,11 @@
 
 #include "base/mem.h"
 
+/* A prepared statement costs the destination's session some 700 bytes a column, and a table that is
+ * wide may have one for each set of unchanged TOAST values: so many columns for all of a table. */
+#define MAX_PREPARED_COLUMNS 65536
+#define MIN_STATEMENTS 8
+
 static const struct dest_column *find_dest_column(const struct dest_table *d, const char *name)
 {
     for (size_t i = 0; i < d->n_columns; i++)
@@ -384,6 +389,29 @@ static bool has_mask(const struct target_statement *s, const struct pgo_tuple *n
     return true;
 }
 
+static bool is_full(const struct target *t)
+{
+    return t->n_statements >= MIN_STATEMENTS &&
+           (t->n_statements + 1) * t->n_columns > MAX_PREPARED_COLUMNS;
+}
+
+static void keep_statement(struct target *t, struct target_statement *s)
+{
+    size_t at = t->n_statements;
+    s->is_reusing = is_full(t);
+    if (s->is_reusing) {
+        at = 0;
+        for (size_t i = 1; i < t->n_statements; i++)
+            if (t->statements[i]->used < t->statements[at]->used)
+                at = i;
+        statement_free(t->statements[at]);
+        t->statements[at] = s;
+    } else {
+        MEM_PUSH(t->statements, t->n_statements, t->cap_statements, s);
+    }
+    str_printf(s->name, sizeof s->name, "b%d_%zu", t->number, at);
+}
+
 static struct target_statement *statement_new(struct target *t, const struct pgo_message *m,
                                               enum target_where where)
 {
@@ -395,9 +423,8 @@ static struct target_statement *statement_new(struct target *t, const struct pgo
         for (size_t i = 0; i < t->n_columns; i++)
             s->mask[i] = m->next.values[i].kind == 'u';
     }
-    str_printf(s->name, sizeof s->name, "b%d_%zu", t->number, t->n_statements);
     build_sql(t, s);
-    MEM_PUSH(t->statements, t->n_statements, t->cap_statements, s);
+    keep_statement(t, s);
     return s;
 }
 
@@ -421,11 +448,15 @@ const struct target_statement *target_statement_for(struct target *t, const stru
         return NULL;
     for (size_t i = 0; i < t->n_statements; i++) {
         struct target_statement *s = t->statements[i];
-        if (s->op == m->kind && s->where == where && (!s->mask || has_mask(s, &m->next)))
+        if (s->op == m->kind && s->where == where && (!s->mask || has_mask(s, &m->next))) {
+            s->used = ++t->asked;
             return s;
+        }
     }
     *is_new = true;
-    return statement_new(t, m, where);
+    struct target_statement *s = statement_new(t, m, where);
+    s->used = ++t->asked;
+    return s;
 }
 
 int target_params(const struct target *t, const struct target_statement *s,

@@ -32,6 +32,8 @@ struct target_statement {
     enum target_where where;
     unsigned char *mask; /* UPDATE: a byte a column, 1 = unchanged TOAST, not written */
     int n_params;
+    uint64_t used;   /* when it was last asked for, as a count */
+    bool is_reusing; /* new, under the name of one that it replaces: the server drops that first */
 };
 
 struct target {
@@ -48,6 +50,7 @@ struct target {
     bool is_key_shared;            /* … unless it is deferrable, and only narrows the search */
     size_t n_statements, cap_statements;
     struct target_statement **statements;
+    uint64_t asked; /* for statements, so far */
 };
 
 /* Binds a relation message to its table. Everything that does not fit is ERR_SCHEMA, naming it. */
@@ -65,7 +68,8 @@ bool target_check_copied(const struct target *now, const struct schema_table *co
 void target_take_types(struct target *t, const struct schema_table *copied);
 void target_free(struct target *t);
 
-/* The statement for a change, made when it is the first of its kind (*is_new: to be prepared).
+/* The statement for a change, made when it is the first of its kind (*is_new: to be prepared). A
+ * table has only so many: a new one may take the place of the one that was not asked for longest.
  * NULL with *err when the change has no usable key. */
 const struct target_statement *target_statement_for(struct target *t, const struct pgo_message *m,
                                                     bool *is_new, struct err *err);

@@ -31,6 +31,30 @@ def test_rows_larger_than_the_window(pair, bunny):
     assert pair.assert_equal(60) == 303
 
 
+def test_wide_table_with_many_sets_of_unchanged_values(pair, bunny):
+    """Each set of unchanged TOAST values is a statement of its own: they do not pile up there."""
+    columns = ", ".join(f"c{i} text" for i in range(1, 1600))
+    pair.sql(f"""CREATE TABLE w (id int PRIMARY KEY, {columns});
+                 CREATE TABLE f (c0 int, {columns}); ALTER TABLE f REPLICA IDENTITY FULL""")
+    big = range(1, 40)
+    pair.sql("".join(f"ALTER TABLE w ALTER c{c} SET STORAGE EXTERNAL;" for c in big))
+    bunny.mirror("m", pair)
+    pair.sql("INSERT INTO w (id, c1599) VALUES (1, 'x'); INSERT INTO f (c1) VALUES ('y'), ('z')")
+    pair.sql("UPDATE w SET " + ", ".join(f"c{c} = repeat('{c}', 2200)" for c in big))
+    for c in big:
+        pair.sql("".join(f"UPDATE w SET c{c} = c{c} || 'x', c{o} = c{o} || 'x';"
+                         for o in range(c + 1, 40, 4)))
+    pair.sql("UPDATE f SET c1599 = 'q'; UPDATE f SET c2 = 'r' WHERE c1 = 'z'; "
+             "DELETE FROM f WHERE c1 = 'y'")
+    assert pair.assert_equal() == 2
+    (pid,), = pair.dsql("SELECT pid FROM pg_stat_activity WHERE datname = current_database() "
+                        "AND application_name = 'bunnydb m'")
+    pair.sql("UPDATE w SET c1 = 'small'")
+    with open(f"/proc/{pid}/status", encoding="ascii") as status:
+        own = next(int(line.split()[1]) for line in status if line.startswith("RssAnon"))
+    assert own < 128 * 1024, f"{own} kB for its statements"
+
+
 def test_pause_beside_a_destination_that_hangs(pair, bunny):
     """The quiet stretch that the stop writes down is not waited for."""
     pair.sql("CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE other (id int)")

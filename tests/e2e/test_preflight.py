@@ -179,3 +179,14 @@ def test_a_mirror_onto_itself(pair, bunny):
     answer = bunny.api.raw("POST", "/v1/mirrors", body)
     assert answer.status in (400, 409), answer
     wait_for(lambda: pair.sql("SELECT count(*) FROM t")[0][0] == 1, 5, "the row to be there still")
+
+
+def test_names_that_no_mapping_can_hold(make_pair, bunny):
+    """A table "*" is not taken for all tables, and no name is cut off."""
+    pair = make_pair(extra="ENCODING 'LATIN1' LOCALE 'C'")
+    pair.src.execute("SET client_encoding = 'UTF8'")
+    pair.sql(f"""CREATE TABLE "*" (id int PRIMARY KEY); CREATE TABLE "{'é' * 40}" (id int PRIMARY KEY);
+                 CREATE TABLE fine (id int PRIMARY KEY)""")
+    answer = bunny.api.raw("POST", "/v1/mirrors", bunny.mirror_body("m", pair, ["public.*"]))
+    assert answer.status == 409 and 'public."*": ' in answer.body["error"], answer
+    assert "é: the name is longer than 63 bytes" in answer.body["error"], answer
