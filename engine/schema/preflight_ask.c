@@ -118,8 +118,13 @@ void preflight_free(struct preflight *k)
 void preflight_item(struct preflight *k, int64_t i, const char *name, const char *note,
                     const char *statement)
 {
-    struct finding *x = &k->f->items[k->f->n - 1];
-    findings_item(x, name, note, statement);
+    findings_item(&k->f->items[k->f->n - 1], name, note, statement);
+    preflight_verdict(k, i);
+}
+
+void preflight_verdict(struct preflight *k, int64_t i)
+{
+    const struct finding *x = &k->f->items[k->f->n - 1];
     if (i >= 0 && (size_t)i < k->n && k->verdicts)
         verdict_add(&k->verdicts[k->targets[i].mapping], x->code, x->severity);
 }

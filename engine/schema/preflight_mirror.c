@@ -142,10 +142,12 @@ static void check_rights(struct preflight *k, const struct pg_result *res)
         const char *schema = pg_text(res, row, 5);
         bool is_first = !name_list_has(&closed, schema);
         char *statement = mem_printf("GRANT USAGE, CREATE ON SCHEMA %s TO %s;", schema, user);
-        if (pg_bool(res, row, 4) && (is_first || k->verdicts))
-            preflight_item(k, pg_int(res, row, 0), schema, NULL, statement);
+        if (pg_bool(res, row, 4) && is_first)
+            preflight_item(k, -1, schema, NULL, statement);
         if (pg_bool(res, row, 4) && is_first)
             name_list_add(&closed, mem_strdup(schema));
+        if (pg_bool(res, row, 4))
+            preflight_verdict(k, pg_int(res, row, 0));
         free(statement);
     }
     findings_end(k->f, "the destination's user may not create tables in schema", "", "");
@@ -298,7 +300,8 @@ bool preflight_tables(struct preflight *k, struct err *err)
     if (!preflight_targets(k, err))
         return false;
     check_missing(k);
-    if (!preflight_ask(k, k->source, k->source_task, table_questions, table_question_count, err))
+    if (!preflight_ask(k, k->source, k->source_task, table_questions, table_question_count, err) ||
+        !preflight_needs(k, err))
         return false;
     return (!k->dest || preflight_go_on(k, check_circle(k, err), "both databases", err)) &&
            (!k->dest || preflight_go_on(k, check_dest(k, err), "its tables", err)) &&

@@ -73,6 +73,8 @@ bool preflight_ask(struct preflight *k, struct pg_conn *c, struct task *task,
 /* An item of the finding that was begun last, about target i (-1: none of them). */
 void preflight_item(struct preflight *k, int64_t i, const char *name, const char *note,
                     const char *statement);
+/* The finding that was begun last holds for target i, too. */
+void preflight_verdict(struct preflight *k, int64_t i);
 /* A question failed: true when that is only an item of k->refused, and what was asked otherwise
  * stands. severity: of what it would have found. */
 bool preflight_refused(struct preflight *k, const char *what, enum severity severity,
@@ -81,6 +83,11 @@ bool preflight_refused(struct preflight *k, const char *what, enum severity seve
 /* Whether to go on after ok: in a report what was found out so far stands, and a destination that
  * fails is a finding, and asked no more (k->dest is NULL then). Else *err says why. */
 bool preflight_go_on(struct preflight *k, bool ok, const char *what, struct err *err);
+
+/* Extensions, collations, types and functions that the targets need: preflight_needs.c. */
+bool preflight_needs(struct preflight *k, struct err *err) MUST_CHECK;
+/* Both servers together: preflight_pair.c. */
+bool preflight_pair(struct preflight *k, struct err *err) MUST_CHECK;
 
 /* What would stop a table, and (in a report) what else is to be known of it: preflight_tables.c. */
 extern const struct question table_questions[];

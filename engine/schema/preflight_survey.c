@@ -64,11 +64,14 @@ static bool ask_objects(struct preflight *k, struct survey *out, struct err *err
 static bool ask_dest(struct preflight *k, struct survey *out, struct err *err)
 {
     k->f = &out->destination;
-    return !k->dest ||
-           (preflight_go_on(k, ask_facts(k, &out->facts, "destination", k->dest, k->dest_task, err),
-                            "facts of the server", err) &&
-            (!k->dest || preflight_go_on(k, preflight_dest(k->dest, k->dest_task, k->f, err),
-                                         "the destination", err)));
+    if (k->dest &&
+        !preflight_go_on(k, ask_facts(k, &out->facts, "destination", k->dest, k->dest_task, err),
+                         "facts of the server", err))
+        return false;
+    if (k->dest && !preflight_go_on(k, preflight_dest(k->dest, k->dest_task, k->f, err),
+                                    "the destination", err))
+        return false;
+    return !k->dest || preflight_go_on(k, preflight_pair(k, err), "both servers", err);
 }
 
 /* Those of extensions come with these. */
@@ -92,6 +95,38 @@ static void judge(const struct peer_table_list *l, struct verdict *verdicts, str
     }
 }
 
+/* $2: the tables that cannot be mirrored. */
+static const char fkeys_sql[] =
+    "SELECT u.i, format('%I of %I.%I', f.conname, n.nspname, c.relname), 'refers to '"
+    " || f.confrelid::regclass::text" EACH_TARGET " JOIN pg_constraint f ON f.conrelid = c.oid"
+    " AND f.contype = 'f' AND f.conparentid = 0 WHERE f.confrelid = ANY ($2::oid[])"
+    " AND c.oid <> ALL ($2::oid[]) ORDER BY u.i, f.conname";
+
+static bool ask_fkeys(struct preflight *k, struct err *err)
+{
+    struct pg_result *res = NULL;
+    struct buf out = {0};
+    buf_putc(&out, '{');
+    for (size_t i = 0; i < k->n; i++)
+        if (k->verdicts[k->targets[i].mapping].worst == SEVERITY_ERROR)
+            buf_printf(&out, "%s%u", out.len > 1 ? "," : "", k->targets[i].oid);
+    buf_putc(&out, '}');
+    const char *values[] = {k->oids, buf_text(&out)};
+    bool ok =
+        pg_exec_params(k->source, k->source_task, PREFLIGHT_MS, fkeys_sql, 2, values, &res, err);
+    buf_free(&out);
+    if (!ok)
+        return preflight_refused(k, "foreign keys", SEVERITY_WARNING, err);
+    findings_begin(k->f, "foreign_key_left_out", SEVERITY_WARNING);
+    for (size_t row = 0; row < pg_rows(res); row++)
+        preflight_item(k, pg_int(res, row, 0) - 1, pg_text(res, row, 1), pg_text(res, row, 2),
+                       NULL);
+    findings_end(k->f, "a foreign key refers to a table that cannot be mirrored",
+                 "It is left out at the destination.", "let that table be mirrored, too");
+    pg_free(res);
+    return true;
+}
+
 static bool ask_tables(struct preflight *k, struct survey *out, struct err *err)
 {
     struct peer_table_list l = {0};
@@ -105,7 +140,7 @@ static bool ask_tables(struct preflight *k, struct survey *out, struct err *err)
     k->c = &c;
     k->f = &out->tables;
     k->verdicts = mem_calloc(l.n + 1, sizeof *k->verdicts);
-    bool ok = preflight_tables(k, err);
+    bool ok = preflight_tables(k, err) && ask_fkeys(k, err);
     judge(&l, k->verdicts, out);
     free(k->verdicts);
     free(c.tables);

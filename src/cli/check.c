@@ -143,18 +143,21 @@ static void print_command(const json_t *mirror)
 /* --- All of it -------------------------------------------------------------------------------- */
 static void print_group(const json_t *findings, const char *about, const char *title)
 {
-    json_t *group = json_array(), *f;
+    bool is_first = true;
     size_t i;
+    json_t *f;
     json_array_foreach((json_t *)findings, i, f)
     {
-        if (!strcmp(cli_text(f, "about"), about))
-            json_array_append(group, f);
+        if (strcmp(cli_text(f, "about"), about) != 0)
+            continue;
+        json_t *one = json_pack("[O]", f);
+        printf("%s%s\n", is_first ? "\n" : "", is_first ? title : "");
+        if (is_first)
+            putchar('\n');
+        print_findings(stdout, one, SEVERITY_OK);
+        json_decref(one);
+        is_first = false;
     }
-    if (json_array_size(group)) {
-        printf("\n%s\n\n", title);
-        print_findings(stdout, group, SEVERITY_OK);
-    }
-    json_decref(group);
 }
 
 static json_int_t count_of(const json_t *summary, const char *key)

@@ -278,3 +278,113 @@ def test_a_lock_or_a_refusal_does_not_hide_the_rest(pair, bunny):
         assert names(report, "table_owner") == ["public.t"]
     finally:
         pair.sql("GRANT SELECT ON pg_catalog.pg_trigger TO PUBLIC; DROP ROLE lim")
+
+
+def test_what_the_destination_lacks(pair, bunny):
+    """Extensions, collations, types and functions; and what is not lacking is not said."""
+    pair.sql("""CREATE EXTENSION hstore; CREATE EXTENSION pg_trgm; CREATE EXTENSION btree_gist;
+        CREATE FUNCTION twice(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1 * 2';
+        CREATE TYPE pairing AS (h hstore, i int); CREATE DOMAIN even AS int CHECK (twice(VALUE) > 1);
+        CREATE TABLE h (id int PRIMARY KEY, h pairing[]);
+        CREATE TABLE w (id int PRIMARY KEY, v text); CREATE INDEX ON w USING gin (v gin_trgm_ops);
+        CREATE TABLE f (id int PRIMARY KEY, d int DEFAULT twice(3), e even);
+        CREATE INDEX fi ON f (twice(id));
+        CREATE TABLE c (id int PRIMARY KEY, v text COLLATE "de-x-icu");
+        CREATE MATERIALIZED VIEW m AS SELECT 1 AS one; CREATE TABLE r (id int PRIMARY KEY, m m);
+        CREATE TABLE b (id int PRIMARY KEY, EXCLUDE USING gist (id WITH =));
+        CREATE TABLE bad (id int UNIQUE); CREATE TABLE k (id int PRIMARY KEY REFERENCES bad (id))""")
+    pair.dsql("DELETE FROM pg_collation WHERE collname = 'de-x-icu'; DROP ROLE IF EXISTS lim;"
+              "CREATE ROLE lim LOGIN")
+    try:
+        source, dest = peers(bunny, pair)
+        report = check(bunny, source, dest)
+        assert statements(report, "collation_missing") == [
+            "SELECT pg_import_system_collations('pg_catalog');"]
+        assert names(report, "type_missing") == ["public.m"]
+        assert names(report, "function_missing") == ["public.twice(integer)"]
+        assert names(report, "foreign_key_left_out") == ["k_id_fkey of public.k"]
+        codes = [f["code"] for f in report["findings"]]
+        assert "extension_missing" not in codes  # the mirror makes them
+        got = verdicts(report)
+        assert {t for t, v in got.items() if v == "impossible"} == {"c", "r", "bad"}
+        assert got["h"] == got["w"] == "mirrored" and got["f"] == got["k"] == "remarks"
+        note = find(report, "function_missing")["items"][0]["note"]
+        for what in ("default of public.f.d", "index public.fi", "domain public.even"):
+            assert what in note
+        pair.dsql("SELECT pg_import_system_collations('pg_catalog')")
+        pair.dsql(statements(report, "function_missing")[0])
+        pair.dsql("CREATE TABLE m (one int)")
+        report = check(bunny, source, dest)
+        assert {t for t, v in verdicts(report).items() if v == "impossible"} == {"bad"}
+        assert "function_missing" not in [f["code"] for f in report["findings"]]
+
+        # a user who may make no extension, and one whose package is not there
+        report = check(bunny, source, bunny.peer(pair.dest, pair.ddb, "lim", user="lim"))
+        assert statements(report, "extension_missing") == [
+            "CREATE EXTENSION hstore WITH SCHEMA public CASCADE;"]
+        assert set(names(report, "extension_missing_for_parts")) == {"btree_gist", "pg_trgm"}
+        assert verdicts(report)["h"] == "impossible"
+        pair.sql("UPDATE pg_extension SET extname = 'nowhere' WHERE extname = 'hstore'")
+        report = check(bunny, source, dest)
+        missing = find(report, "extension_missing")
+        assert missing["severity"] == "error" and missing["items"][0]["name"] == "nowhere"
+        assert "package" in missing["items"][0]["note"]
+        # the preflight of a mirror says the same
+        answer = bunny.api.raw("POST", "/v1/mirrors", bunny.mirror_body("m", pair, ["public.h"]))
+        assert answer.status == 409
+        assert [f["code"] for f in answer.body["findings"]] == ["extension_missing"], answer.body
+    finally:
+        pair.dsql("DROP ROLE lim")
+
+
+def test_encodings_and_sort_order(make_pair, root, dest):
+    from conftest import _finish
+    from harness.bunny import Bunny
+    utf8, latin = make_pair(), make_pair(extra="ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C'")
+    ascii_ = make_pair(extra="ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C'")
+    bunny = Bunny(root, "enc").start()
+    try:
+        def codes(a, b):
+            report = check(bunny, bunny.peer(a.source, a.sdb), bunny.peer(b.source, b.sdb))
+            return {f["code"]: f["title"] for f in report["findings"]}
+        assert "does not have every character" in codes(utf8, latin)["encoding"]
+        assert "encoding" not in codes(latin, utf8) and "sort_order" in codes(latin, utf8)
+        assert "no encoding" in codes(ascii_, utf8)["encoding"]
+        assert "no encoding" in codes(utf8, ascii_)["encoding"]
+        assert "encoding" not in codes(ascii_, ascii_)
+        _finish(bunny)
+    finally:
+        bunny.remove()
+
+
+def test_slots_that_nobody_reads(root, dest):
+    """One that keeps WAL, and room for one more only; and a timeout that is off."""
+    from conftest import _finish
+    from harness.bunny import Bunny
+    from harness.cluster import Cluster
+    from harness.pair import Pair
+    cluster = Cluster(root, "chk", max_replication_slots=2, wal_sender_timeout="0",
+                      max_wal_size="200MB").start()
+    pair, bunny = Pair(cluster, dest), Bunny(root, "chkb").start()
+    try:
+        pair.sql("CREATE TABLE t (id int PRIMARY KEY)")
+        pair.sql("SELECT pg_create_logical_replication_slot('forgotten', 'pgoutput')")
+        for _ in range(5):  # a segment of 16 MB each
+            pair.sql("INSERT INTO t SELECT coalesce(max(id), 0) + 1 FROM t")
+            cluster.sql("SELECT pg_switch_wal()")
+        report = check(bunny, bunny.peer(cluster, pair.sdb))
+        assert statements(report, "slot_holds_wal") == [
+            "SELECT pg_drop_replication_slot('forgotten');"]
+        assert statements(report, "second_slot") == [
+            "ALTER SYSTEM SET max_replication_slots = 7;"]
+        assert "wal_sender_timeout = 0" in names(report, "wal_sender_timeout")
+        assert report["source"]["used_replication_slots"] == 1
+        assert report["summary"]["ready"] is True
+        pair.sql(statements(report, "slot_holds_wal")[0])
+        report = check(bunny, bunny.peer(cluster, pair.sdb))
+        assert "slot_holds_wal" not in [f["code"] for f in report["findings"]]
+        _finish(bunny)
+    finally:
+        bunny.remove()
+        pair.drop()
+        cluster.stop("immediate")
