@@ -68,7 +68,7 @@ bool schema_run_after(struct pg_conn *dest, struct task *task, const struct sche
 {
     struct pg_result *res = NULL;
     if (!s->n_after)
-        return true;
+        return traits_apply(dest, task, s, false, mirror, err);
     if (!ask_foreign(dest, task, s, &res, err))
         return false;
     size_t row = 0;
@@ -84,5 +84,5 @@ bool schema_run_after(struct pg_conn *dest, struct task *task, const struct sche
             ok = run_one(dest, task, &s->after[i], mirror, err);
     }
     pg_free(res);
-    return ok;
+    return ok && traits_apply(dest, task, s, false, mirror, err);
 }

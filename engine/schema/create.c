@@ -120,6 +120,29 @@ static bool report(const struct present *p, bool create, struct err *err)
     return ok;
 }
 
+/* Which traits are of something that is missing. */
+static void mark_made(struct schema *s, const struct present *p)
+{
+    bool *tables = mem_calloc(s->n_tables + 1, sizeof *tables);
+    struct name_list objects = {0};
+    for (size_t i = 0; i < s->n_before; i++) {
+        const struct schema_statement *st = &s->before[i];
+        if (p->exists[i] || st->is_part)
+            continue;
+        if (st->object != OBJECT_TABLE)
+            name_list_add(&objects, mem_strdup(st->what));
+        for (size_t k = 0; st->object == OBJECT_TABLE && k < s->n_tables; k++)
+            tables[k] = tables[k] || (strcmp(s->tables[k].dest_name, st->name) == 0 &&
+                                      strcmp(s->tables[k].dest_schema, st->schema) == 0);
+    }
+    for (size_t k = 0; k < s->traits.n; k++) {
+        struct trait *t = &s->traits.items[k];
+        t->is_made = t->owner ? name_list_has(&objects, t->owner) : tables[t->table];
+    }
+    name_list_free(&objects);
+    free(tables);
+}
+
 bool schema_create(struct pg_conn *dest, struct task *task, struct schema *s, bool create,
                    const char *mirror, struct err *err)
 {
@@ -128,7 +151,9 @@ bool schema_create(struct pg_conn *dest, struct task *task, struct schema *s, bo
               compare_columns(dest, task, s, &p, mirror, err) &&
               compare_indexes(dest, task, s, &p, err) && report(&p, create, err);
     if (ok && create) {
-        ok = create_missing(dest, task, s, p.exists, mirror, err);
+        mark_made(s, &p);
+        ok = create_missing(dest, task, s, p.exists, mirror, err) &&
+             traits_apply(dest, task, s, true, mirror, err);
         if (ok && p.missing.n > 0)
             ok = compare_columns(dest, task, s, &p, mirror, err) && report(&p, create, err);
     }

@@ -1,6 +1,7 @@
 /* schema_diff: reads both sides, lets each part compare, and puts the steps in order. */
 #include "schema/diff_private.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -319,9 +320,10 @@ static bool compare_tables(struct diff *d, struct err *err)
 static bool compare_all(struct diff *d, struct err *err)
 {
     if (!diff_types(d, err) || !diff_objects(d, err) || !compare_tables(d, err) ||
-        !diff_sequences(d, err) || !diff_gone_tables(d, err))
+        !diff_sequences(d, err) || !diff_gone_tables(d, err) || !diff_traits(d, err))
         return false;
     diff_remember(d);
+    diff_remember_traits(d);
     return true;
 }
 
@@ -354,6 +356,21 @@ static bool compare(struct diff *d, bool in_transaction, lsn_t *lsn, struct err 
     return ok;
 }
 
+static bool is_name_char(char c)
+{
+    return strchr("_$", c) ? c != '\0' : isalnum((unsigned char)c) || (unsigned char)c >= 0x80;
+}
+
+/* The name stands in the statement, and not only as a part of another. */
+static bool mentions(const char *sql, const char *name)
+{
+    size_t n = strlen(name);
+    for (const char *at = strstr(sql, name); at; at = strstr(at + 1, name))
+        if ((at == sql || !is_name_char(at[-1])) && !is_name_char(at[n]))
+            return true;
+    return false;
+}
+
 /* What counts on a new name, or a new label, has to wait with it. */
 static bool waits_for_point(const struct diff *d, const struct schema_step *s)
 {
@@ -365,7 +382,7 @@ static bool waits_for_point(const struct diff *d, const struct schema_step *s)
             return true;
     }
     for (size_t k = 0; k < d->at_point_types.n; k++)
-        if (strstr(s->sql, d->at_point_types.items[k]))
+        if (mentions(s->sql, d->at_point_types.items[k]))
             return true;
     return false;
 }
@@ -413,6 +430,8 @@ static void diff_free(struct diff *d)
     reader_free(&d->dst);
     schema_free(d->dst.s);
     name_list_free(&d->at_point_types);
+    name_list_free(&d->remade);
+    traits_free(&d->there);
     book_free(&d->book);
     book_free(&d->next);
 }

@@ -139,6 +139,7 @@ static bool add_check(struct diff *d, int i, const struct read_check *c, struct 
         diff_run(d, STAGE_CHECK, i, buf_take(&b), constraint_what(d, i, "add", c->name));
     s->is_late = !is_new;
     s->is_optional = c->needs_objects;
+    diff_remade(d, i, c->name);
     if (c->is_valid && !is_new)
         validate(d, i, c->name);
     if (!is_new && is_inheritable(c))
@@ -177,7 +178,9 @@ bool diff_checks(struct diff *d, int i, struct err *err)
     bool ok = true;
     if (d->pairs[i].is_new) {
         for (size_t k = 0; ok && k < rt->n_checks; k++)
-            if (!rt->checks[k].is_valid || rt->checks[k].needs_objects) /* not in CREATE TABLE */
+            if ((!rt->checks[k].is_valid || rt->checks[k].needs_objects) &&
+                !check_comes_from_parent(&d->src, (size_t)i, &rt->checks[k]))
+                /* not in CREATE TABLE */
                 ok = add_check(d, i, &rt->checks[k], err);
         return ok;
     }
@@ -245,6 +248,7 @@ static void add_fkey(struct diff *d, int i, const struct schema_fkey *f)
     diff_run(d, STAGE_FKEY, i, mem_strdup(f->add_sql),
              mem_printf("add foreign key %s of %s.%s", f->name, t->dest_schema, t->dest_name))
         ->is_late = true;
+    diff_remade(d, i, f->name);
     if (f->validate_sql)
         validate(d, i, f->name);
 }

@@ -272,6 +272,7 @@ static bool add_index(struct diff *d, int i, size_t k, bool is_replaced, struct 
         return true;
     }
     struct schema_step *s = diff_run(d, STAGE_INDEX, i, sql, what);
+    diff_remade(d, i, x->name);
     /* The rows of a new table are copied; of an old one, those that are still to come may be of the
      * time before. */
     s->is_late = !d->pairs[i].is_new && x->kind != INDEX_PLAIN;

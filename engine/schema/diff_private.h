@@ -21,6 +21,7 @@ enum book_kind {
     BOOK_OPTION = 'o',  /* storage parameter */
     BOOK_COMMENT = 'm', /* number: attnum, 0 the table */
     BOOK_LABEL = 'e',   /* of an enum; number: OID of the label */
+    BOOK_TRAIT = 'a',   /* number: 0; oid: 0 if it is not a table's */
 };
 struct book_part {
     uint32_t oid; /* of the table or type at the source */
@@ -53,6 +54,7 @@ char *book_sql_of(const struct book *b, const char *mirror_id, const uint32_t *o
  */
 enum stage {
     STAGE_FIRST,   /* outside of the transaction */
+    STAGE_UNTIE,   /* tables of types that change */
     STAGE_OBJECT,  /* schemas, extensions, collations, types, sequences */
     STAGE_RELEASE, /* constraints and indexes that have to go */
     STAGE_COLUMN,
@@ -63,6 +65,7 @@ enum stage {
     STAGE_FKEY,
     STAGE_VALIDATE,
     STAGE_SEQUENCE, /* values and owners */
+    STAGE_TRAIT,    /* comments, statistics … */
     STAGE_COUNT,
 };
 
@@ -106,6 +109,8 @@ struct diff {
     char *kinds;  /* the same: relkind, or typtype */
     struct book book, next;
     struct name_list at_point_types; /* the same, of types */
+    struct name_list remade;         /* indexes and constraints that steps make: as trait_place() */
+    struct trait_list there;         /* the destination's traits */
     struct schema_plan stages[STAGE_COUNT];
 };
 
@@ -193,6 +198,10 @@ bool diff_is_new(const struct diff *d, enum schema_object object, const char *sc
 bool diff_checks(struct diff *d, int i, struct err *err) MUST_CHECK;
 bool diff_fkeys(struct diff *d, int i, struct err *err) MUST_CHECK;
 bool diff_sequences(struct diff *d, struct err *err) MUST_CHECK;
+/* A step makes that index or constraint of source table i: it has no traits yet. */
+void diff_remade(struct diff *d, int i, const char *name);
+bool diff_traits(struct diff *d, struct err *err) MUST_CHECK;
+void diff_remember_traits(struct diff *d);
 bool diff_gone_tables(struct diff *d, struct err *err) MUST_CHECK;
 void diff_remember(struct diff *d); /* the tables' parts, in d->next */
 /* And those of an earlier book that the source has no more and the destination still has: a copy of

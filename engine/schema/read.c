@@ -263,7 +263,9 @@ bool read_everything(struct reader *r, const struct table_map *maps, size_t n, s
         return false;
     build_sequences(r);
     build_tables(r);
-    return read_indexes(r, err) && read_fkeys(r, err) && read_sequence_values(r, err);
+    return read_indexes(r, err) && read_fkeys(r, err) && read_sequence_values(r, err) &&
+           traits_read(r->conn, r->task, r->s, r->excluded_oids, r->excluded_nums, false,
+                       &r->s->traits, err);
 }
 
 bool read_again(struct pg_conn *c, struct task *task, int try, struct err *err)

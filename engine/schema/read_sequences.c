@@ -149,7 +149,8 @@ void build_sequences(struct reader *r)
         buf_puts(&b, "CREATE SEQUENCE ");
         pg_quote_qualified(&b, q->dest_schema, q->name);
         buf_printf(&b, " AS %s %s", q->type, q->options);
-        read_add_before(r, OBJECT_SEQUENCE, q->dest_schema, q->name, buf_take(&b));
+        read_add_before(r, OBJECT_SEQUENCE, q->dest_schema, q->name, buf_take(&b))->source_schema =
+            mem_strdup(q->schema);
     }
 }
 

@@ -44,6 +44,7 @@ static void statements_free(struct schema_statement *items, size_t n)
         free(items[i].schema);
         free(items[i].name);
         free(items[i].labels);
+        free(items[i].source_schema);
     }
     free(items);
 }
@@ -57,6 +58,7 @@ void schema_free(struct schema *s)
     free(s->tables);
     statements_free(s->before, s->n_before);
     statements_free(s->after, s->n_after);
+    traits_free(&s->traits);
     free(s);
 }
 

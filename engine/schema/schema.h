@@ -9,6 +9,7 @@
 
 #include "engine.h"
 #include "pg/pg.h"
+#include "schema/traits.h"
 
 struct schema_column {
     char *name;
@@ -94,11 +95,13 @@ struct schema {
         bool optional; /* when it fails the mirror goes on, with a warning and the statement */
         enum schema_object object;
         char *schema, *name; /* of the object at the destination (schema "" for a schema itself) */
+        char *source_schema; /* where that is another one; NULL */
         bool is_part;        /* runs only right after the object itself was created */
         char *labels;        /* of an enum: an array literal; NULL for all others */
     } * before; /* schemas, extensions, types, sequences, tables: in order, before the copy */
     size_t n_after;
-    struct schema_statement *after; /* sequence values and ownership, comments: after the copy */
+    struct schema_statement *after; /* sequence values and ownership …: after the copy */
+    struct trait_list traits;       /* comments, statistics …: schema_run_after gives them */
     int server_version;             /* of the source */
 };
 void schema_free(struct schema *s);
@@ -131,8 +134,8 @@ bool schema_read(struct pg_conn *source, struct task *task, const struct table_m
 bool schema_create(struct pg_conn *dest, struct task *task, struct schema *s, bool create,
                    const char *mirror, struct err *err) MUST_CHECK;
 
-/* Runs s->after, when the tables have their rows. A sequence that only tables outside of s use
- * there is left alone. */
+/* Runs s->after, when the tables have their rows, and gives what schema_create has made its traits.
+ * A sequence that only tables outside of s use there is left alone. */
 bool schema_run_after(struct pg_conn *dest, struct task *task, const struct schema *s,
                       const char *mirror, struct err *err) MUST_CHECK;
 

@@ -134,7 +134,7 @@ static const struct diff_case added[] = {
      .before = TABLE ROWS,
      .rows = ROWS,
      .after = "ALTER TABLE t.a ADD e int DEFAULT 5, ADD f json, ADD g json DEFAULT '[1]';"
-              "CLUSTER t.a USING a_pkey",
+              "CLUSTER t.a USING a_pkey; ALTER TABLE t.a SET WITHOUT CLUSTER",
      .plan = "r " ALTER "ADD COLUMN `e` integer DEFAULT 5\n"
              "r " ALTER "ADD COLUMN `f` json\n"
              "r " ALTER "ADD COLUMN `g` json DEFAULT '[1]'::json\n",
@@ -143,7 +143,7 @@ static const struct diff_case added[] = {
      .before = TABLE ROWS,
      .rows = ROWS,
      .after = "ALTER TABLE t.a ADD e int DEFAULT 5, ADD f int; UPDATE t.a SET e = 1, f = 2 WHERE"
-              " id = 1; CLUSTER t.a USING a_pkey",
+              " id = 1; CLUSTER t.a USING a_pkey; ALTER TABLE t.a SET WITHOUT CLUSTER",
      .plan = "mc " ALTER "ADD COLUMN `e` integer\n"
              "mc " ALTER "ADD COLUMN `f` integer\n",
      .allowed = {"column t.a e", "column t.a f"}},

@@ -1,0 +1,65 @@
+-- Types of all kinds, made of each other across schemas, and extensions in odd places.
+CREATE SCHEMA "T"; CREATE SCHEMA t; CREATE SCHEMA ext; CREATE SCHEMA u;
+CREATE EXTENSION citext SCHEMA ext; CREATE EXTENSION hstore SCHEMA "T"; CREATE EXTENSION ltree SCHEMA ext; CREATE EXTENSION cube SCHEMA ext; CREATE EXTENSION pg_trgm SCHEMA "T"; CREATE EXTENSION btree_gist SCHEMA ext; CREATE EXTENSION btree_gin SCHEMA ext; CREATE EXTENSION "uuid-ossp" SCHEMA ext; CREATE EXTENSION intarray SCHEMA ext; CREATE EXTENSION isn SCHEMA ext; CREATE EXTENSION seg SCHEMA u;CREATE EXTENSION unaccent SCHEMA u;
+CREATE EXTENSION earthdistance SCHEMA ext;
+CREATE TYPE t."Enum" AS ENUM ('a', 'it''s', '', ' ', 'NULL', '{x,"y"}', E'new\nline', '%s', '\', 'ünï', 'abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyzabcdefghijk');
+CREATE TYPE t."enum" AS ENUM ();
+CREATE TYPE "T"."Enum" AS ENUM ('other');
+ALTER TYPE "T"."Enum" ADD VALUE 'before' BEFORE 'other';
+ALTER TYPE "T"."Enum" ADD VALUE 'mid' AFTER 'before';
+COMMENT ON TYPE t."Enum" IS 'an enum';
+CREATE COLLATION t.nd (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+CREATE COLLATION "T"."Icu de" (provider = icu, locale = 'de-u-co-phonebk');
+CREATE COLLATION u.cc FROM "C";
+COMMENT ON COLLATION t.nd IS 'no case';
+CREATE DOMAIN t.d1 AS int CHECK (VALUE > 0);
+CREATE DOMAIN t.d2 AS t.d1 NOT NULL DEFAULT 7 CONSTRAINT "less %" CHECK (VALUE < 100);
+CREATE DOMAIN t.d3 AS t.d2[] CONSTRAINT c CHECK (cardinality(VALUE) < 5);
+CREATE DOMAIN t.d4 AS text COLLATE t.nd CHECK (VALUE <> E'a\nb');
+CREATE DOMAIN t.d5 AS ext.citext CHECK (VALUE ~ '^.+@.+$');
+CREATE DOMAIN t.d6 AS varchar(7) DEFAULT 'x' COLLATE "C";
+CREATE DOMAIN t.d7 AS numeric(8,-3);
+CREATE DOMAIN t.d8 AS t."Enum" DEFAULT 'it''s';
+CREATE DOMAIN t.d9 AS int; ALTER DOMAIN t.d9 ADD CONSTRAINT nv CHECK (VALUE > 5) NOT VALID;
+COMMENT ON DOMAIN t.d1 IS 'positive';
+COMMENT ON CONSTRAINT "less %" ON DOMAIN t.d2 IS 'dc';
+CREATE TYPE u.c1 AS (a int, "B" text COLLATE "C", c t.d2, e t."Enum"[]);
+CREATE TYPE u.c2 AS (x u.c1, y u.c1[], z t.d3, h "T".hstore);
+CREATE TYPE u.c0 AS ();
+CREATE TYPE u.cdrop AS (a int, b int, c int); ALTER TYPE u.cdrop DROP ATTRIBUTE b; ALTER TYPE u.cdrop ADD ATTRIBUTE b text;
+COMMENT ON TYPE u.c1 IS 'comp';
+COMMENT ON COLUMN u.c1."B" IS 'attr';
+CREATE DOMAIN u.dc AS u.c1 CHECK ((VALUE).a > 0);
+CREATE TYPE u.r1 AS RANGE (subtype = float8, subtype_diff = float8mi);
+CREATE TYPE u.r2 AS RANGE (subtype = t.d1);
+CREATE TYPE u."R 3" AS RANGE (subtype = text, collation = "C", multirange_type_name = "T"."multi R");
+CREATE TYPE u.r4 AS RANGE (subtype = u.c1);
+CREATE TYPE u.r5 AS RANGE (subtype = int4range);
+CREATE TYPE u.r6 AS RANGE (subtype = ext.citext);
+CREATE TYPE u.r7 AS RANGE (subtype = inet, subtype_opclass=inet_ops);
+CREATE TYPE u.r8 AS RANGE (subtype = t."Enum");
+COMMENT ON TYPE u.r1 IS 'range';
+CREATE DOMAIN u.dr AS u.r1 CHECK (NOT isempty(VALUE));
+CREATE DOMAIN u.dm AS u.r1_multirange;
+CREATE TABLE t.tt (id t.d2 PRIMARY KEY, e t."Enum" DEFAULT '', e2 t."enum", e3 "T"."Enum" DEFAULT 'mid', ea t."Enum"[] DEFAULT '{"it''s",""}',
+ d1 t.d1, d3 t.d3, d4 t.d4, d5 t.d5, d6 t.d6, d7 t.d7, d8 t.d8, d9 t.d9, d3a t.d3[], c1 u.c1, c2 u.c2, c0 u.c0, cd u.cdrop, ca u.c2[], dc u.dc, dca u.dc[],
+ r1 u.r1, r2 u.r2, r3 u."R 3", m3 "T"."multi R", m1 u.r1_multirange, r4 u.r4, r5 u.r5, r6 u.r6, r7 u.r7, r8 u.r8, dr u.dr, dm u.dm, ra u.r1[], ma u.r1_multirange[],
+ h "T".hstore DEFAULT '"a"=>"b"', ci ext.citext COLLATE "C", l ext.ltree, lq ext.lquery, cu ext.cube, isbn ext.isbn, seg u.seg, uu uuid DEFAULT ext.uuid_generate_v4(), ha "T".hstore[],
+ t1 text COLLATE t.nd, t2 text COLLATE "T"."Icu de", t3 text COLLATE u.cc, un text DEFAULT u.unaccent('é'), ear ext.earth);
+CREATE INDEX ON t.tt USING gin (h);
+CREATE INDEX ON t.tt USING gist (h "T".gist_hstore_ops(siglen=32));
+CREATE INDEX ON t.tt USING gin (t1 "T".gin_trgm_ops);
+CREATE INDEX ON t.tt USING gist (t1 "T".gist_trgm_ops (siglen='64'));
+CREATE INDEX ON t.tt USING gist (l ext.gist_ltree_ops(siglen=100));
+CREATE INDEX ON t.tt USING gist (d1, r1);
+CREATE INDEX ON t.tt USING gin (d1, e3, ea);
+CREATE INDEX ON t.tt (ci DESC, t2 COLLATE "C" NULLS FIRST) INCLUDE (d7) WHERE d1 > 7 AND t1 COLLATE "C" ~~ '%\_$1'::text;
+CREATE INDEX ON t.tt ((c1)); CREATE INDEX ON t.tt (((c1).a)); CREATE INDEX ON t.tt ((ci || 'x'));
+ALTER TABLE t.tt ADD CONSTRAINT ex1 EXCLUDE USING gist (d1 WITH =, r1 WITH &&) WHERE (d1 > 5) DEFERRABLE INITIALLY DEFERRED;
+ALTER TABLE t.tt ADD CONSTRAINT ex2 EXCLUDE (d7 WITH =);
+ALTER TABLE t.tt ADD CONSTRAINT ex3 EXCLUDE USING gist ((d1 + 1) WITH OPERATOR(pg_catalog.=), t2 WITH <> ) ;
+CREATE TABLE t.ids (a int[] , b text, PRIMARY KEY (a));
+CREATE INDEX ON t.ids USING gin (a ext.gin__int_ops);
+CREATE INDEX ON t.ids USING gist (a ext.gist__intbig_ops (siglen=256));
+INSERT INTO t.tt (id, e, d3, c1, ca, r1, m1, h, dc) VALUES (5, 'it''s', '{1,2}', ROW(1,'x',3,'{"",NULL}'), ARRAY[ROW(ROW(1,'x',3,NULL),NULL,NULL,NULL)::u.c2], '[1,2]', '{[1,2),[3,4)}', 'a=>1', ROW(1,NULL,3,NULL));
+INSERT INTO t.tt (id) VALUES (6);

@@ -1,0 +1,13 @@
+-- What becomes of types.sql.
+COMMENT ON TYPE t."Enum" IS NULL; COMMENT ON DOMAIN t.d1 IS 'really positive'; COMMENT ON CONSTRAINT "less %" ON DOMAIN t.d2 IS NULL; COMMENT ON COLUMN u.c1."B" IS 'attr2'; COMMENT ON COLLATION t.nd IS NULL;
+COMMENT ON TYPE u.r1 IS E'range\n2';
+ALTER TYPE t."Enum" ADD VALUE 'added' AFTER 'a';
+ALTER TABLE t.tt ADD COLUMN enew t."Enum" DEFAULT 'added';
+ALTER DOMAIN t.d2 SET DEFAULT 8;
+ALTER TYPE u.cdrop ADD ATTRIBUTE x t.d1;
+CREATE TYPE u.newcomp AS (a t."Enum", b "T".hstore); COMMENT ON TYPE u.newcomp IS 'new';
+ALTER TABLE t.tt ADD COLUMN nc u.newcomp;
+ALTER TABLE t.tt ADD COLUMN t4p text DEFAULT 'x'; 
+CREATE INDEX tt_new ON t.tt USING gin (t4p "T".gin_trgm_ops);
+-- rows
+INSERT INTO t.tt (id, enew, nc) VALUES (9, 'added', ROW('added', 'x=>y'));

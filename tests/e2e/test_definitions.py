@@ -1,0 +1,59 @@
+"""Promise: what pg_dump says of the destination is what it says of the source, for the oddest
+definitions of several schemas in one mirror; sync-schema then finds nothing to do, and after changes
+at the source one sync makes both equal again."""
+import os
+
+import pytest
+
+from harness.dump import assert_equal_definitions
+from harness.samples import FULL_IDENTITY
+
+DIRECTORY = os.path.join(os.path.dirname(__file__), "definitions")
+
+
+def run_text(pair, text):
+    pair.source.run("psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", pair.sdb, input=text)
+    pair.sql(FULL_IDENTITY)
+
+
+def read(name):
+    with open(f"{DIRECTORY}/{name}.sql", encoding="utf-8") as f:
+        return f.read()
+
+
+def schemas_of(pair):
+    """Those with tables."""
+    return [row[0] for row in pair.sql(
+        "SELECT DISTINCT schemaname FROM pg_tables WHERE schemaname !~ '^(pg_|information_)'")]
+
+
+def mirror_all(bunny, pair):
+    stars = [{"source_schema": name, "source_table": "*"} for name in schemas_of(pair)]
+    bunny.mirror("m", pair, stars)
+
+
+def assert_nothing_to_do(bunny):
+    said = bunny.cli("sync-schema", "m", "--dry-run").stdout
+    assert not said.strip(), said
+
+
+@pytest.mark.long
+def test_definitions_are_equal_and_follow(pair, bunny):
+    """All in one mirror: columns, types, partitions, constraints, each under schemas of its own."""
+    names = ["columns", "types", "partitions", "constraints"]
+    for name in names:
+        run_text(pair, read(name))
+    mirror_all(bunny, pair)
+    assert_equal_definitions(pair)
+    assert_nothing_to_do(bunny)
+    pair.assert_equal()
+    changed = [read(f"{name}_changed").split("-- rows\n") for name in names]
+    for statements, _ in changed:
+        run_text(pair, statements)
+    pair.wait_confirmed()  # one sync is enough when the stream does not lag
+    bunny.cli("sync-schema", "m", "--wait", "60")
+    assert_equal_definitions(pair)
+    assert_nothing_to_do(bunny)
+    for _, rows in changed:
+        run_text(pair, rows)
+    pair.assert_equal()
