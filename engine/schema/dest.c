@@ -9,6 +9,7 @@ void dest_table_free(struct dest_table *t)
         free(t->columns[i].name);
         free(t->columns[i].type);
         free(t->columns[i].equals);
+        free(t->columns[i].base);
     }
     for (size_t i = 0; i < t->n_key; i++)
         free(t->key[i]);
@@ -50,7 +51,9 @@ static const char columns_sql[] =
     "  AND m.amoprighttype = base.oid AND m.amopstrategy = CASE am.amname WHEN 'btree' THEN 3"
     "  WHEN 'hash' THEN 1 END JOIN pg_operator p ON p.oid = m.amopopr JOIN pg_namespace n"
     "  ON n.oid = p.oprnamespace WHERE base.attnum = a.attnum AND n.nspname <> 'pg_catalog'"
-    "  ORDER BY am.amname LIMIT 1)"
+    "  ORDER BY am.amname LIMIT 1),"
+    " (SELECT format_type(b.oid, -1) FROM base b JOIN pg_type t ON t.oid = b.oid"
+    "  AND t.typtype <> 'd' WHERE b.attnum = a.attnum AND b.oid <> a.atttypid)"
     " FROM c LEFT JOIN a ON true ORDER BY a.attnum";
 
 static void take_key(const struct pg_result *res, struct dest_table *out)
@@ -85,6 +88,7 @@ bool schema_read_dest(struct pg_conn *dest, struct task *task, const char *schem
             .is_generated = pg_bool(res, row, 4),
             .has_equality = pg_bool(res, row, 5),
             .equals = pg_is_null(res, row, 8) ? mem_strdup("=") : read_text(res, row, 8),
+            .base = read_text(res, row, 9),
         };
     }
     take_key(res, out);

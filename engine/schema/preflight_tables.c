@@ -5,8 +5,13 @@
 #define MEGABYTES_WITHOUT_STATISTICS "64"
 #define MANY_COLUMNS "500"
 
-/* Whether an index lets a row be found by its replica identity. */
-#define USABLE_INDEX(x) x ".indimmediate AND " x ".indisvalid AND " x ".indisunique"
+/* Whether an index lets a row be found by its replica identity. The stream has no generated
+ * columns.
+ */
+#define USABLE_INDEX(x)                                                                       \
+    x ".indimmediate AND " x ".indisvalid AND " x ".indisunique AND NOT EXISTS (SELECT FROM " \
+      "pg_attribute g WHERE g.attrelid = " x ".indrelid AND g.attgenerated <> '' AND "        \
+      "g.attnum = ANY ((" x ".indkey::int2[])[0:" x ".indnkeyatts - 1]))"
 
 static const char no_select_sql[] =
     "SELECT u.i, " TARGET_NAME ", NULL, concat_ws(E'\\n',"
@@ -39,9 +44,10 @@ static const char row_security_sql[] =
 static const char identity_sql[] =
     "SELECT u.i, " TARGET_NAME ", CASE c.relreplident"
     " WHEN 'n' THEN 'its replica identity is NOTHING'"
-    " WHEN 'i' THEN 'the index of its replica identity is gone or not valid'"
+    " WHEN 'i' THEN 'the index of its replica identity is gone, not valid, or has a generated "
+    "column'"
     " ELSE CASE WHEN k.is_usable THEN '' WHEN k.is_usable IS NULL THEN 'it has no primary key'"
-    "  ELSE 'its primary key is deferrable or not valid' END END,"
+    "  ELSE 'its primary key is deferrable, not valid, or made of a generated column' END END,"
     " CASE WHEN k.is_usable THEN " ALTER_TARGET(
         "REPLICA IDENTITY DEFAULT") " WHEN best.relname IS NOT NULL THEN format('ALTER TABLE %I.%I "
                                     "REPLICA IDENTITY USING INDEX"

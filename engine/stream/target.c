@@ -60,6 +60,7 @@ static bool bind_column(struct target *t, const struct pgo_column *from,
     }
     to->type = mem_strdup(d->type);
     to->equals = mem_strdup(d->equals);
+    to->base = d->base ? mem_strdup(d->base) : NULL;
     to->is_dest_key = is_in_key(dest, from->name);
     return true;
 }
@@ -178,6 +179,7 @@ void target_free(struct target *t)
         free(t->columns[i].name);
         free(t->columns[i].type);
         free(t->columns[i].equals);
+        free(t->columns[i].base);
     }
     free(t->columns);
     for (size_t i = 0; i < t->n_statements; i++)
@@ -209,6 +211,15 @@ static void add_param(struct buf *b, struct target_statement *s, const char *cas
     buf_printf(b, "$%d", ++s->n_params);
     if (cast)
         buf_printf(b, "::%s", cast);
+}
+
+/* Whether the column of row has the value of the parameter. */
+static void add_equals(struct buf *b, const char *row, const struct target_column *c, int param)
+{
+    const char *colons = c->base ? "::" : "", *base = c->base ? c->base : "";
+    buf_printf(b, "%s.", row);
+    pg_quote_ident(b, c->name);
+    buf_printf(b, "%s%s %s $%d::%s%s%s", colons, base, c->equals, param, c->type, colons, base);
 }
 
 /* Rows of an inheritance child are changes of the child's own; those of a partition belong to the
@@ -274,9 +285,8 @@ static void build_image(struct target *t, struct target_statement *s, struct buf
             buf_puts(&m.values, ", ");
         add_param(&m.values, s, c->type);
         if (t->has_dest_key && c->is_dest_key) {
-            buf_puts(&m.key, "x.");
-            pg_quote_ident(&m.key, c->name);
-            buf_printf(&m.key, " %s $%d::%s AND ", c->equals, s->n_params, c->type);
+            add_equals(&m.key, "x", c, s->n_params);
+            buf_puts(&m.key, " AND ");
         }
     }
     buf_puts(b, m.columns.len ? "((" : "(");
@@ -305,10 +315,8 @@ static void build_where(struct target *t, struct target_statement *s, struct buf
     for (size_t i = 0; i < t->n_columns; i++) {
         if (!is_in_where(t, s->where, i))
             continue;
-        buf_printf(b, "%st.", glue);
-        pg_quote_ident(b, t->columns[i].name);
-        buf_printf(b, " %s ", t->columns[i].equals);
-        add_param(b, s, t->columns[i].type);
+        buf_puts(b, glue);
+        add_equals(b, "t", &t->columns[i], ++s->n_params);
         glue = " AND ";
     }
 }

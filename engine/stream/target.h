@@ -11,6 +11,7 @@ struct target_column {
     char *name;
     char *type;           /* at the destination, for casts */
     char *equals;         /* its operator = there */
+    char *base;           /* what it is compared as, when it is a domain there; or NULL */
     uint32_t source_type; /* OID at the source */
     bool is_skipped;      /* excluded by the mapping */
     bool is_key;          /* part of the replica identity */

@@ -261,3 +261,65 @@ def test_destination_of_other_order_and_wider_types(pair, bunny):
              "UPDATE t SET a = 10 WHERE id = 1; UPDATE t SET id = 7 WHERE id = 2")
     assert equal(pair, bunny) == 2
     assert pair.dsql("SELECT DISTINCT extra FROM t") == [("kept",)]
+
+
+def test_generated_columns_in_keys_and_rows(pair, bunny):
+    """The stream does not have them: a key of theirs finds no row and is refused, FULL does."""
+    pair.sql("""CREATE TABLE k (a int, id int GENERATED ALWAYS AS (a * 2) STORED PRIMARY KEY, v text);
+        CREATE TABLE two (a int, g int GENERATED ALWAYS AS (a + 1) STORED, b int, PRIMARY KEY (a, g));
+        CREATE TABLE f (a int, g int GENERATED ALWAYS AS (a * 2) STORED, v json);
+        CREATE TABLE made (x int GENERATED ALWAYS AS (1) STORED);
+        ALTER TABLE f REPLICA IDENTITY FULL; ALTER TABLE made REPLICA IDENTITY FULL;
+        INSERT INTO k (a, v) VALUES (1, 'x'), (2, 'y'); INSERT INTO two (a, b) VALUES (1, 1), (2, 2);
+        INSERT INTO f (a, v) VALUES (1, '1'), (2, '2'); INSERT INTO made DEFAULT VALUES""")
+    answer = bunny.api.raw("POST", "/v1/mirrors", bunny.mirror_body("m", pair, ["public.*"]))
+    finding, = answer.body["findings"]
+    assert finding["code"] == "no_replica_identity" and "generated" in str(finding), finding
+    pair.sql("ALTER TABLE k REPLICA IDENTITY FULL; ALTER TABLE two REPLICA IDENTITY FULL")
+    bunny.mirror("m", pair)
+    pair.sql("UPDATE k SET v = 'z' WHERE a = 1; UPDATE k SET a = 10 WHERE a = 2; "
+             "UPDATE two SET b = 7; UPDATE two SET a = 9 WHERE a = 1; DELETE FROM two WHERE a = 2; "
+             "UPDATE f SET v = '5' WHERE a = 1; UPDATE f SET a = 10 WHERE a = 2; "
+             "INSERT INTO made DEFAULT VALUES; INSERT INTO made DEFAULT VALUES; "
+             "DELETE FROM made WHERE ctid = (SELECT min(ctid) FROM made)")
+    assert equal(pair, bunny) == 2 + 1 + 2 + 2
+
+
+def test_partitions_alone_renamed_and_on_the_other_side_only(pair, bunny):
+    pair.sql("""CREATE TABLE p (id int, k int, PRIMARY KEY (id, k)) PARTITION BY RANGE (id);
+        CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (10);
+        CREATE TABLE p2 PARTITION OF p FOR VALUES FROM (10) TO (20) PARTITION BY RANGE (k);
+        CREATE TABLE p2a PARTITION OF p2 DEFAULT; CREATE TABLE p3 PARTITION OF p DEFAULT;
+        CREATE TABLE r (id int, k int, PRIMARY KEY (id, k)) PARTITION BY RANGE (id);
+        CREATE TABLE r1 PARTITION OF r FOR VALUES FROM (0) TO (10);
+        CREATE TABLE r2 PARTITION OF r DEFAULT;
+        CREATE TABLE plain (id int, k int, v json, PRIMARY KEY (id, k));
+        CREATE TABLE bare (id int, k int, v json); ALTER TABLE bare REPLICA IDENTITY FULL;
+        INSERT INTO p SELECT i, i FROM generate_series(1, 30) i; INSERT INTO r SELECT * FROM p;
+        INSERT INTO plain SELECT id, k, '1' FROM p;
+        INSERT INTO bare SELECT id % 7, k % 2, '1' FROM p""")
+    pair.dsql("""CREATE TABLE plain (id int, k int, v json, PRIMARY KEY (id, k)) PARTITION BY RANGE (id);
+        CREATE TABLE plain1 PARTITION OF plain FOR VALUES FROM (0) TO (10);
+        CREATE TABLE plain2 PARTITION OF plain DEFAULT;
+        CREATE TABLE bare (id int, k int, v json) PARTITION BY HASH (id);
+        CREATE TABLE bare1 PARTITION OF bare FOR VALUES WITH (MODULUS 2, REMAINDER 0);
+        CREATE TABLE bare2 PARTITION OF bare FOR VALUES WITH (MODULUS 2, REMAINDER 1)""")
+    bunny.mirror("m", pair, ["public.p1", "public.p2", "public.plain", "public.bare", {
+        "source_table": "public.r", "destination_table": "arch.R"}])
+    names = [(n, n) for n in ("p1", "p2", "plain", "bare")] + [("r", 'arch."R"')]
+
+    def compare():
+        pair.wait_confirmed()
+        for there, here in names:
+            query = "SELECT x::text FROM {} x ORDER BY 1"
+            assert pair.sql(query.format(there)) == pair.dsql(query.format(here)), there
+    for t in ("p", "r", "plain", "bare"):
+        pair.sql(f"UPDATE {t} SET k = -k; UPDATE {t} SET id = id + 5 WHERE id > 25; "
+                 f"UPDATE {t} SET id = id - 8 WHERE id BETWEEN 15 AND 17; "
+                 f"DELETE FROM {t} WHERE ctid = (SELECT min(ctid) FROM {t})")
+    compare()
+    pair.sql("TRUNCATE p1, r1; INSERT INTO p VALUES (1, 1); INSERT INTO r VALUES (1, 1)")
+    compare()
+    pair.sql("TRUNCATE p, r, plain, bare; INSERT INTO p VALUES (1, 1), (12, 1), (25, 1); "
+             "INSERT INTO r SELECT * FROM p; INSERT INTO plain SELECT * FROM p")
+    compare()
