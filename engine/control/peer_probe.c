@@ -2,6 +2,9 @@
  * a destination, which tables has it. Each has ten seconds in all. */
 #include "control/peer_probe.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "base/clock.h"
 #include "base/mem.h"
 #include "control/peer_target.h"
@@ -121,6 +124,32 @@ static bool check_source(struct probe *source, struct engine *e, const char *des
     return ok;
 }
 
+/* A slot that nobody reads may be that of a mirror which is paused: not one to be dropped. */
+static void spare_slot(struct finding *x, struct finding_item *item, const struct picture *p)
+{
+    for (size_t i = 0; i < p->n; i++) {
+        if (strcmp(p->mirrors[i].slot_name, item->name) != 0)
+            continue;
+        char *note =
+            mem_printf("%s, of mirror %s", item->note ? item->note : "", p->mirrors[i].name);
+        free(item->note);
+        free(item->statement);
+        item->note = note;
+        item->statement = NULL;
+        str_copy(x->remedy, sizeof x->remedy, "resume or delete the mirrors that its items name");
+    }
+}
+
+static void spare_own_slots(struct engine *e, struct findings *f)
+{
+    const struct picture *p = engine_picture(e);
+    for (size_t i = 0; i < f->n; i++)
+        for (size_t k = 0; k < f->items[i].n_items; k++)
+            if (!strcmp(f->items[i].code, "slot_holds_wal"))
+                spare_slot(&f->items[i], &f->items[i].items[k], p);
+    picture_release(p);
+}
+
 bool engine_peer_check(struct engine *e, const char *source_name, const char *dest_name,
                        struct survey *out, struct err *err)
 {
@@ -128,6 +157,7 @@ bool engine_peer_check(struct engine *e, const char *source_name, const char *de
     *out = (struct survey){0};
     bool ok = probe_begin_long(&source, e, source_name, CHECK_LIMIT_MS, err) &&
               check_source(&source, e, dest_name, out, err);
+    spare_own_slots(e, &out->source);
     probe_end(&source);
     return ok;
 }

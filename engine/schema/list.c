@@ -6,21 +6,16 @@
 
 static const char list_sql[] =
     "SELECT n.nspname, c.relname, CASE c.relkind WHEN 'p' THEN 'partitioned table' ELSE 'table'"
-    " END, CASE WHEN t.rows < 0 THEN -1 ELSE t.rows::int8 END, t.bytes,"
+    " END, coalesce(t.rows::int8, 0), coalesce(t.bytes, 0),"
     " CASE c.relreplident WHEN 'd' THEN 'default' WHEN 'f' THEN 'full' WHEN 'i' THEN 'index'"
     "  ELSE 'nothing' END,"
     " EXISTS (SELECT FROM pg_index x WHERE x.indrelid = c.oid AND x.indisprimary),"
     " (SELECT e.extname FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid"
     "  WHERE d.deptype = 'e' AND d.classid = 'pg_class'::regclass AND d.objid = c.oid)"
     " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
-    " CROSS JOIN LATERAL (SELECT CASE WHEN bool_or(l.reltuples < 0) THEN -1"
-    "   ELSE sum(l.reltuples) END AS rows, sum(CASE WHEN l.oid NOT IN (SELECT oid FROM locked)"
-    "    THEN coalesce(pg_table_size(l.oid), 0)"
-    "    ELSE l.relpages * current_setting('block_size')::int8 END) AS bytes"
-    "  FROM leaf JOIN pg_class l ON l.oid = leaf.oid"
-    "  WHERE leaf.root = c.oid AND (l.relkind = 'r' OR l.oid = c.oid AND c.relkind = 'r')) t"
+    " LEFT JOIN total t ON t.root = c.oid"
     " WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence <> 't'"
-    " AND " USER_SCHEMA("n") " ORDER BY n.nspname, c.relname";
+    " AND " OF_USERS " ORDER BY n.nspname, c.relname";
 
 /* locked: asking for the size of these would have to wait. */
 static const char leaf_sql[] =
@@ -28,7 +23,15 @@ static const char leaf_sql[] =
     "  WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition UNION ALL"
     " SELECT leaf.root, i.inhrelid FROM leaf JOIN pg_inherits i ON i.inhparent = leaf.oid"
     "  JOIN pg_class c ON c.oid = i.inhrelid AND c.relispartition),"
-    " locked AS MATERIALIZED (SELECT c.oid FROM pg_class c WHERE NOT " NOT_LOCKED("c.oid") ") ";
+    " locked AS MATERIALIZED (SELECT c.oid FROM pg_class c WHERE NOT " NOT_LOCKED(
+        "c.oid") "),"
+                 " total AS (SELECT leaf.root, CASE WHEN bool_or(l.reltuples < 0) THEN -1"
+                 "   ELSE sum(l.reltuples) END AS rows, sum(CASE WHEN l.oid NOT IN (SELECT oid "
+                 "FROM locked)"
+                 "    THEN coalesce(pg_table_size(l.oid), 0)"
+                 "    ELSE l.relpages * current_setting('block_size')::int8 END) AS bytes"
+                 "  FROM leaf JOIN pg_class l ON l.oid = leaf.oid AND l.relkind = 'r' GROUP BY "
+                 "leaf.root) ";
 
 static void take_row(struct peer_table *t, const struct pg_result *res, size_t row)
 {

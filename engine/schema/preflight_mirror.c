@@ -248,10 +248,9 @@ static bool is_bare(struct preflight *k)
     struct pg_result *res = NULL;
     bool ok = pg_exec(k->dest, k->dest_task, PREFLIGHT_MS,
                       "SELECT NOT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n"
-                      " ON n.oid = c.relnamespace WHERE " USER_SCHEMA(
-                          "n") ") AND NOT EXISTS ("
-                               "SELECT FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace"
-                               " WHERE " USER_SCHEMA("n") ")",
+                      " ON n.oid = c.relnamespace WHERE " OF_USERS ") AND NOT EXISTS ("
+                      "SELECT FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace"
+                      " WHERE " OF_USERS ")",
                       &res, &ignored) &&
               pg_bool(res, 0, 0);
     pg_free(res);

@@ -37,10 +37,10 @@ static const char types_sql[] = TYPES_USED
     "  ELSE 'the row type of a relation that is no table' END, NULL FROM used"
     "  JOIN need ON need.root = used.oid JOIN pg_type ty ON ty.oid = need.oid"
     "  JOIN pg_namespace n ON n.oid = ty.typnamespace LEFT JOIN pg_class c ON c.oid = ty.typrelid"
-    "  WHERE " NOT_OF_EXTENSION("pg_type", "ty.oid") " AND (ty.typtype = 'b'"
-                                                     "  AND ty.typcategory <> 'A' OR ty.typtype = "
-                                                     "'c' AND c.relkind NOT IN ('c', 'r', 'p'))"
-                                                     " ORDER BY 2, 3, 1";
+    "  WHERE NOT EXISTS (SELECT FROM pg_depend d WHERE d.deptype = 'e'"
+    "   AND d.classid = 'pg_type'::regclass AND d.objid = ty.oid) AND (ty.typtype = 'b'"
+    "   AND ty.typcategory <> 'A' OR ty.typtype = 'c' AND c.relkind NOT IN ('c', 'r', 'p'))"
+    " ORDER BY 2, 3, 1";
 
 static const char objects_sql[] = TYPES_USED
     ", o(i, what, classid, objid) AS (SELECT u.i, format('default of %I.%I.%I', n.nspname,"
@@ -98,8 +98,8 @@ static const char extensions_sql[] =
 /* present, makeable, forbidden or absent, and the version that is there (or would be). */
 static const char there_sql[] =
     "WITH av AS MATERIALIZED (SELECT a.name, a.default_version, (SELECT rolsuper FROM pg_roles"
-    "  WHERE rolname = current_user) OR NOT v.superuser OR coalesce((to_jsonb(v) ->> 'trusted')"
-    "  ::bool, false) AND has_database_privilege(current_database(), 'CREATE') AS may"
+    "  WHERE rolname = current_user) OR has_database_privilege(current_database(), 'CREATE') AND"
+    "  (NOT v.superuser OR coalesce((to_jsonb(v) ->> 'trusted')::bool, false)) AS may"
     "  FROM pg_available_extensions a JOIN pg_available_extension_versions v ON v.name = a.name"
     "  AND v.version = a.default_version),"
     " locale AS MATERIALIZED (SELECT lower(replace(collcollate, '-', '')) AS name FROM pg_collation"

@@ -8,19 +8,21 @@
 #define RELATIONS(kind)                                                                \
     "SELECT NULL, " TARGET_NAME ", NULL, NULL FROM pg_class c JOIN pg_namespace n"     \
     " ON n.oid = c.relnamespace WHERE c.relkind = '" kind "' AND NOT c.relispartition" \
-    " AND c.relpersistence <> 't' AND " USER_SCHEMA("n") " AND " NOT_OF_EXTENSION(     \
-        "pg_class", "c.oid") " ORDER BY n.nspname, c.relname"
+    " AND c.relpersistence <> 't' AND " OF_USERS " AND " OF_NO_EXTENSION               \
+    " ORDER BY n.nspname, c.relname"
 
 static const char functions_sql[] =
     "SELECT NULL, format('%I.%I(%s)', n.nspname, p.proname,"
     " pg_get_function_identity_arguments(p.oid)), CASE p.prokind WHEN 'p' THEN 'procedure'"
     " WHEN 'a' THEN 'aggregate' WHEN 'w' THEN 'window function' END, NULL FROM pg_proc p"
-    " JOIN pg_namespace n ON n.oid = p.pronamespace WHERE " USER_SCHEMA(
-        "n") " AND " NOT_OF_EXTENSION("pg_proc", "p.oid") " ORDER BY n.nspname, p.proname, 2";
+    " JOIN pg_namespace n ON n.oid = p.pronamespace WHERE NOT EXISTS (SELECT FROM pg_depend d"
+    "  WHERE d.deptype = 'e' AND d.classid = 'pg_proc'::regclass AND d.objid = p.oid)"
+    " AND " OF_USERS " ORDER BY n.nspname, p.proname, 2";
 
 static const char event_triggers_sql[] =
-    "SELECT NULL, quote_ident(e.evtname), e.evtevent, NULL FROM pg_event_trigger e "
-    "WHERE " NOT_OF_EXTENSION("pg_event_trigger", "e.oid") " ORDER BY e.evtname";
+    "SELECT NULL, quote_ident(e.evtname), e.evtevent, NULL FROM pg_event_trigger e"
+    " WHERE NOT EXISTS (SELECT FROM pg_depend d WHERE d.deptype = 'e'"
+    "  AND d.classid = 'pg_event_trigger'::regclass AND d.objid = e.oid) ORDER BY e.evtname";
 
 /* No sum of their sizes: that would read all of them. */
 static const char large_objects_sql[] =
@@ -29,33 +31,26 @@ static const char large_objects_sql[] =
     " FROM (SELECT count(*) AS n FROM pg_largeobject_metadata) m WHERE m.n > 0";
 
 /* Sequences of tables' columns and defaults come along. */
+#define IS_USED                                                                      \
+    "(EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass"        \
+    "  AND d.objid = c.oid AND d.refclassid = 'pg_class'::regclass"                  \
+    "  AND d.refobjsubid > 0 AND d.deptype IN ('a', 'i')) OR EXISTS (SELECT FROM"    \
+    "  pg_depend d WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = c.oid" \
+    "  AND d.classid = 'pg_attrdef'::regclass))"
+
 static const char used_sequences_sql[] =
     "SELECT NULL, " TARGET_NAME ", NULL, NULL FROM pg_class c JOIN pg_namespace n"
-    " ON n.oid = c.relnamespace WHERE c.relkind = 'S' AND " USER_SCHEMA(
-        "n") " AND c.relpersistence <> 't' AND (EXISTS (SELECT FROM pg_depend d WHERE"
-             "  d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.refclassid = "
-             "'pg_class'::regclass"
-             "  AND d.refobjsubid > 0 AND d.deptype IN ('a', 'i')) OR EXISTS (SELECT FROM "
-             "pg_depend d"
-             "  WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = c.oid"
-             "  AND d.classid = 'pg_attrdef'::regclass)) ORDER BY n.nspname, c.relname";
+    " ON n.oid = c.relnamespace WHERE c.relkind = 'S' AND c.relpersistence <> 't'"
+    " AND " OF_USERS " AND " IS_USED " ORDER BY n.nspname, c.relname";
 
 static const char lone_sequences_sql[] =
     "SELECT NULL, " TARGET_NAME ", NULL, format('CREATE SEQUENCE %I.%I AS %s START WITH %s"
     " INCREMENT BY %s MINVALUE %s MAXVALUE %s CACHE %s%s;', n.nspname, c.relname,"
-    " format_type(s.seqtypid, NULL), s.seqstart, s.seqincrement, s.seqmin, s.seqmax, "
-    "s.seqcache,"
+    " format_type(s.seqtypid, NULL), s.seqstart, s.seqincrement, s.seqmin, s.seqmax, s.seqcache,"
     " CASE WHEN s.seqcycle THEN ' CYCLE' END) FROM pg_class c JOIN pg_sequence s"
-    " ON s.seqrelid = c.oid JOIN pg_namespace n ON n.oid = c.relnamespace "
-    "WHERE " USER_SCHEMA("n") " AND c.relpersistence <> 't' AND " NOT_OF_EXTENSION(
-        "pg_class",
-        "c.oid") " AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = "
-                 "'pg_class'::regclass"
-                 "  AND d.objid = c.oid AND d.refclassid = 'pg_class'::regclass AND "
-                 "d.refobjsubid > 0"
-                 "  AND d.deptype IN ('a', 'i')) AND NOT EXISTS (SELECT FROM pg_depend d"
-                 "  WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = c.oid"
-                 "  AND d.classid = 'pg_attrdef'::regclass) ORDER BY n.nspname, c.relname";
+    " ON s.seqrelid = c.oid JOIN pg_namespace n ON n.oid = c.relnamespace"
+    " WHERE c.relpersistence <> 't' AND " OF_USERS " AND " OF_NO_EXTENSION " AND NOT " IS_USED
+    " ORDER BY n.nspname, c.relname";
 
 static const char temporary_sql[] =
     "SELECT NULL, " TARGET_NAME ", NULL, NULL FROM pg_class c JOIN pg_namespace n"
@@ -66,91 +61,35 @@ static const char extension_tables_sql[] =
     "SELECT NULL, " TARGET_NAME ", 'extension ' || quote_ident(e.extname), NULL FROM pg_class c"
     " JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_depend d ON d.deptype = 'e'"
     "  AND d.classid = 'pg_class'::regclass AND d.objid = c.oid JOIN pg_extension e"
-    "  ON e.oid = d.refobjid WHERE c.relkind IN ('r', 'p') AND " USER_SCHEMA(
-        "n") " ORDER BY n.nspname, c.relname";
+    "  ON e.oid = d.refobjid WHERE c.relkind IN ('r', 'p') AND " OF_USERS
+    " ORDER BY n.nspname, c.relname";
 
 /* Kinds that few databases have, only counted. */
-static const char
-    other_sql[] =
-        "SELECT NULL, x.kind, x.n::text, NULL FROM ("
-        " SELECT 'operators' AS kind, count(*) AS n FROM pg_operator o JOIN pg_namespace n"
-        "  ON n.oid = o.oprnamespace WHERE " USER_SCHEMA("n") " AND " NOT_OF_EXTENSION(
-            "pg_operator",
-            "o.oid") " UNION ALL SELECT 'operator classes', count(*) FROM pg_opclass o JOIN "
-                     "pg_namespace n"
-                     "  ON n.oid = o.opcnamespace WHERE " USER_SCHEMA("n") " AND " NOT_OF_EXTENSION("pg_opclass", "o.oid") " UNION ALL SELECT 'casts', count(*) FROM pg_cast o WHERE o.oid >= 16384 AND " NOT_OF_EXTENSION(
-                         "pg_cast", "o.oid") " UNION ALL SELECT 'conversions', count(*) FROM "
-                                             "pg_conversion o JOIN pg_namespace n"
-                                             "  ON n.oid = o.connamespace WHERE " USER_SCHEMA("n") " AND " NOT_OF_EXTENSION(
-                                                 "pg_conversion",
-                                                 "o.oid") " UNION ALL SELECT 'text search "
-                                                          "configurations', count(*) FROM "
-                                                          "pg_ts_config o"
-                                                          "  JOIN pg_namespace n ON n.oid = "
-                                                          "o.cfgnamespace WHERE " USER_SCHEMA("n") " AND " NOT_OF_EXTENSION(
-                                                              "pg_ts_config",
-                                                              "o.oid") " UNION ALL SELECT 'text "
-                                                                       "search dictionaries', "
-                                                                       "count(*) FROM pg_ts_dict o"
-                                                                       "  JOIN pg_namespace n ON "
-                                                                       "n.oid = o.dictnamespace "
-                                                                       "WHERE " USER_SCHEMA(
-                                                                           "n") " "
-                                                                                "A"
-                                                                                "N"
-                                                                                "D"
-                                                                                " " NOT_OF_EXTENSION("pg_ts_dict", "o.oid") " UNION ALL SELECT 'languages', count(*) FROM pg_language o WHERE o.oid >= 16384 AND " NOT_OF_EXTENSION(
-                                                                                    "pg_language",
-                                                                                    "o.oid") " UNIO"
-                                                                                             "N "
-                                                                                             "ALL "
-                                                                                             "SELEC"
-                                                                                             "T "
-                                                                                             "'fore"
-                                                                                             "ign "
-                                                                                             "serve"
-                                                                                             "rs', "
-                                                                                             "count"
-                                                                                             "(*) "
-                                                                                             "FROM "
-                                                                                             "pg_"
-                                                                                             "forei"
-                                                                                             "gn_"
-                                                                                             "serve"
-                                                                                             "r o "
-                                                                                             "WHERE"
-                                                                                             " " NOT_OF_EXTENSION(
-                                                                                                 "p"
-                                                                                                 "g"
-                                                                                                 "_"
-                                                                                                 "f"
-                                                                                                 "o"
-                                                                                                 "r"
-                                                                                                 "e"
-                                                                                                 "i"
-                                                                                                 "g"
-                                                                                                 "n"
-                                                                                                 "_"
-                                                                                                 "s"
-                                                                                                 "e"
-                                                                                                 "r"
-                                                                                                 "v"
-                                                                                                 "e"
-                                                                                                 "r",
-                                                                                                 "o"
-                                                                                                 "."
-                                                                                                 "o"
-                                                                                                 "i"
-                                                                                                 "d") " UNION ALL SELECT 'publications', count(*) FROM pg_publication"
-                                                                                                      " UNION ALL SELECT 'default privileges', count(*) FROM pg_default_acl"
-                                                                                                      " UNION ALL SELECT 'security labels', count(*) FROM pg_seclabel) x WHERE x.n > 0 ORDER BY 2";
+static const char other_sql[] =
+    "SELECT NULL, x.kind, count(*)::text, NULL FROM ("
+    " SELECT 'operators' AS kind, 'pg_operator'::regclass AS class, oid, oprnamespace AS ns"
+    "  FROM pg_operator UNION ALL"
+    " SELECT 'operator classes', 'pg_opclass'::regclass, oid, opcnamespace FROM pg_opclass UNION "
+    "ALL"
+    " SELECT 'conversions', 'pg_conversion'::regclass, oid, connamespace FROM pg_conversion"
+    "  UNION ALL SELECT 'text search configurations', 'pg_ts_config'::regclass, oid, cfgnamespace"
+    "  FROM pg_ts_config UNION ALL SELECT 'text search dictionaries', 'pg_ts_dict'::regclass, oid,"
+    "  dictnamespace FROM pg_ts_dict UNION ALL"
+    " SELECT 'casts', 'pg_cast'::regclass, oid, 0 FROM pg_cast UNION ALL"
+    " SELECT 'languages', 'pg_language'::regclass, oid, 0 FROM pg_language UNION ALL"
+    " SELECT 'foreign servers', 'pg_foreign_server'::regclass, oid, 0 FROM pg_foreign_server"
+    "  UNION ALL SELECT 'default privileges', 'pg_default_acl'::regclass, oid, 0"
+    "  FROM pg_default_acl) x LEFT JOIN pg_namespace n ON n.oid = x.ns"
+    " WHERE x.oid >= 16384 AND (n.oid IS NULL OR " OF_USERS ") AND NOT EXISTS (SELECT FROM"
+    "  pg_depend d WHERE d.deptype = 'e' AND d.classid = x.class AND d.objid = x.oid)"
+    " GROUP BY x.kind ORDER BY x.kind";
 
 static const char rights_sql[] =
     "SELECT NULL, coalesce(quote_ident(r.rolname), 'PUBLIC'), 'tables: ' || count(DISTINCT"
     " c.oid), NULL FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
     " CROSS JOIN LATERAL aclexplode(c.relacl) a LEFT JOIN pg_roles r ON r.oid = a.grantee"
     " WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND a.grantee <> c.relowner"
-    " AND " USER_SCHEMA("n") " GROUP BY 2 ORDER BY 2";
+    " AND " OF_USERS " GROUP BY 2 ORDER BY 2";
 
 const struct question object_questions[] = {
     {"large_objects", SEVERITY_WARNING, ABOUT_SERVER, FOR_REPORT, "large objects are not mirrored",

@@ -106,17 +106,17 @@ extern const size_t object_question_count;
 #define TARGET_NAME "format('%I.%I', n.nspname, c.relname)"
 /* A statement that begins with "ALTER TABLE name". */
 #define ALTER_TARGET(rest) "format('ALTER TABLE %I.%I " rest ";', n.nspname, c.relname)"
-/* Whether an object is not an extension's. */
-#define NOT_OF_EXTENSION(class, oid)                                                       \
-    "NOT EXISTS (SELECT FROM pg_depend ox WHERE ox.deptype = 'e' AND ox.classid = '" class \
-        "'::regclass AND ox.objid = " oid ")"
+/* Of a relation (pg_class c): it is no extension's. */
+#define OF_NO_EXTENSION                                               \
+    "NOT EXISTS (SELECT FROM pg_depend ox WHERE ox.deptype = 'e' AND" \
+    " ox.classid = 'pg_class'::regclass AND ox.objid = c.oid)"
 /* Asking for a relation's size waits for whoever has locked it. */
 #define NOT_LOCKED(oid)                                                                  \
     oid " NOT IN (SELECT lx.relation FROM pg_locks lx WHERE lx.relation IS NOT NULL AND" \
         " lx.granted AND lx.mode = 'AccessExclusiveLock' AND lx.pid IS DISTINCT FROM"    \
         " pg_backend_pid() AND lx.database = (SELECT ld.oid FROM pg_database ld"         \
         " WHERE ld.datname = current_database()))"
-#define USER_SCHEMA(n) \
-    n ".nspname !~ '^pg_' AND " n ".nspname NOT IN ('information_schema', '_bunnydb')"
+/* Of a schema (pg_namespace n) that is neither the server's nor ours. */
+#define OF_USERS "n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', '_bunnydb')"
 
 #endif

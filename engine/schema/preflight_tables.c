@@ -140,18 +140,21 @@ static const char excluded_sql[] =
     " JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY (x.indkey::int2[])"
     "  AND a.attname = ANY (e.ex::text[]) GROUP BY u.i, n.nspname, c.relname ORDER BY u.i";
 
-/* CREATE PUBLICATION needs SHARE UPDATE EXCLUSIVE, the copy ACCESS SHARE. */
+/* CREATE PUBLICATION needs SHARE UPDATE EXCLUSIVE, the copy ACCESS SHARE. Autovacuum gives way; who
+ * may not see that it is one does not hear of SHARE UPDATE EXCLUSIVE. */
 static const char locked_sql[] =
-    "SELECT u.i, " TARGET_NAME ", format('%s, process %s%s', l.mode, l.pid, (SELECT format(' (%s)',"
-    "  a.application_name) FROM pg_stat_activity a WHERE a.pid = l.pid"
-    "  AND a.application_name <> '')), CASE WHEN l.pid IS NOT NULL"
+    "SELECT u.i, " TARGET_NAME ", format('%s, %s%s', l.mode, coalesce('process ' || l.pid,"
+    "  'a prepared transaction'), ' (' || nullif(a.application_name, '') || ')'),"
+    " CASE WHEN l.pid IS NOT NULL"
     "  THEN format('SELECT pg_terminate_backend(%s);', l.pid) END" EACH_TARGET
     " JOIN pg_locks l ON l.locktype = 'relation' AND l.relation = c.oid AND l.granted"
     "  AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"
     "  AND l.mode IN ('ShareUpdateExclusiveLock', 'ShareLock', 'ShareRowExclusiveLock',"
     "   'ExclusiveLock', 'AccessExclusiveLock') AND l.pid IS DISTINCT FROM pg_backend_pid()"
-    " WHERE NOT EXISTS (SELECT FROM pg_stat_activity a WHERE a.pid = l.pid"
-    "  AND a.backend_type = 'autovacuum worker') ORDER BY u.i, l.pid";
+    " LEFT JOIN pg_stat_activity a ON a.pid = l.pid"
+    " WHERE a.backend_type IS DISTINCT FROM 'autovacuum worker'"
+    "  AND (l.mode <> 'ShareUpdateExclusiveLock' OR a.backend_type IS NOT NULL OR l.pid IS NULL)"
+    " ORDER BY u.i, l.pid, l.mode";
 
 static const char invalid_index_sql[] =
     "SELECT u.i, format('%I.%I', n.nspname, xc.relname), 'index of ' || " TARGET_NAME ","

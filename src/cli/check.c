@@ -170,13 +170,13 @@ static void print_summary(const json_t *summary)
     static const struct column bytes = {"", "estimated_bytes", NULL, KIND_BYTES};
     static const struct column rows = {"", "estimated_rows", NULL, KIND_COUNT};
     char *size = print_cell(&bytes, summary), *count = print_cell(&rows, summary);
-    printf("\n%lld tables: %lld can be mirrored as they are, %lld with remarks,\n"
+    printf("\ntables: %lld; %lld can be mirrored as they are, %lld with remarks,\n"
            "%lld cannot. To copy: about %s rows, %s",
            (long long)count_of(summary, "tables"), (long long)count_of(summary, "mirrored"),
            (long long)count_of(summary, "remarks"), (long long)count_of(summary, "impossible"),
            count, size);
     if (count_of(summary, "tables_without_estimate"))
-        printf(" (%lld tables were never\nanalysed: their rows are not counted)",
+        printf("\n(without the rows of those that were never analysed: %lld)",
                (long long)count_of(summary, "tables_without_estimate"));
     puts(".");
     free(size);

@@ -39,6 +39,11 @@ INSERT INTO big SELECT g, repeat('x', 7000) FROM generate_series(1, 8300) g;
 CREATE VIEW seen AS SELECT 1 AS one;
 CREATE MATERIALIZED VIEW kept AS SELECT 1 AS one;
 CREATE SEQUENCE lone START 7;
+CREATE EXTENSION postgres_fdw;
+CREATE SERVER far FOREIGN DATA WRAPPER postgres_fdw;
+CREATE FOREIGN TABLE outside (k int) SERVER far;
+CREATE TABLE mixed (k int) PARTITION BY RANGE (k);
+CREATE FOREIGN TABLE mixed_far PARTITION OF mixed FOR VALUES FROM (1) TO (2) SERVER far;
 CREATE EVENT TRIGGER ddl ON ddl_command_end EXECUTE FUNCTION ddl();
 CREATE SCHEMA "Odd.One";
 CREATE TABLE "Odd.One"."a ""q's" (id int PRIMARY KEY);
@@ -113,6 +118,9 @@ def test_a_database_with_one_of_each_trouble(pair, bunny):
                        ("rules_not_mirrored", "public.watched"),
                        ("policies_not_mirrored", "public.watched"),
                        ("statistics_not_mirrored", "public.gen"),
+                       ("foreign_partition", "public.mixed_far"),
+                       ("foreign_tables_not_mirrored", "public.outside"),
+                       ("other_objects", "foreign servers"), ("extensions", "hstore"),
                        ("views_not_mirrored", "public.seen"),
                        ("materialized_views_not_mirrored", "public.kept"),
                        ("event_triggers_not_mirrored", "ddl"),
@@ -125,7 +133,8 @@ def test_a_database_with_one_of_each_trouble(pair, bunny):
     severities = [order.index(f["severity"]) for f in report["findings"]]
     assert severities == sorted(severities)
 
-    wanted = {name: "impossible" for name in ("keyless", "late", "nothing", "unique_only", "fast")}
+    wanted = {name: "impossible" for name in (
+        "keyless", "late", "nothing", "unique_only", "fast", "mixed")}
     wanted.update({name: "mirrored" for name in ("fine", "child", 'a "q\'s')})
     got = verdicts(report)
     assert {name: got[name] for name in wanted} == wanted
@@ -133,13 +142,14 @@ def test_a_database_with_one_of_each_trouble(pair, bunny):
     assert all(v == "remarks" for name, v in got.items() if name not in wanted)
     summary = report["summary"]
     assert (summary["tables"], summary["mirrored"], summary["remarks"], summary["impossible"]) == (
-        len(got), 3, len(got) - 8, 5)
+        len(got), 3, len(got) - 9, 6)
     assert summary["ready"] is False and summary["estimated_bytes"] > 8300 * 7000
 
     # what it says helps, helps
     for code in ("no_replica_identity", "unlogged_table", "never_analysed"):
         for statement in statements(report, code):
             pair.sql(statement)
+    pair.sql("DROP TABLE mixed")
     report = check(bunny, source, dest)
     assert report["summary"]["impossible"] == 0 and report["summary"]["ready"] is True
     assert report["mirror"]["table_mappings"] == [
@@ -168,6 +178,10 @@ def test_the_command_that_it_prints_makes_the_mirror(pair, bunny):
     report = json.loads(bunny.cli("check", source, dest, "--json", expect=1).stdout)
     assert sorted(names(report, "destination_not_empty")) == ['"Odd.One"."a \'q"', "public.t"]
     assert "TRUNCATE public.t;" in statements(report, "destination_not_empty")
+    pair.dsql("TRUNCATE t; ALTER TABLE t DROP id, ADD other int NOT NULL")
+    differing = find(check(bunny, source, dest), "schema_mismatch")
+    notes = [i["note"] for i in differing["items"] if i["name"] == "public.t"]
+    assert "public.t has no column id" in notes and len(notes) == 2, differing
     bunny.cli("check", source, "nobody", expect=1)
     bunny.cli("check", expect=2)
     alone = bunny.cli("check", source, expect=1).stdout
@@ -381,6 +395,15 @@ def test_slots_that_nobody_reads(root, dest):
         assert report["source"]["used_replication_slots"] == 1
         assert report["summary"]["ready"] is True
         pair.sql(statements(report, "slot_holds_wal")[0])
+        # that of a paused mirror is none to be dropped
+        bunny.mirror("m", pair)
+        bunny.cli("pause", "m", "--wait")
+        for _ in range(5):
+            pair.sql("INSERT INTO t SELECT coalesce(max(id), 0) + 1 FROM t")
+            cluster.sql("SELECT pg_switch_wal()")
+        kept = find(check(bunny, bunny.peer(cluster, pair.sdb)), "slot_holds_wal")
+        assert "of mirror m" in kept["items"][0]["note"] and not kept["items"][0]["statement"]
+        bunny.delete_all()
         report = check(bunny, bunny.peer(cluster, pair.sdb))
         assert "slot_holds_wal" not in [f["code"] for f in report["findings"]]
         _finish(bunny)
