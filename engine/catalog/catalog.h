@@ -41,10 +41,12 @@ struct mirror_row {
     struct mirror_config config; /* tables: what was asked for, "*" resolved */
     char mirror_id[37];          /* a random UUID, also kept at the destination */
     enum mirror_wish wish;
-    bool snapshot_done; /* the first snapshot is complete: the stream may resume */
-    bool slot_created;  /* a slot of that name at the source is ours */
-    bool republish;     /* the mapping changed: the publication is to follow */
-    char pending[24];   /* an operation that was accepted and is not done; empty: none */
+    bool snapshot_done;  /* the first snapshot is complete: the stream may resume */
+    bool snapshot_begun; /* of the present slot: what the destination says of it counts, and an
+                          * interrupted one goes on instead of beginning anew */
+    bool slot_created;   /* a slot of that name at the source is ours */
+    bool republish;      /* the mapping changed: the publication is to follow */
+    char pending[24];    /* an operation that was accepted and is not done; empty: none */
     char pending_by[NAME_SIZE];
     int64_t pending_at; /* us */
     /* stream counters since creation survive a restart: see catalog_counters_save */
@@ -63,6 +65,9 @@ bool catalog_mirror_get(struct catalog *c, const char *name, struct mirror_row *
 bool catalog_mirrors(struct catalog *c, struct mirror_row_list *out, struct err *err) MUST_CHECK;
 bool catalog_mirror_set(struct catalog *c, const char *name, enum mirror_wish wish,
                         bool snapshot_done, bool slot_created, struct err *err) MUST_CHECK;
+/* The snapshot of the present slot can go on after an interruption; false: it begins anew. */
+bool catalog_mirror_set_begun(struct catalog *c, const char *name, bool begun,
+                              struct err *err) MUST_CHECK;
 /* A mirror made without a snapshot copies its tables from now on. */
 bool catalog_mirror_set_snapshot(struct catalog *c, const char *name, bool do_snapshot,
                                  struct err *err) MUST_CHECK;

@@ -128,6 +128,9 @@ static const char *const migrations[] = {
     "  ordinal INTEGER NOT NULL, kind TEXT NOT NULL, value TEXT NOT NULL,"
     "  PRIMARY KEY (mirror, position, row, ordinal),"
     "  FOREIGN KEY (mirror, position) REFERENCES verify_table ON DELETE CASCADE) STRICT;",
+
+    /* 4: an interrupted first snapshot goes on. */
+    "ALTER TABLE mirror ADD COLUMN snapshot_begun INTEGER NOT NULL DEFAULT 0;",
 };
 
 static bool refuse_foreign(struct catalog *c, struct err *err)

@@ -79,7 +79,8 @@ static void make_uuid(char out[37])
     "do_initial_snapshot, rows_per_partition, workers, tables_in_parallel, batch_size, " \
     "sync_interval, publication, slot, replicate_indexes, replicate_foreign_keys, "      \
     "resync_strategy, schema_changes, on_table_error, created_at, updated_at"
-#define MIRROR_READ_COLUMNS MIRROR_COLUMNS ", republish, pending, pending_by, pending_at"
+#define MIRROR_READ_COLUMNS \
+    MIRROR_COLUMNS ", republish, pending, pending_by, pending_at, snapshot_begun"
 
 static bool insert_row(struct catalog *c, const struct mirror_row *row, struct err *err)
 {
@@ -143,6 +144,16 @@ bool catalog_mirror_set(struct catalog *c, const char *name, enum mirror_wish wi
                              "updated_at = ?5 WHERE name = ?1",
                              DB_ARGS(DB_T(name), DB_T(wishes[wish]), DB_I(snapshot_done),
                                      DB_I(slot_created), DB_I(clock_wall_us()))),
+                  err);
+}
+
+bool catalog_mirror_set_begun(struct catalog *c, const char *name, bool begun, struct err *err)
+{
+    return db_begin(c, DB_WRITE, err) &&
+           db_end(c,
+                  mirror_require(c, name, err) &&
+                      db_run(c, err, "UPDATE mirror SET snapshot_begun = ?2 WHERE name = ?1",
+                             DB_ARGS(DB_T(name), DB_I(begun))),
                   err);
 }
 
@@ -227,6 +238,7 @@ static void read_row(const struct db_rows *r, struct mirror_row *row)
     str_copy(row->pending, sizeof row->pending, db_text(r, 23));
     str_copy(row->pending_by, sizeof row->pending_by, db_text(r, 24));
     row->pending_at = db_int(r, 25);
+    row->snapshot_begun = db_int(r, 26);
 }
 
 static bool read_maps(struct catalog *c, struct mirror_config *m, struct err *err)

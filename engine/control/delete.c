@@ -48,7 +48,7 @@ static bool clean_source(struct mirror *m, struct task *task, struct err *err)
 /* What a copy that did not end has dropped. */
 static bool restore_keys(struct mirror *m, struct pg_conn *conn, struct task *task)
 {
-    restore_before_deletion(conn, task, m->row.config.name, m->row.mirror_id);
+    restore_before_deletion(conn, task, m->row.config.name, m->row.mirror_id, m->row.snapshot_done);
     return true;
 }
 

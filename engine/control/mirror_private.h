@@ -55,8 +55,10 @@ struct mirror {
     bool is_dirty;
     int64_t rows_before, bytes_before, rows_total, bytes_total; /* for the rates */
     int64_t rows_copied; /* sum over the tables at the last look */
-    int64_t retry_at;    /* monotonic ms; 0: none planned */
-    bool is_held;        /* an error that waits for the operator */
+    int64_t resumed_at;  /* monotonic ms: a snapshot goes on; what it had then: */
+    int64_t resumed_bytes;
+    int64_t retry_at; /* monotonic ms; 0: none planned */
+    bool is_held;     /* an error that waits for the operator */
     struct history history;
     struct hold *hold;                 /* the stream stands still by it; thread-safe by itself */
     struct verification *verification; /* a comparison under way; NULL: none */
@@ -132,8 +134,25 @@ void run_close(struct run *r, bool cancel);
 bool run_connect_source(struct run *r, struct err *err) MUST_CHECK;
 bool run_connect_repl(struct run *r, struct err *err) MUST_CHECK;
 bool run_connect_dest(struct run *r, struct err *err) MUST_CHECK;
+/* Whether the destination's progress is that of this source, at a place that it still has. */
+bool run_check_progress(struct run *r, struct err *err) MUST_CHECK;
+/* The stream runs, and all tables are there. */
+void run_is_streaming(struct mirror *m);
 /* setup.c: publication, slot, tables, snapshot; afterwards the stream may start. */
 bool run_setup(struct run *r, struct err *err) MUST_CHECK;
+/* Whether a snapshot that is interrupted from here on goes on (resume.c), or begins anew. */
+bool setup_set_begun(struct mirror *m, bool begun, struct err *err) MUST_CHECK;
+/* The first snapshot is complete. */
+bool setup_set_done(struct mirror *m, struct err *err) MUST_CHECK;
+/* resume.c: whether the snapshot of an earlier run goes on in this one: what it finished stays. */
+bool resume_is_possible(struct run *r, bool *is_possible, struct err *err) MUST_CHECK;
+/* What comes after a table's rows and indexes, for those that are finished, before the stream
+ * starts: sequence values and the like now, foreign keys when all tables are in. */
+bool resume_prepare(struct run *r, struct err *err) MUST_CHECK;
+/* All tables are shown as finished: those that are not are then shown as what they are. */
+void resume_show_finished(struct mirror *m);
+/* How far all of it is. */
+void resume_show(struct mirror *m);
 
 /* --- sequences.c: the values of sequences follow ------------------------------------------------
  */

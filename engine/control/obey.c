@@ -71,7 +71,8 @@ static bool begin_anew(struct mirror *m, const struct operation *op, struct err 
         !catalog_mirror_set_snapshot(catalog, m->row.config.name, true, err))
         return false;
     m->row.config.do_initial_snapshot = true;
-    return mirror_begin_operation(m, op, err) && mirror_save_flags(m, m->row.wish, false, err);
+    return mirror_begin_operation(m, op, err) && setup_set_begun(m, false, err) &&
+           mirror_save_flags(m, m->row.wish, false, err);
 }
 
 static bool do_recreate(struct mirror *m, const struct command *c, struct err *err)

@@ -90,7 +90,7 @@ static bool connect_all(struct run *r, struct err *err)
  * --------------------------------------------------------------------------------- */
 
 /* The progress belongs to one slot of one database of one server; anything else would be a gap. */
-static bool check_progress(struct run *r, struct err *err)
+bool run_check_progress(struct run *r, struct err *err)
 {
     const struct progress *p = r->progress;
     if (!p->exists || !p->is_streaming) {
@@ -168,8 +168,9 @@ static bool check_everything(struct run *r, struct err *err)
 {
     struct mirror *m = r->m;
     const struct mirror_config *c = &m->row.config;
-    return check_progress(r, err) && read_schema(r, err) && republish(r, err) &&
+    return run_check_progress(r, err) && read_schema(r, err) && republish(r, err) &&
            source_check_publication(r->source, &m->task, c->publication, r->schema, err) &&
+           (m->row.snapshot_done || resume_prepare(r, err)) &&
            table_sync_open(r, &r->table_sync, err) && check_destination(r, err) &&
            source_free_slot(r->source, &m->task, c->slot, r->app, SLOT_WAIT_MS, err) &&
            source_check_slot(r->source, &m->task, c->slot, r->progress->lsn, err);
@@ -241,7 +242,7 @@ static void report(void *arg, lsn_t durable, lsn_t safe, bool is_caught_up)
         m->live.error_count = 0;
         show_clear_error(m);
     }
-    if (strcmp(phase, m->live.phase) != 0)
+    if (m->row.snapshot_done && strcmp(phase, m->live.phase) != 0)
         show_state(m, MIRROR_RUNNING, phase);
 }
 
@@ -249,6 +250,14 @@ static bool tend(void *arg, struct apply *a, struct err *err)
 {
     run_follow_look(arg);
     return table_sync_tend(arg, a, err);
+}
+
+void run_is_streaming(struct mirror *m)
+{
+    show_state(m, MIRROR_RUNNING, "catching_up");
+    mirror_end_operation(m, MIRROR_RETRY);
+    mirror_end_operation(m, MIRROR_RECREATE);
+    mirror_end_operation(m, MIRROR_RESYNC);
 }
 
 static bool stream(struct run *r, struct err *err)
@@ -260,10 +269,10 @@ static bool stream(struct run *r, struct err *err)
         return err->code == ERR_CANCELLED ? false : err_context(err, "start the stream");
     m->live.last_lsn = r->progress->lsn;
     m->safe = r->progress->lsn;
-    show_state(m, MIRROR_RUNNING, "catching_up");
-    mirror_end_operation(m, MIRROR_RETRY);
-    mirror_end_operation(m, MIRROR_RECREATE);
-    mirror_end_operation(m, MIRROR_RESYNC);
+    if (m->row.snapshot_done)
+        run_is_streaming(m);
+    else
+        show_state(m, MIRROR_SNAPSHOTTING, "copying");
     log_info("stream", c->name, "started slot=%s from=" LSN_FMT, c->slot,
              LSN_ARGS(r->progress->lsn));
     struct stream_options o = {
@@ -317,13 +326,20 @@ void run_close(struct run *r, bool cancel)
     peer_free(&r->dest_peer);
 }
 
+/* From nothing, or on from where an earlier run was interrupted: beside the stream. */
+static bool snapshot(struct run *r, struct err *err)
+{
+    bool goes_on;
+    return resume_is_possible(r, &goes_on, err) && (goes_on || run_setup(r, err));
+}
+
 bool mirror_run(struct mirror *m, struct err *err)
 {
     struct source_identity identity = {0};
     struct progress progress = {0};
     struct run r = {.m = m, .identity = &identity, .progress = &progress};
     run_name(&r);
-    bool ok = connect_all(&r, err) && (m->row.snapshot_done || run_setup(&r, err));
+    bool ok = connect_all(&r, err) && (m->row.snapshot_done || snapshot(&r, err));
     if (ok && check_everything(&r, err))
         ok = stream(&r, err);
     table_sync_close(r.table_sync);

@@ -1,5 +1,6 @@
 /* The first part of a mirror's life: publication, slot, destination tables, snapshot. It starts
- * from nothing each time: what an earlier, unfinished try left behind is removed first. */
+ * from nothing: what an earlier try left behind is removed first. A snapshot that was interrupted
+ * goes on instead, see resume.c. */
 #include "control/mirror_private.h"
 
 #include <poll.h>
@@ -20,6 +21,21 @@
 #define SLOT_EXPLAIN_MS 5000
 #define SLOT_FREE_MS 10000
 #define POLL_MS 250
+
+static struct sync_owner owner_of(const struct run *r)
+{
+    return (struct sync_owner){.mirror_id = r->m->row.mirror_id, .epoch = r->progress->epoch};
+}
+
+static struct table_name *mapped_names(const struct mirror_config *c)
+{
+    struct table_name *names = mem_calloc(c->n_tables + 1, sizeof *names);
+    for (size_t i = 0; i < c->n_tables; i++) {
+        str_copy(names[i].schema, NAME_SIZE, c->tables[i].source_schema);
+        str_copy(names[i].table, NAME_SIZE, c->tables[i].source_table);
+    }
+    return names;
+}
 
 /* --- leftovers
  * --------------------------------------------------------------------------------------- */
@@ -159,11 +175,7 @@ static bool create_publication(struct run *r, struct err *err)
 static bool guard_all(struct run *r, const char *snapshot, struct err *err)
 {
     const struct mirror_config *c = &r->m->row.config;
-    struct table_name *names = mem_calloc(c->n_tables + 1, sizeof *names);
-    for (size_t i = 0; i < c->n_tables; i++) {
-        str_copy(names[i].schema, NAME_SIZE, c->tables[i].source_schema);
-        str_copy(names[i].table, NAME_SIZE, c->tables[i].source_table);
-    }
+    struct table_name *names = mapped_names(c);
     bool ok = guard_begin(r->source, &r->m->task, snapshot, names, c->n_tables, err);
     free(names);
     return ok;
@@ -220,10 +232,13 @@ static void show_table(struct mirror *m, const struct snapshot_job *job, size_t 
 static void show_copy(struct mirror *m, const struct snapshot_job *job, int64_t started)
 {
     m->live.bytes_done = m->live.bytes_total = 0;
-    m->live.tables_done = m->live.tables_total = 0;
     m->rows_total = 0;
+    int done = m->live.tables_done;
+    m->live.tables_done = m->live.tables_total = 0;
     for (size_t i = 0; i < m->n_tables; i++)
         show_table(m, job, i);
+    if (m->live.tables_done > done)
+        show_save_counters(m); /* an interruption does not copy them again */
     m->bytes_total = m->live.bytes_done;
     double seconds = (double)(clock_mono_ms() - started) / 1000.0;
     int64_t left = m->live.bytes_total - m->live.bytes_done;
@@ -236,10 +251,59 @@ static void show_copy(struct mirror *m, const struct snapshot_job *job, int64_t 
     show_tick(m);
 }
 
+/* Of each mapping. */
+static char **copied_scripts(const struct run *r)
+{
+    const struct mirror_config *c = &r->m->row.config;
+    struct table_name *names = mapped_names(c);
+    struct sync_owner o = owner_of(r);
+    char **scripts = mem_calloc(c->n_tables + 1, sizeof *scripts);
+    for (size_t i = 0; i < c->n_tables; i++)
+        scripts[i] = sync_rows_copied(&o, &names[i]);
+    free(names);
+    return scripts;
+}
+
+static void watch_copy(struct mirror *m, struct snapshot_job *job)
+{
+    int64_t started = clock_mono_ms();
+    bool is_cancelled = false;
+    while (!snapshot_is_over(job)) {
+        struct pollfd fd = {.fd = m->wake_fd, .events = POLLIN};
+        (void)poll(&fd, 1, POLL_MS);
+        wake_clear(m->wake_fd);
+        show_copy(m, job, started);
+        if (!is_cancelled && m->task.is_cancelled(m)) {
+            is_cancelled = true;
+            snapshot_cancel(job);
+        }
+    }
+    show_copy(m, job, started);
+}
+
+static bool start_copy(struct run *r, const struct snapshot_plan *plan, struct err *err)
+{
+    struct mirror *m = r->m;
+    struct snapshot_job *job;
+    int64_t started = clock_mono_ms();
+    show_state(m, MIRROR_SNAPSHOTTING, "copying");
+    if (!snapshot_start(plan, &job, err))
+        return false;
+    watch_copy(m, job);
+    bool ok = snapshot_finish(job, err);
+    if (ok)
+        log_info("copy", m->row.config.name, "snapshot complete: tables=%d rows=%lld seconds=%.1f",
+                 m->live.tables_total, (long long)m->rows_total,
+                 (double)(clock_mono_ms() - started) / 1000.0);
+    return ok;
+}
+
 static bool run_copy(struct run *r, const char *snapshot, struct err *err)
 {
     struct mirror *m = r->m;
     const struct mirror_config *c = &m->row.config;
+    struct sync_owner owner = owner_of(r);
+    char *fence = sync_rows_fence(&owner), **copied = copied_scripts(r);
     struct snapshot_plan plan = {
         .mirror = c->name,
         .source = &r->source_target,
@@ -251,52 +315,39 @@ static bool run_copy(struct run *r, const char *snapshot, struct err *err)
         .workers_per_table = c->snapshot_max_parallel_workers,
         .tables_in_parallel = c->snapshot_num_tables_in_parallel,
         .memory_budget = m->engine->options.memory_budget,
+        .fence = fence,
+        .copied = copied,
         .done_fd = m->wake_fd,
     };
-    struct snapshot_job *job;
-    int64_t started = clock_mono_ms();
-    show_state(m, MIRROR_SNAPSHOTTING, "copying");
-    if (!snapshot_start(&plan, &job, err))
-        return false;
-    bool cancelled = false;
-    while (!snapshot_is_over(job)) {
-        struct pollfd fd = {.fd = m->wake_fd, .events = POLLIN};
-        (void)poll(&fd, 1, POLL_MS);
-        wake_clear(m->wake_fd);
-        show_copy(m, job, started);
-        if (!cancelled && m->task.is_cancelled(m)) {
-            cancelled = true;
-            snapshot_cancel(job);
-        }
-    }
-    show_copy(m, job, started);
-    bool ok = snapshot_finish(job, err);
-    if (cancelled)
-        return err_set(err, ERR_CANCELLED, "stopped on command");
-    if (ok)
-        log_info("copy", c->name, "snapshot complete: tables=%d rows=%lld seconds=%.1f",
-                 m->live.tables_total, (long long)m->rows_total,
-                 (double)(clock_mono_ms() - started) / 1000.0);
+    bool ok = start_copy(r, &plan, err);
+    for (size_t i = 0; i < c->n_tables; i++)
+        free(copied[i]);
+    free(copied);
+    free(fence);
     return ok;
 }
 
 /* --- the end of it
  * --------------------------------------------------------------------------------------- */
 
-static bool setup_is_done(struct run *r, struct err *err)
+bool setup_set_done(struct mirror *m, struct err *err)
 {
-    struct mirror *m = r->m;
     if (!catalog_mirror_set(m->engine->catalog, m->row.config.name, m->row.wish, true, true, err))
         return false;
     m->row.snapshot_done = true;
-    r->progress->is_streaming = true;
-    r->is_fresh = m->row.config.do_initial_snapshot;
     m->live.eta_seconds = -1;
-    m->live.last_lsn = r->progress->lsn;
+    show_save_counters(m);
+    return true;
+}
+
+static bool setup_is_done(struct run *r, struct err *err)
+{
+    r->m->live.last_lsn = r->progress->lsn;
+    r->is_fresh = r->m->row.config.do_initial_snapshot;
     schema_free(r->schema); /* the stream reads its own */
     r->schema = NULL;
-    show_save_counters(m);
-    return pg_exec(r->source, &m->task, STATEMENT_MS, "COMMIT", NULL, err);
+    return setup_set_done(r->m, err) &&
+           pg_exec(r->source, &r->m->task, STATEMENT_MS, "COMMIT", NULL, err);
 }
 
 /* What the definitions were like: a later comparison tells by it what has changed since. */
@@ -308,27 +359,38 @@ static bool write_book(struct run *r, struct err *err)
            err_context(err, "remember the definitions");
 }
 
-/* No table is aside any more: in the same transaction. */
-static bool set_streaming(struct run *r, struct err *err)
+/* From here on the destination itself says which tables it holds: none of them yet. */
+static bool begin_progress(struct run *r, struct err *err)
 {
     struct mirror *m = r->m;
-    return pg_exec(r->dest, &m->task, STATEMENT_MS, "BEGIN", NULL, err) &&
-           sync_rows_all_copied(r->dest, &m->task, m->row.mirror_id, err) &&
-           progress_set_streaming(r->dest, &m->task, m->row.mirror_id, r->progress->epoch, err) &&
-           pg_exec(r->dest, &m->task, STATEMENT_MS, "COMMIT", NULL, err);
+    const struct mirror_config *c = &m->row.config;
+    struct table_name *names = mapped_names(c);
+    bool ok = pg_exec(r->dest, &m->task, STATEMENT_MS, "BEGIN", NULL, err) &&
+              progress_start(r->dest, &m->task, m->row.mirror_id, c->name, r->progress, err);
+    struct sync_owner owner = owner_of(r);
+    ok = ok && sync_rows_set_aside(r->dest, &m->task, &owner, names, c->n_tables, err) &&
+         pg_exec(r->dest, &m->task, STATEMENT_MS, "COMMIT", NULL, err);
+    free(names);
+    return ok;
 }
 
+bool setup_set_begun(struct mirror *m, bool begun, struct err *err)
+{
+    if (!catalog_mirror_set_begun(m->engine->catalog, m->row.config.name, begun, err))
+        return false;
+    m->row.snapshot_begun = begun;
+    return true;
+}
+
+/* The rows of an earlier copy stay until the progress says that they are not valid; and a snapshot
+ * goes on after an interruption once all tables exist. */
 static bool copy_everything(struct run *r, const char *snapshot, bool is_repeated, struct err *err)
 {
     struct mirror *m = r->m;
-    const char *name = m->row.config.name;
-    if (is_repeated && !empty_destination(r, err))
-        return false;
-    return schema_create(r->dest, &m->task, r->schema, true, name, err) &&
-           progress_start(r->dest, &m->task, m->row.mirror_id, name, r->progress, err) &&
-           run_copy(r, snapshot, err) &&
-           schema_run_after(r->dest, &m->task, r->schema, name, err) && write_book(r, err) &&
-           set_streaming(r, err);
+    return begin_progress(r, err) && (!is_repeated || empty_destination(r, err)) &&
+           schema_create(r->dest, &m->task, r->schema, true, m->row.config.name, err) &&
+           write_book(r, err) && setup_set_begun(m, true, err) && run_copy(r, snapshot, err) &&
+           schema_run_after(r->dest, &m->task, r->schema, m->row.config.name, err);
 }
 
 /* A stream without a copy: the tables are the operator's; the progress row appears complete. */
@@ -340,8 +402,7 @@ static bool start_without_copy(struct run *r, struct err *err)
            schema_create(r->dest, &m->task, r->schema, false, name, err) &&
            pg_exec(r->dest, &m->task, STATEMENT_MS, "BEGIN", NULL, err) &&
            progress_start(r->dest, &m->task, m->row.mirror_id, name, r->progress, err) &&
-           sync_rows_all_copied(r->dest, &m->task, m->row.mirror_id, err) &&
-           progress_set_streaming(r->dest, &m->task, m->row.mirror_id, r->progress->epoch, err) &&
+           sync_rows_none_aside(r->dest, &m->task, m->row.mirror_id, err) &&
            pg_exec(r->dest, &m->task, STATEMENT_MS, "COMMIT", NULL, err);
 }
 
@@ -367,8 +428,8 @@ bool run_setup(struct run *r, struct err *err)
 {
     char *snapshot = NULL;
     bool is_repeated = r->m->row.slot_created;
-    bool ok =
-        remove_leftovers(r, err) && create_publication(r, err) && create_slot(r, &snapshot, err);
+    bool ok = setup_set_begun(r->m, false, err) && remove_leftovers(r, err) &&
+              create_publication(r, err) && create_slot(r, &snapshot, err);
     if (!ok && !is_repeated)
         return give_up_names(r, err);
     ok = ok && read_schema_in(r, snapshot, err);

@@ -13,6 +13,7 @@
 #include "stream/sync_rows.h"
 
 #define LOOK_MS 100
+#define AT_ONCE_BYTES (128 << 20)
 #define RESTORE_AGAIN_MS 60000
 #define STALE_AGAIN_MS \
     1000 /* somebody empties the table again and again: the next try may be luckier */
@@ -24,6 +25,7 @@ struct item {
     bool is_aside;   /* false once it has been handed over */
     bool is_copying; /* part of the present copy */
     bool is_alone;   /* a copy together with others has failed */
+    bool is_owing;   /* an earlier copy, that did not end, has left something to be restored */
     int failures;
     int64_t retry_at; /* monotonic ms */
 };
@@ -34,7 +36,8 @@ struct table_sync {
     struct item *items;
     bool *aside; /* of each table of the schema */
     struct table_name_list removed;
-    bool is_idle; /* nothing is or will be to be done in this run */
+    bool is_idle;     /* nothing is or will be to be done in this run */
+    bool is_snapshot; /* the first snapshot goes on: it ends with the last of these tables */
     int64_t look_at;
 
     struct table_copy *copy; /* NULL: none */
@@ -45,7 +48,7 @@ struct table_sync {
     int64_t began;
 
     struct restore *restore; /* NULL: none */
-    bool wants_restore;
+    bool wants_restore, has_tried_restore;
     int64_t restore_at;
 };
 
@@ -94,7 +97,8 @@ static void add_items(struct table_sync *s, const struct table_name_list *wishes
         if (!(row && row->is_aside) &&
             !table_name_list_has(wishes, t->source_schema, t->source_table))
             continue;
-        struct item item = {.mapping = (int)i, .is_aside = true};
+        struct item item = {
+            .mapping = (int)i, .is_aside = true, .is_owing = row && row->n_restore > 0};
         str_copy(item.name.schema, sizeof item.name.schema, t->source_schema);
         str_copy(item.name.table, sizeof item.name.table, t->source_table);
         MEM_PUSH(s->items, s->n_items, s->cap_items, item);
@@ -127,6 +131,13 @@ static bool set_aside(struct table_sync *s, struct err *err)
     return ok;
 }
 
+static void show_snapshot(const struct table_sync *s)
+{
+    if (s->is_snapshot)
+        resume_show(mirror_of(s));
+    show_dirty(mirror_of(s));
+}
+
 static void show_item(struct table_sync *s, const struct item *item, const char *state,
                       const char *error)
 {
@@ -136,9 +147,11 @@ static void show_item(struct table_sync *s, const struct item *item, const char 
         if (schema->tables[i].mapping != item->mapping || schema->tables[i].is_partitioned)
             continue;
         str_copy(m->tables[i].state, sizeof m->tables[i].state, state);
+        if (!strcmp(state, "queued"))
+            m->tables[i].bytes_done = 0;
         str_copy(m->tables[i].error, sizeof m->tables[i].error, error);
     }
-    show_dirty(m);
+    show_snapshot(s);
 }
 
 static void mark_tables(struct table_sync *s)
@@ -169,8 +182,11 @@ bool table_sync_open(struct run *r, struct table_sync **out, struct err *err)
               look_at_rows(s, &rows, err);
     if (ok) {
         add_items(s, &wishes, &rows);
+        s->is_snapshot = !m->row.snapshot_done;
+        if (s->is_snapshot)
+            resume_show_finished(m);
         mark_tables(s);
-        s->is_idle = !s->n_items && !s->wants_restore;
+        s->is_idle = !s->n_items && !s->wants_restore && !s->is_snapshot;
         if (s->n_items)
             spill_remove_stale(m->engine->state_dir);
         else
@@ -238,9 +254,31 @@ static bool is_due(const struct item *item, int64_t now)
     return item->is_aside && item->retry_at <= now;
 }
 
+static int64_t bytes_of(const struct table_sync *s, const struct item *item)
+{
+    const struct schema *schema = s->r->schema;
+    int64_t n = 0;
+    for (size_t i = 0; i < schema->n_tables; i++)
+        if (schema->tables[i].mapping == item->mapping)
+            n += schema->tables[i].bytes;
+    return n;
+}
+
+/* Tables that are copied together are handed over together: what an interruption costs is bounded,
+ * and what a new slot has to wait for is not waited for too often. */
+static int64_t bytes_at_once(const struct table_sync *s)
+{
+    int64_t left = 0;
+    if (!s->is_snapshot)
+        return INT64_MAX;
+    for (size_t i = 0; i < s->n_items; i++)
+        left += s->items[i].is_aside ? bytes_of(s, &s->items[i]) : 0;
+    return left / 4 > AT_ONCE_BYTES ? left / 4 : AT_ONCE_BYTES;
+}
+
 static size_t choose(struct table_sync *s)
 {
-    int64_t now = clock_mono_ms();
+    int64_t now = clock_mono_ms(), room = bytes_at_once(s);
     struct item *alone = NULL;
     size_t n = 0;
     for (size_t i = 0; i < s->n_items; i++) {
@@ -249,8 +287,12 @@ static size_t choose(struct table_sync *s)
             continue;
         if (item->is_alone && (!alone || item->retry_at < alone->retry_at))
             alone = item;
-        item->is_copying = !item->is_alone;
-        n += item->is_copying;
+        int64_t bytes = bytes_of(s, item);
+        if (item->is_alone || (n && bytes > room))
+            continue;
+        item->is_copying = true;
+        room -= bytes;
+        n++;
     }
     if (!n && alone)
         alone->is_copying = true;
@@ -346,7 +388,7 @@ static void show_progress(struct table_sync *s, bool is_catching_up)
         t->indexes_total = p.indexes_total;
         t->last_synced_at = clock_wall_us();
     }
-    show_dirty(m);
+    show_snapshot(s);
 }
 
 static void tell_point(struct table_sync *s, struct apply *a, lsn_t point)
@@ -399,6 +441,7 @@ static void finish_copy(struct table_sync *s, int64_t replayed)
         if (!item->is_copying)
             continue;
         item->is_copying = item->is_aside = false;
+        s->wants_restore |= item->is_owing;
         end_wish(s, item);
         show_item(s, item, "streaming", "");
     }
@@ -485,7 +528,30 @@ static void look_at_restore(struct table_sync *s)
         return;
     s->wants_restore = restore_finish(s->restore) != 0;
     s->restore = NULL;
+    s->has_tried_restore = true;
     s->restore_at = clock_mono_ms() + RESTORE_AGAIN_MS;
+}
+
+/* All tables are in, and so are the foreign keys that can be. */
+static bool snapshot_has_ended(const struct table_sync *s)
+{
+    bool has_ended = s->is_snapshot && !s->restore && (!s->wants_restore || s->has_tried_restore);
+    for (size_t i = 0; i < s->n_items; i++)
+        has_ended &= !s->items[i].is_aside;
+    return has_ended;
+}
+
+static bool end_snapshot(struct table_sync *s, struct err *err)
+{
+    struct mirror *m = mirror_of(s);
+    resume_show(m);
+    if (!setup_set_done(m, err))
+        return false;
+    s->is_snapshot = false;
+    s->is_idle = !s->wants_restore;
+    log_info("copy", config_of(s)->name, "snapshot complete: tables=%d", m->live.tables_total);
+    run_is_streaming(m);
+    return true;
 }
 
 /* --- what the stream's loop calls --------------------------------------------------------------
@@ -524,6 +590,8 @@ bool table_sync_tend(void *arg, struct apply *a, struct err *err)
         return true;
     if (s->restore)
         look_at_restore(s);
+    if (!s->copy && snapshot_has_ended(s))
+        return end_snapshot(s, err);
     if (!s->copy)
         begin_next(s, a);
     else if (s->is_ending)

@@ -14,6 +14,7 @@
 #include "copy/snapshot.h"
 
 #define COPY_MAX_WORKERS 16
+#define FENCED_SQLSTATE "22012"
 
 enum unit_kind {
     UNIT_RELEASE, /* give the source's session back: every range is in */
@@ -21,8 +22,8 @@ enum unit_kind {
     UNIT_INDEX,
     UNIT_ADD_FKEY,
     UNIT_VALIDATE_FKEY,
-    UNIT_ANALYZE,
-    UNIT_SEAL, /* make all that was committed durable */
+    UNIT_SETTLE, /* ANALYZE of a mapping's table, which makes the mapping complete */
+    UNIT_SEAL,   /* make all that was committed durable */
 };
 struct unit {
     enum unit_kind kind;
@@ -31,10 +32,9 @@ struct unit {
 };
 
 enum stage {
-    STAGE_DATA,      /* ranges, and the indexes of tables whose ranges are in */
+    STAGE_DATA,      /* ranges, the indexes of tables whose ranges are in, and what settles them */
     STAGE_ADD_FKEYS, /* one at a time: each locks two tables */
     STAGE_VALIDATE,
-    STAGE_ANALYZE,
     STAGE_SEAL,
     STAGE_OVER,
 };
@@ -42,8 +42,8 @@ enum stage {
 enum phase {
     PHASE_COPYING,
     PHASE_INDEXES,
-    PHASE_FKEYS,
     PHASE_ANALYZE,
+    PHASE_FKEYS,
 };
 
 /* How a table is cut: range i holds the blocks [i * blocks, (i + 1) * blocks), the last is open. */
@@ -62,7 +62,6 @@ struct table_run {
     size_t ranges_taken, ranges_done;
     size_t indexes_taken, indexes_done;
     size_t fkeys_added, fkeys_validated;
-    bool is_analyzed;  /* or its partitioned root is */
     int running;       /* workers on it now */
     bool is_locked;    /* one of them needs the table for itself */
     bool is_contested; /* somebody waits for it at the source: left to the guard's worker */
@@ -71,6 +70,8 @@ struct table_run {
     struct table_run *root;
     int64_t weight;
     size_t leaves_left;
+    size_t tree_left; /* of a root: ranges and indexes of it and all its partitions */
+    bool is_settled;  /* of a root: that was taken */
     struct table_run *building_parent; /* the one parent of the tree that has workers */
     int64_t rows, bytes_done;
     int64_t received;   /* bytes that went through */

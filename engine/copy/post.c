@@ -118,7 +118,17 @@ static bool analyze(struct worker *w, const struct schema_table *t, struct err *
     pg_quote_qualified(&sql, t->dest_schema, t->dest_name);
     bool ok = pg_exec(w->dest, &w->task, 0, buf_text(&sql), NULL, err);
     buf_free(&sql);
-    return ok;
+    return ok || err_context(err, "analyze %s.%s", t->schema, t->name);
+}
+
+static bool say_copied(struct worker *w, const struct schema_table *t, struct err *err)
+{
+    char *const *copied = w->job->plan.copied;
+    if (!copied || pg_exec(w->dest, &w->task, 0, copied[t->mapping], NULL, err))
+        return true;
+    if (pg_server_error_is(err, FENCED_SQLSTATE))
+        return err_set(err, ERR_FENCED, "another process took over this mirror");
+    return err_context(err, "note that %s.%s is copied", t->schema, t->name);
 }
 
 /* The ranges were committed without waiting for the disk. A transaction that writes WAL and commits
@@ -161,8 +171,8 @@ bool post_run(struct worker *w, const struct unit *u, struct err *err)
         return (prepare_for_building(w, err) &&
                 pg_exec(w->dest, &w->task, 0, t->fkeys[u->item].validate_sql, NULL, err)) ||
                err_context(err, "validate foreign key %s of %s.%s", t->fkeys[u->item].name, s, n);
-    case UNIT_ANALYZE:
-        return analyze(w, t, err) || err_context(err, "analyze %s.%s", s, n);
+    case UNIT_SETTLE:
+        return analyze(w, t, err) && say_copied(w, t, err);
     case UNIT_RELEASE:
     case UNIT_RANGE:
     case UNIT_SEAL:

@@ -70,27 +70,44 @@ static void take_index(struct snapshot_job *j, struct table_run *t, struct unit 
     *u = (struct unit){UNIT_INDEX, table_of(j, t), t->index_order[t->indexes_taken++]};
 }
 
+/* ANALYZE of a partitioned table goes through its partitions. */
+static bool can_settle(const struct table_run *t)
+{
+    return t->root == t && !t->is_settled && t->tree_left == 0;
+}
+
+static void take_settling(struct snapshot_job *j, struct table_run *t, struct unit *u)
+{
+    t->is_settled = true;
+    *u = (struct unit){UNIT_SETTLE, table_of(j, t), 0};
+}
+
 /* Largest first, so that the job does not end with one worker on one large table. An index counts
- * as work of its table's size. */
+ * as work of its table's size. What is complete is settled at once: an interruption does not undo
+ * it then. */
 static bool pick_data(struct snapshot_job *j, const struct worker *w, struct unit *u)
 {
-    struct table_run *copy = NULL, *build = NULL;
+    struct table_run *copy = NULL, *build = NULL, *settle = NULL;
     if (w->index == 0 && j->n_returned > 0) { /* somebody is waiting for them */
         *u = j->returned[--j->n_returned];
         return true;
     }
-    for (size_t i = 0; i < j->n_tables && !(copy && build); i++) {
+    for (size_t i = 0; i < j->n_tables && !settle; i++) {
         struct table_run *t = j->order[i];
         if (!copy && can_copy(j, t, w))
             copy = t;
         if (!build && can_build(t))
             build = t;
+        if (can_settle(t))
+            settle = t;
     }
-    if (build && (!copy || build->weight >= bytes_untaken(copy)))
+    if (settle)
+        take_settling(j, settle, u);
+    else if (build && (!copy || build->weight >= bytes_untaken(copy)))
         take_index(j, build, u);
     else if (copy)
         take_range(j, copy, u);
-    return copy || build;
+    return copy || build || settle;
 }
 
 static bool pick_add_fkeys(struct snapshot_job *j, const struct worker *w, struct unit *u)
@@ -106,7 +123,7 @@ static bool pick_add_fkeys(struct snapshot_job *j, const struct worker *w, struc
     return false;
 }
 
-/* VALIDATE CONSTRAINT and ANALYZE take a lock that conflicts with itself: one on each table. */
+/* VALIDATE CONSTRAINT takes a lock that conflicts with itself: one on each table. */
 static bool pick_validate(struct snapshot_job *j, const struct worker *w, struct unit *u)
 {
     (void)w;
@@ -117,20 +134,6 @@ static bool pick_validate(struct snapshot_job *j, const struct worker *w, struct
             t->fkeys_validated++;
         if (t->running == 0 && t->fkeys_validated < t->def->n_fkeys) {
             *u = (struct unit){UNIT_VALIDATE_FKEY, table_of(j, t), t->fkeys_validated++};
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool pick_analyze(struct snapshot_job *j, const struct worker *w, struct unit *u)
-{
-    (void)w;
-    for (size_t i = 0; i < j->n_tables; i++) {
-        struct table_run *t = j->order[i];
-        if (!t->is_analyzed) {
-            t->is_analyzed = true;
-            *u = (struct unit){UNIT_ANALYZE, table_of(j, t), 0};
             return true;
         }
     }
@@ -152,8 +155,9 @@ static bool pick_seal(struct snapshot_job *j, const struct worker *w, struct uni
 static bool pick(struct snapshot_job *j, const struct worker *w, struct unit *u)
 {
     static bool (*const pick_of[])(struct snapshot_job *, const struct worker *, struct unit *) = {
-        [STAGE_DATA] = pick_data,         [STAGE_ADD_FKEYS] = pick_add_fkeys,
-        [STAGE_VALIDATE] = pick_validate, [STAGE_ANALYZE] = pick_analyze,
+        [STAGE_DATA] = pick_data,
+        [STAGE_ADD_FKEYS] = pick_add_fkeys,
+        [STAGE_VALIDATE] = pick_validate,
         [STAGE_SEAL] = pick_seal,
     };
     while (j->stage < STAGE_OVER) {
@@ -183,13 +187,15 @@ static void enter_phase_of(struct snapshot_job *j, enum unit_kind kind)
         if (j->ranges_left == 0)
             enter_phase(j, PHASE_INDEXES);
         break;
+    case UNIT_SETTLE:
+        if (j->ranges_left == 0 && j->indexes_left == 0)
+            enter_phase(j, PHASE_ANALYZE);
+        break;
     case UNIT_ADD_FKEY:
     case UNIT_VALIDATE_FKEY:
         enter_phase(j, PHASE_FKEYS);
         break;
-    case UNIT_ANALYZE:
     case UNIT_SEAL:
-        enter_phase(j, PHASE_ANALYZE);
         break;
     }
 }
@@ -259,44 +265,73 @@ static void end_range(struct snapshot_job *j, struct table_run *t, size_t range,
         enter_phase(j, PHASE_INDEXES);
 }
 
-/* Returns true when the table has just become complete. */
-static bool end_unit(struct worker *w, int64_t rows, int64_t bytes)
+static void end_index(struct snapshot_job *j, struct table_run *t)
+{
+    t->is_locked = false;
+    t->indexes_done++;
+    j->indexes_left--;
+    if (t->def->is_partitioned && t->running == 0)
+        t->root->building_parent = NULL;
+}
+
+/* Of a table that has rows, all are in and so are its indexes. */
+static bool is_complete(const struct table_run *t)
+{
+    return !t->def->is_partitioned && t->ranges_done == t->cut.n &&
+           t->indexes_done == t->def->n_indexes;
+}
+
+static void end_unit(struct worker *w, int64_t rows, int64_t bytes)
 {
     struct snapshot_job *j = w->job;
     w->has_unit = false;
     j->n_running--;
     if (w->unit.kind == UNIT_SEAL)
-        return false;
+        return;
     struct table_run *t = &j->tables[w->unit.table];
     t->running--;
-    if (w->unit.kind == UNIT_RANGE) {
+    if (w->unit.kind == UNIT_RANGE)
         end_range(j, t, w->unit.item, rows, bytes);
-    } else if (w->unit.kind == UNIT_INDEX) {
-        t->is_locked = false;
-        t->indexes_done++;
-        j->indexes_left--;
-        if (t->def->is_partitioned && t->running == 0)
-            t->root->building_parent = NULL;
+    else if (w->unit.kind == UNIT_INDEX)
+        end_index(j, t);
+    if (w->unit.kind != UNIT_RANGE && w->unit.kind != UNIT_INDEX)
+        return;
+    t->root->tree_left--;
+    t->root->leaves_left -= is_complete(t);
+}
+
+static void set_done(struct snapshot_job *j, const struct table_run *root)
+{
+    for (size_t i = 0; i < j->n_tables; i++)
+        if (j->tables[i].root == root && !j->tables[i].def->is_partitioned)
+            j->tables[i].state = SNAP_DONE;
+}
+
+/* Nothing of these tables changes any more. */
+static void say_done(const struct snapshot_job *j, const struct table_run *root)
+{
+    for (size_t i = 0; i < j->n_tables; i++) {
+        const struct table_run *t = &j->tables[i];
+        if (t->root != root || t->def->is_partitioned)
+            continue;
+        log_info("copy", j->mirror, "table copied table=%s.%s rows=%lld bytes=%lld seconds=%.1f",
+                 t->def->schema, t->def->name, (long long)t->rows, (long long)t->received,
+                 (double)(clock_mono_ms() - t->started_ms) / 1000.0);
     }
-    if (t->state != SNAP_INDEXING || t->indexes_done < t->def->n_indexes)
-        return false;
-    t->state = SNAP_DONE;
-    t->root->leaves_left--;
-    return true;
 }
 
 void queue_done(struct worker *w, int64_t rows, int64_t bytes)
 {
     struct snapshot_job *j = w->job;
+    const struct unit u = w->unit;
     pthread_mutex_lock(&j->lock);
-    bool is_complete = end_unit(w, rows, bytes);
-    struct table_run t = j->tables[w->unit.table];
+    end_unit(w, rows, bytes);
+    if (u.kind == UNIT_SETTLE)
+        set_done(j, &j->tables[u.table]);
     pthread_cond_broadcast(&j->changed);
     pthread_mutex_unlock(&j->lock);
-    if (is_complete)
-        log_info("copy", j->mirror, "table copied table=%s.%s rows=%lld bytes=%lld seconds=%.1f",
-                 t.def->schema, t.def->name, (long long)t.rows, (long long)t.received,
-                 (double)(clock_mono_ms() - t.started_ms) / 1000.0);
+    if (u.kind == UNIT_SETTLE)
+        say_done(j, &j->tables[u.table]);
     say_phase(j);
 }
 

@@ -157,7 +157,7 @@ int restore_finish(struct restore *r)
 }
 
 void restore_before_deletion(struct pg_conn *dest, struct task *task, const char *mirror,
-                             const char *mirror_id)
+                             const char *mirror_id, bool is_complete)
 {
     struct sync_row_list rows = {0};
     struct pg_result *r = NULL;
@@ -172,8 +172,8 @@ void restore_before_deletion(struct pg_conn *dest, struct task *task, const char
     for (size_t i = 0; i < rows.n; i++)
         for (size_t k = 0; k < rows.items[i].n_restore; k++) {
             const char *sql = rows.items[i].restore[k];
-            if (rows.items[i].is_aside && is_validation(sql))
-                continue; /* the copy is not complete */
+            if ((rows.items[i].is_aside || !is_complete) && is_validation(sql))
+                continue;
             if (!run_one(dest, task, LONG_LOCK, sql, &err) && !pg_server_error_is(&err, "42710"))
                 log_write(LOG_LEVEL_WARN, "copy", mirror, sql,
                           "a foreign key that was dropped for a copy is not back: %s", err.text);

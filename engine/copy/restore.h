@@ -28,8 +28,9 @@ void restore_cancel(struct restore *r);
 int restore_finish(struct restore *r);
 
 /* The same in the caller's thread, as far as it goes: for a mirror that is being deleted. What
- * could not be brought back is logged with its statement. */
+ * could not be brought back is logged with its statement. is_complete: the tables hold what a
+ * snapshot brought, so that a look at their rows makes sense. */
 void restore_before_deletion(struct pg_conn *dest, struct task *task, const char *mirror,
-                             const char *mirror_id);
+                             const char *mirror_id, bool is_complete);
 
 #endif

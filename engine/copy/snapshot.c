@@ -70,8 +70,7 @@ static void add_tables(struct snapshot_job *j, const struct snapshot_plan *p)
         if (t->root != t)
             t->root->weight += t->weight;
         t->root->leaves_left += !t->def->is_partitioned;
-        /* ANALYZE of a partitioned table goes through its partitions. */
-        t->is_analyzed = t->root != t;
+        t->root->tree_left += t->cut.n + t->def->n_indexes;
         j->ranges_left += t->cut.n;
         j->indexes_left += t->def->n_indexes;
         j->order[i] = t;
@@ -281,10 +280,10 @@ const char *snapshot_phase(const struct snapshot_job *j)
         return "copying";
     case PHASE_INDEXES:
         return "building_indexes";
-    case PHASE_FKEYS:
-        return "adding_foreign_keys";
     case PHASE_ANALYZE:
         return "analyzing";
+    case PHASE_FKEYS:
+        return "adding_foreign_keys";
     }
     return "copying";
 }

@@ -1,6 +1,6 @@
 /* The snapshot: all tables of a mirror, cut into ctid ranges, copied by a few workers that share
- * the slot's exported snapshot; indexes are built as soon as a table's data is there, while others
- * are still copied; foreign keys and ANALYZE last.
+ * the slot's exported snapshot; indexes are built, and the table is analyzed, as soon as its data
+ * is there, while others are still copied; foreign keys last.
  *
  * A copy job belongs to the thread that starts it (the mirror's). Workers are threads of the job:
  * each owns its two connections, takes work from the job's queue (largest first), and reports
@@ -30,7 +30,10 @@ struct snapshot_plan {
     size_t memory_budget;   /* bytes, for all workers together */
     const char *fence; /* run at the end of each transaction that brings rows: fails with 22012 when
                         * another process has taken over; NULL: none. A copy of it is kept. */
-    int done_fd;       /* wake_signal-ed when progress changes a state, and at the end */
+    /* Of each mapping, run when all its tables are copied, indexed and analyzed: makes that durable
+     * and known (sync_rows_copied). NULL: nobody wants to know before all of them are. */
+    char *const *copied; /* borrowed until snapshot_finish */
+    int done_fd;         /* wake_signal-ed when progress changes a state, and at the end */
 };
 
 /* How far it is; index i is schema->tables[i]. */
@@ -40,7 +43,7 @@ struct snapshot_table_progress {
         SNAP_QUEUED,
         SNAP_COPYING,
         SNAP_INDEXING,
-        SNAP_DONE,
+        SNAP_DONE, /* and so are all other tables of its mapping */
     } state;
     int workers;
     int64_t rows, bytes_done, bytes_total; /* heap bytes by the share of ctid blocks done */
@@ -56,7 +59,7 @@ bool snapshot_is_imported(const struct snapshot_job *j);
 bool snapshot_is_over(const struct snapshot_job *j);
 void snapshot_progress(const struct snapshot_job *j, size_t table,
                        struct snapshot_table_progress *out);
-/* "copying", "building_indexes", "adding_foreign_keys", "analyzing" */
+/* "copying", "building_indexes", "analyzing", "adding_foreign_keys" */
 const char *snapshot_phase(const struct snapshot_job *j);
 /* Asks all workers to give up: their statements are cancelled at the servers; returns at once. */
 void snapshot_cancel(struct snapshot_job *j);

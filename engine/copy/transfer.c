@@ -58,8 +58,6 @@ static bool pump(struct worker *w, bool is_binary, struct err *err)
     return flush(w, err) || err_context(err, "write to the destination");
 }
 
-#define FENCED_SQLSTATE "22012"
-
 static bool begin(struct worker *w, struct err *err)
 {
     return !w->job->commit || pg_exec(w->dest, &w->task, START_LIMIT_MS, "BEGIN", NULL, err);

@@ -114,7 +114,7 @@ static bool run_unit(struct worker *w, const struct unit *u, struct err *err)
     case UNIT_INDEX:
     case UNIT_ADD_FKEY:
     case UNIT_VALIDATE_FKEY:
-    case UNIT_ANALYZE:
+    case UNIT_SETTLE:
     case UNIT_SEAL:
         if (!post_run(w, u, err))
             return false;

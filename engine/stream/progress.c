@@ -151,38 +151,19 @@ bool progress_start(struct pg_conn *dest, struct task *task, const char *mirror_
     if (!pg_exec_params(dest, task, LIMIT_MS,
                         "INSERT INTO _bunnydb.progress (mirror_id, mirror, epoch, system_id, "
                         "database_oid, slot, slot_lsn, lsn, is_streaming) VALUES ($1, $2, 1, $3, "
-                        "$4, $5, $6, $6, false) ON CONFLICT (mirror_id) DO UPDATE SET mirror = "
+                        "$4, $5, $6, $6, true) ON CONFLICT (mirror_id) DO UPDATE SET mirror = "
                         "excluded.mirror, epoch = progress.epoch + 1, system_id = "
                         "excluded.system_id, database_oid = excluded.database_oid, slot = "
                         "excluded.slot, slot_lsn = excluded.slot_lsn, lsn = excluded.lsn, "
-                        "is_streaming = false, updated_at = pg_catalog.clock_timestamp() "
+                        "is_streaming = true, updated_at = pg_catalog.clock_timestamp() "
                         "RETURNING epoch",
                         COUNT_OF(values), values, &r, err))
         return err_context(err, "write the progress at the destination");
     p->exists = true;
     p->epoch = pg_int(r, 0, 0);
     p->lsn = p->slot_lsn;
-    p->is_streaming = false;
+    p->is_streaming = true;
     pg_free(r);
-    return true;
-}
-
-bool progress_set_streaming(struct pg_conn *dest, struct task *task, const char *mirror_id,
-                            int64_t epoch, struct err *err)
-{
-    char text[24];
-    const char *values[] = {mirror_id, text};
-    struct pg_result *r;
-    str_printf(text, sizeof text, "%lld", (long long)epoch);
-    if (!pg_exec_params(dest, task, LIMIT_MS,
-                        "UPDATE _bunnydb.progress SET is_streaming = true, updated_at = "
-                        "pg_catalog.clock_timestamp() WHERE mirror_id = $1 AND epoch = $2",
-                        2, values, &r, err))
-        return err_context(err, "write the progress at the destination");
-    bool ours = pg_affected(r) == 1;
-    pg_free(r);
-    if (!ours)
-        return err_set(err, ERR_FENCED, "another process took over this mirror");
     return true;
 }
 

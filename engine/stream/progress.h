@@ -14,8 +14,9 @@ struct progress {
     uint32_t database_oid;
     char slot[64];
     lsn_t slot_lsn;    /* where the slot was created */
-    lsn_t lsn;         /* everything that committed before this is applied */
-    bool is_streaming; /* the snapshot is complete */
+    lsn_t lsn;         /* everything that committed before this is applied, … */
+    bool is_streaming; /* … but to tables that are aside (sync_rows.h). False: an earlier version
+                        * wrote it, whose snapshot did not end. */
 };
 
 /* Creates schema and table when missing, and takes the mirror's session lock, so that a second
@@ -26,12 +27,10 @@ bool progress_open(struct pg_conn *dest, struct task *task, const char *mirror_i
 /* Takes a new epoch and reads the row. exists = false when there is none. */
 bool progress_claim(struct pg_conn *dest, struct task *task, const char *mirror_id,
                     struct progress *out, struct err *err) MUST_CHECK;
-/* Writes the row of a new slot: lsn = slot_lsn, a new epoch; p->epoch is filled. */
+/* Writes the row of a new slot: lsn = slot_lsn, a new epoch; p->epoch is filled. In a transaction
+ * that sets aside all tables which are still to be copied. */
 bool progress_start(struct pg_conn *dest, struct task *task, const char *mirror_id,
                     const char *mirror, struct progress *p, struct err *err) MUST_CHECK;
-/* The snapshot is complete. Committed durably before it returns. */
-bool progress_set_streaming(struct pg_conn *dest, struct task *task, const char *mirror_id,
-                            int64_t epoch, struct err *err) MUST_CHECK;
 /* Removes the mirror's rows of all of _bunnydb's tables; the last one takes tables and schema with
  * it. Missing things are fine. */
 bool progress_delete(struct pg_conn *dest, struct task *task, const char *mirror_id,

@@ -68,6 +68,33 @@ char *sync_rows_fence(const struct sync_owner *o)
     return sql;
 }
 
+/* The progress row is locked, so that who takes over either comes first, or reads the rows after
+ * us. Of the table's row what is to be restored stays. A synchronous COMMIT flushes all WAL before
+ * its own. */
+char *sync_rows_copied(const struct sync_owner *o, const struct table_name *table)
+{
+    struct buf b = {0}, where = {0};
+    buf_puts(&where, "WHERE mirror_id = ");
+    pg_quote_literal(&where, o->mirror_id);
+    buf_printf(&b,
+               "BEGIN; SET LOCAL synchronous_commit = on; SELECT 1 / pg_catalog.count(*) FROM "
+               "(SELECT FROM _bunnydb.progress %s AND epoch = %lld FOR SHARE) ours; ",
+               buf_text(&where), (long long)o->epoch);
+    buf_puts(&where, " AND source_schema = ");
+    pg_quote_literal(&where, table->schema);
+    buf_puts(&where, " AND source_table = ");
+    pg_quote_literal(&where, table->table);
+    buf_printf(&b,
+               "WITH gone AS (DELETE FROM _bunnydb.table_sync %s AND is_aside AND restore_sql = "
+               "'{}' RETURNING 1), kept AS (UPDATE _bunnydb.table_sync SET is_aside = false, "
+               "updated_at = pg_catalog.clock_timestamp() %s AND is_aside AND restore_sql <> '{}' "
+               "RETURNING 1) SELECT 1 / ((SELECT pg_catalog.count(*) FROM gone) + (SELECT "
+               "pg_catalog.count(*) FROM kept)); COMMIT",
+               buf_text(&where), buf_text(&where));
+    buf_free(&where);
+    return buf_take(&b);
+}
+
 static bool check_fence(struct err *err)
 {
     if (!pg_server_error_is(err, SYNC_ROWS_SQLSTATE))
@@ -180,6 +207,23 @@ bool sync_rows_add_restore(struct pg_conn *dest, struct task *task, const struct
     return ok;
 }
 
+bool sync_rows_owe(struct pg_conn *dest, struct task *task, const struct sync_owner *o,
+                   const struct table_name *table, size_t n, const char *const *statements,
+                   struct err *err)
+{
+    const char *more[] = {table->schema, table->table};
+    if (!n)
+        return true;
+    return run_fenced(dest, task, o,
+                      FENCED
+                      "INSERT INTO _bunnydb.table_sync (mirror_id, source_schema, source_table, "
+                      "is_aside) SELECT $1::pg_catalog.text, $3::pg_catalog.text, "
+                      "$4::pg_catalog.text, false FROM ours WHERE ours.one = 1 ON CONFLICT "
+                      "(mirror_id, source_schema, source_table) DO NOTHING",
+                      COUNT_OF(more), more, NULL, err) &&
+           sync_rows_add_restore(dest, task, o, table, n, statements, err);
+}
+
 bool sync_rows_restored(struct pg_conn *dest, struct task *task, const struct sync_owner *o,
                         const struct table_name *table, struct err *err)
 {
@@ -202,7 +246,7 @@ bool sync_rows_leave(struct pg_conn *dest, struct task *task, const struct sync_
                       COUNT_OF(more), more, NULL, err);
 }
 
-bool sync_rows_all_copied(struct pg_conn *dest, struct task *task, const char *mirror_id,
+bool sync_rows_none_aside(struct pg_conn *dest, struct task *task, const char *mirror_id,
                           struct err *err)
 {
     return pg_exec_params(dest, task, LIMIT_MS,

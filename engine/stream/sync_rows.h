@@ -56,9 +56,14 @@ bool sync_rows_restored(struct pg_conn *dest, struct task *task, const struct sy
  */
 bool sync_rows_leave(struct pg_conn *dest, struct task *task, const struct sync_owner *o,
                      const struct table_name *table, struct err *err) MUST_CHECK;
-/* A new snapshot has copied all tables: none is aside any more. What is to be restored stays. In
- * the transaction that completes the snapshot. */
-bool sync_rows_all_copied(struct pg_conn *dest, struct task *task, const char *mirror_id,
+/* What is still to be done once the table is copied: as sync_rows_add_restore, also for a table
+ * that has no row any more. */
+bool sync_rows_owe(struct pg_conn *dest, struct task *task, const struct sync_owner *o,
+                   const struct table_name *table, size_t n, const char *const *statements,
+                   struct err *err) MUST_CHECK;
+/* A stream begins without a copy: no table is aside. What is to be restored stays. In the
+ * transaction that begins the progress. */
+bool sync_rows_none_aside(struct pg_conn *dest, struct task *task, const char *mirror_id,
                           struct err *err) MUST_CHECK;
 
 /* Ends the copy of some tables: $1 mirror_id, $2 and $3 arrays of their schemas and names. Fails
@@ -71,6 +76,10 @@ extern const char sync_rows_hand_over_sql[];
 extern const char sync_rows_fence_sql[];
 /* The same with both filled in; caller frees. */
 char *sync_rows_fence(const struct sync_owner *o);
+/* A script for a session that has copied a table, or whose mates have: the table is as the progress
+ * says from here on, durably, and so is all that was committed before. Fails with 22012 when it is
+ * not ours to say that, or no longer. Whoever takes over waits for it. Caller frees. */
+char *sync_rows_copied(const struct sync_owner *o, const struct table_name *table);
 #define SYNC_ROWS_SQLSTATE "22012"
 /* The schemas of some tables, or their names, as an array literal; caller frees. */
 char *table_names_array(const struct table_name *tables, size_t n, bool schemas);

@@ -446,6 +446,66 @@ static void a_fenced_process_changes_no_row(void **state)
     free(fence);
 }
 
+static void a_copied_table_is_said_to_be_so_once_and_by_its_owner_alone(void **state)
+{
+    struct sync_owner o = owner();
+    struct progress other;
+    char *script = sync_rows_copied(&o, &t_name);
+    (void)state;
+    run_sql(w.c, script);
+    assert_int_equal(ask(w.c, "SELECT count(*) FROM _bunnydb.table_sync"), 0);
+    assert_false(pg_exec(w.c, NULL, 5000, script, NULL, &w.e)); /* it was not aside */
+    assert_error(&w.e, ERR_SQL, SYNC_ROWS_SQLSTATE);
+    run_sql(w.c, "ROLLBACK");
+    ok(sync_rows_set_aside(w.c, NULL, &o, &t_name, 1, &w.e));
+    ok(progress_claim(w.c, NULL, ID, &other, &w.e));
+    assert_false(pg_exec(w.c, NULL, 5000, script, NULL, &w.e));
+    assert_error(&w.e, ERR_SQL, SYNC_ROWS_SQLSTATE);
+    run_sql(w.c, "ROLLBACK");
+    assert_int_equal(ask(w.c, "SELECT count(*) FROM _bunnydb.table_sync WHERE is_aside"), 1);
+    free(script);
+}
+
+static void who_takes_over_waits_for_what_is_said(void **state)
+{
+    struct sync_owner o = owner();
+    struct progress other;
+    char *script = sync_rows_copied(&o, &t_name);
+    (void)state;
+    script[strlen(script) - strlen("COMMIT")] = '\0'; /* not yet */
+    run_sql(w.c, script);
+    struct pg_conn *c = cluster_connect(PG_SQL);
+    run_sql(c, "SET lock_timeout = '100ms'");
+    assert_false(progress_claim(c, NULL, ID, &other, &w.e));
+    assert_error(&w.e, ERR_SQL, "55P03");
+    run_sql(w.c, "COMMIT");
+    ok(progress_claim(c, NULL, ID, &other, &w.e));
+    pg_close(c, false);
+    free(script);
+}
+
+static void what_is_owed_needs_no_row_before(void **state)
+{
+    struct sync_owner o = owner();
+    struct table_name u = {"public", "u"};
+    struct sync_row_list l;
+    const char *const sql[] = {"SELECT 1", "SELECT 2"};
+    char *script = sync_rows_copied(&o, &t_name);
+    (void)state;
+    ok(sync_rows_owe(w.c, NULL, &o, &t_name, 2, sql, &w.e));
+    ok(sync_rows_owe(w.c, NULL, &o, &u, 1, sql, &w.e));
+    ok(sync_rows_owe(w.c, NULL, &o, &u, 2, sql, &w.e));
+    run_sql(w.c, script);
+    ok(sync_rows_read(w.c, NULL, ID, &l, &w.e));
+    assert_int_equal(l.n, 2);
+    for (size_t i = 0; i < l.n; i++) {
+        assert_false(l.items[i].is_aside);
+        assert_int_equal(l.items[i].n_restore, 2);
+    }
+    sync_row_list_free(&l);
+    free(script);
+}
+
 /* --- definitions ----------------------------------------------------------------------------- */
 
 static void set_columns(uint32_t id_type, uint32_t v_type)
@@ -663,6 +723,9 @@ int main(void)
         CASE(a_row_that_is_gone_is_an_error),
         CASE(what_is_to_be_restored_keeps_the_row),
         CASE(a_fenced_process_changes_no_row),
+        CASE(a_copied_table_is_said_to_be_so_once_and_by_its_owner_alone),
+        CASE(who_takes_over_waits_for_what_is_said),
+        CASE(what_is_owed_needs_no_row_before),
         CASE(a_type_that_changed_after_the_copy_is_an_error),
         CASE(a_type_that_changed_before_the_copy_is_none),
         CASE(a_column_that_came_before_the_copy_is_known_after_it),
