@@ -274,12 +274,6 @@ static const char policies_sql[] =
     " WHERE c.relrowsecurity OR EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = c.oid)"
     " ORDER BY u.i";
 
-static const char statistics_sql[] =
-    "SELECT u.i, " TARGET_NAME
-    ", string_agg(quote_ident(s.stxname), ', ' ORDER BY s.stxname), NULL" EACH_TARGET
-    " JOIN pg_statistic_ext s ON s.stxrelid = c.oid"
-    " GROUP BY u.i, n.nspname, c.relname ORDER BY u.i";
-
 #define AFTERWARDS "bring them with pg_dump --schema-only once the applications use the destination"
 
 const struct question table_questions[] = {
@@ -362,7 +356,5 @@ const struct question table_questions[] = {
      "row level security is not mirrored",
      "Whoever may read the table at the destination sees all of its rows.", AFTERWARDS,
      policies_sql},
-    {"statistics_not_mirrored", SEVERITY_INFO, ABOUT_TABLES, FOR_REPORT,
-     "extended statistics are not mirrored", "", AFTERWARDS, statistics_sql},
 };
 const size_t table_question_count = COUNT_OF(table_questions);

@@ -47,6 +47,8 @@ CREATE FOREIGN TABLE mixed_far PARTITION OF mixed FOR VALUES FROM (1) TO (2) SER
 CREATE EVENT TRIGGER ddl ON ddl_command_end EXECUTE FUNCTION ddl();
 CREATE SCHEMA "Odd.One";
 CREATE TABLE "Odd.One"."a ""q's" (id int PRIMARY KEY);
+INSERT INTO "Odd.One"."a ""q's" VALUES (4);
+CREATE TABLE "Odd.One"."*" (a int);
 CREATE EXTENSION hstore;
 CREATE TABLE of_extension (id int PRIMARY KEY);
 ALTER EXTENSION hstore ADD TABLE of_extension;
@@ -101,6 +103,7 @@ def test_a_database_with_one_of_each_trouble(pair, bunny):
     report = check(bunny, source, dest)
     assert everything(pair) == before
     assert statements(report, "no_replica_identity") == [
+        'ALTER TABLE "Odd.One"."*" REPLICA IDENTITY FULL;',
         "ALTER TABLE public.keyless REPLICA IDENTITY FULL;",
         "ALTER TABLE public.late REPLICA IDENTITY FULL;",
         "ALTER TABLE public.nothing REPLICA IDENTITY DEFAULT;",
@@ -117,7 +120,6 @@ def test_a_database_with_one_of_each_trouble(pair, bunny):
                        ("triggers_not_mirrored", "public.watched"),
                        ("rules_not_mirrored", "public.watched"),
                        ("policies_not_mirrored", "public.watched"),
-                       ("statistics_not_mirrored", "public.gen"),
                        ("foreign_partition", "public.mixed_far"),
                        ("foreign_tables_not_mirrored", "public.outside"),
                        ("other_objects", "foreign servers"), ("extensions", "hstore"),
@@ -134,7 +136,7 @@ def test_a_database_with_one_of_each_trouble(pair, bunny):
     assert severities == sorted(severities)
 
     wanted = {name: "impossible" for name in (
-        "keyless", "late", "nothing", "unique_only", "fast", "mixed")}
+        "keyless", "late", "nothing", "unique_only", "fast", "mixed", "*")}
     wanted.update({name: "mirrored" for name in ("fine", "child", 'a "q\'s')})
     got = verdicts(report)
     assert {name: got[name] for name in wanted} == wanted
@@ -142,8 +144,18 @@ def test_a_database_with_one_of_each_trouble(pair, bunny):
     assert all(v == "remarks" for name, v in got.items() if name not in wanted)
     summary = report["summary"]
     assert (summary["tables"], summary["mirrored"], summary["remarks"], summary["impossible"]) == (
-        len(got), 3, len(got) - 9, 6)
+        len(got), 3, len(got) - 10, 7)
     assert summary["ready"] is False and summary["estimated_bytes"] > 8300 * 7000
+
+    # what it says can be mirrored, can be
+    bunny.api.post("/v1/mirrors", {"name": "m", **report["mirror"]})
+    bunny.wait_running("m")
+    pair.sql("INSERT INTO fine VALUES (1, 'one'); INSERT INTO gen (a) VALUES (1);"
+             "INSERT INTO parts VALUES (3); INSERT INTO booking VALUES (1, '[1,2]')")
+    assert pair.assert_equal(tables=[(t["schema"], t["table_name"]) for t in report["tables"]
+                                     if t["can_mirror"]]) > 8300
+    bunny.delete_all()
+    pair.dsql("DROP SCHEMA public, \"Odd.One\" CASCADE; CREATE SCHEMA public")
 
     # what it says helps, helps
     for code in ("no_replica_identity", "unlogged_table", "never_analysed"):
@@ -231,6 +243,11 @@ def test_rights_that_are_missing_are_findings(pair, bunny):
         report = check(bunny, source, dest)
         assert report["summary"]["impossible"] == 0, report["findings"]
         assert report["summary"]["ready"] is True
+        bunny.api.post("/v1/mirrors", {"name": "m", **report["mirror"]})
+        bunny.wait_running("m")
+        pair.sql("INSERT INTO own VALUES (1); INSERT INTO closed.t VALUES (2)")
+        pair.assert_equal()
+        bunny.delete_all()
     finally:
         pair.sql('DROP OWNED BY "Lim"; DROP ROLE "Lim"')
         pair.dsql('DROP OWNED BY "Lim"; DROP ROLE "Lim"')
