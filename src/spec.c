@@ -170,7 +170,9 @@ static const struct field mirror_rows[] = {
      .offset = MIRROR(resync_strategy),
      .max = 15,
      .choices = "truncate|swap",
-     .text = "How a resync replaces a table. Default truncate."},
+     .text =
+         "How a resync replaces a table: emptied first, or with the old rows to be read until the "
+         "new ones are there. Default truncate."},
     {.name = "schema_changes",
      .type = FIELD_CHOICE,
      .offset = MIRROR(schema_changes),

@@ -93,6 +93,12 @@ bool catalog_copies_add(struct catalog *c, const char *mirror, const struct tabl
                         size_t n, struct err *err) MUST_CHECK;
 bool catalog_copies(struct catalog *c, const char *mirror, struct table_name_list *out,
                     struct err *err) MUST_CHECK;
+/* The same of tables whose readers shall keep the old rows until the new ones are there. They are
+ * listed with the others, too; the last wish says how a table is copied. */
+bool catalog_swaps_add(struct catalog *c, const char *mirror, const struct table_name *tables,
+                       size_t n, struct err *err) MUST_CHECK;
+bool catalog_swaps(struct catalog *c, const char *mirror, struct table_name_list *out,
+                   struct err *err) MUST_CHECK;
 bool catalog_copies_remove(struct catalog *c, const char *mirror, const struct table_name *table,
                            struct err *err) MUST_CHECK;
 /* Tables that were taken out of the mirror: their changes in the stream are to be ignored. */

@@ -131,6 +131,9 @@ static const char *const migrations[] = {
 
     /* 4: an interrupted first snapshot goes on. */
     "ALTER TABLE mirror ADD COLUMN snapshot_begun INTEGER NOT NULL DEFAULT 0;",
+
+    /* 5: tables that are copied while readers keep their old rows. */
+    "ALTER TABLE copy_wish ADD COLUMN by_swap INTEGER NOT NULL DEFAULT 0;",
 };
 
 static bool refuse_foreign(struct catalog *c, struct err *err)

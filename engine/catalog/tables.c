@@ -20,8 +20,11 @@ static bool each_table(struct catalog *c, const char *sql, const char *mirror,
 }
 
 #define THIS_TABLE " WHERE mirror = ?1 AND source_schema = ?2 AND source_table = ?3"
-static const char add_copy[] = "INSERT OR IGNORE INTO copy_wish (mirror, source_schema, "
-                               "source_table) VALUES (?1, ?2, ?3)";
+/* The last wish says how. */
+#define ADD_COPY(by_swap)                                                                   \
+    "INSERT INTO copy_wish (mirror, source_schema, source_table, by_swap) VALUES (?1, ?2, " \
+    "?3, " by_swap ") ON CONFLICT DO UPDATE SET by_swap = excluded.by_swap"
+static const char add_copy[] = ADD_COPY("0"), add_swap[] = ADD_COPY("1");
 static const char drop_copy[] = "DELETE FROM copy_wish" THIS_TABLE;
 static const char add_removed[] = "INSERT OR IGNORE INTO removed_table (mirror, source_schema, "
                                   "source_table) VALUES (?1, ?2, ?3)";
@@ -115,6 +118,24 @@ bool catalog_copies_add(struct catalog *c, const char *mirror, const struct tabl
            db_end(c,
                   mirror_require(c, mirror, err) && each_table(c, add_copy, mirror, tables, n, err),
                   err);
+}
+
+bool catalog_swaps_add(struct catalog *c, const char *mirror, const struct table_name *tables,
+                       size_t n, struct err *err)
+{
+    return db_begin(c, DB_WRITE, err) &&
+           db_end(c,
+                  mirror_require(c, mirror, err) && each_table(c, add_swap, mirror, tables, n, err),
+                  err);
+}
+
+bool catalog_swaps(struct catalog *c, const char *mirror, struct table_name_list *out,
+                   struct err *err)
+{
+    return list(c,
+                "SELECT source_schema, source_table FROM copy_wish WHERE mirror = ?1 AND by_swap "
+                "ORDER BY 1, 2",
+                mirror, out, err);
 }
 
 bool catalog_copies(struct catalog *c, const char *mirror, struct table_name_list *out,

@@ -9,6 +9,7 @@
 #include "control/peer_target.h"
 #include "control/verify.h"
 #include "copy/restore.h"
+#include "copy/swap.h"
 #include "stream/progress.h"
 #include "stream/source.h"
 
@@ -62,7 +63,9 @@ static bool clean_dest(struct mirror *m, struct task *task, struct err *err)
         return false;
     peer_target(&p, &target);
     bool ok = pg_connect(&target, PG_SQL, "bunnydb", NULL, task, CONNECT_MS, &conn, err) &&
-              restore_keys(m, conn, task) && progress_delete(conn, task, m->row.mirror_id, err);
+              restore_keys(m, conn, task) &&
+              swap_remove_leftovers(conn, task, m->row.mirror_id, err) &&
+              progress_delete(conn, task, m->row.mirror_id, err);
     pg_close(conn, true);
     peer_free(&p);
     return ok || err_context(err, "destination %s", c->dest_peer);

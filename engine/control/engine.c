@@ -10,6 +10,7 @@
 #include "control/engine_private.h"
 #include "control/roster.h"
 #include "control/sampler.h"
+#include "control/swap.h"
 
 #define DEFAULT_MEMORY ((size_t)256 << 20)
 #define DEFAULT_LOG_DAYS 14
@@ -126,7 +127,7 @@ bool engine_mirror_command(struct engine *e, const char *name, const struct mirr
         *note = NULL;
     if (!m)
         return err_set(err, ERR_MIRROR_NOT_FOUND, "mirror \"%s\" does not exist", name);
-    bool ok = mirror_command(m, r, NULL, 0, limit_ms, note, err);
+    bool ok = swap_may_begin(e, name, r, err) && mirror_command(m, r, NULL, 0, limit_ms, note, err);
     roster_release(e->roster, m);
     roster_reap(e->roster);
     return ok;

@@ -106,15 +106,43 @@ static bool do_retry(struct mirror *m, const struct command *c, struct err *err)
     return true;
 }
 
-static bool check_strategy(const struct mirror *m, const struct command *c, struct err *err)
+static bool is_by_swap(const struct mirror *m, const struct command *c)
 {
-    const char *strategy = c->strategy ? c->strategy : m->row.config.resync_strategy;
-    if (!strcmp(strategy, "truncate"))
-        return true;
-    err_set(err, ERR_NOT_SUPPORTED, "strategy: a resync by \"%s\" is not possible yet", strategy);
-    return err_hint(err,
-                    "Send {\"strategy\": \"truncate\"}: the destination's table is emptied and "
-                    "copied again.");
+    return !strcmp(c->strategy ? c->strategy : m->row.config.resync_strategy, "swap");
+}
+
+static bool wish_for(struct mirror *m, const struct table_name *tables, size_t n, bool by_swap,
+                     struct err *err)
+{
+    struct catalog *catalog = m->engine->catalog;
+    const char *name = m->row.config.name;
+    return by_swap ? catalog_swaps_add(catalog, name, tables, n, err)
+                   : catalog_copies_add(catalog, name, tables, n, err);
+}
+
+/* All tables beside the stream, which goes on from where it stands: so there must be one. */
+static bool do_swap_all(struct mirror *m, const struct command *c, struct err *err)
+{
+    const struct mirror_config *config = &m->row.config;
+    if (!m->row.snapshot_done || m->is_held || mirror_needs_new_slot(m->live.error.code)) {
+        err_set(err, ERR_NOT_RUNNING,
+                "Mirror %s cannot swap its tables: it does not stream and needs a new start",
+                config->name);
+        return err_hint(err, "Retry it, or resync with {\"strategy\": \"truncate\"}.");
+    }
+    struct table_name *names = mem_calloc(config->n_tables + 1, sizeof *names);
+    for (size_t i = 0; i < config->n_tables; i++) {
+        str_copy(names[i].schema, NAME_SIZE, config->tables[i].source_schema);
+        str_copy(names[i].table, NAME_SIZE, config->tables[i].source_table);
+    }
+    bool ok =
+        mirror_begin_operation(m, &c->op, err) && wish_for(m, names, config->n_tables, true, err);
+    free(names);
+    if (!ok)
+        return false;
+    mirror_go_on(m);
+    log_info("super", config->name, "resync of all tables by swap by=%s", c->op.by);
+    return true;
 }
 
 /* "schema.table" may be read in two ways when names hold dots; then none is taken. */
@@ -143,12 +171,13 @@ static bool find_table(const struct mirror *m, const char *text, struct table_na
 static bool do_resync_table(struct mirror *m, const struct command *c, struct err *err)
 {
     struct table_name t;
-    if (!check_strategy(m, c, err) || !find_table(m, c->table ? c->table : "", &t, err) ||
-        !mirror_begin_operation(m, &c->op, err) ||
-        !catalog_copies_add(m->engine->catalog, m->row.config.name, &t, 1, err))
+    bool by_swap = is_by_swap(m, c);
+    if (!find_table(m, c->table ? c->table : "", &t, err) ||
+        !mirror_begin_operation(m, &c->op, err) || !wish_for(m, &t, 1, by_swap, err))
         return false;
     mirror_go_on(m);
-    log_info("super", m->row.config.name, "resync table=%s.%s by=%s", t.schema, t.table, c->op.by);
+    log_info("super", m->row.config.name, "resync table=%s.%s strategy=%s by=%s", t.schema, t.table,
+             by_swap ? "swap" : "truncate", c->op.by);
     return true;
 }
 
@@ -181,7 +210,7 @@ bool mirror_obey(struct mirror *m, struct command *c, struct err *err)
     case MIRROR_RECREATE:
         return do_recreate(m, c, err);
     case MIRROR_RESYNC:
-        return check_strategy(m, c, err) && do_recreate(m, c, err);
+        return is_by_swap(m, c) ? do_swap_all(m, c, err) : do_recreate(m, c, err);
     case MIRROR_RESYNC_TABLE:
         return do_resync_table(m, c, err);
     case MIRROR_SYNC_SCHEMA:

@@ -257,7 +257,6 @@ void run_is_streaming(struct mirror *m)
     show_state(m, MIRROR_RUNNING, "catching_up");
     mirror_end_operation(m, MIRROR_RETRY);
     mirror_end_operation(m, MIRROR_RECREATE);
-    mirror_end_operation(m, MIRROR_RESYNC);
 }
 
 static bool stream(struct run *r, struct err *err)
@@ -273,6 +272,8 @@ static bool stream(struct run *r, struct err *err)
         run_is_streaming(m);
     else
         show_state(m, MIRROR_SNAPSHOTTING, "copying");
+    if (m->row.snapshot_done && table_sync_is_idle(r->table_sync))
+        mirror_end_operation(m, MIRROR_RESYNC); /* else with the last copy */
     log_info("stream", c->name, "started slot=%s from=" LSN_FMT, c->slot,
              LSN_ARGS(r->progress->lsn));
     struct stream_options o = {

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "copy/follow.h"
 #include "copy/restore.h"
+#include "copy/swap.h"
 #include "copy/table_copy.h"
 #include "stream/sync_rows.h"
 
@@ -22,6 +23,7 @@
 struct item {
     int mapping; /* index in the configuration */
     struct table_name name;
+    bool by_swap;    /* readers keep the old rows until the new ones are there */
     bool is_aside;   /* false once it has been handed over */
     bool is_copying; /* part of the present copy */
     bool is_alone;   /* a copy together with others has failed */
@@ -87,18 +89,22 @@ static bool is_mapped(const struct mirror_config *c, const struct table_name *na
     return false;
 }
 
+/* What only the destination remembers goes the mirror's own way. */
 static void add_items(struct table_sync *s, const struct table_name_list *wishes,
-                      const struct sync_row_list *rows)
+                      const struct table_name_list *swaps, const struct sync_row_list *rows)
 {
     const struct mirror_config *c = config_of(s);
+    bool swaps_others = mirror_of(s)->row.snapshot_done && !strcmp(c->resync_strategy, "swap");
     for (size_t i = 0; i < c->n_tables; i++) {
         const struct table_map *t = &c->tables[i];
         const struct sync_row *row = find_row(rows, t);
-        if (!(row && row->is_aside) &&
-            !table_name_list_has(wishes, t->source_schema, t->source_table))
+        bool is_wished = table_name_list_has(wishes, t->source_schema, t->source_table);
+        if (!(row && row->is_aside) && !is_wished)
             continue;
         struct item item = {
             .mapping = (int)i, .is_aside = true, .is_owing = row && row->n_restore > 0};
+        item.by_swap = is_wished ? table_name_list_has(swaps, t->source_schema, t->source_table)
+                                 : swaps_others;
         str_copy(item.name.schema, sizeof item.name.schema, t->source_schema);
         str_copy(item.name.table, sizeof item.name.table, t->source_table);
         MEM_PUSH(s->items, s->n_items, s->cap_items, item);
@@ -167,21 +173,40 @@ static void mark_tables(struct table_sync *s)
     }
 }
 
+/* Of one table or of all of them. */
+static void end_operation(struct table_sync *s)
+{
+    mirror_end_operation(mirror_of(s), MIRROR_RESYNC_TABLE);
+    if (!s->is_snapshot)
+        mirror_end_operation(mirror_of(s), MIRROR_RESYNC);
+}
+
+/* The next copy tries it again. */
+static void remove_leftovers(struct table_sync *s)
+{
+    struct mirror *m = mirror_of(s);
+    struct err err = {0};
+    if (!swap_remove_leftovers(s->r->dest, &m->task, m->row.mirror_id, &err) &&
+        err.code != ERR_CANCELLED)
+        log_warn("copy", m->row.config.name, "%s", err.text);
+}
+
 bool table_sync_open(struct run *r, struct table_sync **out, struct err *err)
 {
     struct mirror *m = r->m;
     struct catalog *catalog = m->engine->catalog;
-    struct table_name_list wishes = {0};
+    struct table_name_list wishes = {0}, swaps = {0};
     struct sync_row_list rows = {0};
     struct table_sync *s = mem_calloc(1, sizeof *s);
     s->r = r;
     *out = s; /* table_sync_close frees it in every case */
     bool ok = catalog_copies(catalog, m->row.config.name, &wishes, err) &&
+              catalog_swaps(catalog, m->row.config.name, &swaps, err) &&
               catalog_removed(catalog, m->row.config.name, &s->removed, err) &&
               sync_rows_read(r->dest, &m->task, m->row.mirror_id, &rows, err) &&
               look_at_rows(s, &rows, err);
     if (ok) {
-        add_items(s, &wishes, &rows);
+        add_items(s, &wishes, &swaps, &rows);
         s->is_snapshot = !m->row.snapshot_done;
         if (s->is_snapshot)
             resume_show_finished(m);
@@ -190,12 +215,19 @@ bool table_sync_open(struct run *r, struct table_sync **out, struct err *err)
         if (s->n_items)
             spill_remove_stale(m->engine->state_dir);
         else
-            mirror_end_operation(m, MIRROR_RESYNC_TABLE);
+            end_operation(s);
+        remove_leftovers(s);
         ok = set_aside(s, err);
     }
     table_name_list_free(&wishes);
+    table_name_list_free(&swaps);
     sync_row_list_free(&rows);
     return ok;
+}
+
+bool table_sync_is_idle(const struct table_sync *s)
+{
+    return !s->n_items;
 }
 
 size_t table_sync_streamed(const struct table_sync *s, struct table_map **out)
@@ -276,10 +308,11 @@ static int64_t bytes_at_once(const struct table_sync *s)
     return left / 4 > AT_ONCE_BYTES ? left / 4 : AT_ONCE_BYTES;
 }
 
+/* Those that come in the same way come together. */
 static size_t choose(struct table_sync *s)
 {
     int64_t now = clock_mono_ms(), room = bytes_at_once(s);
-    struct item *alone = NULL;
+    struct item *alone = NULL, *first = NULL;
     size_t n = 0;
     for (size_t i = 0; i < s->n_items; i++) {
         struct item *item = &s->items[i];
@@ -288,8 +321,9 @@ static size_t choose(struct table_sync *s)
         if (item->is_alone && (!alone || item->retry_at < alone->retry_at))
             alone = item;
         int64_t bytes = bytes_of(s, item);
-        if (item->is_alone || (n && bytes > room))
+        if (item->is_alone || (n && bytes > room) || (first && item->by_swap != first->by_swap))
             continue;
+        first = first ? first : item;
         item->is_copying = true;
         room -= bytes;
         n++;
@@ -333,7 +367,15 @@ static void put_off(struct table_sync *s, const struct err *err)
               "copy beside the stream failed tables=%s error=\"%s\" (%s); tried again in %.0f s",
               names, err->text, err_name(err->code), (double)wait / 1000.0);
     free(names);
-    mirror_end_operation(m, MIRROR_RESYNC_TABLE);
+    end_operation(s);
+}
+
+static bool is_swap(const struct table_sync *s)
+{
+    for (size_t i = 0; i < s->n_items; i++)
+        if (s->items[i].is_copying)
+            return s->items[i].by_swap;
+    return false;
 }
 
 static void begin_copy(struct table_sync *s, struct apply *a)
@@ -343,6 +385,7 @@ static void begin_copy(struct table_sync *s, struct apply *a)
     mark_copy(s);
     struct table_copy_plan plan = {.config = config_of(s),
                                    .wanted = s->wanted,
+                                   .by_swap = is_swap(s),
                                    .known = s->r->schema,
                                    .owner = owner_of(s),
                                    .source = &s->r->source_target,
@@ -454,7 +497,7 @@ static void finish_copy(struct table_sync *s, int64_t replayed)
     table_copy_finish(s->copy);
     s->copy = NULL;
     if (!n_left)
-        mirror_end_operation(mirror_of(s), MIRROR_RESYNC_TABLE);
+        end_operation(s);
     follow_poke(s->r->follow); /* the copy has set them to what they were when it began */
     show_save_counters(mirror_of(s));
 }
@@ -551,6 +594,7 @@ static bool end_snapshot(struct table_sync *s, struct err *err)
     s->is_idle = !s->wants_restore;
     log_info("copy", config_of(s)->name, "snapshot complete: tables=%d", m->live.tables_total);
     run_is_streaming(m);
+    end_operation(s);
     return true;
 }
 

@@ -22,6 +22,8 @@ void table_sync_close(struct table_sync *s);
 /* The mappings of tables that are streamed from the start: borrowed inside, caller frees the array.
  * Returns their number. */
 size_t table_sync_streamed(const struct table_sync *s, struct table_map **out);
+/* No table is to be copied. */
+bool table_sync_is_idle(const struct table_sync *s);
 struct aside_options table_sync_aside(const struct table_sync *s);
 /* For struct stream_options; arg is the struct run. */
 bool table_sync_tend(void *arg, struct apply *a, struct err *err) MUST_CHECK;

@@ -276,14 +276,14 @@ static bool attempt(struct work *w, int parts, const char *lock_timeout, struct 
     return ok;
 }
 
-static void explain(const struct work *w)
+void empty_explain_locks(struct pg_conn *dest, struct task *task, const char *mirror,
+                         const struct schema *tables, const char *what)
 {
-    struct empty_job *j = w->j;
     struct buf names = {0}, who = {0};
     struct pg_result *r = NULL;
     struct err ignored = {0};
-    char *values[] = {dest_names(j->tables, true), dest_names(j->tables, false)};
-    if (pg_exec_params(j->dest, &j->errand->task, LOOK_MS,
+    char *values[] = {dest_names(tables, true), dest_names(tables, false)};
+    if (pg_exec_params(dest, task, LOOK_MS,
                        "SELECT DISTINCT a.pid, left(a.application_name, 30), extract(epoch FROM "
                        "clock_timestamp() - a.xact_start)::int8 FROM ROWS FROM "
                        "(unnest($1::text[]), unnest($2::text[])) AS t(s, n) JOIN pg_locks l ON "
@@ -297,11 +297,11 @@ static void explain(const struct work *w)
                        pg_text(r, i, 1), pg_text(r, i, 2));
         pg_free(r);
     }
-    for (size_t i = 0; i < j->tables->n_tables && i < 3; i++)
-        buf_printf(&names, "%s%s.%s", i ? ", " : "", j->tables->tables[i].dest_schema,
-                   j->tables->tables[i].dest_name);
-    log_warn("copy", j->mirror, "waiting for locks at the destination to empty %s%s",
-             buf_text(&names), buf_text(&who));
+    for (size_t i = 0; i < tables->n_tables && i < 3; i++)
+        buf_printf(&names, "%s%s.%s", i ? ", " : "", tables->tables[i].dest_schema,
+                   tables->tables[i].dest_name);
+    log_warn("copy", mirror, "waiting for locks at the destination %s %s%s", what, buf_text(&names),
+             buf_text(&who));
     free(values[0]);
     free(values[1]);
     buf_free(&names);
@@ -323,7 +323,7 @@ static bool attempts(struct work *w, int parts, struct err *err)
             !pg_exec(j->dest, &j->errand->task, LOOK_MS, "ROLLBACK", NULL, &ignored))
             return false;
         if (clock_mono_ms() >= explain_at) {
-            explain(w);
+            empty_explain_locks(j->dest, &j->errand->task, j->mirror, j->tables, "to empty");
             explain_at = clock_mono_ms() + EXPLAIN_MS;
         }
         if (!errand_sleep(j->errand, PAUSE_MS, err))

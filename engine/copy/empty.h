@@ -38,5 +38,8 @@ struct empty_job {
     struct empty_restore *restore;
 };
 bool empty_tables(struct empty_job *j, struct err *err) MUST_CHECK;
+/* Logs who holds locks on those tables at the destination, which what ("to empty") waits for. */
+void empty_explain_locks(struct pg_conn *dest, struct task *task, const char *mirror,
+                         const struct schema *tables, const char *what);
 
 #endif

@@ -25,7 +25,7 @@ static bool is_stopping(void *arg)
 /* Parents come before their partitions, and both have the root's mapping. */
 static struct table_run *find_root(struct snapshot_job *j, size_t table)
 {
-    for (size_t i = 0; i < table; i++) {
+    for (size_t i = 0; i < table && !j->plan.is_aside; i++) {
         const struct schema_table *t = j->tables[i].def;
         if (t->is_partitioned && t->mapping == j->tables[table].def->mapping)
             return &j->tables[i];
@@ -71,6 +71,7 @@ static void add_tables(struct snapshot_job *j, const struct snapshot_plan *p)
             t->root->weight += t->weight;
         t->root->leaves_left += !t->def->is_partitioned;
         t->root->tree_left += t->cut.n + t->def->n_indexes;
+        t->is_settled = p->is_aside && t->def->is_partitioned;
         j->ranges_left += t->cut.n;
         j->indexes_left += t->def->n_indexes;
         j->order[i] = t;

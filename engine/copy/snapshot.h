@@ -33,7 +33,9 @@ struct snapshot_plan {
     /* Of each mapping, run when all its tables are copied, indexed and analyzed: makes that durable
      * and known (sync_rows_copied). NULL: nobody wants to know before all of them are. */
     char *const *copied; /* borrowed until snapshot_finish */
-    int done_fd;         /* wake_signal-ed when progress changes a state, and at the end */
+    bool is_aside; /* the destination tables stand beside those of the schema (swap.h): each is by
+                    * itself, and a partitioned one is left alone; copied is NULL */
+    int done_fd;   /* wake_signal-ed when progress changes a state, and at the end */
 };
 
 /* How far it is; index i is schema->tables[i]. */

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "copy/empty.h"
 #include "copy/guard.h"
+#include "copy/swap.h"
 #include "stream/source.h"
 
 #define CONNECT_MS 15000
@@ -30,6 +31,7 @@ struct table_copy {
     struct table_map *maps;
     struct table_name *names;
     struct empty_restore *restore;
+    struct swap *swap; /* NULL: the tables are emptied */
     struct schema *schema;
     int64_t explain_at;
 
@@ -160,8 +162,8 @@ static void note_key(struct table_copy *c, const struct schema *all, size_t tabl
 static bool read_outer_keys(struct table_copy *c, struct err *err)
 {
     struct schema *all;
-    if (!c->config->replicate_foreign_keys || c->n_maps == c->config->n_tables)
-        return true;
+    if (!c->config->replicate_foreign_keys || c->n_maps == c->config->n_tables || c->plan.by_swap)
+        return true; /* there are none, or they have stayed */
     if (!schema_read(c->source, task_of(c), c->config->tables, c->config->n_tables, false, true,
                      true, &all, err))
         return false;
@@ -264,7 +266,8 @@ static bool copy_rows(struct table_copy *c, struct err *err)
     struct snapshot_plan plan = {.mirror = m->name,
                                  .source = c->plan.source,
                                  .dest = c->plan.dest,
-                                 .schema = c->schema,
+                                 .schema = c->swap ? swap_schema(c->swap) : c->schema,
+                                 .is_aside = c->swap != NULL,
                                  .snapshot = c->snapshot,
                                  .guard = c->source,
                                  .rows_per_part = m->snapshot_num_rows_per_partition,
@@ -297,15 +300,46 @@ static bool write_book(struct table_copy *c, struct err *err)
            err_context(err, "remember the definitions");
 }
 
+/* The tables are as the copy needs them to be: empty, or with others beside them. */
+static bool make_room(struct table_copy *c, struct err *err)
+{
+    struct swap_plan p = {.errand = &c->errand,
+                          .dest = c->dest,
+                          .mirror = c->config->name,
+                          .owner = c->plan.owner,
+                          .tables = c->schema,
+                          .n_maps = c->n_maps};
+    if (!swap_remove_leftovers(c->dest, task_of(c), c->mirror_id, err) ||
+        (c->plan.by_swap && !swap_look(&p, &c->swap, err)) ||
+        !schema_create(c->dest, task_of(c), c->schema, true, c->config->name, err))
+        return false;
+    return c->swap ? swap_make_shadows(c->swap, err) : empty(c, err);
+}
+
+/* A swap changes no definition of tables that it found; values of sequences follow by themselves.
+ */
+static bool run_after(struct table_copy *c, struct err *err)
+{
+    return (c->swap && !swap_has_new_tables(c->swap)) ||
+           schema_run_after(c->dest, task_of(c), c->schema, c->config->name, err);
+}
+
+static bool swap(struct table_copy *c, struct err *err)
+{
+    if (!c->swap)
+        return true;
+    set_step(c, TABLE_COPY_SWAPPING);
+    return swap_rows(c->swap, err);
+}
+
 static void table_copy_main(void *arg)
 {
     struct table_copy *c = arg;
     struct err err = {0};
     bool ok = connect_all(c, &err) && create_slot(c, &err) && read_definitions(c, &err) &&
-              schema_create(c->dest, task_of(c), c->schema, true, c->config->name, &err) &&
-              empty(c, &err) && copy_rows(c, &err) &&
-              schema_run_after(c->dest, task_of(c), c->schema, c->config->name, &err) &&
+              make_room(c, &err) && copy_rows(c, &err) && swap(c, &err) && run_after(c, &err) &&
               write_book(c, &err);
+    swap_free(c->swap);
     pg_close(c->repl, true);
     pg_close(c->source, true);
     pg_close(c->dest, true);

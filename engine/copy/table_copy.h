@@ -1,7 +1,8 @@
 /* A copy of some of a mirror's tables beside its stream: an errand that makes a temporary slot with
  * an exported snapshot, reads the tables' definitions in it, creates what is missing at the
  * destination, empties the tables (empty.h), and has the rows, indexes and what follows copied by
- * the snapshot machinery (snapshot.h). When it is done, all of that is durable at the destination
+ * the snapshot machinery (snapshot.h); or leaves them as they are, has the rows copied beside them,
+ * and exchanges them then (swap.h). When it is done, all of that is durable at the destination
  * as of the slot's consistent point; the caller replays what came after (stream/aside.h).
  *
  * The tables' rows of _bunnydb.table_sync must be there, aside, and their changes must be kept,
@@ -19,7 +20,8 @@ struct table_copy;
 struct table_copy_plan {
     const struct mirror_config *config; /* borrowed until table_copy_finish, as all pointers here */
     const bool *wanted;                 /* which of config->tables; a copy of it is kept */
-    const struct schema *known;         /* what the stream knows of the source's tables */
+    bool by_swap;
+    const struct schema *known; /* what the stream knows of the source's tables */
     struct sync_owner owner;
     const struct pg_target *source, *dest;
     size_t memory_budget;
@@ -30,6 +32,7 @@ enum table_copy_step {
     TABLE_COPY_STARTING, /* until the slot is there: waits for the source's older transactions */
     TABLE_COPY_EMPTYING,
     TABLE_COPY_COPYING,
+    TABLE_COPY_SWAPPING,
     TABLE_COPY_COPIED,
     TABLE_COPY_FAILED,
 };

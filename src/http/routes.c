@@ -60,7 +60,7 @@ const struct route routes[] = {
     {POST, "/v1/mirrors/{name}/retry", ADMIN, mirrors_retry, NULL, true,
      "Try again now; recreate_slot: with a new slot and snapshot."},
     {POST, "/v1/mirrors/{name}/resync", ADMIN, mirrors_resync, NULL, true,
-     "Empty all tables and copy them again; strategy."},
+     "Copy all tables again; strategy: truncate empties them, swap keeps the old rows until then."},
     {POST, "/v1/mirrors/{name}/resync/{table}", ADMIN, mirrors_resync_table, NULL, true,
      "The same for one table, schema.table, while the others go on."},
     {POST, "/v1/mirrors/{name}/sync-schema", ADMIN, mirrors_sync_schema, NULL, true,

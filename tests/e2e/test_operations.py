@@ -40,8 +40,6 @@ def test_refusals_by_state(bunny, pair):
                                ("/resync/nodot", 404, "table_not_found")):
         answer = bunny.api.raw("POST", "/v1/mirrors/m" + path)
         assert (answer.status, answer.code) == (status, code)
-    answer = bunny.api.raw("POST", "/v1/mirrors/m/resync", {"strategy": "swap"})
-    assert (answer.status, answer.code) == (501, "not_supported")
     answer = bunny.api.raw("POST", "/v1/mirrors/m/resync", {"strategy": "quick"})
     assert answer.status == 400 and "strategy" in answer.body["error"]
     assert bunny.status("m")["operation"] is None

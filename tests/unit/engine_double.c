@@ -425,8 +425,6 @@ bool engine_mirror_command(struct engine *e, const char *name, const struct mirr
     if (!m || (r->command != MIRROR_FORCE_DELETE && fails(e, NULL, err)) ||
         !command_check(name, m->state, NULL, r->command, err))
         return false;
-    if (r->strategy && !strcmp(r->strategy, "swap"))
-        return err_set(err, ERR_NOT_SUPPORTED, "strategy: not possible yet");
     if (r->command == MIRROR_RESYNC_TABLE && strcmp(r->table, "public.users") != 0)
         return err_set(err, ERR_TABLE_NOT_FOUND, "no table %s", r->table);
     e->changes++;

@@ -133,6 +133,34 @@ static void a_wish_is_kept_once_and_until_it_is_fulfilled(void **state)
     assert_int_equal(err.code, ERR_MIRROR_NOT_FOUND);
 }
 
+static size_t swaps(void)
+{
+    struct table_name_list l;
+    OK(catalog_swaps(c, "m", &l, &err));
+    size_t n = l.n;
+    table_name_list_free(&l);
+    return n;
+}
+
+static void the_last_wish_says_how_a_table_is_copied(void **state)
+{
+    (void)state;
+    struct table_name t[2] = {{"public", "a"}, {"public", "b"}};
+    OK(catalog_copies_add(c, "m", t, 2, &err));
+    assert_int_equal(swaps(), 0);
+    OK(catalog_swaps_add(c, "m", t, 2, &err));
+    catalog_close(c);
+    c = sample_open(dir);
+    assert_int_equal(swaps(), 2);
+    assert_int_equal(copies(), 2);
+    OK(catalog_copies_add(c, "m", t, 1, &err));
+    assert_int_equal(swaps(), 1);
+    OK(catalog_copies_remove(c, "m", &t[1], &err));
+    assert_int_equal(swaps(), 0);
+    assert_int_equal(copies(), 1);
+    assert_false(catalog_swaps_add(c, "none", t, 1, &err));
+}
+
 static void a_new_snapshot_forgets_wishes_and_removed_tables(void **state)
 {
     (void)state;
@@ -171,6 +199,7 @@ int main(void)
         T(a_table_that_comes_back_is_copied_not_ignored),
         T(a_removed_table_loses_its_counters),
         T(a_wish_is_kept_once_and_until_it_is_fulfilled),
+        T(the_last_wish_says_how_a_table_is_copied),
         T(a_new_snapshot_forgets_wishes_and_removed_tables),
         T(an_accepted_operation_survives_a_restart),
     };
