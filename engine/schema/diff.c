@@ -42,7 +42,7 @@ void diff_note(struct diff *d, enum stage stage, int table, char *sql, char *wha
               (struct schema_step){.kind = STEP_NOTE, .sql = sql, .what = what, .why = why});
 }
 
-static bool is_child(const struct read_table *rt, uint32_t parent)
+bool diff_is_child(const struct read_table *rt, uint32_t parent)
 {
     for (size_t p = 0; p < rt->n_parents; p++)
         if (rt->parents[p] == parent)
@@ -61,7 +61,7 @@ static void mark_family(struct diff *d, int i, struct oid_list *out)
     MEM_PUSH(out->items, out->n, out->cap, oid);
     d->pairs[i].at_point = true;
     for (size_t k = 0; k < d->src.s->n_tables; k++)
-        if (is_child(&d->src.tables[k], oid))
+        if (diff_is_child(&d->src.tables[k], oid))
             mark_family(d, (int)k, out);
 }
 
@@ -131,7 +131,7 @@ void for_descendants(struct diff *d, int j, void (*f)(struct diff *, int child, 
                      void *arg)
 {
     for (size_t k = 0; k < d->dst.s->n_tables; k++) {
-        if (!is_child(&d->dst.tables[k], d->dst.s->tables[j].oid))
+        if (!diff_is_child(&d->dst.tables[k], d->dst.s->tables[j].oid))
             continue;
         f(d, (int)k, arg);
         for_descendants(d, (int)k, f, arg);

@@ -86,6 +86,21 @@ static const char *old_name_of(struct diff *d, int i, const struct schema_column
                : NULL;
 }
 
+/* By this plan, and with it where it is inherited. */
+static void set_renamed(struct diff *d, int i, size_t c)
+{
+    const struct schema_table *t = &d->src.s->tables[i];
+    d->pairs[i].is_renamed[c] = true;
+    for (size_t k = 0; k < d->src.s->n_tables; k++) {
+        const struct schema_table *child = &d->src.s->tables[k];
+        const struct schema_column *col = find_column(child, t->columns[c].name);
+        size_t n = col ? (size_t)(col - child->columns) : 0;
+        if (col && !d->src.tables[k].columns[n].is_local &&
+            diff_is_child(&d->src.tables[k], t->oid))
+            set_renamed(d, (int)k, n);
+    }
+}
+
 /* a to b after b to c: each rename may free the name that another one waits for. */
 static void rename_free_ones(struct diff *d, int i)
 {
@@ -98,7 +113,8 @@ static void rename_free_ones(struct diff *d, int i)
             if (!from || find_column(dest_of(d, i), t->columns[c].name))
                 continue;
             (void)rename_column(d, i, from, t->columns[c].name);
-            d->pairs[i].is_renamed[c] = again = true;
+            set_renamed(d, i, c);
+            again = true;
         }
     }
 }
@@ -127,7 +143,7 @@ static void rename_circle(struct diff *d, int i, size_t c)
     char *aside = mem_printf("bunny_rename_%d", col->attnum);
     if (!find_column(dest_of(d, i), aside)) {
         (void)rename_column(d, i, old_name_of(d, i, col), aside);
-        d->pairs[i].is_renamed[c] = true;
+        set_renamed(d, i, c);
         rename_free_ones(d, i);
         rename_column(d, i, aside, col->name)->needs_copy = true;
     }

@@ -159,6 +159,8 @@ struct column_change {
 };
 /* Columns move: pointers to them are found anew afterwards. */
 void picture_change(struct diff *d, int j, const struct column_change *change);
+/* A partition of the table with that OID, or one that inherits from it. */
+bool diff_is_child(const struct read_table *rt, uint32_t parent);
 /* Calls f for destination table j's partitions and children, and theirs. */
 void for_descendants(struct diff *d, int j, void (*f)(struct diff *, int child, void *arg),
                      void *arg);

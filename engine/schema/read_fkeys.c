@@ -54,7 +54,7 @@ static bool take_fkey(const struct pg_result *res, size_t row, struct schema_tab
     size_t len;
     if (!find_middle(pg_text(res, row, 6), head, pg_text(res, row, 4), pg_text(res, row, 5),
                      &middle, &len))
-        return err_set(err, ERR_SCHEMA,
+        return err_set(err, ERR_SNAPSHOT_STALE,
                        "the definition of foreign key %s of %s.%s is not"
                        " understood: %s",
                        name, t->schema, t->name, pg_text(res, row, 6));

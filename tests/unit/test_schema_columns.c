@@ -457,6 +457,18 @@ static const struct diff_case families[] = {
              "rlp ALTER TABLE `t`.`a21` ALTER COLUMN `cc` SET NOT NULL\n"
              "rlp ALTER TABLE ONLY `t`.`a21` ALTER COLUMN `e` SET DEFAULT 4\n",
      .same_rows = true},
+    {.name = "columns of partitioned tables: renamed in a circle",
+     .before = PARTS "CREATE TABLE t.b (x int, y int); CREATE TABLE t.c () INHERITS (t.b);",
+     .after =
+         "ALTER TABLE t.a RENAME c TO e; ALTER TABLE t.a RENAME id TO c; ALTER TABLE t.a RENAME"
+         " e TO id; ALTER TABLE t.b RENAME x TO z; ALTER TABLE t.b RENAME y TO x; ALTER TABLE"
+         " t.b RENAME z TO y",
+     .plan = "rp " ALTER "RENAME COLUMN `id` TO `bunny_rename_1`\n"
+             "rp " ALTER "RENAME COLUMN `c` TO `id`\n"
+             "rpc " ALTER "RENAME COLUMN `bunny_rename_1` TO `c`\n"
+             "rp ALTER TABLE `t`.`b` RENAME COLUMN `x` TO `bunny_rename_1`\n"
+             "rp ALTER TABLE `t`.`b` RENAME COLUMN `y` TO `x`\n"
+             "rpc ALTER TABLE `t`.`b` RENAME COLUMN `bunny_rename_1` TO `y`\n"},
     {.name = "columns of partitioned tables: types, constraints, generated ones",
      .before = PARTS PART_ROWS,
      .rows = PART_ROWS,

@@ -63,7 +63,9 @@ class Parts:
 
     def validate(self):
         able = [x for x in self.t.constraints if not x.is_valid]
-        return self._alter(f"VALIDATE CONSTRAINT {quote(self.rng.choice(able).name)}") if able else None
+        if not able:
+            return None
+        return self._alter(f"VALIDATE CONSTRAINT {quote(self.rng.choice(able).name)}")
 
     # --- indexes and keys ----------------------------------------------------------------------
     def index(self):
@@ -136,8 +138,9 @@ class Parts:
 
     def _bound(self):
         """One that does not meet those that are there, if the key is of a kind that is known."""
-        strategy, attnum = self.ask("SELECT partstrat::text, partattrs[0] FROM "
-                                    "pg_catalog.pg_partitioned_table WHERE partrelid = %s", self.t.oid)[0]
+        strategy, attnum = self.ask(
+            "SELECT partstrat::text, partattrs[0] FROM pg_catalog.pg_partitioned_table "
+            "WHERE partrelid = %s", self.t.oid)[0]
         c = next((c for c in self.t.columns if c.attnum == attnum), None)
         if c is None:
             return None
@@ -150,7 +153,8 @@ class Parts:
             return f"FOR VALUES FROM ({at}) TO ({at + 10})"
         if strategy == "r" and c.kind.sql == "date":
             at = self.rng.randint(100, 10**4) * 10
-            return f"FOR VALUES FROM ('2024-01-01'::date + {at}) TO ('2024-01-01'::date + {at + 10})"
+            return (f"FOR VALUES FROM ('2024-01-01'::date + {at}) "
+                    f"TO ('2024-01-01'::date + {at + 10})")
         return None
 
     def add_partition(self):

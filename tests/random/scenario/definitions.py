@@ -22,7 +22,7 @@ CONSTRAINTS = """
 SELECT k.conname, k.contype::text, pg_catalog.pg_get_constraintdef(k.oid), k.convalidated,
     (SELECT pg_catalog.array_agg(a.attname ORDER BY u.n) FROM pg_catalog.unnest(k.conkey)
         WITH ORDINALITY u(attnum, n) JOIN pg_catalog.pg_attribute a
-        ON a.attrelid = k.conrelid AND a.attnum = u.attnum), k.confrelid
+        ON a.attrelid = k.conrelid AND a.attnum = u.attnum), k.confrelid, k.coninhcount > 0
 FROM pg_catalog.pg_constraint k
 WHERE k.conrelid = %s AND k.conparentid = 0 AND k.contype IN ('p', 'u', 'x', 'c', 'f')"""
 INDEXES = """
@@ -35,6 +35,14 @@ FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
 WHERE i.indrelid = %s AND i.indisvalid AND NOT c.relispartition
     AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint k WHERE k.conindid = i.indexrelid
         AND k.conrelid = i.indrelid)"""
+SEQUENCES = """
+SELECT a.attname, pg_catalog.format('%%I.%%I', sn.nspname, s.relname), q.seqtypid::regtype::text,
+    q.seqstart, q.seqincrement, q.seqmin, q.seqmax, q.seqcycle
+FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_class s ON s.oid = d.objid AND s.relkind = 'S'
+JOIN pg_catalog.pg_namespace sn ON sn.oid = s.relnamespace
+JOIN pg_catalog.pg_sequence q ON q.seqrelid = s.oid
+JOIN pg_catalog.pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+WHERE d.refobjid = %s AND d.classid = 'pg_catalog.pg_class'::regclass AND d.deptype IN ('a', 'i')"""
 PARENTS = """
 SELECT n.nspname, c.relname FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_class c
 ON c.oid = i.inhparent JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -66,7 +74,7 @@ class Side:
         self.connection, self.rename = connection, rename
 
     def rows(self, query, *parameters):
-        return self.connection.execute(query, parameters).fetchall()
+        return self.connection.execute(query, parameters or None).fetchall()
 
     def relation(self, table):
         return (self.rows(RELATION, *table) or [None])[0]
@@ -86,9 +94,12 @@ class Side:
 
     def constraints(self, oid, excluded, with_fkeys):
         found = {}
-        for name, kind, text, is_valid, columns, other in self.rows(CONSTRAINTS, oid):
+        for row in self.rows(CONSTRAINTS, oid):
+            name, kind, text, is_valid, columns, other, is_inherited = row
             if excluded & set(columns or ()) or kind == "f" and not with_fkeys:
                 continue
+            if is_inherited:  # a child that was made with it has looked at no row
+                text, is_valid = text.removesuffix(" NOT VALID"), True
             if kind == "f":
                 text = re.sub(rf" REFERENCES {NAME}(\.{NAME})?\(", " REFERENCES (", text, count=1)
                 text = re.sub(r"( NOT)? DEFERRABLE| INITIALLY DEFERRED", "", text)
@@ -101,6 +112,14 @@ class Side:
             if not excluded & set(columns or ()):
                 unique = text.startswith("CREATE UNIQUE")
                 found[name] = (unique, text[text.index(" USING "):], is_identity)
+        return found
+
+    def sequences(self, oid, excluded):
+        """Those that columns own: what they are, and where they stand."""
+        found = {}
+        for column, name, *made in self.rows(SEQUENCES, oid):
+            if column not in excluded:
+                found[column] = (made, self.rows(f"SELECT last_value, is_called FROM {name}")[0])
         return found
 
     def parents(self, oid):
@@ -157,6 +176,7 @@ def _of_table(left, right, source, dest, excluded, mirror, known):
                     _reduced(right.constraints(b[0], excluded, with_fkeys), mirror))
     if mirror.get("replicate_indexes", True):
         lines += _apart("index", left.indexes(a[0], excluded), right.indexes(b[0], excluded))
+    lines += _apart("sequence of", left.sequences(a[0], excluded), right.sequences(b[0], excluded))
     parents = [p for p in left.parents(a[0]) if p in known]
     if parents != right.parents(b[0]):
         lines.append(f"parents: {parents} and {right.parents(b[0])}")

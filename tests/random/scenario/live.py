@@ -190,11 +190,15 @@ class Live:
             return []
         if step.target == "ddl":
             # others: each is read only when it is asked for
-            others = [n for n in self.oids if n != step.table]
-            ddl = Ddl(rng, t, lambda: self.read(connection, rng.choice(others)) if others else None,
-                      self.plan, in_transaction, lambda sql, *p: connection.execute(sql, p).fetchall())
-            return ddl.some()
-        other = rng.choice(list(self.oids))
+            others = [x.number for x in self.plan.tables if x.number != t.number and not x.is_tick]
+
+            def other():
+                return self.read(connection, rng.choice(others)) if others else None
+
+            def ask(sql, *values):
+                return connection.execute(sql, values).fetchall()
+            return Ddl(rng, t, other, self.plan, in_transaction, ask).some()
+        other = rng.choice([t.number for t in self.plan.tables if not t.is_tick])
         tables = [t, self.read(connection, other) or t] if rng.random() < 0.1 else [t]
         return Changes(rng, tables, self.plan.big_values).some(t)
 

@@ -1,11 +1,13 @@
 """The command: clusters, one scenario after the other, reports, and failures made small."""
 import argparse
+import contextlib
 import os
 import shutil
 import signal
 import sys
 import time
 import traceback
+from collections import Counter
 
 from harness.bunny import Bunny, find_program
 from harness.cluster import Cluster
@@ -40,11 +42,8 @@ def arguments():
 class World:
     """Two clusters for all scenarios; a pair of databases and a process for each."""
 
-    def __init__(self):
-        self.root = f"{scratch()}/bran-{os.getpid()}"
-        os.mkdir(self.root, 0o755)
-        self.source = Cluster(self.root, "src").start()
-        self.dest = Cluster(self.root, "dst").start()
+    def __init__(self, root, source, dest):
+        self.root, self.source, self.dest = root, source, dest
 
     def play(self, plan, echo=None):
         """Plays it; returns (player, what was wrong or None, what the program said)."""
@@ -78,10 +77,19 @@ class World:
                 c.execute(f"ROLLBACK PREPARED '{gid}'")
         pair.drop()
 
-    def close(self):
-        self.source.stop("immediate")
-        self.dest.stop("immediate")
-        shutil.rmtree(self.root, ignore_errors=True)
+
+@contextlib.contextmanager
+def own_world():
+    """With clusters of its own."""
+    root = f"{scratch()}/bran-{os.getpid()}"
+    os.mkdir(root, 0o755)
+    source, dest = Cluster(root, "src"), Cluster(root, "dst")
+    try:
+        yield World(root, source.start(), dest.start())
+    finally:
+        source.stop("immediate")
+        dest.stop("immediate")
+        shutil.rmtree(root, ignore_errors=True)
 
 
 def finish(bunny, pair):
@@ -140,22 +148,30 @@ def main():
     options = Options(args.operations, args.restarts, not args.calm,
                       without=tuple(args.without.split(",")), ddl=args.ddl, many=args.many)
     find_program()
-    world = World()
-    failed, played = [], 0
-    try:
-        for seed in seeds(args):
-            began = time.monotonic()
-            echo = (lambda line: print(line[:3000], flush=True)) if args.verbose else None
-            player, wrong, log = world.play(make_plan(seed, options), echo)
-            played += 1
-            t = player.transcript
-            print(f"seed {seed}: {'FAILED' if wrong else 'ok'}, {len(player.plan.tables)} tables, "
-                  f"{t.done} statements, {t.failed} refused, {player.rows} rows, "
-                  f"{time.monotonic() - began:.1f} s", flush=True)
-            if wrong:
-                failed.append(seed)
-                report(world, options, seed, player, wrong, log, args)
-    finally:
-        world.close()
+    with own_world() as world:
+        failed, played = play_all(world, options, args)
     print(f"{played} seeds, {len(failed)} failed" + (f": {failed}" if failed else ""))
     return 1 if failed else 0
+
+
+def play_all(world, options, args):
+    """(Seeds that failed, how many were played.)"""
+    failed, played = [], 0
+    counts = Counter()
+    for seed in seeds(args):
+        began = time.monotonic()
+        echo = (lambda line: print(line[:3000], flush=True)) if args.verbose else None
+        player, wrong, log = world.play(make_plan(seed, options), echo)
+        played += 1
+        t = player.transcript
+        print(f"seed {seed}: {'FAILED' if wrong else 'ok'}, {len(player.plan.tables)} tables, "
+              f"{t.done} statements, {t.failed} refused, {player.rows} rows, "
+              f"{time.monotonic() - began:.1f} s", flush=True)
+        if player.live:
+            counts.update(player.live.done)
+        if wrong:
+            failed.append(seed)
+            report(world, options, seed, player, wrong, log, args)
+    if counts:
+        print("changes of definitions: " + ", ".join(f"{n} {w}" for w, n in counts.most_common()))
+    return failed, played

@@ -53,6 +53,7 @@ class Table:
     is_partitioned: bool = False
     is_mirrored: bool = True
     is_big: bool = False
+    is_tick: bool = False
     mapping: dict = field(default_factory=dict)  # beyond the name: destination, exclude_columns
     create: list = field(default_factory=list)
 

@@ -114,7 +114,15 @@ class Operator:
         raise Stuck(f"not caught up: {self.player.last}")
 
     def _preview(self):
-        return self.api.post(f"{self.path}/sync-schema", {"dry_run": True})["steps"]
+        """A server that is slow, or a lock, may hold the answer up."""
+        end = time.monotonic() + 60 * SLOW
+        while True:
+            try:
+                return self.api.post(f"{self.path}/sync-schema", {"dry_run": True})["steps"]
+            except ApiError as e:
+                if e.answer.status != 409 or time.monotonic() > end:
+                    raise
+                self._note(f"preview refused: {e.answer.body['error']}")
 
     def _do(self, finding, steps, again):
         run = [s for s in steps if s["kind"] == "run"]

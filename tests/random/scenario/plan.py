@@ -87,15 +87,19 @@ class Planner:
         self.seed = seed
         self.latin = self.rng.random() < 0.05
         self.world = Tables(self.rng, self.latin, self.rng.randint(150, 300) if options.many else 0)
-        self.tables = self.world.tables
+        self.tables = list(self.world.tables)
+        if options.ddl:
+            self.world.tables.append(self.world.tick())
         self.rows = Changes(self.rng, self.tables, not options.many)
         self.changes = LiveChanges(self.rng) if options.ddl else self.rows
+        # the operator looks after each change of definitions, or only when the mirror has stopped
+        self.is_tended = options.ddl and self.rng.random() < 0.5
         self.group = 0
         self.prepared = 0
 
     def plan(self):
         first = self._first()
-        sessions = self.rng.choice([1, 2, 2, 3, 4])
+        sessions = 1 if self.is_tended else self.rng.choice([1, 2, 2, 3, 4])
         storm = sessions > 1 and self.rng.random() < 0.3
         lists = [[] for _ in range(sessions)]
         for _ in range(self.options.operations):
@@ -105,9 +109,11 @@ class Planner:
             body = self._whole(self.rows.huge(self.tables[-1]), "COMMIT")
             lists[0].append(self._numbered(0, body))
         steps = self._weave(lists)
+        if self.is_tended:
+            steps = self._tended(steps)
         self._add_incidents(steps)
         types = self.world.types
-        return Plan(self.seed, self.latin, storm, self.tables, self.world.setup, first, steps,
+        return Plan(self.seed, self.latin, storm, self.world.tables, self.world.setup, first, steps,
                     self.world.schemas, self._mirror(),
                     types.scalars + kinds.wider() + types.all + types.own, self.options.ddl,
                     not self.options.many)
@@ -227,6 +233,17 @@ class Planner:
                     woven.append(queues[n].pop(0))
         return woven
 
+    @staticmethod
+    def _tended(steps):
+        """With a look of the operator after each transaction that changes definitions."""
+        made, group = [], {s.group for s in steps if s.target == "ddl"}
+        for n, step in enumerate(steps):
+            made.append(step)
+            is_last = n + 1 == len(steps) or steps[n + 1].group != step.group
+            if is_last and step.group in group:
+                made.append(Step(-1, "", "tend", group=step.group))
+        return made
+
     def _add_incidents(self, steps):
         last = len(steps)
         marks = [(self.rng.randint(0, last // 2), "create")]
@@ -248,7 +265,7 @@ class Planner:
         self.group += 1
         pairs = {"down": ["kill_only", "start"], "pause": ["pause", "resume"],
                  "lock_dest": ["lock_dest", "unlock_dest"]}
-        t = self.rng.choice(self.world.mirrored)
+        t = self.rng.choice([t for t in self.tables if t.is_mirrored])
         target = f"{t.schema}.{t.name}"
         numbers = frozenset(t.needs) if name in ("resync_table", "lock_dest") else frozenset()
         return [Step(-1, "", kind, numbers, group=-1 if kind == "create" else self.group,
