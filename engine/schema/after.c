@@ -63,26 +63,48 @@ static bool run_one(struct pg_conn *dest, struct task *task, const struct schema
     return true;
 }
 
+static bool run_some(struct pg_conn *dest, struct task *task,
+                     const struct schema_statement *const *items, size_t n, const char *mirror,
+                     struct err *err)
+{
+    const char *sql[SCHEMA_BATCH];
+    bool worked;
+    for (size_t k = 0; k < n; k++)
+        sql[k] = items[k]->sql;
+    bool ok = batch_run(dest, task, sql, n, false, &worked, err);
+    for (size_t k = 0; ok && !worked && k < n; k++)
+        ok = run_one(dest, task, items[k], mirror, err);
+    return ok;
+}
+
+/* foreign: those that are left out, in order. */
+static bool run_all(struct pg_conn *dest, struct task *task, const struct schema *s,
+                    const struct pg_result *foreign, const char *mirror, struct err *err)
+{
+    const struct schema_statement *some[SCHEMA_BATCH];
+    size_t k = 0, row = 0;
+    for (size_t i = 0; i < s->n_after; i++) {
+        while (row < pg_rows(foreign) && (size_t)pg_int(foreign, row, 0) < i)
+            row++;
+        if (row < pg_rows(foreign) && (size_t)pg_int(foreign, row, 0) == i) {
+            log_warn("schema", mirror, "left out %s: tables outside the mirror use it",
+                     s->after[i].what);
+            continue;
+        }
+        some[k++] = &s->after[i];
+        if (k == SCHEMA_BATCH && !run_some(dest, task, some, k, mirror, err))
+            return false;
+        k %= SCHEMA_BATCH;
+    }
+    return run_some(dest, task, some, k, mirror, err);
+}
+
 bool schema_run_after(struct pg_conn *dest, struct task *task, const struct schema *s,
                       const char *mirror, struct err *err)
 {
     struct pg_result *res = NULL;
-    if (!s->n_after)
-        return traits_apply(dest, task, s, false, mirror, err);
-    if (!ask_foreign(dest, task, s, &res, err))
-        return false;
-    size_t row = 0;
-    bool ok = true;
-    for (size_t i = 0; ok && i < s->n_after; i++) {
-        while (row < pg_rows(res) && (size_t)pg_int(res, row, 0) < i)
-            row++;
-        bool is_foreign = row < pg_rows(res) && (size_t)pg_int(res, row, 0) == i;
-        if (is_foreign)
-            log_warn("schema", mirror, "left out %s: tables outside the mirror use it",
-                     s->after[i].what);
-        else
-            ok = run_one(dest, task, &s->after[i], mirror, err);
-    }
+    bool ok = !s->n_after ||
+              (ask_foreign(dest, task, s, &res, err) && run_all(dest, task, s, res, mirror, err));
     pg_free(res);
     return ok && traits_apply(dest, task, s, false, mirror, err);
 }

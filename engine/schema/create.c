@@ -76,20 +76,47 @@ static bool try_indexes(struct pg_conn *dest, struct task *task, struct schema *
     return true;
 }
 
+/* One by one only when one of them fails: it is named then, or left out. */
+static bool create_some(struct pg_conn *dest, struct task *task,
+                        const struct schema_statement *const *items, size_t n, const char *mirror,
+                        struct err *err)
+{
+    const char *sql[SCHEMA_BATCH];
+    bool worked;
+    for (size_t k = 0; k < n; k++)
+        sql[k] = items[k]->sql;
+    bool ok = batch_run(dest, task, sql, n, true, &worked, err);
+    for (size_t k = 0; ok && !worked && k < n; k++)
+        ok = create_one(dest, task, items[k], mirror, err);
+    return ok;
+}
+
+static bool create_all(struct pg_conn *dest, struct task *task, const struct schema *s,
+                       const bool *exists, const char *mirror, size_t *n, struct err *err)
+{
+    const struct schema_statement *some[SCHEMA_BATCH];
+    size_t k = 0;
+    bool ok = true;
+    for (size_t i = 0; ok && i < s->n_before; i++) {
+        if (exists[i] || !s->before[i].sql)
+            continue;
+        some[k++] = &s->before[i];
+        ++*n;
+        if (k == SCHEMA_BATCH || *n % STATEMENTS_PER_TRANSACTION == 0) {
+            ok = create_some(dest, task, some, k, mirror, err);
+            k = 0;
+        }
+        if (ok && *n % STATEMENTS_PER_TRANSACTION == 0)
+            ok = run(dest, task, "COMMIT", err) && begin(dest, task, err);
+    }
+    return ok && create_some(dest, task, some, k, mirror, err);
+}
+
 static bool create_missing(struct pg_conn *dest, struct task *task, struct schema *s,
                            const bool *exists, const char *mirror, struct err *err)
 {
     size_t n = 0;
-    bool ok = begin(dest, task, err);
-    for (size_t i = 0; ok && i < s->n_before; i++) {
-        const struct schema_statement *st = &s->before[i];
-        if (exists[i] || !st->sql)
-            continue;
-        ok = create_one(dest, task, st, mirror, err);
-        n++;
-        if (ok && n % STATEMENTS_PER_TRANSACTION == 0)
-            ok = run(dest, task, "COMMIT", err) && begin(dest, task, err);
-    }
+    bool ok = begin(dest, task, err) && create_all(dest, task, s, exists, mirror, &n, err);
     ok = ok && try_indexes(dest, task, s, mirror, err) && run(dest, task, "COMMIT", err);
     if (!ok) {
         /* The first error is the one to report; a lost connection rolls back by itself. */

@@ -51,8 +51,8 @@ static const char tables_sql[] =
                 " obj_description(c.oid, 'pg_class'), c.relfilenode"
                 " FROM tree JOIN pg_class c ON c.oid = tree.oid JOIN pg_namespace n ON n.oid = "
                 "c.relnamespace"
-                " ORDER BY (SELECT max(level.n) FROM level WHERE level.oid = tree.oid), n.nspname, "
-                "c.relname";
+                " JOIN (SELECT oid, max(n) AS n FROM level GROUP BY oid) l ON l.oid = tree.oid"
+                " ORDER BY l.n, n.nspname, c.relname";
 
 static void parse_parents(struct read_table *rt, const char *text)
 {

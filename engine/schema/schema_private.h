@@ -167,6 +167,12 @@ bool read_fkeys(struct reader *r, struct err *err) MUST_CHECK;
 /* Adds the present values and the ownership of sequences to s->after. */
 bool read_sequence_values(struct reader *r, struct err *err) MUST_CHECK;
 
+/* Runs statements in one message, all or none: a round trip and a flush for many. worked = false:
+ * the server refused one of them, and nothing was done. (batch.c) */
+#define SCHEMA_BATCH 100
+bool batch_run(struct pg_conn *dest, struct task *task, const char *const *sql, size_t n,
+               bool in_transaction, bool *worked, struct err *err) MUST_CHECK;
+
 /* Compares what the destination has with s and finds what is missing; see create.c. */
 struct present {
     bool create;               /* what is missing will be made: names that are taken matter */

@@ -6,13 +6,15 @@
 
 #include "schema/schema_private.h"
 
-/* u: the tables, o: what s->before creates; $5: also those without a value. Columns: table, of,
- * what, part, stem, value, reset, does it need functions, owner. */
+/* u: the tables (outer joins, for the planner thinks that inner ones leave a row or two, and
+ * loops), o: what s->before creates; $5: also those without a value. Columns: table, of, what,
+ * part, stem, value, reset, does it need functions, owner. */
 static const char start_sql[] =
     "WITH u AS (SELECT c.oid, u.ord - 1 AS i, u.s, u.t, u.ds, u.dt, c.reloftype FROM"
     "  unnest($1::text[], $2::text[], $3::text[], $4::text[]) WITH ORDINALITY u(s, t, ds, dt, ord)"
-    "  JOIN pg_namespace n ON n.nspname = u.s"
-    "  JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = u.t AND c.relkind IN ('r', 'p')),"
+    "  LEFT JOIN pg_namespace n ON n.nspname = u.s"
+    "  LEFT JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = u.t AND c.relkind IN ('r', "
+    "'p')),"
     " ex AS (SELECT * FROM unnest($6::oid[], $7::int2[]) x(oid, num)),"
     " o AS (SELECT o.kind, o.s AS ds, coalesce(ns.oid, n.oid) AS ns, o.name FROM"
     "  unnest($8::text[], $9::text[], $10::text[], $11::text[]) o(kind, s, os, name)"
@@ -70,8 +72,9 @@ static const char tables_sql[] =
     "  format('ALTER INDEX %I.%I ', x.ds, x.name),"
     "  format('SET (%I = %L)', p.option_name, p.option_value),"
     "  format('RESET (%I)', p.option_name), false, NULL"
-    "  FROM con JOIN x ON x.indexrelid = con.conindid AND x.oid = con.oid"
-    "  CROSS JOIN pg_options_to_table(x.reloptions) p"
+    "  FROM x JOIN pg_constraint c ON c.conrelid = x.oid AND c.conindid = x.indexrelid"
+    "  AND c.contype <> 'f' CROSS JOIN pg_options_to_table(x.reloptions) p"
+    "  WHERE x.reloptions IS NOT NULL"
     " UNION ALL SELECT con.i, 'k', 'comment on constraint', con.conname::text,"
     "  format('COMMENT ON CONSTRAINT %I ON %I.%I IS ', con.conname, con.ds, con.dt),"
     "  quote_literal(obj_description(con.con, 'pg_constraint')), 'NULL', false, NULL FROM con"

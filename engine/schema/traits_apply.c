@@ -8,7 +8,6 @@
 #include "schema/schema_private.h"
 
 #define STATEMENT_MS 60000
-#define PER_BATCH 100
 
 /* Statements that wait to be run. */
 struct batch {
@@ -16,8 +15,8 @@ struct batch {
     struct task *task;
     const char *mirror;
     size_t n;
-    char *sql[PER_BATCH];
-    const struct trait *of[PER_BATCH];
+    char *sql[SCHEMA_BATCH];
+    const struct trait *of[SCHEMA_BATCH];
 };
 
 static bool run_alone(struct batch *b, size_t k, struct err *err)
@@ -34,22 +33,12 @@ static bool run_alone(struct batch *b, size_t k, struct err *err)
     return true;
 }
 
-/* Several statements in one message are one transaction. */
 static bool run_all(struct batch *b, struct err *err)
 {
-    struct buf sql = {0};
-    struct err why = {0};
-    for (size_t k = 0; k < b->n; k++)
-        buf_printf(&sql, "%s%s", k ? "; " : "", b->sql[k]);
-    bool ok = !b->n || pg_exec(b->dest, b->task, STATEMENT_MS, buf_text(&sql), NULL, &why);
-    buf_free(&sql);
-    if (!ok && why.code != ERR_SQL) {
-        *err = why;
-    } else if (!ok) {
-        ok = true;
-        for (size_t k = 0; ok && k < b->n; k++)
-            ok = run_alone(b, k, err);
-    }
+    bool worked;
+    bool ok = batch_run(b->dest, b->task, (const char *const *)b->sql, b->n, false, &worked, err);
+    for (size_t k = 0; ok && !worked && k < b->n; k++)
+        ok = run_alone(b, k, err);
     for (size_t k = 0; k < b->n; k++)
         free(b->sql[k]);
     b->n = 0;
@@ -100,7 +89,7 @@ static bool apply(struct batch *b, const struct schema *s, const struct trait_li
         if (!is_wanted(t, is_early, is_object) || trait_is_excluded(s, t) ||
             !can_have(there, t, same) || (same && same->value && !strcmp(same->value, t->value)))
             continue;
-        if (b->n == PER_BATCH && !run_all(b, err))
+        if (b->n == SCHEMA_BATCH && !run_all(b, err))
             return false;
         b->of[b->n] = t;
         b->sql[b->n++] = trait_sql(t, same);

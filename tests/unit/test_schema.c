@@ -209,6 +209,7 @@ static int start(void **state)
     if (code == 0) {
         struct pg_conn *c = fixture_database("nasty");
         fixture_run_file(c, fixture_path("tests/unit/schema_nasty.sql"));
+        fixture_exec(c, "ALTER DATABASE nasty SET quote_all_identifiers = on");
         pg_close(c, false);
     }
     return code;
