@@ -27,8 +27,8 @@ struct survey {
     struct findings source, destination, tables, objects;
     struct surveyed_table *items; /* by schema and name; partitions come with their root */
     size_t n;
-    /* Every table of a schema may be named at once, "schema.*", when all of them can be mirrored.
-     */
+    /* Every table of a schema may be named at once, "schema.*", when all of them can be mirrored,
+     * though others cannot: it has no partitions of theirs. */
     bool has_whole_schemas;
 };
 void survey_free(struct survey *s); /* the contents */

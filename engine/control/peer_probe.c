@@ -39,8 +39,8 @@ void probe_end(struct probe *p)
     peer_free(&p->peer);
 }
 
-bool probe_begin_long(struct probe *p, struct engine *e, const char *name, int limit_ms,
-                      struct err *err)
+static bool begin(struct probe *p, struct engine *e, const char *name, int limit_ms,
+                  const char *settings, struct err *err)
 {
     struct pg_target target;
     *p = (struct probe){.engine = e, .limit_ms = limit_ms, .deadline = clock_mono_ms() + limit_ms};
@@ -48,7 +48,7 @@ bool probe_begin_long(struct probe *p, struct engine *e, const char *name, int l
     if (!catalog_peer_get(e->catalog, name, &p->peer, err))
         return false;
     peer_target(&p->peer, &target);
-    if (!pg_connect(&target, PG_SQL, "bunnydb/probe", NULL, &p->task, PROBE_LIMIT_MS, &p->conn,
+    if (!pg_connect(&target, PG_SQL, "bunnydb/probe", settings, &p->task, PROBE_LIMIT_MS, &p->conn,
                     err)) {
         p->conn = NULL;
         return probe_explain(p, err);
@@ -58,7 +58,13 @@ bool probe_begin_long(struct probe *p, struct engine *e, const char *name, int l
 
 bool probe_begin(struct probe *p, struct engine *e, const char *name, struct err *err)
 {
-    return probe_begin_long(p, e, name, PROBE_LIMIT_MS, err);
+    return begin(p, e, name, PROBE_LIMIT_MS, NULL, err);
+}
+
+bool probe_begin_long(struct probe *p, struct engine *e, const char *name, int limit_ms,
+                      struct err *err)
+{
+    return begin(p, e, name, limit_ms, "-c lock_timeout=2s", err);
 }
 
 bool engine_peer_test(struct engine *e, const char *name, struct peer_report *out, struct err *err)

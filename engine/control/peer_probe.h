@@ -19,7 +19,8 @@ struct probe {
 
 /* On success p->conn is open; call probe_end in every case. */
 bool probe_begin(struct probe *p, struct engine *e, const char *name, struct err *err) MUST_CHECK;
-/* The same for what may take limit_ms in all; logging in has ten seconds of it. */
+/* The same for many questions that may take limit_ms in all; logging in has ten seconds of it. One
+ * that meets a lock fails after two. */
 bool probe_begin_long(struct probe *p, struct engine *e, const char *name, int limit_ms,
                       struct err *err) MUST_CHECK;
 void probe_end(struct probe *p);

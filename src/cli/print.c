@@ -239,6 +239,27 @@ static void print_items(FILE *out, const json_t *items)
         fprintf(out, "  - and %zu more\n", left);
 }
 
+/* A statement of several lines holds literals and bodies of functions: as it is, without an indent,
+ * and tabs stay. */
+static void print_statement(FILE *out, const char *s)
+{
+    if (!strchr(s, '\n')) {
+        print_line(out, "    ", s);
+        return;
+    }
+    while (*s) {
+        size_t n = strcspn(s, "\n\t");
+        char *piece = mem_printf("%.*s", (int)n, s), *clean = text_clean(piece);
+        fputs(clean, out);
+        free(piece);
+        free(clean);
+        s += n;
+        if (*s)
+            putc(*s++, out);
+    }
+    putc('\n', out);
+}
+
 /* Each statement once, where it stands first. True when there is one. */
 static bool print_statements(FILE *out, const json_t *items)
 {
@@ -250,7 +271,7 @@ static bool print_statements(FILE *out, const json_t *items)
         if (!*statement || json_object_get(seen, statement))
             continue;
         json_object_set_new(seen, statement, json_true());
-        print_text(out, "    ", statement);
+        print_statement(out, statement);
     }
     bool any = json_object_size(seen) > 0;
     json_decref(seen);

@@ -132,9 +132,12 @@ static void put_mapping(json_t *mappings, const char *schema, const char *table)
 static json_t *mappings_to_json(const struct survey *s)
 {
     json_t *mappings = json_array();
+    bool is_all = true;
+    for (size_t i = 0; i < s->n; i++)
+        is_all = is_all && s->items[i].table.can_mirror;
     for (size_t from = 0, to; from < s->n; from = to) {
         const char *schema = s->items[from].table.schema;
-        bool is_whole = s->has_whole_schemas;
+        bool is_whole = is_all || s->has_whole_schemas;
         for (to = from; to < s->n && !strcmp(s->items[to].table.schema, schema); to++)
             is_whole = is_whole && s->items[to].table.can_mirror;
         if (is_whole)

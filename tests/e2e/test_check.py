@@ -4,6 +4,7 @@ can be made."""
 import json
 import re
 import shlex
+import time
 
 import pytest
 
@@ -256,7 +257,7 @@ def test_rights_that_are_missing_are_findings(pair, bunny):
 @pytest.mark.long
 def test_what_would_delay_the_slot_is_named(pair, bunny):
     pair.sql("CREATE TABLE t (id int PRIMARY KEY)")
-    source, _ = peers(bunny, pair)
+    source, dest = peers(bunny, pair)
     held, prepared = pair.source.connect(pair.sdb), pair.source.connect(pair.sdb)
     try:
         held.execute("BEGIN; INSERT INTO t VALUES (1); LOCK TABLE t IN ACCESS EXCLUSIVE MODE")
@@ -270,6 +271,13 @@ def test_what_would_delay_the_slot_is_named(pair, bunny):
             assert end in statements(report, "long_transaction")
             return True
         wait_for(is_long, 60, "the transaction to be a long one")
+        # definitions cannot be read beside that lock; all the rest is said, and soon
+        pair.dsql("CREATE TABLE other (id int)")
+        began = time.monotonic()
+        report = check(bunny, source, dest)
+        assert time.monotonic() - began < 20
+        assert names(report, "no_answer") == ["definitions"]
+        assert report["summary"]["ready"] is False and statements(report, "table_locked") == [end]
     finally:
         prepared.execute("ROLLBACK PREPARED 'it''s'")
         prepared.close()
@@ -314,7 +322,8 @@ def test_a_lock_or_a_refusal_does_not_hide_the_rest(pair, bunny):
 def test_what_the_destination_lacks(pair, bunny):
     """Extensions, collations, types and functions; and what is not lacking is not said."""
     pair.sql("""CREATE EXTENSION hstore; CREATE EXTENSION pg_trgm; CREATE EXTENSION btree_gist;
-        CREATE FUNCTION twice(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1 * 2';
+        CREATE FUNCTION twice(int) RETURNS int LANGUAGE sql IMMUTABLE
+            AS E'SELECT $1 * 2 WHERE true\\n\\tAND true';
         CREATE TYPE pairing AS (h hstore, i int); CREATE DOMAIN even AS int CHECK (twice(VALUE) > 1);
         CREATE TABLE h (id int PRIMARY KEY, h pairing[]);
         CREATE TABLE w (id int PRIMARY KEY, v text); CREATE INDEX ON w USING gin (v gin_trgm_ops);
@@ -343,7 +352,11 @@ def test_what_the_destination_lacks(pair, bunny):
         for what in ("default of public.f.d", "index public.fi", "domain public.even"):
             assert what in note
         pair.dsql("SELECT pg_import_system_collations('pg_catalog')")
-        pair.dsql(statements(report, "function_missing")[0])
+        # pasted from the terminal, it is the same function: no indent, and tabs stay
+        printed = bunny.cli("check", source, dest, expect=1).stdout
+        body = statements(report, "function_missing")[0]
+        assert "\n\tAND" in body and f"\n{body}\n" in printed
+        pair.dsql(body)
         pair.dsql("CREATE TABLE m (one int)")
         report = check(bunny, source, dest)
         assert {t for t, v in verdicts(report).items() if v == "impossible"} == {"bad"}
