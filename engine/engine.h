@@ -112,10 +112,11 @@ struct table_status {
                           * "streaming", "error" */
     int64_t rows_synced; /* by the snapshot */
     int64_t rows_inserted, rows_updated, rows_deleted; /* by the stream, since creation */
-    int64_t rows_missing;                              /* updates and deletes that found no row */
-    int64_t bytes_done, bytes_total;                   /* of the snapshot; heap bytes, estimated */
-    int64_t rows_total;                                /* estimated; -1 unknown */
-    int workers;                                       /* copying it now */
+    int64_t rows_missing;     /* updates and deletes that found no row, since it was last copied */
+    int64_t rows_conflicting; /* changes that a row at the destination was in the way of */
+    int64_t bytes_done, bytes_total; /* of the snapshot; heap bytes, estimated */
+    int64_t rows_total;              /* estimated; -1 unknown */
+    int workers;                     /* copying it now */
     int indexes_done, indexes_total;
     int64_t last_synced_at; /* us */
     char error[256];
@@ -140,6 +141,7 @@ struct mirror_counters {
     int64_t rows_copied; /* by snapshots */
     int64_t rows_inserted, rows_updated, rows_deleted;
     int64_t rows_missing;          /* updates and deletes that found no row */
+    int64_t rows_conflicting;      /* changes that a row at the destination was in the way of */
     int64_t batches, transactions; /* of the destination, of the source */
     int64_t bytes;                 /* of changes, as they came from the source */
     int64_t busy_us;               /* while changes were on their way into the destination */

@@ -70,6 +70,8 @@ enum err_class {
     X(ERR_SOURCE_TABLE, "source_table_missing", CLASS_ASK, "a source table is missing")            \
     X(ERR_SNAPSHOT_STALE, "snapshot_stale", CLASS_RETRY, "a table was rewritten since then")       \
     X(ERR_SCHEMA, "schema_mismatch", CLASS_ASK, "source and destination definitions differ")       \
+    X(ERR_CONFLICT, "row_conflict", CLASS_ASK, "the destination has a row in a change's way")      \
+    X(ERR_REFUSED, "row_refused", CLASS_ASK, "the destination does not allow a row of the source") \
     X(ERR_IDENTITY, "replica_identity", CLASS_ASK, "a change came without a usable key")
 
 enum err_code {

@@ -138,6 +138,19 @@ enum mirror_state {
 #define MIRROR_STATE_COUNT (MIRROR_STOPPED + 1)
 const char *mirror_state_name(enum mirror_state s);
 
+/* What the stream met at the destination that should not be, by mapped table; until it is resolved.
+ */
+struct row_trouble {
+    char code[24];                  /* of its finding: "rows_missing", "row_conflict", … */
+    char source[2 * NAME_SIZE + 2]; /* "schema.table", as it is mapped */
+    int64_t count;                  /* changes */
+    int64_t first_at, last_at;      /* us */
+    /* the last of them: */
+    char operation[8];
+    char key[320]; /* "(id)=(5)"; empty: nothing names it */
+    lsn_t lsn;     /* where its transaction committed at the source */
+};
+
 /* A run of a mirror: from connecting to a failure or a command. */
 struct run_event { /* a new state or phase */
     int64_t at;    /* us */

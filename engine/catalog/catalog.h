@@ -106,12 +106,20 @@ bool catalog_removed(struct catalog *c, const char *mirror, struct table_name_li
                      struct err *err) MUST_CHECK;
 
 /* Row counters of a mirror's tables, written now and then and at the end of a run. Only source,
- * rows_synced, rows_inserted, rows_updated, rows_deleted, rows_missing, last_synced_at count. */
+ * rows_synced, rows_inserted, rows_updated, rows_deleted, rows_missing,
+ * rows_conflicting, last_synced_at count. */
 bool catalog_counters_save(struct catalog *c, const char *mirror, const struct table_status *t,
                            size_t n, struct err *err) MUST_CHECK;
 /* Fills the same fields of those t whose source is known; leaves the others. */
 bool catalog_counters_load(struct catalog *c, const char *mirror, struct table_status *t, size_t n,
                            struct err *err) MUST_CHECK;
+
+/* What a mirror's stream met that should not be; saved in the place of what was there. */
+bool catalog_troubles_save(struct catalog *c, const char *mirror, const struct row_trouble *list,
+                           size_t n, struct err *err) MUST_CHECK;
+/* Caller frees *out. */
+bool catalog_troubles_load(struct catalog *c, const char *mirror, struct row_trouble **out,
+                           size_t *n, struct err *err) MUST_CHECK;
 
 /* The history of runs; the newest 1,000 of a mirror are kept. A run that has no end when the
  * catalog is opened ends as "interrupted". */

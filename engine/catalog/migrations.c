@@ -134,6 +134,15 @@ static const char *const migrations[] = {
 
     /* 5: tables that are copied while readers keep their old rows. */
     "ALTER TABLE copy_wish ADD COLUMN by_swap INTEGER NOT NULL DEFAULT 0;",
+
+    /* 6: changes that met rows which should not be, or none. */
+    "ALTER TABLE table_counter ADD COLUMN rows_conflicting INTEGER NOT NULL DEFAULT 0;"
+    "CREATE TABLE row_trouble ("
+    "  mirror TEXT NOT NULL REFERENCES mirror(name) ON DELETE CASCADE,"
+    "  code TEXT NOT NULL, source TEXT NOT NULL, count INTEGER NOT NULL,"
+    "  first_at INTEGER NOT NULL, last_at INTEGER NOT NULL,"
+    "  operation TEXT NOT NULL, row_key TEXT NOT NULL, lsn INTEGER NOT NULL,"
+    "  PRIMARY KEY (mirror, code, source)) STRICT;",
 };
 
 static bool refuse_foreign(struct catalog *c, struct err *err)

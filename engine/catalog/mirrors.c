@@ -340,14 +340,14 @@ static bool save_counters(struct catalog *c, const char *mirror, const struct ta
     struct db_rows r;
     db_query(&r, c,
              "INSERT OR REPLACE INTO table_counter (mirror, source, rows_synced, rows_inserted, "
-             "rows_updated, rows_deleted, rows_missing, last_synced_at) "
-             "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+             "rows_updated, rows_deleted, rows_missing, last_synced_at, rows_conflicting) "
+             "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
              NULL, 0);
     for (size_t i = 0; i < n; i++) {
-        db_again(&r,
-                 DB_ARGS(DB_T(mirror), DB_T(t[i].source), DB_I(t[i].rows_synced),
-                         DB_I(t[i].rows_inserted), DB_I(t[i].rows_updated), DB_I(t[i].rows_deleted),
-                         DB_I(t[i].rows_missing), DB_I(t[i].last_synced_at)));
+        db_again(&r, DB_ARGS(DB_T(mirror), DB_T(t[i].source), DB_I(t[i].rows_synced),
+                             DB_I(t[i].rows_inserted), DB_I(t[i].rows_updated),
+                             DB_I(t[i].rows_deleted), DB_I(t[i].rows_missing),
+                             DB_I(t[i].last_synced_at), DB_I(t[i].rows_conflicting)));
         db_next(&r);
     }
     return db_done(&r, err);
@@ -363,10 +363,11 @@ static bool load_counters(struct catalog *c, const char *mirror, struct table_st
                           struct err *err)
 {
     struct db_rows r;
-    db_query(&r, c,
-             "SELECT rows_synced, rows_inserted, rows_updated, rows_deleted, rows_missing, "
-             "last_synced_at FROM table_counter WHERE mirror = ?1 AND source = ?2",
-             NULL, 0);
+    db_query(
+        &r, c,
+        "SELECT rows_synced, rows_inserted, rows_updated, rows_deleted, rows_missing, "
+        "last_synced_at, rows_conflicting FROM table_counter WHERE mirror = ?1 AND source = ?2",
+        NULL, 0);
     for (size_t i = 0; i < n; i++) {
         db_again(&r, DB_ARGS(DB_T(mirror), DB_T(t[i].source)));
         if (!db_next(&r))
@@ -377,6 +378,7 @@ static bool load_counters(struct catalog *c, const char *mirror, struct table_st
         t[i].rows_deleted = db_int(&r, 3);
         t[i].rows_missing = db_int(&r, 4);
         t[i].last_synced_at = db_int(&r, 5);
+        t[i].rows_conflicting = db_int(&r, 6);
     }
     return db_done(&r, err);
 }

@@ -56,6 +56,8 @@ bool mirror_set_tables(struct mirror *m, struct command *c, struct err *err)
         c->n_tables = 0;
         m->row.republish = true;
         show_schema(m, NULL);
+        trouble_forget_unmapped(m);
+        trouble_save(m);
         log_info("super", config->name, "tables changed: tables=%zu added=%zu removed=%zu by=%s",
                  config->n_tables, added.n, removed.n, c->op.by);
     }

@@ -334,6 +334,7 @@ static void run_once(struct mirror *m)
     if (!is_stopped)
         run_failed(m, &err);
     show_save_counters(m);
+    trouble_save(m);
     history_end(&m->history, is_stopped ? "stopped" : "failed", is_stopped ? NULL : err.text);
 }
 
@@ -429,6 +430,7 @@ struct mirror *mirror_new(struct engine *e, struct mirror_row *row)
     m->live.created_at = c->created_at;
     m->live.eta_seconds = -1;
     show_schema(m, NULL);
+    trouble_load(m);
     if (m->row.wish == WISH_PAUSE)
         show_state(m, MIRROR_PAUSED, "paused");
     else
@@ -483,6 +485,7 @@ void mirror_free(struct mirror *m)
     free(m->tables);
     free(m->findings);
     findings_free(&m->sequence_trouble);
+    free(m->troubles);
     free(m);
 }
 

@@ -10,6 +10,7 @@
 #include "control/history.h"
 #include "control/mirror.h"
 #include "schema/schema.h"
+#include "stream/apply.h"
 #include "stream/hold.h"
 #include "stream/progress.h"
 #include "stream/source.h"
@@ -64,8 +65,12 @@ struct mirror {
     struct verification *verification; /* a comparison under way; NULL: none */
     bool is_syncing;                   /* sync-schema is under way */
     lsn_t sync_after;                  /* it goes on when all before is applied; 0: at once */
-    int64_t last_missed_log;
-    struct findings sequence_trouble; /* sequences that do not follow */
+    struct row_trouble *troubles;      /* what the stream met that should not be */
+    size_t n_troubles, cap_troubles;
+    bool has_new_trouble; /* not in the catalog yet */
+    int64_t trouble_saved_at, missed_window_at;
+    int64_t missed_lines, missed_unlogged; /* in the log's present window, and before it */
+    struct findings sequence_trouble;      /* sequences that do not follow */
 };
 
 /* --- run.c: from connecting to the end of the stream, or of the snapshot's failure -------------
@@ -153,6 +158,22 @@ bool resume_prepare(struct run *r, struct err *err) MUST_CHECK;
 void resume_show_finished(struct mirror *m);
 /* How far all of it is. */
 void resume_show(struct mirror *m);
+
+/* --- trouble.c: missing rows, rows in the way --------------------------------------------------
+ */
+void trouble_load(struct mirror *m);
+/* To the catalog, if there is something new; what failed is tried again by the tick. */
+void trouble_save(struct mirror *m);
+void trouble_tick(struct mirror *m);
+void trouble_missed(struct run *r, const struct apply_miss *miss);
+void trouble_refused(struct run *r, const struct apply_miss *what, enum err_code code);
+/* All that committed before lsn is applied: what was in the way of it is not any more. */
+void trouble_passed(struct mirror *m, lsn_t lsn);
+/* All that was met of a table (as it is mapped; NULL: of every one) in transactions before until is
+ * made good. */
+void trouble_resolved(struct mirror *m, const char *source, lsn_t until, const char *why);
+void trouble_forget_unmapped(struct mirror *m);
+void trouble_findings(const struct mirror *m, struct findings *out);
 
 /* --- sequences.c: the values of sequences follow ------------------------------------------------
  */

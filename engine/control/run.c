@@ -20,7 +20,6 @@
 #define SLOT_WAIT_MS 10000
 #define START_MS 60000
 #define MAX_BATCH_BYTES (16 << 20)
-#define MISSED_LOG_MS 1000
 
 /* --- connections
  * ------------------------------------------------------------------------------------ */
@@ -181,7 +180,7 @@ static bool check_everything(struct run *r, struct err *err)
 
 static void committed(void *arg, const struct batch *b)
 {
-    struct mirror *m = arg;
+    struct mirror *m = ((struct run *)arg)->m;
     struct mirror_counters *sum = &m->live.counters;
     int64_t now = clock_wall_us();
     for (size_t i = 0; i < b->n_deltas; i++) {
@@ -201,27 +200,23 @@ static void committed(void *arg, const struct batch *b)
     m->bytes_total += b->bytes;
     m->live.last_batch_id++;
     m->live.last_lsn = b->end_lsn;
+    trouble_passed(m, b->end_lsn);
     if (m->live.error_count) { /* rows flow again */
         m->live.error_count = 0;
         show_clear_error(m);
     }
+    trouble_save(m); /* the destination has it now: nothing would tell it again after a crash */
     show_dirty(m);
 }
 
-static void missed(void *arg, int table, enum pgo_kind kind)
+static void missed(void *arg, const struct apply_miss *miss)
 {
-    struct mirror *m = arg;
-    struct table_status *t = &m->tables[table];
-    int64_t now = clock_mono_ms();
-    t->rows_missing++;
-    m->live.counters.rows_missing++;
-    show_dirty(m);
-    if (now - m->last_missed_log < MISSED_LOG_MS)
-        return;
-    m->last_missed_log = now;
-    log_warn("apply", m->row.config.name,
-             "table=%s %s found no row at the destination, missing=%lld", t->source,
-             kind == PGO_DELETE ? "delete" : "update", (long long)t->rows_missing);
+    trouble_missed(arg, miss);
+}
+
+static void refused(void *arg, const struct apply_miss *what, enum err_code code)
+{
+    trouble_refused(arg, what, code);
 }
 
 static void report(void *arg, lsn_t durable, lsn_t safe, bool is_caught_up)
@@ -293,7 +288,8 @@ static bool stream(struct run *r, struct err *err)
                   .window = mirror_window(m),
                   .committed = committed,
                   .missed = missed,
-                  .arg = m},
+                  .refused = refused,
+                  .arg = r},
         .report = report,
         .beside = tend,
         .stopping = table_sync_stopping,

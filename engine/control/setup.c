@@ -374,6 +374,15 @@ static bool begin_progress(struct run *r, struct err *err)
     return ok;
 }
 
+/* Whatever was missed before: all rows come anew. */
+static void forget_trouble(struct mirror *m)
+{
+    trouble_resolved(m, NULL, UINT64_MAX, "all tables are copied");
+    for (size_t i = 0; i < m->n_tables; i++)
+        m->tables[i].rows_missing = 0;
+    trouble_save(m);
+}
+
 bool setup_set_begun(struct mirror *m, bool begun, struct err *err)
 {
     if (!catalog_mirror_set_begun(m->engine->catalog, m->row.config.name, begun, err))
@@ -387,7 +396,10 @@ bool setup_set_begun(struct mirror *m, bool begun, struct err *err)
 static bool copy_everything(struct run *r, const char *snapshot, bool is_repeated, struct err *err)
 {
     struct mirror *m = r->m;
-    return begin_progress(r, err) && (!is_repeated || empty_destination(r, err)) &&
+    if (!begin_progress(r, err))
+        return false;
+    forget_trouble(m);
+    return (!is_repeated || empty_destination(r, err)) &&
            schema_create(r->dest, &m->task, r->schema, true, m->row.config.name, err) &&
            write_book(r, err) && setup_set_begun(m, true, err) && run_copy(r, snapshot, err) &&
            schema_run_after(r->dest, &m->task, r->schema, m->row.config.name, err);

@@ -33,6 +33,7 @@ static void list_findings(const struct mirror *m, struct findings *out)
 {
     for (size_t i = 0; i < m->n_findings; i++)
         MEM_PUSH(out->items, out->n, out->cap, m->findings[i]);
+    trouble_findings(m, out);
     for (size_t i = 0; i < m->sequence_trouble.n; i++)
         MEM_PUSH(out->items, out->n, out->cap, m->sequence_trouble.items[i]);
 }
@@ -235,6 +236,7 @@ void show_tick(struct mirror *m)
         m->live.rows_per_second > 0)
         show_save_counters(m);
     history_tick(&m->history);
+    trouble_tick(m);
     if (m->is_dirty && now - m->published_at >= PUBLISH_MS)
         show_now(m);
 }

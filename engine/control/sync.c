@@ -89,8 +89,8 @@ static bool is_waiting(const struct mirror *m)
 {
     const struct err *e = &m->live.error;
     return m->live.state == MIRROR_ERROR &&
-           (e->code == ERR_SCHEMA || e->code == ERR_TABLE_MISSING ||
-            (e->code == ERR_SQL && err_class_of(e) == CLASS_ASK));
+           (e->code == ERR_SCHEMA || e->code == ERR_TABLE_MISSING || e->code == ERR_CONFLICT ||
+            e->code == ERR_REFUSED || (e->code == ERR_SQL && err_class_of(e) == CLASS_ASK));
 }
 
 static bool sync_once(struct run *r, size_t *left, struct err *err)

@@ -471,6 +471,18 @@ static void end_wish(struct table_sync *s, const struct item *item)
                   item->name.schema, item->name.table, err.text);
 }
 
+/* What was missed after the copy's point was missed by its replay. */
+static void forget_trouble(struct table_sync *s, const struct item *item, lsn_t point)
+{
+    struct mirror *m = mirror_of(s);
+    char name[2 * NAME_SIZE + 2];
+    str_printf(name, sizeof name, "%s.%s", item->name.schema, item->name.table);
+    trouble_resolved(m, name, point, "the table was copied again");
+    for (size_t i = 0; i < s->r->schema->n_tables; i++)
+        if (s->r->schema->tables[i].mapping == item->mapping)
+            m->tables[i].rows_missing = 0;
+}
+
 static void finish_copy(struct table_sync *s, int64_t replayed)
 {
     struct table_copy_status status;
@@ -485,6 +497,7 @@ static void finish_copy(struct table_sync *s, int64_t replayed)
             continue;
         item->is_copying = item->is_aside = false;
         s->wants_restore |= item->is_owing;
+        forget_trouble(s, item, status.point);
         end_wish(s, item);
         show_item(s, item, "streaming", "");
     }

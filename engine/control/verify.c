@@ -287,6 +287,27 @@ static void show_progress(struct mirror *m)
     show_dirty(m);
 }
 
+/* Tables that were found equal have no rows missing; of what was missed later nothing is known. */
+static void forget_trouble(struct mirror *m)
+{
+    struct verify_report report;
+    struct err err = {0};
+    if (!catalog_verify_load(m->engine->catalog, m->row.config.name, &report, &err))
+        return;
+    for (size_t i = 0; i < report.n_tables; i++) {
+        const struct verify_table *t = &report.tables[i];
+        char name[2 * NAME_SIZE + 2];
+        str_printf(name, sizeof name, "%s.%s", t->source_schema, t->source_table);
+        if (t->state != VERIFY_EQUAL)
+            continue;
+        trouble_resolved(m, name, report.lsn, "verify found the table equal");
+        for (size_t k = 0; k < m->n_tables; k++)
+            if (!strcmp(m->tables[k].source, name))
+                m->tables[k].rows_missing = 0;
+    }
+    verify_report_free(&report);
+}
+
 void verify_tick(struct mirror *m)
 {
     bool is_wanted = mirror_is_pending(m, MIRROR_VERIFY);
@@ -299,6 +320,8 @@ void verify_tick(struct mirror *m)
         show_progress(m);
     if (is_wanted && !errand_is_over(&m->verification->errand))
         return;
+    if (is_wanted && m->n_troubles)
+        forget_trouble(m);
     verify_end(m);
     if (is_wanted)
         mirror_end_operation(m, MIRROR_VERIFY);

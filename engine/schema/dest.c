@@ -10,6 +10,7 @@ void dest_table_free(struct dest_table *t)
         free(t->columns[i].type);
         free(t->columns[i].equals);
         free(t->columns[i].base);
+        free(t->columns[i].uniques);
     }
     for (size_t i = 0; i < t->n_key; i++)
         free(t->key[i]);
@@ -53,7 +54,11 @@ static const char columns_sql[] =
     "  ON n.oid = p.oprnamespace WHERE base.attnum = a.attnum AND n.nspname <> 'pg_catalog'"
     "  ORDER BY am.amname LIMIT 1),"
     " (SELECT format_type(b.oid, -1) FROM base b JOIN pg_type t ON t.oid = b.oid"
-    "  AND t.typtype <> 'd' WHERE b.attnum = a.attnum AND b.oid <> a.atttypid)"
+    "  AND t.typtype <> 'd' WHERE b.attnum = a.attnum AND b.oid <> a.atttypid),"
+    " (SELECT string_agg(x.indexrelid || ':' || x.indnkeyatts, ' ') FROM pg_index x,"
+    "  unnest(x.indkey::int2[]) WITH ORDINALITY k(num, pos) WHERE x.indrelid = c.oid"
+    "  AND x.indisunique AND x.indimmediate AND x.indisvalid AND x.indpred IS NULL"
+    "  AND x.indexprs IS NULL AND k.num = a.attnum AND k.pos <= x.indnkeyatts)"
     " FROM c LEFT JOIN a ON true ORDER BY a.attnum";
 
 static void take_key(const struct pg_result *res, struct dest_table *out)
@@ -87,6 +92,7 @@ bool schema_read_dest(struct pg_conn *dest, struct task *task, const char *schem
             .type_oid = (uint32_t)pg_int(res, row, 3),
             .is_generated = pg_bool(res, row, 4),
             .has_equality = pg_bool(res, row, 5),
+            .uniques = mem_strdup(pg_text(res, row, 10)),
             .equals = pg_is_null(res, row, 8) ? mem_strdup("=") : read_text(res, row, 8),
             .base = read_text(res, row, 9),
         };

@@ -147,7 +147,9 @@ struct dest_column {
     bool is_generated;
     bool has_equality; /* a default btree or hash operator class with = */
     char *equals;      /* that operator: "=", or qualified when pg_catalog does not have it */
-    char *base; /* what a domain is stored as: a domain over an enum has no = itself; or NULL */
+    char *base;    /* what a domain is stored as: a domain over an enum has no = itself; or NULL */
+    char *uniques; /* "OID:columns …" of the unique indexes that it is a column of and that are
+                    * always in force for every row; empty: none */
 };
 struct dest_table {
     bool exists;

@@ -25,6 +25,8 @@ void apply_free(struct apply *a)
     free(a->targets);
     free(a->params);
     free(a->expected);
+    free(a->misses);
+    keys_free(&a->keys);
     free(a->epoch);
     aside_free(a->aside);
     pgo_free(a->decoder);
@@ -35,8 +37,8 @@ void apply_free(struct apply *a)
 /* --- statements under way ----------------------------------------------------------------------
  */
 
-void apply_expect(struct apply *a, enum expect_kind kind, enum pgo_kind op, int target,
-                  size_t bytes)
+struct expect *apply_expect(struct apply *a, enum expect_kind kind, enum pgo_kind op, int target,
+                            size_t bytes)
 {
     struct expect *e = &a->expected[(a->first + a->n_expected++) % MAX_EXPECTED];
     *e = (struct expect){.kind = (unsigned char)kind,
@@ -44,6 +46,7 @@ void apply_expect(struct apply *a, enum expect_kind kind, enum pgo_kind op, int 
                          .target = target,
                          .bytes = bytes > UINT32_MAX ? UINT32_MAX : (uint32_t)bytes};
     a->in_flight += e->bytes;
+    return e;
 }
 
 bool apply_send_query(struct apply *a, const char *sql, int n, const char *const *values,
@@ -118,6 +121,9 @@ static bool send_move(struct apply *a, lsn_t lsn, struct err *err)
  * leaves the progress where it stands. */
 bool apply_commit(struct apply *a, lsn_t at_least, struct err *err)
 {
+    if (a->has_unsure && !apply_drain(a, err))
+        return false; /* before its COMMIT it is known that no statement touched two rows */
+    a->has_unsure = false;
     lsn_t end = a->batches.open.end_lsn;
     if (end < at_least)
         end = at_least;
@@ -153,32 +159,13 @@ bool apply_new(struct pg_conn *dest, struct task *task, const struct apply_optio
 /* --- results -------------------------------------------------------------------------------------
  */
 
-static const char *op_name(enum pgo_kind op)
-{
-    switch (op) {
-    case PGO_INSERT:
-        return "insert into";
-    case PGO_UPDATE:
-        return "update of";
-    case PGO_DELETE:
-        return "delete from";
-    case PGO_TRUNCATE:
-        return "truncate";
-    case PGO_BEGIN:
-    case PGO_COMMIT:
-    case PGO_RELATION:
-    case PGO_OTHER:
-        break;
-    }
-    return "change of";
-}
-
 static void batch_is_durable(struct apply *a)
 {
     struct batch b = batch_pop(&a->batches);
     a->durable = b.end_lsn;
     a->batches_done++;
     aside_batch_done(a);
+    apply_tell_misses(a);
     a->o.committed(a->o.arg, &b);
     batch_done(&b);
 }
@@ -193,17 +180,25 @@ static bool check_result(struct apply *a, const struct expect *e, const struct p
         return true;
     case EXPECT_ROW:
         if (pg_affected(r) == 0)
-            a->o.missed(a->o.arg, a->targets[e->target]->table, (enum pgo_kind)e->op);
+            apply_note_miss(a, e);
         else if (pg_affected(r) != 1)
-            return err_set(err, ERR_SCHEMA, "%s %s touched %lld rows instead of one",
-                           op_name((enum pgo_kind)e->op), a->targets[e->target]->dest,
-                           (long long)pg_affected(r));
+            return apply_too_many(a, e, (long long)pg_affected(r), err);
         return true;
     case EXPECT_COMMIT:
         batch_is_durable(a);
         return true;
     }
     return err_set(err, ERR_INTERNAL, "a result that nobody waits for");
+}
+
+/* Deferred constraints: which of the batch's changes it was is not known. */
+static bool explain_commit(struct err *err)
+{
+    if (err->code == ERR_SQL && !strncmp(err->sqlstate, "23", 2))
+        err->code = pg_server_error_is(err, "23505") || pg_server_error_is(err, "23P01")
+                        ? ERR_CONFLICT
+                        : ERR_REFUSED;
+    return err_context(err, "commit at the destination");
 }
 
 static bool explain_failure(struct apply *a, const struct expect *e, struct err *err)
@@ -215,11 +210,13 @@ static bool explain_failure(struct apply *a, const struct expect *e, struct err 
     if (e->kind == EXPECT_END && pg_server_error_is(err, SYNC_ROWS_SQLSTATE))
         return err_set(err, ERR_SNAPSHOT_STALE,
                        "a copied table's row in _bunnydb.table_sync is gone: it is copied again");
+    if (e->kind == EXPECT_ROW)
+        return apply_refused(a, e, err);
     if (e->target >= 0)
-        return err_context(err, "%s %s", op_name((enum pgo_kind)e->op),
+        return err_context(err, "%s %s", apply_op_name((enum pgo_kind)e->op),
                            a->targets[e->target]->dest);
     if (e->kind == EXPECT_COMMIT)
-        return err_context(err, "commit at the destination");
+        return explain_commit(err);
     return false;
 }
 
@@ -233,6 +230,7 @@ static bool take_result(struct apply *a, struct pg_result *r, struct err *err)
     a->first = (a->first + 1) % MAX_EXPECTED;
     a->n_expected--;
     a->in_flight -= e.bytes;
+    keys_drop(&a->keys, e.key_len);
     if (!r)
         return explain_failure(a, &e, err);
     bool ok = check_result(a, &e, r, err);
@@ -352,6 +350,7 @@ bool apply_message(struct apply *a, const struct pgo_message *m, size_t bytes, s
     case PGO_INSERT:
     case PGO_UPDATE:
     case PGO_DELETE:
+        a->change_lsn = a->reading;
         return a->is_skipping || apply_change(a, m, bytes, err);
     case PGO_TRUNCATE:
         return truncate_seen(a, m, err);

@@ -8,10 +8,20 @@
 
 #include "stream/aside.h"
 #include "stream/batch.h"
+#include "stream/keys.h"
 #include "stream/progress.h"
 #include "stream/target.h"
 
 struct apply;
+
+/* A change that did not find what it should. */
+struct apply_miss {
+    int table; /* index in the schema */
+    enum pgo_kind kind;
+    int64_t n;               /* so many like this one, of which the key is told */
+    lsn_t lsn;               /* where its transaction committed at the source */
+    char key[KEY_TEXT_SIZE]; /* "(id)=(5)"; empty: no columns name a row */
+};
 
 struct apply_options {
     const char *mirror;
@@ -23,8 +33,11 @@ struct apply_options {
     size_t window; /* bytes of changes that may be under way to the destination */
     /* a batch was committed durably: its counts, in order; borrowed */
     void (*committed)(void *arg, const struct batch *b);
-    /* an update or delete found no row */
-    void (*missed)(void *arg, int table, enum pgo_kind kind);
+    /* before that, of the same batch: updates and deletes that found no row */
+    void (*missed)(void *arg, const struct apply_miss *miss);
+    /* a row of the destination is in the way of a change (ERR_CONFLICT), or its definition (or the
+     * type of a column) does not allow it (ERR_REFUSED): the apply fails with that */
+    void (*refused)(void *arg, const struct apply_miss *what, enum err_code code);
     void *arg;
 };
 

@@ -123,10 +123,13 @@ static bool send_change(struct apply *a, struct target *t, const struct pgo_mess
         return false;
     if (is_new && !prepare(a, t, s, err))
         return false;
+    a->has_unsure |= !s->is_sure;
     int n = target_params(t, s, m, a->params);
     if (!pg_pipe_run(a->dest, s->name, n, a->params, NULL, NULL, err))
         return false;
-    apply_expect(a, EXPECT_ROW, m->kind, t->number, bytes);
+    struct expect *e = apply_expect(a, EXPECT_ROW, m->kind, t->number, bytes);
+    e->key_len = keys_push(&a->keys, t, m);
+    e->lsn = a->change_lsn;
     return apply_request_flush(a, bytes, err);
 }
 

@@ -21,6 +21,8 @@ struct expect {
     unsigned char op; /* enum pgo_kind */
     int target;       /* number; -1 none */
     uint32_t bytes;
+    uint32_t key_len; /* in keys */
+    lsn_t lsn;        /* of the change's transaction */
 };
 
 struct aside; /* aside.c */
@@ -46,6 +48,11 @@ struct apply {
     size_t cap_params;
     struct expect *expected; /* ring */
     size_t first, n_expected;
+    struct keys keys;          /* of the expected rows */
+    lsn_t change_lsn;          /* where the transaction committed whose changes are sent */
+    bool has_unsure;           /* the open batch has statements that may touch several rows */
+    struct apply_miss *misses; /* of the batch whose results come in */
+    size_t n_misses, cap_misses;
     size_t in_flight;             /* bytes of changes under way */
     unsigned since_flush_request; /* statements */
     size_t bytes_since_flush_request;
@@ -53,9 +60,10 @@ struct apply {
 };
 
 /* --- apply.c ---------------------------------------------------------------------------------- */
-/* A statement was put into the pipeline: what its result will belong to. */
-void apply_expect(struct apply *a, enum expect_kind kind, enum pgo_kind op, int target,
-                  size_t bytes);
+/* A statement was put into the pipeline: what its result will belong to. Borrowed until the next
+ * one. */
+struct expect *apply_expect(struct apply *a, enum expect_kind kind, enum pgo_kind op, int target,
+                            size_t bytes);
 /* One statement without a name into the pipeline. */
 bool apply_send_query(struct apply *a, const char *sql, int n, const char *const *values,
                       enum expect_kind kind, struct err *err) MUST_CHECK;
@@ -67,6 +75,16 @@ bool apply_request_flush(struct apply *a, size_t bytes, struct err *err) MUST_CH
 bool apply_drain(struct apply *a, struct err *err) MUST_CHECK;
 /* Ends the open batch, which may hold no change; its progress is at least at_least. */
 bool apply_commit(struct apply *a, lsn_t at_least, struct err *err) MUST_CHECK;
+
+/* --- misses.c --------------------------------------------------------------------------------- */
+/* The change whose result this is found no row; told when its batch is committed. */
+void apply_note_miss(struct apply *a, const struct expect *e);
+void apply_tell_misses(struct apply *a);
+/* "insert into", for errors. */
+const char *apply_op_name(enum pgo_kind op);
+/* It touched n rows; it failed with *err. Both return false. */
+bool apply_too_many(struct apply *a, const struct expect *e, long long n, struct err *err);
+bool apply_refused(struct apply *a, const struct expect *e, struct err *err);
 
 /* --- apply_change.c --------------------------------------------------------------------------- */
 /* Index in the schema of the relation's table; -1: none. */

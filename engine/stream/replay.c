@@ -67,6 +67,7 @@ static bool replay_change(struct apply *a, const struct spill_record *rec, struc
     struct pgo_message m;
     if (!pgo_decode(s->decoder, rec->data, rec->len, &m, err))
         return false;
+    a->change_lsn = rec->lsn;
     if (m.kind != PGO_TRUNCATE) {
         if (!ensure_bound(a, m.relation, err) || !apply_change(a, &m, rec->len, err))
             return false;

@@ -61,6 +61,7 @@ static bool bind_column(struct target *t, const struct pgo_column *from,
     to->type = mem_strdup(d->type);
     to->equals = mem_strdup(d->equals);
     to->base = d->base ? mem_strdup(d->base) : NULL;
+    to->uniques = mem_strdup(d->uniques);
     to->is_dest_key = is_in_key(dest, from->name);
     return true;
 }
@@ -72,6 +73,49 @@ static bool has_whole_key(const struct target *t, const struct dest_table *dest)
     for (size_t i = 0; i < t->n_columns; i++)
         found += t->columns[i].is_dest_key;
     return dest->n_key > 0 && found == dest->n_key;
+}
+
+/* Whether all columns of the index that the token at text ("OID:columns") names are in the replica
+ * identity. */
+static bool covers(const struct target *t, const char *text, size_t len)
+{
+    size_t found = 0;
+    for (size_t i = 0; i < t->n_columns; i++) {
+        const struct target_column *c = &t->columns[i];
+        for (const char *at = c->is_key ? c->uniques : NULL; at && *at; at += strspn(at, " ")) {
+            size_t n = strcspn(at, " ");
+            found += n == len && !memcmp(at, text, len);
+            at += n;
+        }
+    }
+    const char *columns = memchr(text, ':', len);
+    return columns && found == strtoul(columns + 1, NULL, 10);
+}
+
+static bool is_key_unique(const struct target *t)
+{
+    for (size_t i = 0; i < t->n_columns; i++) {
+        const struct target_column *c = &t->columns[i];
+        for (const char *at = c->is_key ? c->uniques : NULL; at && *at; at += strspn(at, " ")) {
+            size_t n = strcspn(at, " ");
+            if (covers(t, at, n))
+                return true;
+            at += n;
+        }
+    }
+    return false;
+}
+
+static void name_rows(struct target *t, char identity)
+{
+    bool is_whole = identity == 'f';
+    t->named = mem_calloc(t->n_columns + 1, sizeof *t->named);
+    for (size_t i = 0; i < t->n_columns; i++) {
+        const struct target_column *c = &t->columns[i];
+        bool is_named = is_whole ? t->has_dest_key && c->is_dest_key : c->is_key;
+        if (is_named && !c->is_skipped)
+            t->named[t->n_named++] = (int)i;
+    }
 }
 
 bool target_bind(const struct pgo_message *relation, const struct schema_table *table, int index,
@@ -102,6 +146,8 @@ bool target_bind(const struct pgo_message *relation, const struct schema_table *
         }
     t->has_dest_key = has_whole_key(t, dest);
     t->is_key_shared = dest->is_key_deferrable;
+    t->is_key_unique = is_key_unique(t);
+    name_rows(t, relation->replica_identity);
     *out = t;
     return true;
 }
@@ -180,11 +226,13 @@ void target_free(struct target *t)
         free(t->columns[i].type);
         free(t->columns[i].equals);
         free(t->columns[i].base);
+        free(t->columns[i].uniques);
     }
     free(t->columns);
     for (size_t i = 0; i < t->n_statements; i++)
         statement_free(t->statements[i]);
     free(t->statements);
+    free(t->named);
     free(t->source);
     free(t->dest);
     free(t);
@@ -426,6 +474,7 @@ static struct target_statement *statement_new(struct target *t, const struct pgo
     struct target_statement *s = mem_calloc(1, sizeof *s);
     s->op = m->kind;
     s->where = where;
+    s->is_sure = where != WHERE_KEY || t->is_key_unique;
     if (m->kind == PGO_UPDATE) {
         s->mask = mem_calloc(t->n_columns, 1);
         for (size_t i = 0; i < t->n_columns; i++)

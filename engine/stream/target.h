@@ -16,6 +16,7 @@ struct target_column {
     bool is_skipped;      /* excluded by the mapping */
     bool is_key;          /* part of the replica identity */
     bool is_dest_key;     /* part of the destination's primary key */
+    char *uniques;        /* as in struct dest_column */
 };
 
 /* How a row is found at the destination. */
@@ -35,6 +36,7 @@ struct target_statement {
     int n_params;
     uint64_t used;   /* when it was last asked for, as a count */
     bool is_reusing; /* new, under the name of one that it replaces: the server drops that first */
+    bool is_sure;    /* it cannot touch more than one row */
 };
 
 struct target {
@@ -49,6 +51,10 @@ struct target {
     struct target_column *columns; /* in the order of the relation message */
     bool has_dest_key;             /* it is streamed as a whole: an old row is found by it … */
     bool is_key_shared;            /* … unless it is deferrable, and only narrows the search */
+    bool is_key_unique;            /* a unique index says that the replica identity names one row */
+    size_t n_named;
+    int *named; /* columns that name a row for people: the replica identity, or of a whole row the
+                 * destination's key */
     size_t n_statements, cap_statements;
     struct target_statement **statements;
     uint64_t asked; /* for statements, so far */

@@ -46,16 +46,23 @@ static const struct column facts[] = {
     {"copy ends in", "snapshot.eta_seconds", NULL, KIND_SECONDS},
     {"rows compared", "verify.rows", NULL, KIND_COUNT},
     {"differences", "verify.differences", NULL, KIND_COUNT},
+    {"sequences", "sequences.followed", NULL, KIND_NUMBER},
+    {"sequences of", "sequences.last_synced_at", NULL, KIND_TEXT},
     {"error", "error_message", NULL, KIND_TEXT},
     {"error code", "error_code", NULL, KIND_TEXT},
     {"hint", "error_hint", NULL, KIND_TEXT},
     {"next retry", "next_retry_at", NULL, KIND_TEXT},
 };
 static const struct column table_columns[] = {
-    {"TABLE", "table_name", NULL, KIND_TEXT},      {"STATUS", "status", NULL, KIND_TEXT},
-    {"COPIED", "rows_synced", NULL, KIND_COUNT},   {"INSERTED", "rows_inserted", NULL, KIND_COUNT},
-    {"UPDATED", "rows_updated", NULL, KIND_COUNT}, {"DELETED", "rows_deleted", NULL, KIND_COUNT},
-    {"MISSING", "rows_missing", NULL, KIND_COUNT}, {"DESTINATION", "destination", NULL, KIND_TEXT},
+    {"TABLE", "table_name", NULL, KIND_TEXT},
+    {"STATUS", "status", NULL, KIND_TEXT},
+    {"COPIED", "rows_synced", NULL, KIND_COUNT},
+    {"INSERTED", "rows_inserted", NULL, KIND_COUNT},
+    {"UPDATED", "rows_updated", NULL, KIND_COUNT},
+    {"DELETED", "rows_deleted", NULL, KIND_COUNT},
+    {"MISSING", "rows_missing", NULL, KIND_COUNT},
+    {"IN THE WAY", "rows_conflicting", NULL, KIND_COUNT},
+    {"DESTINATION", "destination", NULL, KIND_TEXT},
     {"ERROR", "error_message", NULL, KIND_TEXT},
 };
 

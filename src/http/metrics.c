@@ -330,6 +330,9 @@ const struct metric metric_rows[] = {
      "Rows copied, inserted, updated and deleted at the destination."},
     {"bunnydb_mirror_missing_rows_total", COUNTER, M, each_mirror, STATUS(counters.rows_missing),
      VALUE_INT, "Updates and deletes that found no row at the destination."},
+    {"bunnydb_mirror_conflicting_rows_total", COUNTER, M, each_mirror,
+     STATUS(counters.rows_conflicting), VALUE_INT,
+     "Changes that a row at the destination was in the way of."},
     {"bunnydb_mirror_batches_total", COUNTER, M, each_mirror, STATUS(counters.batches), VALUE_INT,
      "Transactions committed at the destination."},
     {"bunnydb_mirror_transactions_total", COUNTER, M, each_mirror, STATUS(counters.transactions),
@@ -361,7 +364,7 @@ const struct metric metric_rows[] = {
      "Rows by table since the mirror was made; a crash may set them back a little. Only with "
      "?tables=yes, and of at most 10,000 tables."},
     {"bunnydb_table_missing_rows", GAUGE, "mirror, table", put_tables_missing, 0, VALUE_INT,
-     "The same for updates and deletes that found no row."},
+     "The same for updates and deletes that found no row, since the table was last copied."},
     {"bunnydb_tables_left_out", GAUGE, "", put_left_out, 0, VALUE_INT,
      "Tables that these two do not show."},
     {"bunnydb_http_requests_total", COUNTER, "code", put_statuses, 0, VALUE_INT,

@@ -23,9 +23,30 @@ static bool may_hold_value(const char *text)
     return false;
 }
 
+/* What our own messages say behind a key, "(id)=(5)". */
+static const char *const behind_keys[] = {"), transaction ", ") in transaction ", ") lsn="};
+
+/* A value may hold what looks like the end: the last one counts. */
+static void redact_key(char *text)
+{
+    char *first = strstr(text, ")=("), *end = NULL;
+    if (!first)
+        return;
+    first += 3;
+    for (size_t i = 0; i < COUNT_OF(behind_keys); i++)
+        for (char *p = strstr(first, behind_keys[i]); p; p = strstr(p + 1, behind_keys[i]))
+            end = !end || p > end ? p : end;
+    if (!end)
+        end = first + strlen(first) - (first[0] && text[strlen(text) - 1] == ')');
+    size_t dots = (size_t)(end - first) < 3 ? (size_t)(end - first) : 3;
+    memset(first, '.', dots);
+    memmove(first + dots, end, strlen(end) + 1);
+}
+
 /* Everything from the first quote to the last: a value may hold quotes itself. */
 void redact_text(char *text)
 {
+    redact_key(text);
     char *first = strchr(text, '"'), *last = strrchr(text, '"');
     if (!may_hold_value(text) || !first || first == last)
         return;

@@ -259,6 +259,7 @@ static json_t *table_status_to_json(const struct table_status *t)
     put_int(o, "rows_updated", t->rows_updated);
     put_int(o, "rows_deleted", t->rows_deleted);
     put_int(o, "rows_missing", t->rows_missing);
+    put_int(o, "rows_conflicting", t->rows_conflicting);
     put_int(o, "bytes_done", t->bytes_done);
     put_int(o, "bytes_total", t->bytes_total);
     put_int(o, "indexes_done", t->indexes_done);

@@ -29,12 +29,20 @@ static void committed(void *arg, const struct batch *b)
     }
 }
 
-static void missed(void *arg, int table, enum pgo_kind kind)
+static void missed(void *arg, const struct apply_miss *miss)
 {
     (void)arg;
-    assert_int_equal(table, 0);
-    assert_true(kind == PGO_UPDATE || kind == PGO_DELETE);
-    w.missed++;
+    assert_int_equal(miss->table, 0);
+    assert_true(miss->kind == PGO_UPDATE || miss->kind == PGO_DELETE);
+    w.missed += (int)miss->n;
+    w.miss = *miss;
+}
+
+static void refused(void *arg, const struct apply_miss *what, enum err_code code)
+{
+    (void)arg;
+    w.miss = *what;
+    w.refused = code;
 }
 
 int world_open(void **state)
@@ -60,7 +68,8 @@ int world_open(void **state)
                                  .limits = {.max_changes = 1000, .max_bytes = 1 << 20},
                                  .window = 1 << 20,
                                  .committed = committed,
-                                 .missed = missed};
+                                 .missed = missed,
+                                 .refused = refused};
     return 0;
 }
 

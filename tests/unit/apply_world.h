@@ -31,7 +31,9 @@ struct world {
     struct schema_table tables[3];
     struct sample s;
     struct err e;
-    int batches, missed; /* what the apply told */
+    int batches, missed;    /* what the apply told */
+    struct apply_miss miss; /* the last one */
+    enum err_code refused;
     int64_t transactions, inserted, updated, deleted;
     lsn_t last;
 };

@@ -90,7 +90,7 @@ static void a_conflict_rolls_the_whole_batch_back(void **state)
     insert(T, "3", "behind");
     commit(1200);
     assert_false(settle(true));
-    assert_error(&w.e, ERR_SQL, "23505");
+    assert_error(&w.e, ERR_CONFLICT, "23505");
     assert_non_null(strstr(w.e.text, "insert into \"d\".\"t\""));
     assert_rows(ROWS_OF("t"), "2=there");
     assert_rows(ROWS_OF("u"), "");
@@ -135,7 +135,7 @@ static void no_batch_commits_over_one_that_failed(void **state)
     run_sql(w.c, "INSERT INTO d.t VALUES (1, 'there')");
     send_three_at_once("1", "conflict");
     assert_nothing_was_applied();
-    assert_error(&w.e, ERR_SQL, "23505");
+    assert_error(&w.e, ERR_CONFLICT, "23505");
 }
 
 /* The transaction is over then: the next BEGIN would find nothing in its way. */
@@ -148,7 +148,7 @@ static void no_batch_commits_over_one_whose_commit_failed(void **state)
                  "INSERT INTO d.t VALUES (1, 'there')");
     send_three_at_once("2", "there");
     assert_nothing_was_applied();
-    assert_error(&w.e, ERR_SQL, "23505");
+    assert_error(&w.e, ERR_CONFLICT, "23505");
     assert_non_null(strstr(w.e.text, "commit at the destination"));
 }
 

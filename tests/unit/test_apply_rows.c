@@ -240,8 +240,111 @@ static void a_change_that_touches_several_rows_is_an_error(void **state)
     pump_ms(20);
     commit(1100);
     assert_false(settle(true));
-    assert_error(&w.e, ERR_SCHEMA, "");
+    assert_error(&w.e, ERR_CONFLICT, "");
     assert_non_null(strstr(w.e.text, "2 rows"));
+    assert_int_equal(w.refused, ERR_CONFLICT);
+    assert_string_equal(w.miss.key, "(id)=(1)");
+    assert_int_equal(w.batches, 0);
+    assert_rows(ROWS_OF("u"), "1=a 1=b"); /* none of it was committed */
+}
+
+/* Where an index says so, a COMMIT need not wait; a partial or deferrable one says nothing. */
+static void a_unique_index_is_trusted_only_where_it_holds(void **state)
+{
+    static const struct {
+        const char *sql;
+        bool is_sure;
+    } cases[] = {
+        {"CREATE UNIQUE INDEX ON d.u (id)", true},
+        {"CREATE UNIQUE INDEX ON d.u (id) INCLUDE (v)", true},
+        {"CREATE UNIQUE INDEX ON d.u (id, v)", false},
+        {"CREATE UNIQUE INDEX ON d.u (id) WHERE v IS NULL", false},
+        {"CREATE UNIQUE INDEX ON d.u ((id + 1))", false},
+        {"CREATE INDEX ON d.u (id)", false},
+        {"ALTER TABLE d.u ADD UNIQUE (id) DEFERRABLE", false},
+        {"ALTER TABLE d.u ADD PRIMARY KEY (id)", true},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct dest_table d;
+        struct target *t;
+        world_close(state);
+        world_open(state);
+        run_sql(w.c, cases[i].sql);
+        ok(schema_read_dest(w.c, NULL, "d", "u", &d, &w.e));
+        ok(target_bind(sample_relation(&w.s, U, "u", ROW("*id", "v")), &w.tables[1], 1, &d, 0, &t,
+                       &w.e));
+        if (t->is_key_unique != cases[i].is_sure)
+            fail_msg("%s", cases[i].sql);
+        target_free(t);
+        dest_table_free(&d);
+    }
+}
+
+/* What is said of them is their key, cut and in one line, and nothing else. */
+static void refused_rows_are_told_by_their_key_alone(void **state)
+{
+    static const struct {
+        const char *sql, *v;
+        enum err_code code;
+        const char *sqlstate;
+    } cases[] = {
+        {"INSERT INTO d.t VALUES (1, 'x')", "secret", ERR_CONFLICT, "23505"},
+        {"ALTER TABLE d.t ADD CHECK (v <> 'secret')", "secret", ERR_REFUSED, "23514"},
+        {"ALTER TABLE d.t ALTER v SET NOT NULL", NULL, ERR_REFUSED, "23502"},
+        {"ALTER TABLE d.t ALTER v TYPE int USING NULL", "secret", ERR_REFUSED, "22P02"},
+        {"ALTER TABLE d.t ALTER v TYPE varchar(2)", "secret", ERR_REFUSED, "22001"},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        world_close(state);
+        world_open(state);
+        run_sql(w.c, cases[i].sql);
+        open_apply();
+        insert_alone(1100, T, "1", cases[i].v);
+        assert_false(settle(true));
+        assert_error(&w.e, cases[i].code, cases[i].sqlstate);
+        assert_int_equal(w.refused, cases[i].code);
+        assert_string_equal(w.miss.key, "(id)=(1)");
+        assert_int_equal(w.miss.lsn, 1100);
+        assert_non_null(strstr(w.e.text, "(id)=(1), transaction 0/44C: "));
+        assert_null(strstr(w.e.text, "secret"));
+        assert_null(strstr(w.e.hint, "secret"));
+        assert_int_equal(w.batches, 0);
+    }
+}
+
+static void missing_rows_are_counted_beyond_those_that_are_named(void **state)
+{
+    (void)state;
+    char id[16];
+    open_apply();
+    begin(1100);
+    for (int i = 0; i < 500; i++) {
+        str_printf(id, sizeof id, "%d", i);
+        ok(feed(sample_delete(&w.s, T, 'K', ROW(id, NULL))));
+    }
+    pump_ms(20);
+    assert_int_equal(w.missed, 0); /* told with the COMMIT, not before */
+    commit(1100);
+    ok(settle(true));
+    assert_int_equal(w.missed, 500);
+    assert_int_equal(w.miss.lsn, 1100);
+}
+
+static void long_keys_are_cut(void **state)
+{
+    (void)state;
+    char id[302] = "";
+    open_apply();
+    ok(feed(sample_relation(&w.s, T, "t", ROW("id", "*v"))));
+    begin(1100);
+    memset(id, 'k', 99);
+    memcpy(id + 99, "\xc3\xa4\n and more", 13);
+    ok(feed(sample_delete(&w.s, T, 'K', ROW(NULL, id))));
+    ok(feed(sample_delete(&w.s, T, 'K', ROW(NULL, "a\tb"))));
+    commit(1100);
+    ok(settle(true));
+    assert_int_equal(w.missed, 2);
+    assert_string_equal(w.miss.key, "(v)=(a b)");
 }
 
 int main(void)
@@ -258,6 +361,10 @@ int main(void)
         IN_WORLD(repeated_definitions_leave_nothing_behind),
         IN_WORLD(what_does_not_fit_is_refused_by_name),
         IN_WORLD(a_change_that_touches_several_rows_is_an_error),
+        IN_WORLD(a_unique_index_is_trusted_only_where_it_holds),
+        IN_WORLD(refused_rows_are_told_by_their_key_alone),
+        IN_WORLD(missing_rows_are_counted_beyond_those_that_are_named),
+        IN_WORLD(long_keys_are_cut),
     };
     return cmocka_run_group_tests(tests, world_start_cluster, world_stop_cluster);
 }

@@ -339,7 +339,7 @@ static void nothing_is_handed_over_behind_a_replay_that_failed(void **state)
     ok(apply_pump(w.a, true, &w.e)); /* the first is sent, and waits for the lock */
     run_sql(w.c, "COMMIT");
     assert_false(work());
-    assert_error(&w.e, ERR_SQL, "23505");
+    assert_error(&w.e, ERR_CONFLICT, "23505");
     pg_close(w.dest, false);
     w.dest = NULL;
     await(w.c,

@@ -375,6 +375,13 @@ static void values_are_taken_out(void **state)
         {"duplicate key value violates unique constraint \"t_pkey\"",
          "duplicate key value violates unique constraint \"t_pkey\""},
         {"invalid input without quotes", "invalid input without quotes"},
+        {"23514 insert into t key (a, b)=(5, x), transaction 0/1: no), transaction 0/44C: refused",
+         "23514 insert into t key (a, b)=(...), transaction 0/44C: refused"},
+        {"table=t delete found no row key=(id)=(12345) lsn=0/1 missing=1",
+         "table=t delete found no row key=(id)=(...) lsn=0/1 missing=1"},
+        {"since yesterday, last delete of key (id)=(12345)",
+         "since yesterday, last delete of key (id)=(...)"},
+        {"(id)=(", "(id)=("},
     };
     struct log_line l = {.text = "23505 duplicate key (server_error)", .details = "Key (id)=(7)"};
     (void)state;
