@@ -51,6 +51,23 @@ static char *rename_sql(const struct diff *d, int i, const char *from, const cha
     return buf_take(&b);
 }
 
+/* Rows of tables that inherit the column are theirs: a copy of the parent does not bring them. */
+static void copy_heirs(struct diff *d, int i, const char *column)
+{
+    for (size_t k = 0; k < d->src.s->n_tables; k++) {
+        const struct schema_column *c = find_column(&d->src.s->tables[k], column);
+        const struct read_table *rt = &d->src.tables[k];
+        if (rt->parent || !diff_is_child(rt, d->src.s->tables[i].oid) || !c || c->is_excluded)
+            continue;
+        diff_manual(d, STAGE_COLUMN, (int)k, NULL, diff_what(d, (int)k, "copy table", NULL),
+                    mem_printf("what its rows have in column %s, which it inherits, no stream "
+                               "brings: resync it when the column is there",
+                               column))
+            ->needs_copy = true;
+        copy_heirs(d, (int)k, column);
+    }
+}
+
 /* The column is to be added, but what its rows have cannot be made here. */
 static void add_by_hand(struct diff *d, int i, size_t c, const char *why)
 {
@@ -59,6 +76,7 @@ static void add_by_hand(struct diff *d, int i, size_t c, const char *why)
     diff_manual(d, STAGE_COLUMN, i, add_column_sql(d, i, col),
                 diff_what(d, i, "add column", col->name), mem_printf("%s" WHY_COPY, why))
         ->needs_copy = true;
+    copy_heirs(d, i, col->name);
 }
 
 /* --- renamed -----------------------------------------------------------------------------------
@@ -146,6 +164,7 @@ static void rename_circle(struct diff *d, int i, size_t c)
         set_renamed(d, i, c);
         rename_free_ones(d, i);
         rename_column(d, i, aside, col->name)->needs_copy = true;
+        copy_heirs(d, i, col->name);
     }
     free(aside);
 }

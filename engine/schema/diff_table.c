@@ -313,7 +313,8 @@ void diff_identity_of_table(struct diff *d, int i)
 /* Tables of the book that the source's mapped ones do not have: under which name it has them now,
  * whether the destination has its table still, and the partitioned table that it is part of. */
 static const char gone_sql[] =
-    "SELECT u.ord - 1, c.oid IS NOT NULL, c.relispartition, pc.oid FROM"
+    "SELECT u.ord - 1, c.oid IS NOT NULL, c.relispartition, pc.oid,"
+    " CASE WHEN c.relispartition THEN pg_partition_root(c.oid)::oid END FROM"
     " unnest($1::text[], $2::text[]) WITH ORDINALITY u(s, t, ord)"
     " JOIN pg_namespace n ON n.nspname = u.s"
     " JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = u.t AND c.relkind IN ('r', 'p')"
@@ -327,7 +328,7 @@ struct gone {
     const struct book_part *part;
     bool is_mapped; /* its mapping is still there */
     bool is_at_dest, is_partition;
-    uint32_t dest_parent;
+    uint32_t dest_parent, dest_root;
     char *now; /* its name at the source; NULL: dropped */
 };
 struct gone_list {
@@ -373,6 +374,7 @@ static bool ask_dest(struct diff *d, struct gone_list *l, struct err *err)
         g->is_at_dest = pg_bool(res, row, 1);
         g->is_partition = pg_bool(res, row, 2);
         g->dest_parent = (uint32_t)pg_int(res, row, 3);
+        g->dest_root = (uint32_t)pg_int(res, row, 4);
     }
     pg_free(res);
     buf_free(&schemas);
@@ -441,6 +443,16 @@ static bool is_made_anew(struct diff *d, const struct book_part *p)
     return false;
 }
 
+/* It was a partition, and is none on either side: nobody's any more. */
+static bool is_released(struct diff *d, const struct gone *g)
+{
+    bool is_map_there = false;
+    for (size_t m = 0; m < d->n_src_maps; m++)
+        is_map_there = is_map_there || (strcmp(d->src_maps[m].source_table, g->part->name) == 0 &&
+                                        strcmp(d->src_maps[m].source_schema, g->part->detail) == 0);
+    return g->now && is_map_there && !(g->dest_root && source_of(d, g->dest_root) >= 0);
+}
+
 /* Renamed, dropped or detached: the destination's table stays with its rows, and the book keeps
  * what it knows until it is gone too. */
 static void tell_gone(struct diff *d, const struct gone *g)
@@ -450,6 +462,8 @@ static void tell_gone(struct diff *d, const struct gone *g)
         keep_parts(d, p);
         return;
     }
+    if (is_released(d, g))
+        return;
     char *why = g->now ? mem_printf("the source's table is %s now and not part of the mapping: "
                                     "change the mapping, or detach it here too",
                                     g->now)

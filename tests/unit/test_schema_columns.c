@@ -468,7 +468,16 @@ static const struct diff_case families[] = {
              "rpc " ALTER "RENAME COLUMN `bunny_rename_1` TO `c`\n"
              "rp ALTER TABLE `t`.`b` RENAME COLUMN `x` TO `bunny_rename_1`\n"
              "rp ALTER TABLE `t`.`b` RENAME COLUMN `y` TO `x`\n"
-             "rpc ALTER TABLE `t`.`b` RENAME COLUMN `bunny_rename_1` TO `y`\n"},
+             "rpc ALTER TABLE `t`.`b` RENAME COLUMN `bunny_rename_1` TO `y`\n"
+             "mc -\n",
+     .again = NO_PLAN},
+    {.name = "columns that children inherit: rows of their own",
+     .before = CHILDREN CHILD_ROWS,
+     .rows = CHILD_ROWS,
+     .after = "ALTER TABLE t.a ADD e float8 DEFAULT random()",
+     .plan = "mc " ALTER "ADD COLUMN `e` double precision\n"
+             "mc -\n",
+     .allowed = {"column t.a", "column t.b"}},
     {.name = "columns of partitioned tables: types, constraints, generated ones",
      .before = PARTS PART_ROWS,
      .rows = PART_ROWS,

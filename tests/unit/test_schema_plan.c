@@ -371,6 +371,28 @@ static void what_could_not_be_dropped_is_dropped_later(void **state)
     schema_plan_free(&plan);
 }
 
+static void what_is_no_partition_on_either_side_is_nobodys(void **state)
+{
+    (void)state;
+    const struct diff_case c = {
+        .name = "detached",
+        .before =
+            "CREATE TABLE t.a (k int) PARTITION BY LIST (k); CREATE TABLE t.a1 PARTITION OF t.a"
+            " FOR VALUES IN (1) PARTITION BY LIST (k);"
+            "CREATE TABLE t.a11 PARTITION OF t.a1 DEFAULT",
+        .after = "ALTER TABLE t.a DETACH PARTITION t.a1",
+        .map = "t.a"};
+    struct schema_plan plan;
+    diff_prepare(&c);
+    diff_plan(&c, &plan);
+    diff_assert_text("m ALTER TABLE `t`.`a` DETACH PARTITION `t`.`a1`\nm -\n", &plan);
+    schema_plan_free(&plan);
+    fixture_exec(diff_dest, "ALTER TABLE t.a DETACH PARTITION t.a1");
+    diff_plan(&c, &plan);
+    diff_assert_text(NO_PLAN, &plan);
+    schema_plan_free(&plan);
+}
+
 /* Definitions come and go as long as the test reads them. */
 static void *change_definitions(void *session)
 {
@@ -422,6 +444,7 @@ int main(void)
         cmocka_unit_test(the_book_is_that_of_the_snapshot),
         cmocka_unit_test(what_the_source_dropped_is_still_told_after_a_copy),
         cmocka_unit_test(what_could_not_be_dropped_is_dropped_later),
+        cmocka_unit_test(what_is_no_partition_on_either_side_is_nobodys),
         cmocka_unit_test(definitions_that_change_while_they_are_read_are_read_again),
         cmocka_unit_test(types_hold_what_they_hold),
     };

@@ -34,6 +34,8 @@ class Names:
         self.rng = rng
         self.pool = LATIN if latin else ODD
         self.wide = "é" if latin else "☃"
+        # names that a server makes of others are cut in its own encoding; these stay below that
+        self.most = 30 if latin else 63
         self.used = set()
 
     def fresh(self, stem, used=None):
@@ -52,5 +54,6 @@ class Names:
         if kind < 0.8:
             return self.rng.choice(self.pool)
         if kind < 0.9:
-            return clip(f"{self.rng.choice(self.pool)} {stem}{number} {self.wide * 30}")
+            long = f"{self.rng.choice(self.pool)} {stem}{number} {self.wide * 30}"
+            return clip(long, self.most)
         return clip(f"{stem}{number}_" + "x" * 63)
