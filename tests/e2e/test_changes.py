@@ -1,6 +1,9 @@
 """Promise: whatever changes rows at the source changes the same rows at the destination: triggers,
 cascades, MERGE, COPY, prepared transactions, TRUNCATE in all its forms, and rewritten tables."""
+import psycopg.sql as s
 import pytest
+
+from harness.compare import columns_of, tables_of
 
 pytestmark = [pytest.mark.sanitize]
 
@@ -323,3 +326,38 @@ def test_partitions_alone_renamed_and_on_the_other_side_only(pair, bunny):
     pair.sql("TRUNCATE p, r, plain, bare; INSERT INTO p VALUES (1, 1), (12, 1), (25, 1); "
              "INSERT INTO r SELECT * FROM p; INSERT INTO plain SELECT * FROM p")
     compare()
+
+
+NAMES = ["new\nline", "%I.%L", " ", '"', "\\", "''", "$$", "a.*", ";--", "/*", "{x}", ",(", "\t", "ROW",
+         "select", "ctid ", "$1", "%d%s", "日本語のテーブル名前がとても長いです例", "😀", "İıẞ", "T", "t"]
+
+
+def test_names_of_every_kind(pair, bunny):
+    """Of tables, each with a column of every name; and two mirrors into one database."""
+    columns = s.SQL(", ").join(s.SQL("{} text").format(s.Identifier(n)) for n in NAMES)
+    pair.sql('CREATE SCHEMA "we ird"; CREATE TYPE "we ird"."en um" AS ENUM (\'a\')')
+    for n, name in enumerate(NAMES):
+        table = s.Identifier("we ird", name)
+        pair.src.execute(s.SQL('CREATE TABLE {} (x int, id int, e "we ird"."en um", {})')
+                         .format(table, columns))
+        pair.src.execute(s.SQL("ALTER TABLE {} {}").format(table, s.SQL(
+            "REPLICA IDENTITY FULL" if n % 2 else "ADD PRIMARY KEY (id)")))
+    bunny.mirror("m", pair, ["we ird.*"])
+    for table in tables_of(pair.src):
+        all_columns = columns_of(pair.src, table)
+        name = s.Identifier(*table)
+        value = {c: s.Literal(5 if c in ("x", "id") else "a" if c == "e" else c)
+                 for c in all_columns}
+        pair.src.execute(s.SQL("INSERT INTO {} ({}) VALUES ({})").format(
+            name, s.SQL(", ").join(map(s.Identifier, all_columns)),
+            s.SQL(", ").join(value[c] for c in all_columns)))
+        pair.src.execute(s.SQL("INSERT INTO {0} (id) VALUES (6), (7); UPDATE {0} SET {1} WHERE id = 6;"
+                               "DELETE FROM {0} WHERE id = 7; UPDATE {0} SET id = 8 WHERE x IS NULL")
+                         .format(name, s.SQL(", ").join(
+                             s.SQL("{} = {}").format(s.Identifier(c), value[c])
+                             for c in all_columns if c not in ("x", "id"))))
+    bunny.mirror("n", pair, [{"source_table": "we ird.select", "destination_table": "other.t"}])
+    pair.sql('UPDATE "we ird"."select" SET "T" = \'both\'')
+    assert equal(pair, bunny) == 2 * len(NAMES)
+    assert pair.sql('SELECT x::text FROM "we ird"."select" x ORDER BY 1') == \
+        pair.dsql("SELECT x::text FROM other.t x ORDER BY 1")
