@@ -91,7 +91,8 @@ def test_what_the_other_side_cannot_hold_is_said(encoded, bunny, there, here, wr
     pair.dsql("DROP TABLE IF EXISTS s; DROP TABLE IF EXISTS \"té\"")
     bunny.mirror("m", pair, ["public.té"])
     pair.sql(f"BEGIN; INSERT INTO \"té\" VALUES (1, 'ok'), (77, {wrong}); COMMIT")
-    wait_error(bunny, sqlstate)
+    # a WAL sender that cannot convert a value says neither table nor row
+    wait_error(bunny, sqlstate, *(["té", "(id)=(77)"] if there != "WIN1252" else []))
     assert pair.dsql("SELECT count(*) FROM \"té\"")[0][0] == 0
     pair.sql("INSERT INTO \"té\" VALUES (2, 'é')")
 
