@@ -45,10 +45,12 @@ bad:
     return NULL;
 }
 
+#define TABLE_SEGMENT 4 /* /v1/mirrors/NAME/resync/TABLE: the only name that may hold a slash */
+
 static bool add_segment(struct url *t, const char *s, size_t n, struct err *err)
 {
     char *text = decode(s, n, false);
-    if (!text || strchr(text, '/')) {
+    if (!text || (strchr(text, '/') && t->n_segments != TABLE_SEGMENT)) {
         free(text);
         return err_set(err, ERR_INVALID, "the address is not well encoded");
     }
