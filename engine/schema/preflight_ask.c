@@ -64,8 +64,8 @@ static bool ask_targets(struct preflight *k, struct pg_result **out, struct err 
         pg_quote_array(&arrays[a], n, cells + a * n);
         values[a] = buf_text(&arrays[a]);
     }
-    bool ok =
-        pg_exec_params(k->source, k->source_task, PREFLIGHT_MS, targets_sql, 5, values, out, err);
+    bool ok = pg_exec_params(k->source, k->source_task, SCHEMA_QUERY_MS, targets_sql, 5, values,
+                             out, err);
     for (size_t a = 0; a < 5; a++)
         buf_free(&arrays[a]);
     for (size_t i = 0; i < n; i++)
