@@ -178,7 +178,16 @@ static const struct field mirror_rows[] = {
      .offset = MIRROR(schema_changes),
      .max = 15,
      .choices = "manual|auto",
-     .text = "auto: additive changes seen in the stream are applied there. Default manual."},
+     .text =
+         "auto: the destination's definitions follow the source's at their place in the stream; "
+         "manual: the mirror stops there until sync-schema. Default manual."},
+    {.name = "dropped_columns",
+     .type = FIELD_CHOICE,
+     .offset = MIRROR(dropped_columns),
+     .max = 15,
+     .choices = "keep|drop",
+     .text = "What becomes of a column that the source drops: keep leaves it and its values at the "
+             "destination. Default keep."},
     {.name = "on_table_error",
      .type = FIELD_CHOICE,
      .offset = MIRROR(on_table_error),

@@ -111,6 +111,7 @@ void mirror_config_init(struct mirror_config *c)
         .replicate_foreign_keys = true,
         .resync_strategy = "truncate",
         .schema_changes = "manual",
+        .dropped_columns = "keep",
         .on_table_error = "stop",
     };
 }
@@ -165,12 +166,11 @@ bool schema_step_is_due(const struct schema_plan *p, const struct schema_step *s
 {
     if (s->kind != STEP_RUN)
         return false;
-    if (at->applied >= p->lsn)
+    if (at->applied >= (s->since ? s->since : p->lsn))
         return true;
     if (s->is_late)
         return false;
-    return !s->at_point ||
-           (at->is_waiting && (!at->table || !s->table || strcmp(at->table, s->table) == 0));
+    return !s->at_point || (at->is_waiting && !s->table);
 }
 
 size_t schema_plan_count(const struct schema_plan *p, const struct schema_point *at, size_t *left)
@@ -193,6 +193,7 @@ void schema_plan_free(struct schema_plan *p)
         free(p->items[i].table);
         free(p->items[i].why);
         free(p->items[i].left_sql);
+        free(p->items[i].done_sql);
     }
     free(p->items);
     free(p->record_sql);

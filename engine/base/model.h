@@ -120,6 +120,7 @@ struct mirror_config {
     bool replicate_foreign_keys;
     char resync_strategy[16]; /* "truncate", "swap" */
     char schema_changes[16];  /* "manual", "auto" */
+    char dropped_columns[16]; /* "keep", "drop" */
     char on_table_error[16];  /* "stop", "set_aside" */
     int64_t created_at;
 };
@@ -199,8 +200,11 @@ struct schema_step {
     bool is_late;     /* right only once the stream has applied all up to the plan's lsn: older rows
                        * that are still to come need the default, or lack the constraint */
     bool at_point;    /* right only where the stream meets the source's change (a new name): older
-                       * rows do not fit any more, newer ones do not fit before */
+                       * rows do not fit any more, newer ones do not fit before. Those of tables the
+                       * stream follows by itself; others are run where it has stopped */
     char *left_sql;   /* with at_point: what is remembered instead while it is left; or NULL */
+    char *done_sql;   /* with at_point: what is remembered besides once it is run; or NULL */
+    lsn_t since;      /* an earlier plan had it already, with this lsn; 0: none */
 };
 /* In the order in which the steps are run. */
 struct schema_plan {
@@ -211,9 +215,8 @@ struct schema_plan {
 };
 /* Where the stream stands when a plan is run. */
 struct schema_point {
-    lsn_t applied;     /* everything that committed at the source before this is applied */
-    bool is_waiting;   /* it has stopped at a change that does not fit the destination */
-    const char *table; /* of that change, at the destination: "public.t"; NULL: not known */
+    lsn_t applied;   /* everything that committed at the source before this is applied */
+    bool is_waiting; /* it has stopped at a change that does not fit the destination */
 };
 /* The strings of step are taken over. */
 void schema_plan_add(struct schema_plan *p, struct schema_step step);

@@ -143,6 +143,9 @@ static const char *const migrations[] = {
     "  first_at INTEGER NOT NULL, last_at INTEGER NOT NULL,"
     "  operation TEXT NOT NULL, row_key TEXT NOT NULL, lsn INTEGER NOT NULL,"
     "  PRIMARY KEY (mirror, code, source)) STRICT;",
+
+    /* 7: what becomes of a column that the source drops. */
+    "ALTER TABLE mirror ADD COLUMN dropped_columns TEXT NOT NULL DEFAULT 'keep';",
 };
 
 static bool refuse_foreign(struct catalog *c, struct err *err)

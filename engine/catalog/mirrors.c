@@ -78,7 +78,8 @@ static void make_uuid(char out[37])
     "name, mirror_id, source_peer, dest_peer, wish, snapshot_done, slot_created, "       \
     "do_initial_snapshot, rows_per_partition, workers, tables_in_parallel, batch_size, " \
     "sync_interval, publication, slot, replicate_indexes, replicate_foreign_keys, "      \
-    "resync_strategy, schema_changes, on_table_error, created_at, updated_at"
+    "resync_strategy, schema_changes, on_table_error, created_at, updated_at, "          \
+    "dropped_columns"
 #define MIRROR_READ_COLUMNS \
     MIRROR_COLUMNS ", republish, pending, pending_by, pending_at, snapshot_begun"
 
@@ -88,7 +89,7 @@ static bool insert_row(struct catalog *c, const struct mirror_row *row, struct e
     return db_run(
         c, err,
         "INSERT INTO mirror (" MIRROR_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, "
-        "?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?21)",
+        "?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?21, ?22)",
         DB_ARGS(DB_T(m->name), DB_T(row->mirror_id), DB_T(m->source_peer), DB_T(m->dest_peer),
                 DB_T(wishes[row->wish]), DB_I(row->snapshot_done), DB_I(row->slot_created),
                 DB_I(m->do_initial_snapshot), DB_I(m->snapshot_num_rows_per_partition),
@@ -96,7 +97,7 @@ static bool insert_row(struct catalog *c, const struct mirror_row *row, struct e
                 DB_I(m->cdc_batch_size), DB_I(m->cdc_sync_interval_seconds), DB_T(m->publication),
                 DB_T(m->slot), DB_I(m->replicate_indexes), DB_I(m->replicate_foreign_keys),
                 DB_T(m->resync_strategy), DB_T(m->schema_changes), DB_T(m->on_table_error),
-                DB_I(m->created_at)));
+                DB_I(m->created_at), DB_T(m->dropped_columns)));
 }
 
 bool mirror_insert_map(struct catalog *c, const char *mirror, size_t position,
@@ -234,11 +235,12 @@ static void read_row(const struct db_rows *r, struct mirror_row *row)
     str_copy(m->schema_changes, sizeof m->schema_changes, db_text(r, 18));
     str_copy(m->on_table_error, sizeof m->on_table_error, db_text(r, 19));
     m->created_at = db_int(r, 20);
-    row->republish = db_int(r, 22);
-    str_copy(row->pending, sizeof row->pending, db_text(r, 23));
-    str_copy(row->pending_by, sizeof row->pending_by, db_text(r, 24));
-    row->pending_at = db_int(r, 25);
-    row->snapshot_begun = db_int(r, 26);
+    str_copy(m->dropped_columns, sizeof m->dropped_columns, db_text(r, 22));
+    row->republish = db_int(r, 23);
+    str_copy(row->pending, sizeof row->pending, db_text(r, 24));
+    str_copy(row->pending_by, sizeof row->pending_by, db_text(r, 25));
+    row->pending_at = db_int(r, 26);
+    row->snapshot_begun = db_int(r, 27);
 }
 
 static bool read_maps(struct catalog *c, struct mirror_config *m, struct err *err)

@@ -18,6 +18,7 @@
 
 static const char *const strategies[] = {"truncate", "swap"};
 static const char *const schema_changes[] = {"manual", "auto"};
+static const char *const dropped_columns[] = {"keep", "drop"};
 static const char *const table_errors[] = {"stop", "set_aside"};
 
 /* Slot names: lower case letters, digits and underscores (PostgreSQL docs, "Replication Slots"). */
@@ -52,6 +53,8 @@ static bool check_config(const struct mirror_config *c, struct err *err)
         !check_word("resync_strategy", c->resync_strategy, strategies, COUNT_OF(strategies), err) ||
         !check_word("schema_changes", c->schema_changes, schema_changes, COUNT_OF(schema_changes),
                     err) ||
+        !check_word("dropped_columns", c->dropped_columns, dropped_columns,
+                    COUNT_OF(dropped_columns), err) ||
         !check_word("on_table_error", c->on_table_error, table_errors, COUNT_OF(table_errors), err))
         return false;
     return check_identifier("publication_name", c->publication, true, err) &&

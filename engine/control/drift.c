@@ -15,14 +15,45 @@ static const char look_sql[] =
     "r.oid) FROM pg_catalog.pg_publication_rel r WHERE r.prpubid = p.oid))) FROM "
     "pg_catalog.pg_publication p WHERE p.pubname = ANY ($1::pg_catalog.text[])";
 
+/* Tables of the publication with their partitions: names, columns, defaults, constraints,
+ * indexes; and all labels of enums. A row of pg_attribute is another one after each ALTER of its
+ * column. */
+static const char definitions_sql[] =
+    "WITH RECURSIVE t(pub, oid) AS (SELECT p.pubname, r.prrelid FROM pg_catalog.pg_publication p "
+    "JOIN pg_catalog.pg_publication_rel r ON r.prpubid = p.oid WHERE p.pubname = ANY "
+    "($1::pg_catalog.text[]) UNION SELECT t.pub, i.inhrelid FROM t JOIN pg_catalog.pg_inherits i "
+    "ON i.inhparent = t.oid JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid AND c.relispartition)"
+    ", a(oid, columns) AS (SELECT a.attrelid, pg_catalog.md5(pg_catalog.string_agg("
+    "pg_catalog.concat_ws(' ', a.attnum, a.attname, a.xmin), ',' ORDER BY a.attnum)) FROM "
+    "pg_catalog.pg_attribute a WHERE a.attnum > 0 AND a.attrelid IN (SELECT oid FROM t) GROUP BY "
+    "a.attrelid), k(oid, parts) AS (SELECT o.rel, pg_catalog.string_agg(o.part::text, ',' ORDER BY "
+    "o.part) FROM (SELECT conrelid, oid FROM pg_catalog.pg_constraint UNION ALL SELECT adrelid, "
+    "oid "
+    "FROM pg_catalog.pg_attrdef UNION ALL SELECT indrelid, indexrelid FROM pg_catalog.pg_index "
+    "WHERE "
+    "indisvalid) o(rel, part) WHERE o.rel IN (SELECT oid FROM t) GROUP BY o.rel) "
+    "SELECT t.pub, pg_catalog.md5(pg_catalog.string_agg(pg_catalog.concat_ws(' ', "
+    "c.oid, c.relname, c.relnamespace, c.relispartition, a.columns, k.parts), "
+    "',' ORDER BY "
+    "c.oid) || coalesce((SELECT pg_catalog.string_agg(pg_catalog.concat_ws(' ', e.oid, "
+    "e.enumlabel), ',' ORDER BY e.oid) FROM pg_catalog.pg_enum e), '')), "
+    "pg_catalog.md5(pg_catalog.string_agg(c.relfilenode::text, ',' ORDER BY c.oid)) FROM t JOIN "
+    "pg_catalog.pg_class c ON c.oid = t.oid LEFT JOIN a ON a.oid = t.oid LEFT JOIN k ON k.oid = "
+    "t.oid GROUP BY t.pub";
+
 struct picture_of {
     char publication[NAME_SIZE];
-    char digest[40];
+    char digest[DRIFT_DIGEST_SIZE];
+    char files[DRIFT_DIGEST_SIZE]; /* of definitions: another one after each rewrite or TRUNCATE */
+};
+
+struct pictures {
+    size_t n;
+    struct picture_of *items;
 };
 
 struct drift {
-    size_t n;
-    struct picture_of *seen;
+    struct pictures publications;
 };
 
 struct drift *drift_new(void)
@@ -34,20 +65,26 @@ void drift_free(struct drift *d)
 {
     if (!d)
         return;
-    free(d->seen);
+    free(d->publications.items);
     free(d);
 }
 
-static const char *digest_of(const struct picture_of *list, size_t n, const char *publication)
+static const struct picture_of *find(const struct pictures *p, const char *publication)
 {
-    for (size_t i = 0; i < n; i++)
-        if (!strcmp(list[i].publication, publication))
-            return list[i].digest;
-    return "";
+    static const struct picture_of none;
+    for (size_t i = 0; i < p->n; i++)
+        if (!strcmp(p->items[i].publication, publication))
+            return &p->items[i];
+    return &none;
+}
+
+static const char *digest_of(const struct pictures *p, const char *publication)
+{
+    return find(p, publication)->digest;
 }
 
 /* A mirror that makes its publication just now, or anew, is left alone. */
-static void compare(struct mirror *m, const char *before, const char *now)
+static void compare_publication(struct mirror *m, const char *before, const char *now)
 {
     if (!before[0] || !strcmp(before, now) || board_state(mirror_board(m)) != MIRROR_RUNNING ||
         mirror_has_republished(m))
@@ -57,42 +94,80 @@ static void compare(struct mirror *m, const char *before, const char *now)
     mirror_reconnect(m);
 }
 
-static bool read_publications(struct pg_conn *source, struct task *task, int limit_ms,
-                              struct mirror *const *mirrors, size_t n, struct pg_result **out,
-                              struct err *err)
+static void compare_definitions(struct mirror *m, const struct picture_of *picture)
 {
+    char before[DRIFT_DIGEST_SIZE];
+    const char *now = picture->digest;
+    mirror_digest(m, before);
+    mirror_note_files(m, picture->files);
+    if (!before[0] || !now[0] || !strcmp(before, now) ||
+        board_state(mirror_board(m)) != MIRROR_RUNNING)
+        return;
+    log_info("sampler", mirror_name(m), "definitions have changed at the source: looking at them");
+    mirror_compare(m);
+}
+
+static bool ask(struct pg_conn *source, struct task *task, int limit_ms, const char *sql,
+                const char *const *publications, size_t n, struct pictures *out, struct err *err)
+{
+    struct pg_result *r;
     struct buf names = {0};
-    const char **list = mem_calloc(n, sizeof *list);
-    for (size_t i = 0; i < n; i++)
-        list[i] = mirror_config_of(mirrors[i])->publication;
-    pg_quote_array(&names, n, list);
+    pg_quote_array(&names, n, publications);
     const char *value = buf_text(&names);
-    bool ok = pg_exec_params(source, task, limit_ms, look_sql, 1, &value, out, err);
+    bool ok = pg_exec_params(source, task, limit_ms, sql, 1, &value, &r, err);
     buf_free(&names);
-    free(list);
-    return ok;
+    if (!ok)
+        return false;
+    *out = (struct pictures){.n = pg_rows(r), .items = mem_calloc(pg_rows(r), sizeof *out->items)};
+    for (size_t i = 0; i < out->n; i++) {
+        str_copy(out->items[i].publication, sizeof out->items[i].publication, pg_text(r, i, 0));
+        str_copy(out->items[i].digest, sizeof out->items[i].digest, pg_text(r, i, 1));
+        if (pg_cols(r) > 2)
+            str_copy(out->items[i].files, sizeof out->items[i].files, pg_text(r, i, 2));
+    }
+    pg_free(r);
+    return true;
+}
+
+static void compare_all(struct drift *d, struct mirror *const *mirrors, const char *const *names,
+                        size_t n, const struct pictures *publications,
+                        const struct pictures *definitions)
+{
+    for (size_t i = 0; i < n; i++) {
+        compare_publication(mirrors[i], digest_of(&d->publications, names[i]),
+                            digest_of(publications, names[i]));
+        compare_definitions(mirrors[i], find(definitions, names[i]));
+    }
 }
 
 bool drift_look(struct drift *d, struct pg_conn *source, struct task *task, int limit_ms,
                 struct mirror *const *mirrors, size_t n, struct err *err)
 {
-    struct pg_result *r;
-    if (!read_publications(source, task, limit_ms, mirrors, n, &r, err))
+    struct pictures publications = {0}, definitions = {0};
+    const char **names = mem_calloc(n + 1, sizeof *names);
+    for (size_t i = 0; i < n; i++)
+        names[i] = mirror_config_of(mirrors[i])->publication;
+    bool ok = ask(source, task, limit_ms, look_sql, names, n, &publications, err) &&
+              ask(source, task, limit_ms, definitions_sql, names, n, &definitions, err);
+    if (ok) {
+        compare_all(d, mirrors, names, n, &publications, &definitions);
+        free(d->publications.items);
+        d->publications = publications;
+    } else {
+        free(publications.items);
+    }
+    free(definitions.items);
+    free(names);
+    return ok;
+}
+
+bool drift_digest(struct pg_conn *source, struct task *task, int limit_ms, const char *publication,
+                  char out[DRIFT_DIGEST_SIZE], struct err *err)
+{
+    struct pictures definitions = {0};
+    if (!ask(source, task, limit_ms, definitions_sql, &publication, 1, &definitions, err))
         return false;
-    size_t rows = pg_rows(r);
-    struct picture_of *now = mem_calloc(rows, sizeof *now);
-    for (size_t i = 0; i < rows; i++) {
-        str_copy(now[i].publication, sizeof now[i].publication, pg_text(r, i, 0));
-        str_copy(now[i].digest, sizeof now[i].digest, pg_text(r, i, 1));
-    }
-    pg_free(r);
-    for (size_t i = 0; i < n; i++) {
-        const char *publication = mirror_config_of(mirrors[i])->publication;
-        compare(mirrors[i], digest_of(d->seen, d->n, publication),
-                digest_of(now, rows, publication));
-    }
-    free(d->seen);
-    d->seen = now;
-    d->n = rows;
+    str_copy(out, DRIFT_DIGEST_SIZE, digest_of(&definitions, publication));
+    free(definitions.items);
     return true;
 }

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/wake.h"
+#include "control/definitions.h"
 #include "control/roster.h"
 #include "control/verify.h"
 
@@ -131,6 +132,29 @@ void mirror_reconnect(struct mirror *m)
 {
     atomic_store(&m->shall_reconnect, true);
     wake_signal(m->wake_fd);
+}
+
+void mirror_compare(struct mirror *m)
+{
+    atomic_store(&m->shall_compare, true);
+    wake_signal(m->wake_fd);
+}
+
+void mirror_digest(struct mirror *m, char out[40])
+{
+    pthread_mutex_lock(&m->lock);
+    str_copy(out, sizeof m->digest, m->digest);
+    pthread_mutex_unlock(&m->lock);
+}
+
+void mirror_note_files(struct mirror *m, const char *digest)
+{
+    pthread_mutex_lock(&m->lock);
+    bool is_new = strcmp(m->files, digest) != 0;
+    str_copy(m->files, sizeof m->files, digest);
+    pthread_mutex_unlock(&m->lock);
+    if (is_new)
+        atomic_store(&m->shall_refresh, true);
 }
 
 void mirror_ask_stop(struct mirror *m)
@@ -262,7 +286,7 @@ static bool is_cancelled(void *arg)
     struct err ignored = {0};
     if (atomic_load(&m->shall_stop) || atomic_load(&m->shall_reconnect))
         return true;
-    if (!m->is_syncing && mirror_syncs_now(m))
+    if (!m->is_syncing && (mirror_syncs_now(m) || definitions_are_due(m)))
         return true;
     struct command *c = peek_command(m);
     if (!c)
@@ -277,6 +301,9 @@ static bool is_cancelled(void *arg)
 
 static void tick(void *arg)
 {
+    struct mirror *m = arg;
+    if (atomic_exchange(&m->shall_compare, false))
+        definitions_want(m, 0);
     show_tick(arg);
     verify_tick(arg);
 }
@@ -331,7 +358,7 @@ static void run_once(struct mirror *m)
                   m->live.phase);
     mirror_run(m, &err);
     bool is_stopped = err.code == ERR_CANCELLED;
-    if (!is_stopped)
+    if (!is_stopped && !definitions_may_heal(m, &err))
         run_failed(m, &err);
     show_save_counters(m);
     trouble_save(m);
@@ -363,6 +390,15 @@ static void wait_for_work(struct mirror *m)
     verify_tick(m);
 }
 
+/* Nobody asked for it. A mirror whose definitions follow by hand looks at the start of a run. */
+static void compare_definitions(struct mirror *m)
+{
+    if (definitions_are_automatic(m))
+        mirror_sync_schema(m);
+    else
+        m->wants_sync = false;
+}
+
 static void *mirror_main(void *arg)
 {
     struct mirror *m = arg;
@@ -375,6 +411,8 @@ static void *mirror_main(void *arg)
             obey(m, c);
         else if (mirror_syncs_now(m) && m->row.wish != WISH_DELETE)
             mirror_sync_schema(m);
+        else if (definitions_are_due(m))
+            compare_definitions(m);
         else if (!is_due(m))
             wait_for_work(m);
         else if (m->row.wish == WISH_DELETE)
@@ -481,6 +519,7 @@ void mirror_free(struct mirror *m)
     hold_free(m->hold);
     board_free(m->board);
     history_free(&m->history);
+    mirror_forget_steps(m);
     mirror_row_free(&m->row);
     free(m->tables);
     free(m->findings);

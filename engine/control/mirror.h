@@ -26,6 +26,12 @@ bool mirror_command(struct mirror *m, const struct mirror_request *r, struct tab
                     size_t n_tables, int limit_ms, char **note, struct err *err) MUST_CHECK;
 /* The mirror connects again, with the peers' new values. */
 void mirror_reconnect(struct mirror *m);
+/* Definitions at its source have changed: it looks at them as soon as it may. */
+void mirror_compare(struct mirror *m);
+/* What they were like when it looked last (drift.h); empty: it has not. */
+void mirror_digest(struct mirror *m, char out[40]);
+/* What the files of its source's tables are like now: when they change it only takes note. */
+void mirror_note_files(struct mirror *m, const char *digest);
 
 /* True once after the mirror itself changed its publication. */
 bool mirror_has_republished(struct mirror *m);

@@ -38,12 +38,14 @@ struct mirror {
     pthread_t thread;
     bool has_thread;
 
-    pthread_mutex_t lock; /* leaf: command, is_ended */
+    pthread_mutex_t lock; /* leaf: command, is_ended, is_gone, digest */
     pthread_cond_t answered;
     struct command *command;
     bool is_ended, is_gone;
+    char digest[40]; /* of the source's definitions: see mirror_digest */
+    char files[40];  /* the same of its tables' files, as the sampler saw them */
     int wake_fd;
-    atomic_bool shall_stop, shall_reconnect, has_republished;
+    atomic_bool shall_stop, shall_reconnect, shall_compare, shall_refresh, has_republished;
 
     struct task task;            /* of every wait of the thread */
     struct mirror_status live;   /* what the thread publishes; tables below */
@@ -71,6 +73,18 @@ struct mirror {
     int64_t trouble_saved_at, missed_window_at;
     int64_t missed_lines, missed_unlogged; /* in the log's present window, and before it */
     struct findings sequence_trouble;      /* sequences that do not follow */
+    lsn_t allowed;          /* manual: definitions may follow what committed before */
+    bool wants_sync;        /* definitions are to be compared: see definitions.h */
+    int64_t sync_at;        /* monotonic ms; not before */
+    int sync_failures;      /* in a row, of those that nobody asked for */
+    struct seen_step *seen; /* steps that earlier plans had already; see sync.c */
+    size_t n_seen;
+    lsn_t healed_at;           /* where the stream stood when that was last tried … */
+    enum err_code healed_code; /* … and for which error */
+    bool is_copying;           /* a table is being copied beside the stream */
+    bool trusts;               /* a retry says that what it had stopped for is done */
+    bool is_stuck;             /* a change does not fit the destination's definitions */
+    lsn_t failed_at;           /* commit LSN of the transaction that it is in; 0: none */
 };
 
 /* --- run.c: from connecting to the end of the stream, or of the snapshot's failure -------------
@@ -110,6 +124,8 @@ void mirror_go_on(struct mirror *m);
 /* --- sync.c: the destination's definitions follow the source's; between two runs ----------------
  */
 void mirror_sync_schema(struct mirror *m);
+/* Steps that plans had. */
+void mirror_forget_steps(struct mirror *m);
 
 /* How long to wait after so many failures in a row. */
 int64_t mirror_backoff_ms(int failures);

@@ -101,6 +101,7 @@ static bool do_retry(struct mirror *m, const struct command *c, struct err *err)
         return err_hint(err, "Send {\"recreate_slot\": true}: the destination's rows are "
                              "replaced by a new copy.");
     }
+    m->trusts = m->live.error.code == ERR_SCHEMA;
     mirror_go_on(m);
     log_info("super", m->row.config.name, "retry: the slot is kept by=%s", c->op.by);
     return true;

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "control/definitions.h"
 #include "control/peer_target.h"
 #include "control/table_sync.h"
 #include "control/verify.h"
@@ -154,12 +155,19 @@ static bool check_destination(struct run *r, struct err *err)
     size_t n = table_sync_streamed(r->table_sync, &maps);
     bool ok;
     if (n == m->row.config.n_tables)
-        ok = schema_create(r->dest, &m->task, r->schema, false, m->row.config.name, err);
+        ok = schema_check_tables(r->dest, &m->task, r->schema, err);
     else
         ok = !n || (schema_read(r->source, &m->task, maps, n, false, false, false, &s, err) &&
-                    schema_create(r->dest, &m->task, s, false, m->row.config.name, err));
+                    schema_check_tables(r->dest, &m->task, s, err));
     schema_free(s);
     free(maps);
+    return ok;
+}
+
+static bool look_at_definitions(struct run *r, struct err *err)
+{
+    bool ok = definitions_look(r, definitions_are_automatic(r->m), err);
+    r->m->trusts = false;
     return ok;
 }
 
@@ -167,9 +175,10 @@ static bool check_everything(struct run *r, struct err *err)
 {
     struct mirror *m = r->m;
     const struct mirror_config *c = &m->row.config;
-    return run_check_progress(r, err) && read_schema(r, err) && republish(r, err) &&
+    return run_check_progress(r, err) && definitions_note(r, err) && read_schema(r, err) &&
+           republish(r, err) &&
            source_check_publication(r->source, &m->task, c->publication, r->schema, err) &&
-           (m->row.snapshot_done || resume_prepare(r, err)) &&
+           (m->row.snapshot_done || resume_prepare(r, err)) && look_at_definitions(r, err) &&
            table_sync_open(r, &r->table_sync, err) && check_destination(r, err) &&
            source_free_slot(r->source, &m->task, c->slot, r->app, SLOT_WAIT_MS, err) &&
            source_check_slot(r->source, &m->task, c->slot, r->progress->lsn, err);
@@ -201,6 +210,7 @@ static void committed(void *arg, const struct batch *b)
     m->live.last_batch_id++;
     m->live.last_lsn = b->end_lsn;
     trouble_passed(m, b->end_lsn);
+    m->is_stuck = false;
     if (m->live.error_count) { /* rows flow again */
         m->live.error_count = 0;
         show_clear_error(m);
@@ -244,7 +254,7 @@ static void report(void *arg, lsn_t durable, lsn_t safe, bool is_caught_up)
 static bool tend(void *arg, struct apply *a, struct err *err)
 {
     run_follow_look(arg);
-    return table_sync_tend(arg, a, err);
+    return definitions_tend(arg, a, err) && table_sync_tend(arg, a, err);
 }
 
 void run_is_streaming(struct mirror *m)
@@ -285,6 +295,8 @@ static bool stream(struct run *r, struct err *err)
                              .max_bytes = MAX_BATCH_BYTES,
                              .wait_ms = (int64_t)c->cdc_sync_interval_seconds * 1000},
                   .aside = table_sync_aside(r->table_sync),
+                  .adapt = definitions_adapt(r),
+                  .close_before = m->failed_at,
                   .window = mirror_window(m),
                   .committed = committed,
                   .missed = missed,
@@ -297,6 +309,7 @@ static bool stream(struct run *r, struct err *err)
         .standing = verify_standing,
         .arg = r,
         .busy_us = &m->live.counters.busy_us,
+        .reading = &m->failed_at,
     };
     if (!run_follow(r, err))
         return false;

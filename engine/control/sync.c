@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "control/definitions.h"
 #include "control/peer_probe.h"
 
 #define LOCK_WAIT_MS 10000
@@ -27,7 +28,7 @@ static bool list_copies(struct mirror *m, const struct schema_plan *plan,
         return false;
     for (size_t i = 0; i < plan->n; i++) {
         const struct schema_step *s = &plan->items[i];
-        if (!s->needs_copy || s->kind != STEP_RUN || s->mapping < 0)
+        if (!s->needs_copy || s->kind == STEP_NOTE || s->mapping < 0)
             continue;
         const struct table_map *map = &c->tables[s->mapping];
         struct table_name name;
@@ -44,7 +45,7 @@ static bool list_copies(struct mirror *m, const struct schema_plan *plan,
 /* The wish is recorded first: after a crash in between, a table is copied once too often at worst.
  */
 static bool run_plan(struct run *r, const struct schema_plan *plan, const struct schema_point *at,
-                     struct err *err)
+                     size_t *n_copies, struct err *err)
 {
     struct mirror *m = r->m;
     const char *name = m->row.config.name;
@@ -64,8 +65,62 @@ static bool run_plan(struct run *r, const struct schema_plan *plan, const struct
         else if (!catalog_copies_remove(catalog, name, &copies.items[i], &ignored))
             log_error("schema", name, "cannot take the wish for a copy back: %s", ignored.text);
     }
+    *n_copies = copies.n;
     table_name_list_free(&copies);
     return ok;
+}
+
+/* --- Steps that come again ----------------------------------------------------------------------
+ */
+
+/* Under load the source is always further than the stream. A step that a plan of before had, and
+ * that was left, is as right once the stream has passed that plan's place. */
+struct seen_step {
+    char *sql;
+    lsn_t lsn;
+};
+
+void mirror_forget_steps(struct mirror *m)
+{
+    for (size_t i = 0; i < m->n_seen; i++)
+        free(m->seen[i].sql);
+    free(m->seen);
+    m->seen = NULL;
+    m->n_seen = 0;
+}
+
+static const char *text_of(const struct schema_step *s)
+{
+    return s->sql ? s->sql : s->what;
+}
+
+static lsn_t seen_since(const struct mirror *m, const struct schema_step *s)
+{
+    for (size_t i = 0; i < m->n_seen; i++)
+        if (!strcmp(m->seen[i].sql, text_of(s)))
+            return m->seen[i].lsn;
+    return 0;
+}
+
+static void look_back(const struct mirror *m, struct schema_plan *plan)
+{
+    for (size_t i = 0; i < plan->n; i++)
+        plan->items[i].since = seen_since(m, &plan->items[i]);
+}
+
+static void remember_steps(struct mirror *m, const struct schema_plan *plan)
+{
+    size_t n = 0, cap = 0;
+    struct seen_step *seen = NULL;
+    for (size_t i = 0; i < plan->n; i++) {
+        const struct schema_step *s = &plan->items[i];
+        struct seen_step step = {.sql = mem_strdup(text_of(s)),
+                                 .lsn = s->since ? s->since : plan->lsn};
+        MEM_PUSH(seen, n, cap, step);
+    }
+    mirror_forget_steps(m);
+    m->seen = seen;
+    m->n_seen = n;
 }
 
 /* --- The operation -----------------------------------------------------------------------------
@@ -74,13 +129,14 @@ static bool run_plan(struct run *r, const struct schema_plan *plan, const struct
 static void log_plan(struct mirror *m, const struct schema_plan *plan, size_t n_run, size_t left)
 {
     const char *name = m->row.config.name;
+    bool is_asked = mirror_is_pending(m, MIRROR_SYNC_SCHEMA);
     log_info("schema", name, "sync-schema: statements=%zu later=%zu", n_run, left);
-    for (size_t i = 0; i < plan->n; i++)
-        if (plan->items[i].kind == STEP_MANUAL)
-            log_write(LOG_LEVEL_WARN, "schema", name, plan->items[i].sql,
-                      "left to the operator: "
-                      "%s: %s",
-                      plan->items[i].what, plan->items[i].why ? plan->items[i].why : "");
+    for (size_t i = 0; i < plan->n; i++) {
+        const struct schema_step *s = &plan->items[i];
+        if (s->kind == STEP_MANUAL && !s->needs_copy && (is_asked || !s->since))
+            log_write(LOG_LEVEL_WARN, "schema", name, s->sql, "left to the operator: %s: %s",
+                      s->what, s->why ? s->why : "");
+    }
 }
 
 /* The stream has stopped at a change that the destination's definitions do not allow: what comes
@@ -88,12 +144,34 @@ static void log_plan(struct mirror *m, const struct schema_plan *plan, size_t n_
 static bool is_waiting(const struct mirror *m)
 {
     const struct err *e = &m->live.error;
-    return m->live.state == MIRROR_ERROR &&
-           (e->code == ERR_SCHEMA || e->code == ERR_TABLE_MISSING || e->code == ERR_CONFLICT ||
-            e->code == ERR_REFUSED || (e->code == ERR_SQL && err_class_of(e) == CLASS_ASK));
+    return m->is_stuck ||
+           (m->live.state == MIRROR_ERROR &&
+            (e->code == ERR_SCHEMA || e->code == ERR_TABLE_MISSING || e->code == ERR_CONFLICT ||
+             e->code == ERR_REFUSED || (e->code == ERR_SQL && err_class_of(e) == CLASS_ASK)));
 }
 
-static bool sync_once(struct run *r, size_t *left, struct err *err)
+/* Tables that the source does not have are told by the comparison. */
+static bool look(struct run *r, size_t *n_copies, struct err *err)
+{
+    struct mirror *m = r->m;
+    const struct mirror_config *c = &m->row.config;
+    struct table_name_list before = {0}, after = {0};
+    bool ok = schema_read(r->source, &m->task, c->tables, c->n_tables, false, false, false,
+                          &r->schema, err);
+    if (!ok && err->code == ERR_SOURCE_TABLE) {
+        err_clear(err);
+        return true;
+    }
+    ok = ok && catalog_copies(m->engine->catalog, c->name, &before, err) &&
+         definitions_look(r, true, err) && catalog_copies(m->engine->catalog, c->name, &after, err);
+    *n_copies += after.n - before.n;
+    table_name_list_free(&before);
+    table_name_list_free(&after);
+    return ok;
+}
+
+/* effect: statements that were run, and tables that will be copied. */
+static bool sync_once(struct run *r, size_t *left, size_t *effect, struct err *err)
 {
     struct mirror *m = r->m;
     struct schema_plan plan = {0};
@@ -101,15 +179,20 @@ static bool sync_once(struct run *r, size_t *left, struct err *err)
         !progress_open(r->dest, &m->task, m->row.mirror_id, LOCK_WAIT_MS, err) ||
         !progress_claim(r->dest, &m->task, m->row.mirror_id, r->progress, err))
         return false;
-    bool ok =
-        schema_diff(r->source, r->dest, &m->task, &m->row.config, m->row.mirror_id, &plan, err);
+    bool ok = definitions_note(r, err) && schema_diff(r->source, r->dest, &m->task, &m->row.config,
+                                                      m->row.mirror_id, &plan, err);
     if (ok) {
         struct schema_point at = {.applied = r->progress->lsn, .is_waiting = is_waiting(m)};
-        size_t n = schema_plan_count(&plan, &at, left);
+        look_back(m, &plan);
+        size_t n = schema_plan_count(&plan, &at, left), n_copies = 0;
         m->sync_after = *left ? plan.lsn : 0;
-        ok = run_plan(r, &plan, &at, err);
+        if (plan.lsn > m->allowed)
+            m->allowed = plan.lsn;
+        ok = run_plan(r, &plan, &at, &n_copies, err) && look(r, &n_copies, err);
         if (ok)
             log_plan(m, &plan, n, *left);
+        remember_steps(m, &plan);
+        *effect = n + n_copies;
     }
     if (ok && m->row.wish == WISH_PAUSE) /* else the run that follows begins with it */
         run_follow_once(r);
@@ -118,11 +201,11 @@ static bool sync_once(struct run *r, size_t *left, struct err *err)
 }
 
 /* Back to what the mirror was doing; a failed one tries again at once with the new definitions. */
-static void leave(struct mirror *m, bool ok)
+static void leave(struct mirror *m, bool ok, bool has_effect)
 {
     if (m->row.wish == WISH_PAUSE)
         show_state(m, MIRROR_PAUSED, "paused");
-    else if (m->live.state == MIRROR_ERROR && !ok)
+    else if (m->live.state == MIRROR_ERROR && !(ok && has_effect))
         show_state(m, MIRROR_ERROR, m->is_held ? "waiting" : "backing_off");
     else if (ok)
         mirror_go_on(m);
@@ -136,6 +219,17 @@ static void failed(struct mirror *m, const struct err *err)
               "sync-schema failed: %s (%s)", err->text, err_name(err->code));
     mirror_end_operation(m, MIRROR_SYNC_SCHEMA);
     show_error(m, err);
+    if (m->wants_sync)
+        definitions_want(m, (int)mirror_backoff_ms(++m->sync_failures + 2));
+}
+
+/* What is left of an automatic one waits for the stream, as that of an operator's does. */
+static void ended(struct mirror *m, size_t left)
+{
+    m->wants_sync = m->wants_sync && left && m->row.wish == WISH_RUN;
+    m->sync_failures = 0;
+    if (!left)
+        mirror_end_operation(m, MIRROR_SYNC_SCHEMA);
 }
 
 void mirror_sync_schema(struct mirror *m)
@@ -144,14 +238,15 @@ void mirror_sync_schema(struct mirror *m)
     struct progress progress = {0};
     struct run r = {.m = m, .identity = &identity, .progress = &progress};
     struct err err = {0};
-    size_t left = 0;
+    size_t left = 0, effect = 0;
+    bool is_asked = mirror_is_pending(m, MIRROR_SYNC_SCHEMA);
     atomic_store(&m->shall_reconnect, false); /* it connects anew anyway */
     m->is_syncing = true;
     m->sync_after = 0;
     run_name(&r);
     mirror_show_operation(m); /* it holds a paused mirror, too, from here on */
     show_state(m, m->live.state, "syncing_schema");
-    bool ok = sync_once(&r, &left, &err);
+    bool ok = sync_once(&r, &left, &effect, &err);
     run_close(&r, !ok);
     m->is_syncing = false;
     if (!ok && err.code != ERR_CANCELLED)
@@ -163,10 +258,10 @@ void mirror_sync_schema(struct mirror *m)
                  left);
         left = 0;
     }
-    if (ok && !left)
-        mirror_end_operation(m, MIRROR_SYNC_SCHEMA);
+    if (ok)
+        ended(m, left);
     if (err.code != ERR_CANCELLED)
-        leave(m, ok);
+        leave(m, ok, effect || is_asked);
 }
 
 /* --- The preview -------------------------------------------------------------------------------

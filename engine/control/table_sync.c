@@ -640,9 +640,20 @@ static void begin_next(struct table_sync *s, struct apply *a)
         begin_restore(s);
 }
 
+/* A new run would begin a copy anew. */
+static bool is_busy(const struct table_sync *s)
+{
+    int64_t now = clock_mono_ms();
+    for (size_t i = 0; i < s->n_items; i++)
+        if (is_due(&s->items[i], now))
+            return true;
+    return s->copy || s->restore;
+}
+
 bool table_sync_tend(void *arg, struct apply *a, struct err *err)
 {
     struct table_sync *s = ((struct run *)arg)->table_sync;
+    mirror_of(s)->is_copying = !s->is_idle && is_busy(s);
     if (s->is_idle || !has_news(s))
         return true;
     if (s->restore)
@@ -671,6 +682,7 @@ void table_sync_close(struct table_sync *s)
 {
     if (!s)
         return;
+    mirror_of(s)->is_copying = false;
     if (s->copy && s->is_handed_over)
         finish_copy(s, 0); /* it was the last thing that the stream did */
     else if (s->copy)

@@ -197,13 +197,13 @@ static bool connect_all(struct table_copy *c, struct err *err)
                       &c->dest, err);
 }
 
-static bool empty(struct table_copy *c, struct err *err)
+static bool empty(struct table_copy *c, const struct schema *tables, struct err *err)
 {
     struct empty_job j = {.errand = &c->errand,
                           .dest = c->dest,
                           .mirror = c->config->name,
                           .owner = c->plan.owner,
-                          .tables = c->schema,
+                          .tables = tables,
                           .all = c->plan.known,
                           .n_maps = c->n_maps,
                           .names = c->names,
@@ -214,6 +214,52 @@ static bool empty(struct table_copy *c, struct err *err)
     for (size_t i = 0; i < c->n_maps; i++)
         c->status.has_restore |= c->restore[i].n > 0;
     pthread_mutex_unlock(&c->lock);
+    return ok;
+}
+
+/* Those of the tables that the destination has, borrowed; free the array. */
+static bool find_present(struct table_copy *c, struct schema *out, struct err *err)
+{
+    const struct schema *s = c->schema;
+    *out = (struct schema){.tables = mem_calloc(s->n_tables + 1, sizeof *out->tables)};
+    for (size_t i = 0; i < s->n_tables; i++) {
+        struct dest_table d;
+        if (!schema_read_dest(c->dest, task_of(c), s->tables[i].dest_schema, s->tables[i].dest_name,
+                              &d, err))
+            return false;
+        if (d.exists)
+            out->tables[out->n_tables++] = s->tables[i];
+        dest_table_free(&d);
+    }
+    return true;
+}
+
+static bool empty_present(struct table_copy *c, struct err *err)
+{
+    struct schema present;
+    bool ok = find_present(c, &present, err) && (!present.n_tables || empty(c, &present, err));
+    free(present.tables);
+    return ok;
+}
+
+/* Columns that are others at the source now are changed on the empty table. */
+static bool refit(struct table_copy *c, struct err *err)
+{
+    struct mirror_config part = *c->config;
+    struct schema_plan plan;
+    struct schema_point end = {.applied = UINT64_MAX, .is_waiting = true};
+    part.tables = c->maps;
+    part.n_tables = c->n_maps;
+    if (!schema_refit(c->source, c->dest, task_of(c), &part, c->mirror_id, &plan, err))
+        return false;
+    bool ok = true;
+    if (schema_plan_count(&plan, &end, NULL)) {
+        c->plan.by_swap = false; /* there is no exchange of rows between two definitions */
+        plan.record_sql = sync_rows_fence(&c->plan.owner);
+        ok = empty_present(c, err) &&
+             schema_plan_run(c->dest, task_of(c), &plan, &end, c->config->name, err);
+    }
+    schema_plan_free(&plan);
     return ok;
 }
 
@@ -309,11 +355,11 @@ static bool make_room(struct table_copy *c, struct err *err)
                           .owner = c->plan.owner,
                           .tables = c->schema,
                           .n_maps = c->n_maps};
-    if (!swap_remove_leftovers(c->dest, task_of(c), c->mirror_id, err) ||
+    if (!swap_remove_leftovers(c->dest, task_of(c), c->mirror_id, err) || !refit(c, err) ||
         (c->plan.by_swap && !swap_look(&p, &c->swap, err)) ||
         !schema_create(c->dest, task_of(c), c->schema, true, c->config->name, err))
         return false;
-    return c->swap ? swap_make_shadows(c->swap, err) : empty(c, err);
+    return c->swap ? swap_make_shadows(c->swap, err) : empty(c, c->schema, err);
 }
 
 /* A swap changes no definition of tables that it found; values of sequences follow by themselves.

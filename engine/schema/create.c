@@ -187,3 +187,15 @@ bool schema_create(struct pg_conn *dest, struct task *task, struct schema *s, bo
     present_free(&p);
     return ok;
 }
+
+bool schema_check_tables(struct pg_conn *dest, struct task *task, const struct schema *s,
+                         struct err *err)
+{
+    struct present p = {.exists = mem_calloc(s->n_before + 1, sizeof(bool))};
+    bool ok = compare_objects(dest, task, s, &p, err);
+    name_list_free(&p.problems);
+    ok = ok && report(&p, false, err);
+    free(p.exists);
+    name_list_free(&p.missing);
+    return ok;
+}

@@ -1,5 +1,6 @@
 /* schema_diff: reads both sides, lets each part compare, and puts the steps in order. */
 #include "schema/diff_private.h"
+#include "schema/known.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -72,6 +73,36 @@ void diff_table_at_point(struct diff *d, struct schema_step *s, int table)
     mark_family(d, table, &oids);
     if (d->mirror_id)
         s->left_sql = book_sql_of(&d->book, d->mirror_id, oids.items, oids.n);
+    free(oids.items);
+}
+
+static void list_family(struct diff *d, int i, struct oid_list *out)
+{
+    MEM_PUSH(out->items, out->n, out->cap, d->src.s->tables[i].oid);
+    for (size_t k = 0; k < d->src.s->n_tables; k++)
+        if (diff_is_child(&d->src.tables[k], d->src.s->tables[i].oid))
+            list_family(d, (int)k, out);
+}
+
+void diff_streamed_name(struct diff *d, struct schema_step *s, int table, const char *from,
+                        const char *to)
+{
+    struct oid_list oids = {0};
+    struct buf sql = {0};
+    if (!d->mirror_id)
+        return;
+    list_family(d, table, &oids);
+    buf_puts(&sql, "UPDATE _bunnydb.table_parts SET name = ");
+    pg_quote_literal(&sql, to);
+    buf_puts(&sql, " WHERE kind = 's' AND name = ");
+    pg_quote_literal(&sql, from);
+    buf_puts(&sql, " AND mirror_id = ");
+    pg_quote_literal(&sql, d->mirror_id);
+    buf_puts(&sql, " AND source_oid IN (");
+    for (size_t k = 0; k < oids.n; k++)
+        buf_printf(&sql, "%s%u", k ? ", " : "", oids.items[k]);
+    buf_putc(&sql, ')');
+    s->done_sql = buf_take(&sql);
     free(oids.items);
 }
 
@@ -390,7 +421,8 @@ static bool waits_for_point(const struct diff *d, const struct schema_step *s)
 /* The steps of all stages in one list. */
 static void assemble(struct diff *d, struct schema_plan *out)
 {
-    for (size_t k = 0; k < STAGE_COUNT; k++) {
+    size_t n_stages = d->is_refit ? STAGE_COLUMN + 1 : STAGE_COUNT; /* the copy makes the rest */
+    for (size_t k = 0; k < n_stages; k++) {
         for (size_t i = 0; i < d->stages[k].n; i++) {
             struct schema_step *s = &d->stages[k].items[i];
             s->at_point = s->at_point || (s->kind == STEP_RUN && waits_for_point(d, s));
@@ -398,7 +430,7 @@ static void assemble(struct diff *d, struct schema_plan *out)
         }
         d->stages[k].n = 0;
     }
-    if (d->mirror_id && d->book.can_write)
+    if (d->mirror_id && d->book.can_write && !d->is_refit)
         out->record_sql = book_sql(&d->next, d->mirror_id);
 }
 
@@ -456,6 +488,25 @@ bool schema_diff(struct pg_conn *source, struct pg_conn *dest, struct task *task
     }
 }
 
+/* What a new copy of tables needs of their columns at the destination, which are empty. */
+bool schema_refit(struct pg_conn *source, struct pg_conn *dest, struct task *task,
+                  const struct mirror_config *c, const char *mirror_id, struct schema_plan *out,
+                  struct err *err)
+{
+    struct diff d = {.source = source,
+                     .dest = dest,
+                     .task = task,
+                     .config = c,
+                     .mirror_id = mirror_id,
+                     .is_refit = true};
+    *out = (struct schema_plan){0};
+    bool ok = book_read(dest, task, mirror_id, &d.book, err) && compare(&d, true, &out->lsn, err);
+    if (ok)
+        assemble(&d, out);
+    diff_free(&d);
+    return ok || err_context(err, "compare definitions");
+}
+
 /* The same table or type at the source, or at the destination: one that the source made anew. */
 static bool is_about(const struct book_part *a, const struct book_part *b)
 {
@@ -480,6 +531,28 @@ static void keep_others(struct diff *d, const struct book *before)
     }
 }
 
+/* What the stream knows of these tables begins with what they were copied with. */
+static bool know_tables(struct diff *d, const char *mirror_id, struct err *err)
+{
+    struct buf sql = {0};
+    struct known now = {0};
+    const struct schema *s = d->src.s;
+    uint32_t *oids = mem_calloc(s->n_tables + 1, sizeof *oids);
+    for (size_t i = 0; i < s->n_tables; i++)
+        oids[i] = s->tables[i].oid;
+    bool ok = known_ask(d->source, d->task, d->config->publication, s->n_tables, oids, &now, err);
+    for (size_t i = 0; ok && i < s->n_tables; i++) {
+        const struct known_table *t = known_find(&now, oids[i]);
+        if (t)
+            known_put_sql(&sql, t, mirror_id, s->tables[i].dest_schema, s->tables[i].dest_name);
+    }
+    ok = ok && (!sql.len || pg_exec(d->dest, d->task, SCHEMA_QUERY_MS, buf_text(&sql), NULL, err));
+    known_free(&now);
+    buf_free(&sql);
+    free(oids);
+    return ok;
+}
+
 static bool write_book(struct pg_conn *source, struct pg_conn *dest, struct task *task,
                        const struct mirror_config *c, const char *mirror_id, bool in_transaction,
                        struct err *err)
@@ -493,7 +566,8 @@ static bool write_book(struct pg_conn *source, struct pg_conn *dest, struct task
         keep_others(&d, &before);
         diff_remember_kept(&d, &before);
         char *sql = book_sql(&d.next, mirror_id);
-        ok = pg_exec(dest, task, SCHEMA_QUERY_MS, sql, NULL, err);
+        ok =
+            pg_exec(dest, task, SCHEMA_QUERY_MS, sql, NULL, err) && know_tables(&d, mirror_id, err);
         free(sql);
     }
     book_free(&before);

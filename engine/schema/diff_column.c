@@ -110,7 +110,9 @@ static char *type_sql(const struct diff *d, int i, const struct schema_column *c
     buf_printf(&b, "TYPE %s", c->type);
     if (c->collation)
         buf_printf(&b, " COLLATE %s", c->collation);
-    if (!is_widening) {
+    if (d->is_refit) {
+        buf_printf(&b, " USING NULL::%s", c->type);
+    } else if (!is_widening) {
         buf_puts(&b, " USING ");
         pg_quote_ident(&b, c->name);
         buf_printf(&b, "::%s", c->type);
@@ -143,6 +145,21 @@ static bool make_way(struct diff *d, int i, const struct schema_column *dc, char
     return true;
 }
 
+/* A default that the new type does not take would be in its way; the source's follows. */
+static void make_plain(struct diff *d, int i, const char *name)
+{
+    struct schema_table *u = dest_of(d, i);
+    struct schema_column *dc = find_column(u, name);
+    struct read_column *drc = &d->dst.tables[d->pairs[i].dest].columns[dc - u->columns];
+    if (!drc->dest_default || dc->is_generated)
+        return;
+    struct buf b = alter_column(d, i, name, false);
+    buf_puts(&b, "DROP DEFAULT");
+    diff_run(d, STAGE_COLUMN, i, buf_take(&b), diff_what(d, i, "drop default of column", name));
+    free(drc->dest_default);
+    drc->dest_default = NULL;
+}
+
 static bool retype(struct diff *d, int i, size_t c, struct err *err)
 {
     struct column_pair p = pair_of(d, i, c);
@@ -160,6 +177,8 @@ static bool retype(struct diff *d, int i, size_t c, struct err *err)
     }
     for (size_t k = 0; ok && k < dropped.n; k++)
         ok = drop_generated(d, i, dropped.items[k], err);
+    if (d->is_refit)
+        make_plain(d, i, p.c->name);
     diff_run(d, STAGE_COLUMN, i, sql, what);
     picture_change(d, d->pairs[i].dest,
                    &(struct column_change){.kind = CHANGE_TYPE,
@@ -178,18 +197,19 @@ static bool diff_type(struct diff *d, int i, size_t c, struct err *err)
     bool same_type = strcmp(p.c->type, p.dc->type) == 0;
     if (same_type && is_equal(p.c->collation, p.dc->collation))
         return true;
-    if (same_type || type_widens(p.dc->type, p.c->type))
+    if (same_type || d->is_refit || type_widens(p.dc->type, p.c->type))
         return retype(d, i, c, err);
+    bool may_stay = type_widens(p.c->type, p.dc->type);
     diff_manual(
         d, STAGE_COLUMN, i, type_sql(d, i, p.c, false),
         diff_what(d, i, "change type of column", p.c->name),
-        type_widens(p.c->type, p.dc->type)
-            ? mem_printf("%s at the source is narrower than %s here, which may stay; values "
-                         "that do not fit would stop the change",
-                         p.c->type, p.dc->type)
-            : mem_printf("%s and %s do not hold the same values: look at what the source "
-                         "did with them, then run this or resync the table",
-                         p.dc->type, p.c->type));
+        may_stay ? mem_printf("%s at the source is narrower than %s here, which may stay; values "
+                              "that do not fit would stop the change",
+                              p.c->type, p.dc->type)
+                 : mem_printf("%s and %s do not hold the same values, and what the source did with "
+                              "them is kept nowhere: the table is copied again",
+                              p.dc->type, p.c->type))
+        ->needs_copy = !may_stay;
     return true;
 }
 

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define WHY_COPY "; run this, then resync the table"
+#define WHY_COPY "; the table is copied again"
 
 static bool is_known(const struct diff *d, int i)
 {
@@ -61,17 +61,24 @@ static void copy_heirs(struct diff *d, int i, const char *column)
             continue;
         diff_manual(d, STAGE_COLUMN, (int)k, NULL, diff_what(d, (int)k, "copy table", NULL),
                     mem_printf("what its rows have in column %s, which it inherits, no stream "
-                               "brings: resync it when the column is there",
+                               "brings: the table is copied again",
                                column))
             ->needs_copy = true;
         copy_heirs(d, (int)k, column);
     }
 }
 
-/* The column is to be added, but what its rows have cannot be made here. */
+static void add_filled(struct diff *d, int i, size_t c, const struct fill *fill);
+
+/* The column is to be added, but what its rows have cannot be made here: it comes with a copy. */
 static void add_by_hand(struct diff *d, int i, size_t c, const char *why)
 {
     const struct schema_column *col = &d->src.s->tables[i].columns[c];
+    const struct fill none = {.kind = FILL_NULL};
+    if (d->is_refit) {
+        add_filled(d, i, c, &none);
+        return;
+    }
     set_pending(d, i, c);
     diff_manual(d, STAGE_COLUMN, i, add_column_sql(d, i, col),
                 diff_what(d, i, "add column", col->name), mem_printf("%s" WHY_COPY, why))
@@ -89,6 +96,7 @@ static struct schema_step *rename_column(struct diff *d, int i, const char *from
         d, STAGE_COLUMN, i, rename_sql(d, i, from, to),
         mem_printf("rename column %s.%s.%s to %s", u->dest_schema, u->dest_name, from, to));
     diff_table_at_point(d, s, i);
+    diff_streamed_name(d, s, i, from, to);
     picture_change(d, d->pairs[i].dest,
                    &(struct column_change){.kind = CHANGE_RENAME, .name = from, .text = to});
     return s;
@@ -153,8 +161,8 @@ static bool is_in_circle(struct diff *d, int i, const struct schema_column *c)
     return false;
 }
 
-/* One of a circle steps aside, so that the others can move up. All names were there before, too, so
- * that rows may have come since and gone by the new ones: which ones did is not to be told. */
+/* One of a circle steps aside, so that the others can move up. Rows that have come since would have
+ * been noticed: the stream knows which name each column has where it stands. */
 static void rename_circle(struct diff *d, int i, size_t c)
 {
     const struct schema_column *col = &d->src.s->tables[i].columns[c];
@@ -163,8 +171,7 @@ static void rename_circle(struct diff *d, int i, size_t c)
         (void)rename_column(d, i, old_name_of(d, i, col), aside);
         set_renamed(d, i, c);
         rename_free_ones(d, i);
-        rename_column(d, i, aside, col->name)->needs_copy = true;
-        copy_heirs(d, i, col->name);
+        (void)rename_column(d, i, aside, col->name);
     }
     free(aside);
 }
@@ -183,12 +190,14 @@ static void rename_columns(struct diff *d, int i)
 static void rename_is_blocked(struct diff *d, int i, size_t c, const char *from)
 {
     const struct schema_column *col = &d->src.s->tables[i].columns[c];
+    if (d->is_refit)
+        return;
     set_pending(d, i, c);
     diff_manual(d, STAGE_COLUMN, i, NULL,
                 mem_printf("rename column %s.%s.%s to %s", d->src.s->tables[i].dest_schema,
                            d->src.s->tables[i].dest_name, from, col->name),
                 mem_printf("the destination has another column %s, whose rows are not those of "
-                           "this one: drop or rename it there, rename %s, then resync the table",
+                           "this one (%s)" WHY_COPY,
                            col->name, from))
         ->needs_copy = true;
 }
@@ -335,7 +344,7 @@ static bool judge_unknown(struct diff *d, int i, size_t c, struct err *err)
     const struct schema_column *col = &d->src.s->tables[i].columns[c];
     const struct schema_column *old = rename_candidate(d, i, dest_of(d, i), col);
     const char *lost = lost_exclude(d, i);
-    if (lost) {
+    if (lost && !d->is_refit) {
         set_pending(d, i, c);
         diff_manual(d, STAGE_COLUMN, i, add_column_sql(d, i, col),
                     diff_what(d, i, "add column", col->name),
@@ -344,7 +353,7 @@ static bool judge_unknown(struct diff *d, int i, size_t c, struct err *err)
                                lost));
         return true;
     }
-    if (!old)
+    if (!old || d->is_refit)
         return add_column(d, i, c, err);
     set_pending(d, i, c);
     diff_manual(d, STAGE_COLUMN, i, rename_sql(d, i, old->name, col->name),
@@ -389,12 +398,12 @@ static bool judge_known(struct diff *d, int i, size_t c, struct err *err)
         add_by_hand(d, i, c, "the destination had it and has it no more");
     } else if (!was && !is_there) {
         return add_column(d, i, c, err);
-    } else if (!was && !col->is_generated &&
+    } else if (!was && !col->is_generated && !d->is_refit &&
                book_find(&d->book, t->oid, BOOK_COLUMN, -1, col->name)) {
         set_pending(d, i, c);
         diff_manual(d, STAGE_COLUMN, i, NULL, diff_what(d, i, "replace column", col->name),
                     mem_strdup("it was dropped and added again at the source, so that rows of "
-                               "before have other values there: resync the table"))
+                               "before have other values there" WHY_COPY))
             ->needs_copy = true;
     }
     return true;
@@ -416,6 +425,12 @@ static void tell_dropped(struct diff *d, int i, const struct schema_column *dc)
     struct buf b = alter_table(d, i, false);
     buf_puts(&b, "DROP COLUMN ");
     pg_quote_ident(&b, dc->name);
+    if (strcmp(d->config->dropped_columns, "drop") == 0) {
+        /* After its default, NOT NULL … were looked at: those steps would miss it. */
+        diff_run(d, STAGE_DETAIL, i, buf_take(&b), diff_what(d, i, "drop column", dc->name))
+            ->is_late = true;
+        return;
+    }
     diff_manual(d, STAGE_COLUMN, i, buf_take(&b), diff_what(d, i, "drop column", dc->name),
                 mem_strdup("the source has dropped it; its values are kept here until you drop "
                            "it"));

@@ -22,6 +22,9 @@ enum book_kind {
     BOOK_COMMENT = 'm', /* number: attnum, 0 the table */
     BOOK_LABEL = 'e',   /* of an enum; number: OID of the label */
     BOOK_TRAIT = 'a',   /* number: 0; oid: 0 if it is not a table's */
+    /* What is known where the stream stands (known.h), no part of struct book. */
+    BOOK_STREAMED = 's', /* column; number: attnum */
+    BOOK_FILENODE = 'n', /* number: relfilenode */
 };
 struct book_part {
     uint32_t oid; /* of the table or type at the source */
@@ -103,6 +106,7 @@ struct diff {
     struct table_map *src_maps; /* those of the config that the source has; borrowed contents */
     int *map_index;             /* of each: its place in the config */
     size_t n_src_maps;
+    bool is_refit; /* the tables are empty, their rows come anew: nothing can be lost */
     struct pair *pairs;
     struct old_table *old;
     bool *exists; /* per statement of src.s->before */
@@ -129,6 +133,9 @@ void diff_type_at_point(struct diff *d, struct schema_step *s, uint32_t oid, con
 /* Steps create or change objects that the tables need: what is tried now may fail only because they
  * have not run yet. */
 bool diff_makes_objects(const struct diff *d);
+/* The step renames a column: so does what is known where the stream stands (known.h). */
+void diff_streamed_name(struct diff *d, struct schema_step *s, int table, const char *from,
+                        const char *to);
 /* "ALTER TABLE [ONLY] schema.table " of source table i at the destination. */
 struct buf alter_table(const struct diff *d, int i, bool only);
 /* "ALTER TABLE [ONLY] schema.table ALTER COLUMN column " */

@@ -436,7 +436,8 @@ static bool is_made_anew(struct diff *d, const struct book_part *p)
         if (strcmp(t->dest_name, p->dest_name) != 0 || strcmp(t->dest_schema, p->dest_schema) != 0)
             continue;
         diff_manual(d, STAGE_DETAIL, (int)i, NULL, diff_what(d, (int)i, "replace table", NULL),
-                    mem_strdup("it was dropped and created again at the source: resync it"))
+                    mem_strdup("it was dropped and created again at the source: it is copied "
+                               "again"))
             ->needs_copy = true;
         return true;
     }

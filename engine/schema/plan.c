@@ -61,8 +61,10 @@ static bool record(struct pg_conn *dest, struct task *task, const struct schema_
     bool ok = run(dest, task, SHORT_MS, plan->record_sql, err);
     for (size_t i = 0; ok && i < plan->n; i++) {
         const struct schema_step *s = &plan->items[i];
-        if (s->kind == STEP_RUN && s->left_sql && !schema_step_is_due(plan, s, at))
-            ok = run(dest, task, SHORT_MS, s->left_sql, err);
+        if (s->kind != STEP_RUN)
+            continue;
+        const char *sql = schema_step_is_due(plan, s, at) ? s->done_sql : s->left_sql;
+        ok = !sql || run(dest, task, SHORT_MS, sql, err);
     }
     return ok;
 }

@@ -138,6 +138,10 @@ bool schema_create(struct pg_conn *dest, struct task *task, struct schema *s, bo
  * A sequence that only tables outside of s use there is left alone. */
 bool schema_run_after(struct pg_conn *dest, struct task *task, const struct schema *s,
                       const char *mirror, struct err *err) MUST_CHECK;
+/* ERR_TABLE_MISSING names all tables of s that the destination does not have. Their columns are
+ * not compared: where the stream stands they may be others than the source's are now. */
+bool schema_check_tables(struct pg_conn *dest, struct task *task, const struct schema *s,
+                         struct err *err) MUST_CHECK;
 
 /* What a destination relation really is: the stream prepares its statements from this. */
 struct dest_column {
@@ -174,6 +178,11 @@ bool schema_read_dest(struct pg_conn *dest, struct task *task, const char *schem
 bool schema_diff(struct pg_conn *source, struct pg_conn *dest, struct task *task,
                  const struct mirror_config *c, const char *mirror_id, struct schema_plan *out,
                  struct err *err) MUST_CHECK;
+/* The same for tables that are about to be copied anew, in the source's transaction that is open:
+ * what their columns need before (types, columns), even where it loses the rows that are there. */
+bool schema_refit(struct pg_conn *source, struct pg_conn *dest, struct task *task,
+                  const struct mirror_config *c, const char *mirror_id, struct schema_plan *out,
+                  struct err *err) MUST_CHECK;
 /* Runs the plan's STEP_RUN in one transaction that never waits long for a lock (it is tried again a
  * few times instead, then ERR_SQL with 55P03). Steps whose time has not come where the stream
  * stands are left out; another diff brings them again. What fails is named with its statement, and

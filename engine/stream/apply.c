@@ -29,6 +29,7 @@ void apply_free(struct apply *a)
     keys_free(&a->keys);
     free(a->epoch);
     aside_free(a->aside);
+    adapt_free(a->adapt);
     pgo_free(a->decoder);
     batch_queue_free(&a->batches);
     free(a);
@@ -146,9 +147,11 @@ bool apply_new(struct pg_conn *dest, struct task *task, const struct apply_optio
     a->durable = a->sent = a->seen = from;
     a->aside = aside_new(&o->aside, o->schema->n_tables);
     a->decoder = pgo_new();
+    a->adapt = adapt_new(&o->adapt);
     a->expected = mem_calloc(MAX_EXPECTED, sizeof *a->expected);
     batch_queue_init(&a->batches, &o->limits, o->schema->n_tables);
-    if (!apply_start(a, err)) {
+    struct adapt_place place = apply_place(a);
+    if (!adapt_open(a->adapt, &place, err) || !apply_start(a, err)) {
         apply_free(a);
         return false;
     }
@@ -308,12 +311,15 @@ bool apply_drain(struct apply *a, struct err *err)
 /* --- messages ----------------------------------------------------------------------------------
  */
 
-static void begin_seen(struct apply *a, const struct pgo_message *m)
+static bool begin_seen(struct apply *a, const struct pgo_message *m, struct err *err)
 {
+    if (m->commit_lsn == a->o.close_before && !apply_settle(a, err))
+        return false;
     a->batches.is_in_transaction = true;
     a->reading = m->commit_lsn;
     /* The server skips what committed before the start position; this is the second lock. */
     a->is_skipping = m->commit_lsn < a->durable && batch_is_empty(&a->batches) && !a->batches.n;
+    return true;
 }
 
 static void commit_seen(struct apply *a, const struct pgo_message *m)
@@ -340,8 +346,7 @@ bool apply_message(struct apply *a, const struct pgo_message *m, size_t bytes, s
 {
     switch (m->kind) {
     case PGO_BEGIN:
-        begin_seen(a, m);
-        return true;
+        return begin_seen(a, m, err);
     case PGO_COMMIT:
         commit_seen(a, m);
         return true;
@@ -387,6 +392,16 @@ void apply_position(struct apply *a, lsn_t lsn)
 lsn_t apply_seen(const struct apply *a)
 {
     return a->seen;
+}
+
+lsn_t apply_reading(const struct apply *a)
+{
+    return a->reading;
+}
+
+struct known *apply_known(struct apply *a)
+{
+    return adapt_known(a->adapt);
 }
 
 /* --- what the loop asks ---------------------------------------------------------------------- */

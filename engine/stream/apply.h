@@ -8,6 +8,7 @@
 
 #include "stream/aside.h"
 #include "stream/batch.h"
+#include "stream/adapt.h"
 #include "stream/keys.h"
 #include "stream/progress.h"
 #include "stream/target.h"
@@ -30,7 +31,10 @@ struct apply_options {
     const struct schema *schema; /* borrowed; index of counters */
     struct batch_limits limits;
     struct aside_options aside;
-    size_t window; /* bytes of changes that may be under way to the destination */
+    struct adapt_options adapt;
+    lsn_t close_before; /* the transaction with that commit LSN has failed: what comes before it is
+                         * committed first; 0: none */
+    size_t window;      /* bytes of changes that may be under way to the destination */
     /* a batch was committed durably: its counts, in order; borrowed */
     void (*committed)(void *arg, const struct batch *b);
     /* before that, of the same batch: updates and deletes that found no row */
@@ -56,6 +60,10 @@ bool apply_message(struct apply *a, const struct pgo_message *m, size_t bytes,
 void apply_position(struct apply *a, lsn_t lsn);
 /* The highest such position: of the last COMMIT that was read, at least. */
 lsn_t apply_seen(const struct apply *a);
+/* Commit LSN of the transaction that is being read; 0: none. */
+lsn_t apply_reading(const struct apply *a);
+/* What is known of the source's tables; borrowed until the next call. */
+struct known *apply_known(struct apply *a);
 /* Replays some of what was kept of tables that are set aside, hands them over when that is all; at
  * any time. */
 bool apply_replay(struct apply *a, struct err *err) MUST_CHECK;

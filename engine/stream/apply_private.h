@@ -36,11 +36,13 @@ struct apply {
     bool is_open;     /* BEGIN was sent for the open batch */
     bool is_skipping; /* a transaction that is already applied */
     lsn_t durable;
-    lsn_t sent;    /* where the progress row stands once everything sent is done */
-    lsn_t seen;    /* every transaction that committed before it was read */
-    lsn_t reading; /* commit LSN of the transaction that is being read; 0: none */
+    lsn_t sent;        /* where the progress row stands once everything sent is done */
+    lsn_t seen;        /* every transaction that committed before it was read */
+    lsn_t reading;     /* commit LSN of the transaction that is being read; 0: none */
+    lsn_t replayed_at; /* the same of the definition that is replayed; 0: none */
     uint64_t batches_closed, batches_done; /* all that were ever sent, and known to be committed */
     struct aside *aside;
+    struct adapt *adapt;
     struct pgo_decoder *decoder;
     size_t n_targets, cap_targets;
     struct target **targets;
@@ -89,9 +91,17 @@ bool apply_refused(struct apply *a, const struct expect *e, struct err *err);
 /* --- apply_change.c --------------------------------------------------------------------------- */
 /* Index in the schema of the relation's table; -1: none. */
 int apply_find_table(const struct apply *a, const struct pgo_message *m);
+/* Where definitions are followed. */
+struct adapt_place apply_place(const struct apply *a);
 struct target *apply_find_target(struct apply *a, uint32_t oid);
-/* Binds a relation to the table of the schema at index. check_types: against the binding before. */
-bool apply_bind(struct apply *a, const struct pgo_message *m, int index, bool check_types,
+enum bind_how {
+    BIND_OLD,   /* the definition is older than the copy that the table's rows come from */
+    BIND_FIRST, /* the first one after a copy: what the binding before says does not count */
+    BIND_NEXT,
+};
+/* Binds a relation to the table of the schema at index; a definition that has changed is followed,
+ * or types are compared with those of the binding before. */
+bool apply_bind(struct apply *a, const struct pgo_message *m, int index, enum bind_how how,
                 struct err *err) MUST_CHECK;
 bool apply_relation(struct apply *a, const struct pgo_message *m, struct err *err) MUST_CHECK;
 bool apply_change(struct apply *a, const struct pgo_message *m, size_t bytes,

@@ -215,6 +215,9 @@ void aside_replay(struct apply *a, const struct schema *copied, const struct tab
     struct aside *s = a->aside;
     if (s->stage != ASIDE_KEEP)
         return; /* it has failed meanwhile */
+    for (size_t i = 0; i < s->n_tables; i++)
+        if (s->place[i] == PLACE_KEPT) /* the copy has written what is known of it */
+            adapt_forget(a->adapt, a->o.schema->tables[i].oid);
     s->copied = copied;
     free(s->names.schemas);
     free(s->names.tables);

@@ -23,17 +23,24 @@ static bool bind_base(struct apply *a, struct aside_relation *r, struct err *err
     struct pgo_message m;
     if (!copied)
         return err_set(err, ERR_INTERNAL, "%s.%s was not part of its copy", t->schema, t->name);
-    if (!pgo_decode(s->decoder, r->base.data, r->base.len, &m, err) ||
-        !apply_bind(a, &m, r->table, r->is_bound, err))
+    bool is_first = !r->is_bound, is_old = is_first && r->base.lsn < s->point;
+    a->replayed_at = r->base.lsn;
+    bool ok = pgo_decode(s->decoder, r->base.data, r->base.len, &m, err) &&
+              apply_bind(a, &m, r->table,
+                         is_old     ? BIND_OLD
+                         : is_first ? BIND_FIRST
+                                    : BIND_NEXT,
+                         err);
+    a->replayed_at = 0;
+    if (!ok)
         return false;
     struct target *target = apply_find_target(a, r->oid);
-    bool is_first = !r->is_bound;
     r->is_bound = true;
-    if (is_first && r->base.lsn < s->point) {
+    if (is_old) {
         target_take_types(target, copied);
         return true;
     }
-    return target_check_copied(target, copied, err);
+    return adapt_knows(a->adapt, r->oid) || target_check_copied(target, copied, err);
 }
 
 static bool ensure_bound(struct apply *a, uint32_t oid, struct err *err)
@@ -93,6 +100,19 @@ static bool replay_record(struct apply *a, const struct spill_record *rec, struc
 
 /* --- the end --------------------------------------------------------------------------------- */
 
+/* A definition from before the copy that does not fit what was copied has changed since, and comes
+ * anew before the next row. */
+static bool bind_quiet(struct apply *a, struct aside_relation *r, struct err *err)
+{
+    bool is_old = r->base.lsn < a->aside->point;
+    if (bind_base(a, r, err))
+        return true;
+    if (!is_old || (err->code != ERR_SCHEMA && err->code != ERR_TABLE_MISSING))
+        return false;
+    err_clear(err);
+    return true;
+}
+
 /* All that was replayed is known to be committed, or is in this transaction. */
 static bool hand_over(struct apply *a, struct err *err)
 {
@@ -100,7 +120,7 @@ static bool hand_over(struct apply *a, struct err *err)
     for (size_t i = 0; i < s->n_relations; i++) {
         struct aside_relation *r = &s->relations[i];
         if (r->table >= 0 && s->place[r->table] == PLACE_KEPT && !r->is_bound &&
-            !bind_base(a, r, err))
+            !bind_quiet(a, r, err))
             return false;
     }
     const char *values[] = {a->o.mirror_id, s->names.schemas, s->names.tables};

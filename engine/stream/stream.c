@@ -341,6 +341,8 @@ bool stream_run(const struct stream_options *o, struct err *err)
         if (err->code == ERR_CANCELLED)
             stop_cleanly(&s);
         o->report(o->arg, apply_durable(s.apply), apply_durable(s.apply), false);
+        if (o->reading)
+            *o->reading = apply_reading(s.apply);
     }
     pg_copy_free(s.kept_out);
     apply_free(s.apply);

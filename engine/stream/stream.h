@@ -30,6 +30,7 @@ struct stream_options {
     void (*standing)(void *arg, const struct apply *apply);
     void *arg;
     int64_t *busy_us; /* grows by the time in which changes were on their way there */
+    lsn_t *reading;   /* set at the end: commit LSN of the transaction that was read; may be NULL */
 };
 
 /* Streams until the task is cancelled (ERR_CANCELLED: what was complete is committed and reported,

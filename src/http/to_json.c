@@ -183,6 +183,7 @@ json_t *mirror_config_to_json(const struct mirror_config *c)
     put_bool(o, "replicate_foreign_keys", c->replicate_foreign_keys);
     json_put_text(o, "resync_strategy", c->resync_strategy);
     json_put_text(o, "schema_changes", c->schema_changes);
+    json_put_text(o, "dropped_columns", c->dropped_columns);
     json_put_text(o, "on_table_error", c->on_table_error);
     for (size_t i = 0; i < c->n_tables; i++)
         json_array_append_new(tables, table_map_to_json(&c->tables[i]));

@@ -336,7 +336,7 @@ static const struct diff_case types[] = {
              "m ALTER TYPE `t`.`c` ALTER ATTRIBUTE `a` TYPE bigint\n"
              "m ALTER TYPE `t`.`c` ADD ATTRIBUTE `d` integer\n"
              "m ALTER TYPE `t`.`c` ADD ATTRIBUTE `e` integer\n"
-             "m " ALTER "ALTER COLUMN `c` TYPE t.c USING `c`::t.c\n"
+             "mc " ALTER "ALTER COLUMN `c` TYPE t.c USING `c`::t.c\n"
              "mc -\n",
      .allowed = {"t.a", "t.c"}},
     {.name = "types that are another kind",

@@ -71,9 +71,11 @@ static void what_older_changes_need_stays_until_they_are_applied(void **state)
     assert_true(plan.lsn > 1);
     assert_int_equal(schema_plan_count(&plan, &at, &left), 1);
     assert_int_equal(left, 5); /* all of t.a and t.b */
-    at.is_waiting = true;
-    assert_int_equal(schema_plan_count(&plan, &at, &left), 5);
-    at.table = "t.a";
+    at.is_waiting = true;      /* new names of columns are the stream's to follow */
+    assert_int_equal(schema_plan_count(&plan, &at, &left), 1);
+    for (size_t i = 0; i < plan.n; i++) /* an earlier plan had them, and the stream has passed it */
+        if (plan.items[i].table && !strcmp(plan.items[i].table, "t.a") && !plan.items[i].is_late)
+            plan.items[i].since = 1;
     assert_int_equal(schema_plan_count(&plan, &at, &left), 3);
     assert_true(run(&plan, &at, &err));
     schema_plan_free(&plan);

@@ -1,0 +1,35 @@
+/* Definitions of a mirror that change at its source: may the destination follow by itself, tables
+ * that have to be copied again, and when everything is compared once more. All of it in the
+ * mirror's thread. */
+#ifndef BUNNY_DEFINITIONS_H
+#define BUNNY_DEFINITIONS_H
+
+#include "control/mirror_private.h"
+#include "stream/apply.h"
+
+/* Does this mirror follow without being asked? */
+bool definitions_are_automatic(const struct mirror *m);
+/* For an apply; arg of the callbacks is the run. */
+struct adapt_options definitions_adapt(struct run *r);
+
+/* Looks for what no relation message tells: tables that the source has rewritten, columns that were
+ * dropped and added again under the same name, tables that were out of the publication for a while.
+ * Their rows are copied again: the wish is recorded. may: it is allowed; else ERR_SCHEMA names
+ * them. */
+bool definitions_look(struct run *r, bool may, struct err *err) MUST_CHECK;
+
+/* In the stream's loop: tables that were emptied or rewritten without a change of their definition
+ * get their new files noted, so that a later change is not taken for a rewrite. */
+bool definitions_tend(struct run *r, struct apply *a, struct err *err) MUST_CHECK;
+
+/* To be called before definitions are read: changes from here on are noticed. */
+bool definitions_note(struct run *r, struct err *err) MUST_CHECK;
+
+/* Definitions are to be compared (and, automatically, to be followed) between two runs. */
+void definitions_want(struct mirror *m, int delay_ms);
+bool definitions_are_due(const struct mirror *m);
+/* A run has failed: when the destination's definitions may be the reason, and nobody has compared
+ * them for it yet, that is wanted now and true is returned. */
+bool definitions_may_heal(struct mirror *m, const struct err *err);
+
+#endif

@@ -1,0 +1,50 @@
+/* What evolve.c (what a table's change means) and evolve_dest.c (the destination's side, and the
+ * statements) share. Lives on the stack of schema_evolve. */
+#ifndef BUNNY_EVOLVE_PRIVATE_H
+#define BUNNY_EVOLVE_PRIVATE_H
+
+#include "schema/evolve.h"
+#include "schema/schema_private.h"
+
+/* A column of the message beside what was known. */
+struct evolve_pair {
+    int attnum;
+    const struct known_column *was; /* NULL: new */
+    const struct evolve_column *to;
+    char *type, *was_type; /* format_type at the source; was_type NULL: new */
+    bool is_excluded, is_domain;
+    bool is_inherited; /* the new one comes from a parent at the source */
+    char *missing;     /* what older rows have in a new one; NULL: nothing */
+    char *collation;   /* NULL: the type's */
+};
+
+/* A column of the destination, as it will be after the steps so far. */
+struct evolve_place {
+    char *name, *type, *owner; /* owner: the table that ALTER has to name, quoted */
+    bool not_null, is_generated, has_default, has_identity, is_in_key, is_gone;
+    int booked; /* attnum that the book of parts has for it; 0: none */
+};
+
+struct evolve_work {
+    const struct evolve_request *q;
+    struct evolution *out;
+    const struct schema_table *table;
+    size_t n_pairs, n_lost, n_places;
+    struct evolve_pair *pairs;
+    const struct known_column **lost; /* known before, and no more */
+    bool exists, is_partition, is_key_dropped;
+    char *self, *root, *key; /* the table, its topmost parent, quoted; its primary key's name */
+    struct evolve_place *places;
+    char *above; /* a table above ours that was altered; NULL: none */
+    struct buf changes, record;
+};
+
+/* Reads the destination's table. */
+bool evolve_read_dest(struct evolve_work *w, struct err *err) MUST_CHECK;
+/* Makes the steps out of pairs and lost columns; the verdict becomes ASK where none will do. */
+void evolve_make_steps(struct evolve_work *w);
+/* Tables of the mirror that have their columns from w->above. */
+bool evolve_read_family(struct evolve_work *w, bool *is_family, struct err *err) MUST_CHECK;
+void evolve_places_free(struct evolve_work *w);
+
+#endif
