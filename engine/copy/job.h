@@ -158,6 +158,8 @@ bool transfer_range(struct worker *w, const struct unit *u, int64_t *rows, int64
 /* Made by ALTER TABLE … ADD CONSTRAINT, which locks the table for itself; CREATE INDEX only shuts
  * writers out. */
 bool post_is_constraint(const struct schema_index *i);
+/* That, or made with those of the partitions, which are attached under a lock like it. */
+bool post_is_exclusive(const struct schema_index *i);
 bool post_run(struct worker *w, const struct unit *u, struct err *err) MUST_CHECK;
 
 #endif

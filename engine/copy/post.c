@@ -80,6 +80,31 @@ bool post_is_constraint(const struct schema_index *i)
     return i->kind == INDEX_PRIMARY || i->kind == INDEX_CONSTRAINT;
 }
 
+bool post_is_exclusive(const struct schema_index *i)
+{
+    return post_is_constraint(i) || i->branches_sql;
+}
+
+/* One message is one transaction. Where a partition of the destination has something of its own in
+ * the way, the server chooses what it attaches, and names. */
+static bool make_index(struct worker *w, const struct schema_table *t, const struct schema_index *i,
+                       struct err *err)
+{
+    struct err why = {0};
+    if (i->branches_sql && pg_exec(w->dest, &w->task, 0, i->branches_sql, NULL, &why))
+        return true;
+    if (i->branches_sql && why.code != ERR_SQL) {
+        *err = why;
+        return false;
+    }
+    if (i->branches_sql)
+        log_info("copy", w->job->mirror,
+                 "index built by the server's choice table=%s.%s index=%s"
+                 " reason=\"%s\"",
+                 t->dest_schema, t->dest_name, i->name, why.text);
+    return pg_exec(w->dest, &w->task, 0, i->create_sql, NULL, err);
+}
+
 static bool build_index(struct worker *w, const struct schema_table *t,
                         const struct schema_index *i, struct err *err)
 {
@@ -92,7 +117,7 @@ static bool build_index(struct worker *w, const struct schema_table *t,
         return true; /* the operator's own table has its key under another name */
     if (there.exists && !there.is_valid && !drop_index(w, t, i->name, there.is_constraint, err))
         return false;
-    return pg_exec(w->dest, &w->task, 0, i->create_sql, NULL, err);
+    return make_index(w, t, i, err);
 }
 
 static bool add_fkey(struct worker *w, const struct schema_table *t, const struct schema_fkey *f,

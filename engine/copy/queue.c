@@ -48,7 +48,7 @@ static bool is_ready(const struct table_run *t)
 static bool can_build(const struct table_run *t)
 {
     const struct schema_index *i = next_index(t);
-    return i && is_ready(t) && !t->is_locked && (!post_is_constraint(i) || t->running == 0);
+    return i && is_ready(t) && !t->is_locked && (!post_is_exclusive(i) || t->running == 0);
 }
 
 static void take_range(struct snapshot_job *j, struct table_run *t, struct unit *u)
@@ -64,7 +64,7 @@ static void take_range(struct snapshot_job *j, struct table_run *t, struct unit 
 
 static void take_index(struct snapshot_job *j, struct table_run *t, struct unit *u)
 {
-    t->is_locked = post_is_constraint(next_index(t));
+    t->is_locked = post_is_exclusive(next_index(t));
     if (t->def->is_partitioned)
         t->root->building_parent = t;
     *u = (struct unit){UNIT_INDEX, table_of(j, t), t->index_order[t->indexes_taken++]};

@@ -164,7 +164,8 @@ static void mark_made(struct schema *s, const struct present *p)
     }
     for (size_t k = 0; k < s->traits.n; k++) {
         struct trait *t = &s->traits.items[k];
-        t->is_made = t->owner ? name_list_has(&objects, t->owner) : tables[t->table];
+        t->is_made = t->owner ? name_list_has(&objects, t->owner) || trait_is_of_schema(t)
+                              : tables[t->table];
     }
     name_list_free(&objects);
     free(tables);

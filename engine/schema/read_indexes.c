@@ -7,8 +7,11 @@
 
 /* Column 3 is the exact beginning of pg_get_indexdef's text, up to and with the table's name, so
  * that only it is replaced. 7: one of the columns is excluded. 9: needed even when indexes are not
- * mirrored (a mapped foreign key refers to it). An index that hangs under a valid one of a mapped
- * parent is built by that one. */
+ * mirrored (a mapped foreign key refers to it). 12: its OID; 13: of the valid index of a mapped
+ * parent that it hangs under, and is built with. */
+#define INDEX_NEEDS_OBJECTS                            \
+    NEEDS_OBJECTS("pg_class", "x.indexrelid", "u.oid") \
+    " OR (con.oid IS NOT NULL AND " NEEDS_OBJECTS("pg_constraint", "con.oid", "u.oid") ")"
 static const char indexes_sql[] =
     "WITH u AS (SELECT oid, ord - 1 AS i FROM unnest($1::oid[]) WITH ORDINALITY u(oid, ord)),"
     " ex AS (SELECT * FROM unnest($2::oid[], $3::int2[]) x(oid, num))"
@@ -35,53 +38,24 @@ static const char indexes_sql[] =
     " x.indisreplident,"
     " EXISTS (SELECT FROM pg_constraint f WHERE f.contype = 'f' AND f.conindid = x.indexrelid"
     "  AND f.conrelid IN (SELECT oid FROM u)),"
-    " " NEEDS_OBJECTS(
-        "pg_class", "x.indexrelid",
-        "u.oid") " OR (con.oid IS NOT NULL AND " NEEDS_OBJECTS("pg_constraint", "con.oid",
-                                                               "u.oid") "),"
-                                                                        " CASE WHEN x.indisprimary "
-                                                                        "THEN (SELECT "
-                                                                        "string_agg(kc.num::text, "
-                                                                        "' ' ORDER BY kc.pos)"
-                                                                        "  FROM unnest(con.conkey) "
-                                                                        "WITH ORDINALITY kc(num, "
-                                                                        "pos)) END"
-                                                                        " FROM u JOIN pg_index x "
-                                                                        "ON x.indrelid = u.oid "
-                                                                        "JOIN pg_class k ON k.oid "
-                                                                        "= x.indexrelid"
-                                                                        " JOIN pg_class c ON c.oid "
-                                                                        "= u.oid JOIN pg_namespace "
-                                                                        "n ON n.oid = "
-                                                                        "c.relnamespace"
-                                                                        " LEFT JOIN pg_constraint "
-                                                                        "con ON con.conindid = "
-                                                                        "x.indexrelid AND "
-                                                                        "con.conrelid = u.oid"
-                                                                        "  AND con.contype IN "
-                                                                        "('p', 'u', 'x')"
-                                                                        " WHERE NOT EXISTS (SELECT "
-                                                                        "FROM pg_inherits h JOIN "
-                                                                        "pg_index px ON "
-                                                                        "px.indexrelid = "
-                                                                        "h.inhparent"
-                                                                        "  WHERE h.inhrelid = "
-                                                                        "x.indexrelid AND "
-                                                                        "px.indisvalid AND "
-                                                                        "px.indrelid IN (SELECT "
-                                                                        "oid FROM u))"
-                                                                        " OR x.indisprimary"
-                                                                        " ORDER BY u.i, "
-                                                                        "strpos('pcui', CASE WHEN "
-                                                                        "x.indisprimary THEN 'p' "
-                                                                        "WHEN con.oid IS NOT NULL"
-                                                                        "  THEN 'c' WHEN "
-                                                                        "x.indisunique THEN 'u' "
-                                                                        "ELSE 'i' END), k.relname";
+    " " INDEX_NEEDS_OBJECTS ","
+    " CASE WHEN x.indisprimary THEN (SELECT string_agg(kc.num::text, ' ' ORDER BY kc.pos)"
+    "  FROM unnest(con.conkey) WITH ORDINALITY kc(num, pos)) END,"
+    " x.indexrelid, px.indexrelid"
+    " FROM u JOIN pg_index x ON x.indrelid = u.oid JOIN pg_class k ON k.oid = x.indexrelid"
+    " JOIN pg_class c ON c.oid = u.oid JOIN pg_namespace n ON n.oid = c.relnamespace"
+    " LEFT JOIN pg_constraint con ON con.conindid = x.indexrelid AND con.conrelid = u.oid"
+    "  AND con.contype IN ('p', 'u', 'x')"
+    " LEFT JOIN pg_inherits h ON h.inhrelid = x.indexrelid"
+    " LEFT JOIN pg_index px ON px.indexrelid = h.inhparent AND px.indisvalid"
+    "  AND px.indrelid IN (SELECT oid FROM u)"
+    " ORDER BY u.i, strpos('pcui', CASE WHEN x.indisprimary THEN 'p' WHEN con.oid IS NOT NULL"
+    "  THEN 'c' WHEN x.indisunique THEN 'u' ELSE 'i' END), k.relname";
 
 struct index_row {
     const char *name, *constraint, *prefix, *definition, *key;
     char kind;
+    uint32_t oid, parent;
     bool is_valid, is_excluded, is_identity, is_referenced, needs_objects;
 };
 
@@ -99,6 +73,8 @@ static struct index_row index_row(const struct pg_result *res, size_t row)
         .is_referenced = pg_bool(res, row, 9),
         .needs_objects = pg_bool(res, row, 10),
         .key = pg_text(res, row, 11),
+        .oid = (uint32_t)pg_int(res, row, 12),
+        .parent = (uint32_t)pg_int(res, row, 13),
     };
 }
 
@@ -115,11 +91,11 @@ static void take_key(struct schema_table *t, const char *nums)
 }
 
 /* *tail: where the part behind the names of index and table begins. */
-static bool create_text(const struct schema_table *t, const struct index_row *x, struct buf *b,
-                        size_t *tail, struct err *err)
+static bool create_text(const struct schema_table *t, const struct index_row *x, bool only,
+                        struct buf *b, size_t *tail, struct err *err)
 {
     if (x->kind == 'p' || x->kind == 'c') {
-        buf_puts(b, "ALTER TABLE ");
+        buf_puts(b, only ? "ALTER TABLE ONLY " : "ALTER TABLE ");
         pg_quote_qualified(b, t->dest_schema, t->dest_name);
         buf_puts(b, " ADD CONSTRAINT ");
         pg_quote_ident(b, x->constraint);
@@ -136,7 +112,7 @@ static bool create_text(const struct schema_table *t, const struct index_row *x,
                        x->name, t->schema, t->name, x->definition);
     buf_printf(b, "CREATE %sINDEX ", x->kind == 'u' ? "UNIQUE " : "");
     pg_quote_ident(b, x->name);
-    buf_puts(b, " ON ");
+    buf_puts(b, only ? " ON ONLY " : " ON ");
     pg_quote_qualified(b, t->dest_schema, t->dest_name);
     *tail = b->len + 1;
     buf_printf(b, " %s", x->definition + strlen(x->prefix));
@@ -168,30 +144,121 @@ static void add_identity(struct reader *r, const struct schema_table *t, const c
     read_add_after(r, OBJECT_TABLE, t->dest_schema, t->dest_name, buf_take(&b))->optional = true;
 }
 
-static bool take_index(struct reader *r, size_t i, const struct index_row *x, size_t *cap,
-                       struct err *err)
+/* --- branches ----------------------------------------------------------------------------------
+ * An index of a partitioned table has one of each partition under it, which may have any name and
+ * say slightly other things. All of them are made by their own statements, and then attached. */
+
+struct branch_root {
+    size_t table, position; /* of the index at the top */
+    struct buf create, attach;
+};
+struct branch {
+    uint32_t oid;
+    size_t root;
+    const struct schema_table *table;
+    char *name;
+};
+struct tree {
+    size_t n_roots, roots_cap, n, cap;
+    struct branch_root *roots;
+    struct branch *items;
+};
+
+static const char *name_of(const struct index_row *x)
+{
+    return x->constraint[0] ? x->constraint : x->name;
+}
+
+static void add_branch(struct tree *tree, const struct schema_table *t, const struct index_row *x,
+                       size_t root)
+{
+    struct branch b = {.oid = x->oid, .root = root, .table = t, .name = mem_strdup(name_of(x))};
+    MEM_PUSH(tree->items, tree->n, tree->cap, b);
+}
+
+/* The index at position of table i has others under it. */
+static bool add_root(struct reader *r, struct tree *tree, size_t i, size_t position,
+                     const struct index_row *x, struct err *err)
+{
+    const struct schema_table *t = &r->s->tables[i];
+    struct branch_root root = {.table = i, .position = position};
+    size_t tail;
+    bool ok = create_text(t, x, true, &root.create, &tail, err);
+    MEM_PUSH(tree->roots, tree->n_roots, tree->roots_cap, root);
+    add_branch(tree, t, x, tree->n_roots - 1);
+    return ok;
+}
+
+/* Without a counterpart of its parent at the destination, it is left out as that one is. */
+static bool take_branch(struct reader *r, struct tree *tree, size_t i, const struct index_row *x,
+                        struct err *err)
+{
+    const struct schema_table *t = &r->s->tables[i];
+    const struct branch *up = NULL;
+    size_t tail;
+    for (size_t k = tree->n; k-- > 0 && !up;)
+        up = tree->items[k].oid == x->parent ? &tree->items[k] : NULL;
+    if (!up)
+        return true;
+    struct branch_root *root = &tree->roots[up->root];
+    buf_puts(&root->create, ";\n");
+    bool ok = create_text(t, x, t->is_partitioned, &root->create, &tail, err);
+    buf_puts(&root->attach, ";\nALTER INDEX ");
+    pg_quote_qualified(&root->attach, up->table->dest_schema, up->name);
+    buf_puts(&root->attach, " ATTACH PARTITION ");
+    pg_quote_qualified(&root->attach, t->dest_schema, name_of(x));
+    if (t->is_partitioned)
+        add_branch(tree, t, x, up->root);
+    return ok;
+}
+
+static void grow_tree(struct reader *r, struct tree *tree)
+{
+    for (size_t k = 0; k < tree->n_roots; k++) {
+        struct branch_root *root = &tree->roots[k];
+        if (root->attach.len) {
+            buf_puts(&root->create, buf_text(&root->attach));
+            r->s->tables[root->table].indexes[root->position].branches_sql =
+                buf_take(&root->create);
+        }
+        buf_free(&root->create);
+        buf_free(&root->attach);
+    }
+    for (size_t k = 0; k < tree->n; k++)
+        free(tree->items[k].name);
+    free(tree->roots);
+    free(tree->items);
+}
+
+static bool take_index(struct reader *r, struct tree *tree, size_t i, const struct index_row *x,
+                       size_t *cap, struct err *err)
 {
     static const struct {
         char letter;
         enum schema_index_kind kind;
     } kinds[] = {{'p', INDEX_PRIMARY}, {'c', INDEX_CONSTRAINT}, {'u', INDEX_UNIQUE}};
     struct schema_table *t = &r->s->tables[i];
+    if (x->parent && r->is_dest && x->kind != 'p')
+        return true;
     if (!is_wanted(r, t, x))
         return true;
     if (x->kind == 'p')
         take_key(t, x->key);
     /* The parent's primary key makes that of its partitions. */
-    if (x->kind == 'p' && r->tables[i].parent &&
-        r->s->tables[read_find_oid(r, r->tables[i].parent)].n_key > 0)
+    bool has_parents_key = x->kind == 'p' && r->tables[i].parent &&
+                           r->s->tables[read_find_oid(r, r->tables[i].parent)].n_key > 0;
+    if (x->parent && !r->is_dest)
+        return take_branch(r, tree, i, x, err);
+    if (has_parents_key)
         return true;
     struct buf b = {0};
     size_t tail = 0;
-    if (!create_text(t, x, &b, &tail, err)) {
+    if (!create_text(t, x, false, &b, &tail, err)) {
         buf_free(&b);
         return false;
     }
     struct schema_index out = {.kind = INDEX_PLAIN,
-                               .name = mem_strdup(x->constraint[0] ? x->constraint : x->name),
+                               .name = mem_strdup(name_of(x)),
                                .create_sql = buf_take(&b),
                                .is_replica_identity = x->is_identity,
                                .is_valid = x->is_valid,
@@ -203,7 +270,7 @@ static bool take_index(struct reader *r, size_t i, const struct index_row *x, si
     MEM_PUSH(t->indexes, t->n_indexes, *cap, out);
     if (t->replica_identity == 'i' && x->is_identity && !r->is_dest)
         add_identity(r, t, out.name);
-    return true;
+    return !t->is_partitioned || r->is_dest || add_root(r, tree, i, t->n_indexes - 1, x, err);
 }
 
 bool read_indexes(struct reader *r, struct err *err)
@@ -214,6 +281,7 @@ bool read_indexes(struct reader *r, struct err *err)
         return false;
     bool ok = true;
     size_t cap = 0;
+    struct tree tree = {0};
     int64_t last = -1;
     for (size_t row = 0; ok && row < pg_rows(res); row++) {
         int64_t i = pg_int(res, row, 0);
@@ -221,8 +289,9 @@ bool read_indexes(struct reader *r, struct err *err)
             cap = 0;
         last = i;
         struct index_row x = index_row(res, row);
-        ok = take_index(r, (size_t)i, &x, &cap, err);
+        ok = take_index(r, &tree, (size_t)i, &x, &cap, err);
     }
+    grow_tree(r, &tree);
     pg_free(res);
     return ok;
 }

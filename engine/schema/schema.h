@@ -37,6 +37,8 @@ struct schema_index {
     enum schema_index_kind kind;
     char *name;
     char *create_sql; /* for the destination: CREATE INDEX …, or ALTER TABLE … ADD CONSTRAINT … */
+    char *branches_sql; /* of a partitioned table's: makes those of its partitions too, each as it
+                         * is at the source, where create_sql lets the server choose; NULL: none */
     bool is_replica_identity;
     bool is_valid;      /* always, of the source's */
     size_t tail;        /* where in create_sql the part behind all names begins */

@@ -49,6 +49,7 @@ bool traits_have_part(const struct trait_list *l, const struct trait *like);
 void traits_sort(struct trait_list *l);
 /* It is the object itself, not something about it. */
 bool trait_is_object(const struct trait *t);
+bool trait_is_of_schema(const struct trait *t);
 /* Its column is left out by the mapping. */
 bool trait_is_excluded(const struct schema *s, const struct trait *t);
 /* What makes the destination's (there; NULL: it has none) like the source's. Caller frees. */

@@ -75,6 +75,18 @@ static bool can_have(const struct trait_list *there, const struct trait *t,
     return true;
 }
 
+bool trait_is_of_schema(const struct trait *t)
+{
+    return t->owner && strncmp(t->owner, "schema ", 7) == 0;
+}
+
+/* A schema that was there has its comment from its owner; public from the beginning. */
+static bool is_own(const struct trait *t, const struct trait *there)
+{
+    return trait_is_of_schema(t) && there && there->value &&
+           strcmp(there->value, "'standard public schema'") != 0;
+}
+
 static bool is_wanted(const struct trait *t, bool is_early, bool is_object)
 {
     bool early = t->of == TRAIT_OF_COLUMN || t->of == TRAIT_OF_OBJECT;
@@ -87,7 +99,8 @@ static bool apply(struct batch *b, const struct schema *s, const struct trait_li
     for (size_t k = 0; k < s->traits.n; k++) {
         const struct trait *t = &s->traits.items[k], *same = traits_find(there, t);
         if (!is_wanted(t, is_early, is_object) || trait_is_excluded(s, t) ||
-            !can_have(there, t, same) || (same && same->value && !strcmp(same->value, t->value)))
+            !can_have(there, t, same) || is_own(t, same) ||
+            (same && same->value && !strcmp(same->value, t->value)))
             continue;
         if (b->n == SCHEMA_BATCH && !run_all(b, err))
             return false;

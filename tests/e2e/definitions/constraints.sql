@@ -32,3 +32,5 @@ CREATE TABLE k.cyc1 (id int PRIMARY KEY, o int); CREATE TABLE k.cyc2 (id int PRI
 ALTER TABLE k.cyc1 ADD FOREIGN KEY (o) REFERENCES k.cyc2;
 CREATE TABLE k.same (id int PRIMARY KEY); CREATE TABLE "K".same (id int PRIMARY KEY REFERENCES k.same);
 CREATE TABLE k.dups (a int PRIMARY KEY, b int); CREATE INDEX d1 ON k.dups(b); CREATE INDEX d2 ON k.dups (b); CREATE UNIQUE INDEX d3 ON k.dups (a);
+COMMENT ON SCHEMA public IS 'ours';
+CREATE TABLE public.plain (id int PRIMARY KEY);

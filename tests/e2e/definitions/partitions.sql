@@ -56,3 +56,14 @@ CREATE TABLE p.typed OF p.ty (a WITH OPTIONS PRIMARY KEY, b DEFAULT 'q' NOT NULL
 INSERT INTO p.typed VALUES (1, 'x', 3);
 CREATE TABLE p.usesrow (id int PRIMARY KEY, r p.ref, ra p.ref[]);
 INSERT INTO p.usesrow VALUES (1, ROW(1,2,'2020-01-01','x'), NULL);
+CREATE TABLE p.q (id int NOT NULL, n int, m int, PRIMARY KEY (id)) PARTITION BY RANGE (id);
+CREATE TABLE p.q1 PARTITION OF p.q FOR VALUES FROM (0) TO (10);
+CREATE TABLE p.q2 PARTITION OF p.q FOR VALUES FROM (10) TO (20);
+CREATE INDEX ON p.q1 (n DESC);
+CREATE INDEX ON p.q (n);
+CREATE INDEX ON p.q (m);
+ALTER INDEX p.q2_m_idx RENAME TO "custom name";
+ALTER TABLE p.q1 RENAME CONSTRAINT q1_pkey TO "pk %";
+CREATE INDEX ON p.q2 (m DESC);
+CREATE INDEX q2_extra ON p.q2 (m);
+INSERT INTO p.q SELECT i FROM generate_series(0, 19) i;
