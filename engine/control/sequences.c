@@ -10,7 +10,7 @@
 #include "copy/follow.h"
 
 #define LAST_LOOK_MS 3000
-#define LAST_LOOK_AT_STOP_MS 1000
+#define LAST_LOOK_AT_STOP_MS 500
 
 static struct sequences_owner owner_of(const struct run *r)
 {

@@ -256,6 +256,7 @@ def test_killed_and_restarted_under_load(pair, bunny):
         while not stop.is_set():
             c.execute("INSERT INTO t (v) SELECT generate_series(1, 20)")
             c.execute("TRUNCATE u RESTART IDENTITY; INSERT INTO u SELECT FROM generate_series(1, 9)")
+            stop.wait(0.02)
         c.close()
     thread = threading.Thread(target=write)
     thread.start()
@@ -268,5 +269,5 @@ def test_killed_and_restarted_under_load(pair, bunny):
     finally:
         stop.set()
         thread.join()
-    pair.assert_equal()
+    pair.assert_equal(limit=120)
     wait_equal(pair, ["t_id_seq", "u_id_seq"])
