@@ -191,14 +191,15 @@ class Player:
         """The mirror was made, or is made now, when no lock holds the preflight up any more."""
         if self.maker:
             self.maker.join(LIMIT)
-        code = self.refusal and self.refusal["code"]
-        if code == "preflight_failed" and self.live and self._heal():
-            code = None
-        if not self._is_there() and code in (None, "peer_unreachable", "connection_failed",
-                                             *(("source_table_missing",) if self.live else ())):
+        passing = [None, "peer_unreachable", "connection_failed"]
+        for _ in range(6):
+            code = self.refusal and self.refusal["code"]
+            if self.live and (code == "source_table_missing" or
+                              code == "preflight_failed" and self._heal()):
+                self.follow_names(is_made=False)  # other names, and what the preflight asked for
+            elif code not in passing or self._is_there():
+                break
             self.refusal = None
-            if self.live:
-                self.follow_names(is_made=False)
             self._make()
         if self.refusal or not self._is_there():
             raise Defect(f"the mirror was refused: {self.refusal}")
