@@ -506,12 +506,21 @@ def test_kill_at_any_moment_of_a_swap(loaded, definitions, work, names):
     watched = "wide" if definitions is TABLES else "boss"
     slow_copy(pair, watched, 1)
     slowed = dump(pair)
+
+    def spoil():
+        """The stream may be changing the same rows."""
+        try:
+            pair.dsql(f"UPDATE {watched} SET {'v = 1' if watched == 'wide' else 'above = NULL'} "
+                      "WHERE id % 3 = 0")
+            return True
+        except psycopg.errors.DeadlockDetected:
+            return False
+
     with Load(pair.source, pair.sdb, clients=3, rate=60, script=work, directory=bunny.dir), \
             Reader(pair, f"SELECT count(*) > 40 FROM {watched}") as reader:
         for turn in range(KILLS):
             name = names[turn % len(names)] and f"public.{names[turn % len(names)]}"
-            pair.dsql(f"UPDATE {watched} SET {'v = 1' if watched == 'wide' else 'above = NULL'} "
-                      "WHERE id % 3 = 0")
+            wait_for(spoil, 30, "wrong rows")
             ask_swap(bunny, "m", name)
             threading.Event().wait(random.random() * 2)
             bunny.kill()

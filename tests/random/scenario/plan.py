@@ -12,7 +12,7 @@ from .tables import Tables
 
 # name: how often, in parts of all incidents
 INCIDENTS = {"kill": 5, "down": 2, "pause": 3, "resync_table": 5, "resync": 1, "retry": 1,
-             "recreate": 1, "cut_source": 3, "cut_dest": 3, "lock_dest": 2, "restart_dest": 1,
+             "swap_table": 4, "swap": 2, "recreate": 1, "cut_source": 3, "cut_dest": 3, "lock_dest": 2, "restart_dest": 1,
              "restart_source": 1}
 
 
@@ -267,7 +267,7 @@ class Planner:
                  "lock_dest": ["lock_dest", "unlock_dest"]}
         t = self.rng.choice([t for t in self.tables if t.is_mirrored])
         target = f"{t.schema}.{t.name}"
-        numbers = frozenset(t.needs) if name in ("resync_table", "lock_dest") else frozenset()
+        numbers = frozenset(t.needs) if name in ("resync_table", "swap_table", "lock_dest") else frozenset()
         return [Step(-1, "", kind, numbers, group=-1 if kind == "create" else self.group,
                      target=target) for kind in pairs.get(name, [name])]
 

@@ -254,6 +254,12 @@ class Player:
     def do_resync_table(self, step):
         self._command(f"resync/{urlquote(step.target, safe='')}")
 
+    def do_swap(self, _):
+        self._command("resync", {"strategy": "swap"})
+
+    def do_swap_table(self, step):
+        self._command(f"resync/{urlquote(step.target, safe='')}", {"strategy": "swap"})
+
     def _cut(self, cluster, dbname):
         cluster.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s "
                     "AND application_name LIKE 'bunnydb%%'", (dbname,))
