@@ -11,7 +11,8 @@
 /* The mapped tables with their partitions, and what is wrong with the first of them. $3: foreign
  * keys act on the session. */
 static const char check_sql[] =
-    "WITH RECURSIVE t(s, n) AS (SELECT * FROM ROWS FROM (unnest($1::text[]), unnest($2::text[])) AS r(s, n)),"
+    "WITH RECURSIVE t(s, n) AS (SELECT * FROM ROWS FROM (unnest($1::text[]), unnest($2::text[])) "
+    "AS r(s, n)),"
     " top(oid) AS (SELECT c.oid FROM t JOIN pg_namespace ns ON ns.nspname = t.s JOIN pg_class c"
     "  ON c.relnamespace = ns.oid AND c.relname = t.n AND c.relkind IN ('r', 'p')),"
     " w(oid) AS (SELECT oid FROM top UNION SELECT i.inhrelid FROM w JOIN pg_inherits i"

@@ -13,6 +13,7 @@
 #include "base/mem.h"
 
 #define SETTLE_MS 800 /* within the second in which a cancelled call has to be back */
+#define AGAIN_MS 150
 #define MAX_RUNNING 4 /* requests of one connection that no server has answered */
 
 struct canceller {
@@ -133,12 +134,27 @@ void pg_cancel(struct pg_conn *c)
     canceller_start(c->canceller);
 }
 
+/* A server that has not begun the statement yet passes over a request: it is sent again until the
+ * statement ends. */
+static bool next_result(struct pg_conn *c, int64_t deadline, PGresult **out)
+{
+    for (;;) {
+        struct err err = {0};
+        int64_t again = clock_mono_ms() + AGAIN_MS;
+        if (exec_next(c, NULL, again < deadline ? again : deadline, out, &err))
+            return true;
+        if (err.code != ERR_TIMEOUT || again >= deadline)
+            return false;
+        canceller_start(c->canceller);
+    }
+}
+
 /* Reads a cancelled statement to its end. */
 static bool settle(struct pg_conn *c, int64_t deadline)
 {
     struct err ignored;
     PGresult *r;
-    while (exec_next(c, NULL, deadline, &r, &ignored)) {
+    while (next_result(c, deadline, &r)) {
         if (!r)
             return PQstatus(c->pq) == CONNECTION_OK;
         ExecStatusType status = PQresultStatus(r);

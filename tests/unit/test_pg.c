@@ -301,6 +301,34 @@ static void cancel_ends_a_statement_within_a_second(void **state)
     pg_close(watch, false);
 }
 
+static void *go_on_later(void *arg)
+{
+    struct timespec pause = {.tv_nsec = 250000000};
+    nanosleep(&pause, NULL);
+    kill(*(pid_t *)arg, SIGCONT);
+    return NULL;
+}
+
+/* The server passes over a request that comes before it has begun the statement. */
+static void a_request_that_comes_too_early_is_sent_again(void **state)
+{
+    struct err e;
+    pthread_t thread;
+    struct pg_conn *c = cluster_connect(PG_SQL), *watch = cluster_connect(PG_SQL);
+    pid_t backend = pg_backend_pid(c);
+    (void)state;
+    assert_int_equal(kill(backend, SIGSTOP), 0);
+    pthread_create(&thread, NULL, go_on_later, &backend);
+    assert_false(pg_exec(c, NULL, 1, "SELECT pg_sleep(61)", NULL, &e));
+    assert_error(&e, ERR_TIMEOUT, "");
+    pthread_join(thread, NULL);
+    assert_true(pg_is_alive(c));
+    assert_int_equal(ask(c, "SELECT 5"), 5);
+    await(watch, "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep(61%'", 0);
+    pg_close(c, false);
+    pg_close(watch, false);
+}
+
 static void a_wake_up_without_cancel_is_passed_on(void **state)
 {
     struct err e;
@@ -442,6 +470,7 @@ int main(void)
         cmocka_unit_test(a_snapshot_lives_as_long_as_the_connection_that_exported_it),
         cmocka_unit_test(notices_go_to_the_log_without_what_functions_say),
         cmocka_unit_test(cancel_ends_a_statement_within_a_second),
+        cmocka_unit_test(a_request_that_comes_too_early_is_sent_again),
         cmocka_unit_test(a_wake_up_without_cancel_is_passed_on),
         cmocka_unit_test(a_limit_ends_a_statement),
         cmocka_unit_test(another_thread_may_cancel),
