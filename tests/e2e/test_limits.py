@@ -31,6 +31,23 @@ def test_rows_larger_than_the_window(pair, bunny):
     assert pair.assert_equal(60) == 303
 
 
+@pytest.mark.long
+def test_values_of_50_mb(pair, bunny):
+    """Each of a row of its own, copied and streamed; next to a change they are left alone."""
+    pair.sql("""CREATE TABLE t (id int PRIMARY KEY, a text, b bytea, j jsonb);
+        ALTER TABLE t ALTER a SET STORAGE EXTERNAL, ALTER b SET STORAGE EXTERNAL;
+        INSERT INTO t (id, a) VALUES (1, repeat('ab', 25000000));
+        INSERT INTO t (id, b) VALUES (2, decode(repeat('00ff', 25000000), 'hex'));
+        INSERT INTO t (id, j) VALUES (3, to_jsonb(repeat('j', 50000000)))""")
+    bunny.mirror("m", pair)
+    pair.sql("INSERT INTO t SELECT id + 3, a, b, j FROM t; UPDATE t SET id = -id WHERE id < 4")
+    pair.wait_confirmed(120)
+    query = "SELECT id, md5(a), md5(b), md5(j::text) FROM t ORDER BY id"
+    assert pair.sql(query) == pair.dsql(query)
+    if "BUNNYDB_SLOW" not in os.environ:
+        assert bunny.memory_kib() < (256 + 4 * 100) * 1024
+
+
 def test_wide_table_with_many_sets_of_unchanged_values(pair, bunny):
     """Each set of unchanged TOAST values is a statement of its own: they do not pile up there."""
     columns = ", ".join(f"c{i} text" for i in range(1, 1600))
