@@ -91,7 +91,8 @@ static void add_create_table(struct reader *r, size_t i)
     buf_puts(&b, rt->n_parents ? ")" : "");
     if (rt->part_key)
         buf_printf(&b, " PARTITION BY %s", rt->part_key);
-    read_add_before(r, OBJECT_TABLE, t->dest_schema, t->dest_name, buf_take(&b));
+    read_add_before(r, OBJECT_TABLE, t->dest_schema, t->dest_name, buf_take(&b))->needs =
+        mem_strdup(rt->part_needs);
 }
 
 /* Starts "ALTER TABLE [ONLY] …"; the caller adds what to do. */

@@ -28,8 +28,8 @@ static char *text_array(size_t n, const char *const *items)
     return buf_take(&b);
 }
 
-/* Columns: exists, relkind of a relation, typtype of a type, labels that an enum lacks. $1 is the
- * enum schema_object as a number. */
+/* Columns: exists, relkind of a relation, typtype of a type, labels that an enum lacks, or
+ * functions that a table needs and that are not there. $1 is the enum schema_object as a number. */
 static const char objects_sql[] =
     "SELECT u.ord - 1, CASE u.object::int WHEN 0 THEN EXISTS (SELECT FROM pg_namespace"
     "  WHERE nspname = u.name)"
@@ -37,7 +37,12 @@ static const char objects_sql[] =
     " WHEN 2 THEN EXISTS (SELECT FROM pg_collation c WHERE c.collnamespace = n.oid"
     "  AND c.collname = u.name)"
     " WHEN 3 THEN ty.oid IS NOT NULL ELSE c.oid IS NOT NULL END, c.relkind, ty.typtype,"
-    " CASE WHEN u.labels <> '' THEN (SELECT string_agg(l, ', ') FROM unnest(u.labels::text[]) l"
+    " CASE WHEN u.labels <> '' AND u.object::int = 5 THEN (SELECT string_agg(format('%I.%I',"
+    "   a[2 * k - 1], a[2 * k]), ', ') FROM (SELECT u.labels::text[] AS a) x,"
+    "   generate_series(1, array_length(a, 1) / 2) k WHERE NOT EXISTS (SELECT FROM pg_proc f"
+    "   JOIN pg_namespace fn ON fn.oid = f.pronamespace WHERE fn.nspname = a[2 * k - 1]"
+    "   AND f.proname = a[2 * k]))"
+    "  WHEN u.labels <> '' THEN (SELECT string_agg(l, ', ') FROM unnest(u.labels::text[]) l"
     "  WHERE l NOT IN (SELECT enumlabel FROM pg_enum WHERE enumtypid = ty.oid)) END"
     " FROM unnest($1::text[], $2::text[], $3::text[], $4::text[])"
     "  WITH ORDINALITY u(object, schema, name, labels, ord)"
@@ -84,7 +89,12 @@ static void judge_object(const struct schema *s, size_t i, const struct pg_resul
     if (!p->exists[i]) {
         if (st->object == OBJECT_TABLE)
             name_list_add(&p->missing, mem_printf("%s.%s", st->schema, st->name));
-        else if (!st->sql)
+        if (st->needs && p->create && !pg_is_null(res, row, 4))
+            present_add(p, st->schema, st->name,
+                        mem_printf("%s.%s is partitioned by what the destination lacks: create "
+                                   "function %s there first",
+                                   st->schema, st->name, pg_text(res, row, 4)));
+        if (st->object != OBJECT_TABLE && !st->sql)
             present_add(p, st->schema, st->name,
                         mem_printf("%s cannot be created from here: create it first", st->what));
     } else if (st->object == OBJECT_TABLE || st->object == OBJECT_SEQUENCE) {
@@ -108,7 +118,8 @@ bool compare_objects(struct pg_conn *dest, struct task *task, const struct schem
         cells[i] = digits[s->before[i].object];
         cells[n + i] = s->before[i].schema;
         cells[2 * n + i] = s->before[i].name;
-        cells[3 * n + i] = s->before[i].labels ? s->before[i].labels : "";
+        const char *more = s->before[i].needs ? s->before[i].needs : s->before[i].labels;
+        cells[3 * n + i] = more ? more : "";
     }
     char *values[4];
     for (size_t k = 0; k < COUNT_OF(values); k++)

@@ -48,7 +48,14 @@ static const char tables_sql[] =
                 "e'\\x01')"
                 "  FROM pg_class tc, pg_options_to_table(tc.reloptions) o WHERE tc.oid = "
                 "c.reltoastrelid)),"
-                " obj_description(c.oid, 'pg_class'), c.relfilenode"
+                " obj_description(c.oid, 'pg_class'), c.relfilenode,"
+                " CASE WHEN c.relkind = 'p' THEN (SELECT array_agg(f.name::text ORDER BY p.oid, "
+                "f.place) FROM pg_depend d JOIN pg_proc p ON p.oid = d.refobjid JOIN pg_namespace "
+                "pn ON pn.oid = p.pronamespace CROSS JOIN LATERAL (VALUES (1, pn.nspname), (2, "
+                "p.proname)) f(place, name) WHERE d.classid = 'pg_class'::regclass AND d.objid = "
+                "c.oid AND d.refclassid = 'pg_proc'::regclass AND d.refobjid >= 16384 AND NOT "
+                "EXISTS (SELECT FROM pg_depend e WHERE e.classid = 'pg_proc'::regclass AND e.objid "
+                "= p.oid AND e.deptype = 'e')) END"
                 " FROM tree JOIN pg_class c ON c.oid = tree.oid JOIN pg_namespace n ON n.oid = "
                 "c.relnamespace"
                 " JOIN (SELECT oid, max(n) AS n FROM level GROUP BY oid) l ON l.oid = tree.oid"
@@ -100,6 +107,7 @@ static void take_table(struct reader *r, const struct pg_result *res, size_t row
         .part_bound = read_text(res, row, 12),
         .comment = read_text(res, row, 18),
         .filenode = pg_int(res, row, 19),
+        .part_needs = read_text(res, row, 20),
     };
     parse_options(&rt, pg_text(res, row, 17));
     /* Before 14, a table that was never analysed says 0 and has no pages. */
@@ -227,6 +235,7 @@ static void read_table_free(struct read_table *rt, size_t n_columns)
     free(rt->columns);
     free(rt->parents);
     free(rt->part_key);
+    free(rt->part_needs);
     free(rt->part_bound);
     name_list_free(&rt->options);
     free(rt->comment);

@@ -57,7 +57,8 @@ struct read_table {
     uint32_t *parents;
     int64_t filenode;                      /* another one after each rewrite */
     char *part_key, *part_bound, *comment; /* NULL: none */
-    struct name_list options;              /* "fillfactor='70'" */
+    char *part_needs; /* functions of the key: an array of schema, name, schema, …; NULL: none */
+    struct name_list options; /* "fillfactor='70'" */
     struct read_column *columns;
     size_t n_checks, checks_cap;
     struct read_check *checks;

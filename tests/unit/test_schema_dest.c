@@ -90,6 +90,32 @@ static void partitions_of_other_schemas_stay_there(void **state)
     pg_close(c, false);
 }
 
+/* Without the function of its key there is no place for its rows: said before anything is made. */
+static void a_partition_key_by_a_missing_function_is_named(void **state)
+{
+    (void)state;
+    static const char function[] =
+        "CREATE SCHEMA s; CREATE FUNCTION s.\"F\"(int) RETURNS int IMMUTABLE LANGUAGE sql AS"
+        " 'SELECT $1 % 3'";
+    struct pg_conn *c = fixture_database("keyed_by_function");
+    struct pg_conn *d = fixture_database("copy_of_keyed_by_function");
+    fixture_exec(c, function);
+    fixture_exec(c, "CREATE TABLE s.p (k int) PARTITION BY LIST (s.\"F\"(k));"
+                    "CREATE TABLE s.p1 PARTITION OF s.p DEFAULT; INSERT INTO s.p VALUES (1)");
+    struct fixture_maps m = fixture_maps(c, "s.*", NULL);
+    struct schema *s = fixture_read(c, &m);
+    struct err err = {0};
+    bool worked = schema_create(d, &fixture_task, s, true, "test", &err);
+    fixture_assert_error(worked, &err, ERR_SCHEMA, "s.p", "s.\"F\"", NULL);
+    fixture_assert_answer(d, "SELECT to_regnamespace('s') IS NULL", "t");
+    schema_free(s);
+    fixture_exec(d, function);
+    fixture_mirror(c, d, &m);
+    fixture_maps_free(&m);
+    pg_close(c, false);
+    pg_close(d, false);
+}
+
 static struct schema *read_all(void)
 {
     struct fixture_maps maps = fixture_maps(source, "public.*", NULL);
@@ -241,6 +267,7 @@ int main(void)
         cmocka_unit_test(mappings_are_refused_with_all_reasons),
         cmocka_unit_test(star_takes_each_table_once),
         cmocka_unit_test(partitions_of_other_schemas_stay_there),
+        cmocka_unit_test(a_partition_key_by_a_missing_function_is_named),
         cmocka_unit_test(missing_tables_are_named),
         cmocka_unit_test(all_misfits_are_named_and_nothing_is_made),
         cmocka_unit_test(what_is_there_is_left_alone),
