@@ -7,6 +7,8 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
+#define OLD_MS 500
+
 void batch_queue_init(struct batch_queue *q, const struct batch_limits *limits, size_t n_tables)
 {
     *q = (struct batch_queue){.limits = *limits, .n_tables = n_tables};
@@ -66,8 +68,9 @@ bool batch_is_due(const struct batch_queue *q, bool is_dry, int64_t now_ms)
     if (q->limits.wait_ms > 0)
         return now_ms - q->open.opened_at >= q->limits.wait_ms;
     /* While an earlier batch is being committed, this one fills: under load the batches become as
-     * large as the destination's commit is slow, and an idle mirror waits for nothing. */
-    return is_dry && q->n == 0;
+     * large as the destination's commit is slow, and an idle mirror waits for nothing. A source
+     * that never falls silent does not keep a slow destination waiting for a full one. */
+    return q->n == 0 && (is_dry || now_ms - q->open.opened_at >= OLD_MS);
 }
 
 int64_t batch_deadline(const struct batch_queue *q)
