@@ -25,6 +25,10 @@ bool definitions_tend(struct run *r, struct apply *a, struct err *err) MUST_CHEC
 /* To be called before definitions are read: changes from here on are noticed. */
 bool definitions_note(struct run *r, struct err *err) MUST_CHECK;
 
+/* A mapped table is missing at the source: mappings of tables that are called otherwise now follow.
+ * (renamed.c) */
+bool definitions_follow_names(struct run *r, struct err *err) MUST_CHECK;
+
 /* Definitions are to be compared (and, automatically, to be followed) between two runs. */
 void definitions_want(struct mirror *m, int delay_ms);
 bool definitions_are_due(const struct mirror *m);

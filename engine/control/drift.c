@@ -36,7 +36,10 @@ static const char definitions_sql[] =
     "c.oid, c.relname, c.relnamespace, c.relispartition, a.columns, k.parts), "
     "',' ORDER BY "
     "c.oid) || coalesce((SELECT pg_catalog.string_agg(pg_catalog.concat_ws(' ', e.oid, "
-    "e.enumlabel), ',' ORDER BY e.oid) FROM pg_catalog.pg_enum e), '')), "
+    "e.enumlabel), ',' ORDER BY e.oid) FROM pg_catalog.pg_enum e), '') || coalesce((SELECT "
+    "pg_catalog.string_agg(r.oid::text, "
+    "',' ORDER BY r.oid) FROM pg_catalog.pg_publication_rel r JOIN pg_catalog.pg_publication p ON "
+    "p.oid = r.prpubid WHERE p.pubname = t.pub), '')), "
     "pg_catalog.md5(pg_catalog.string_agg(c.relfilenode::text, ',' ORDER BY c.oid)) FROM t JOIN "
     "pg_catalog.pg_class c ON c.oid = t.oid LEFT JOIN a ON a.oid = t.oid LEFT JOIN k ON k.oid = "
     "t.oid GROUP BY t.pub";

@@ -123,8 +123,15 @@ bool run_check_progress(struct run *r, struct err *err)
 static bool read_schema(struct run *r, struct err *err)
 {
     const struct mirror_config *c = &r->m->row.config;
-    if (!schema_read(r->source, &r->m->task, c->tables, c->n_tables, false, false, false,
-                     &r->schema, err))
+    bool ok = schema_read(r->source, &r->m->task, c->tables, c->n_tables, false, false, false,
+                          &r->schema, err);
+    if (!ok && err->code == ERR_SOURCE_TABLE) { /* a table may have another name now */
+        err_clear(err);
+        ok = definitions_follow_names(r, err) &&
+             schema_read(r->source, &r->m->task, c->tables, c->n_tables, false, false, false,
+                         &r->schema, err);
+    }
+    if (!ok)
         return err_context(err, "read the source's definitions");
     show_schema(r->m, r->schema);
     return true;

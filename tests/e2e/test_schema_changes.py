@@ -134,3 +134,45 @@ def test_manual(bunny, pair):
     settle_by_hand(bunny, pair)
     bunny.api.raw("POST", "/v1/mirrors/m/sync-schema")
     equal(pair)
+
+
+def test_a_label_of_an_enum(bunny, pair):
+    """No relation message follows: it is added before it comes, or where it does not fit."""
+    pair.sql("CREATE TYPE mood AS ENUM ('sad', 'ok'); CREATE TABLE t (id int PRIMARY KEY, m mood);"
+             "INSERT INTO t VALUES (1, 'sad')")
+    bunny.mirror("m", pair, schema_changes="auto")
+    pair.sql("ALTER TYPE mood ADD VALUE 'happy' AFTER 'sad'")
+    pair.sql("INSERT INTO t VALUES (2, 'ok'); INSERT INTO t VALUES (3, 'happy')")
+    equal(pair)
+
+
+def test_partitions_come(bunny, pair):
+    """One that is made empty, and one that was a table with rows before."""
+    pair.sql("CREATE TABLE p (id int, k int, PRIMARY KEY (id, k)) PARTITION BY LIST (k);"
+             "CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1); INSERT INTO p VALUES (1, 1)")
+    bunny.mirror("m", pair, schema_changes="auto")
+    pair.sql("CREATE TABLE p2 PARTITION OF p FOR VALUES IN (2); INSERT INTO p VALUES (2, 2)")
+    pair.sql("CREATE TABLE p3 (k int NOT NULL, id int NOT NULL, PRIMARY KEY (id, k));"
+             "INSERT INTO p3 SELECT 3, i FROM generate_series(1, 100) i;"
+             "ALTER TABLE p ATTACH PARTITION p3 FOR VALUES IN (3)")
+    pair.sql("INSERT INTO p VALUES (3000, 3); ALTER TABLE p RENAME id TO i; INSERT INTO p VALUES (9, 2)")
+    equal(pair)
+
+
+def test_a_table_that_was_out_of_the_publication(bunny, pair):
+    make(pair, ["t"])
+    bunny.mirror("m", pair)
+    pair.sql("ALTER PUBLICATION bunny_pub_m DROP TABLE t")
+    pair.sql("UPDATE t SET a = 100")
+    pair.sql("ALTER PUBLICATION bunny_pub_m ADD TABLE ONLY t")
+    pair.sql("UPDATE t SET b = 100 WHERE id < 10")
+    equal(pair)
+
+
+def test_a_table_gets_another_name(bunny, pair):
+    make(pair, ["t"])
+    pair.sql("CREATE SCHEMA s")
+    bunny.mirror("m", pair, schema_changes="auto")
+    pair.sql("ALTER TABLE t RENAME TO u; INSERT INTO u VALUES (100, 1, 2, 'x')")
+    pair.sql("ALTER TABLE u SET SCHEMA s; UPDATE s.u SET a = 7; ALTER TABLE s.u RENAME a TO aa; UPDATE s.u SET aa = 8")
+    equal(pair)
