@@ -195,6 +195,7 @@ def test_a_sync_that_waited_for_the_stream_does_not_hold_up_a_later_one(bunny, p
     pair.dst.autocommit = True
     bunny.api.post("/v1/mirrors/m/sync-schema")
     wait_for(lambda: len(syncs()) == 2, 30, "the second")
+    wait_for(lambda: bunny.status("m")["operation"] is None, 30, "its end")
     bunny.api.post("/v1/mirrors/m/resume")
     idle(bunny)
     assert pair.assert_equal(tables=[("public", "a"), ("public", "b")]) == 1

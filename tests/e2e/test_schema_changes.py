@@ -1,11 +1,18 @@
 """Promise: a table's definition may change at the source at any moment; the mirror follows at that
 place of the stream (schema_changes=auto), or stops before the first row and goes on after
 sync-schema (manual), and no row and no column is lost either way."""
+import os
+import random
+import threading
+
 import psycopg
 import pytest
 
 from harness.compare import assert_equal_structure, assert_equal_databases
+from harness.load import Load
 from harness.waiting import wait_for
+
+KILLS = int(os.environ.get("KILLS", "3"))
 
 
 def equal(pair, limit=90, structure=True, tables=None):
@@ -175,4 +182,27 @@ def test_a_table_gets_another_name(bunny, pair):
     bunny.mirror("m", pair, schema_changes="auto")
     pair.sql("ALTER TABLE t RENAME TO u; INSERT INTO u VALUES (100, 1, 2, 'x')")
     pair.sql("ALTER TABLE u SET SCHEMA s; UPDATE s.u SET a = 7; ALTER TABLE s.u RENAME a TO aa; UPDATE s.u SET aa = 8")
+    equal(pair)
+
+
+@pytest.mark.long
+@pytest.mark.limit(120 + 40 * KILLS)
+def test_kills_between_changes(bunny, pair):
+    """Under load, killed at random moments: neither a change nor a row is lost or done twice."""
+    make(pair, ["t"])
+    bunny.mirror("m", pair, schema_changes="auto")
+    steps = ["ALTER TABLE t ADD n{i} int DEFAULT {i}", "ALTER TABLE t RENAME n{i} TO m{i}",
+             "ALTER TABLE t ALTER m{i} TYPE bigint USING m{i} + 1",
+             "ALTER TABLE t RENAME a TO x; ALTER TABLE t RENAME b TO a; ALTER TABLE t RENAME x TO b",
+             "ALTER TABLE t DROP m{i}"]
+    work = "\\set i random(1, 50)\nUPDATE t SET a = a + 1 WHERE id = :i;\nUPDATE t SET b = b - 1 WHERE id = :i;\n"
+    with Load(pair.source, pair.sdb, clients=2, rate=100, script=work, directory=bunny.dir):
+        for i in range(KILLS):
+            for k, sql in enumerate(steps):
+                pair.sql(sql.replace("{i}", str(i)))
+                if k == i % len(steps):
+                    threading.Event().wait(random.random() * 0.5)
+                    bunny.kill()
+                    bunny.start()
+            wait_for(lambda: bunny.status("m")["status"] == "running", 60, "the mirror to run")
     equal(pair)
