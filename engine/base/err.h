@@ -83,9 +83,10 @@ enum err_code {
 
 struct err {
     enum err_code code;
-    char sqlstate[6]; /* empty unless a server said it */
-    char text[768];   /* a sentence for a person */
-    char hint[512];   /* what to do next; may be empty */
+    char sqlstate[6];           /* empty unless a server said it */
+    char schema[64], table[64]; /* what it is about there, if the server said that, too */
+    char text[768];             /* a sentence for a person */
+    char hint[512];             /* what to do next; may be empty */
 };
 
 /* Fill *e and return false, so that "return err_set(…)" reads well. e may be NULL. */

@@ -356,9 +356,8 @@ static void run_once(struct mirror *m)
     m->live.next_retry_at = 0;
     history_begin(&m->history, m->row.snapshot_done ? "stream" : "snapshot", m->live.state,
                   m->live.phase);
-    mirror_run(m, &err);
-    bool is_stopped = err.code == ERR_CANCELLED;
-    if (!is_stopped && !definitions_may_heal(m, &err))
+    bool goes_on = mirror_run(m, &err), is_stopped = err.code == ERR_CANCELLED;
+    if (!is_stopped && !goes_on)
         run_failed(m, &err);
     show_save_counters(m);
     trouble_save(m);
@@ -525,6 +524,7 @@ void mirror_free(struct mirror *m)
     free(m->findings);
     findings_free(&m->sequence_trouble);
     free(m->troubles);
+    findings_free(&m->table_trouble);
     free(m);
 }
 

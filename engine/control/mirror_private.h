@@ -15,6 +15,8 @@
 #include "stream/progress.h"
 #include "stream/source.h"
 
+struct sync_stop;
+
 struct command {
     enum mirror_command kind;
     struct operation op; /* its name, who asked, since when */
@@ -79,17 +81,21 @@ struct mirror {
     int sync_failures;      /* in a row, of those that nobody asked for */
     struct seen_step *seen; /* steps that earlier plans had already; see sync.c */
     size_t n_seen;
-    lsn_t healed_at;           /* where the stream stood when that was last tried … */
-    enum err_code healed_code; /* … and for which error */
-    bool is_copying;           /* a table is being copied beside the stream */
-    bool trusts;               /* a retry says that what it had stopped for is done */
-    bool is_stuck;             /* a change does not fit the destination's definitions */
-    lsn_t failed_at;           /* commit LSN of the transaction that it is in; 0: none */
+    lsn_t healed_at;               /* where the stream stood when that was last tried … */
+    enum err_code healed_code;     /* … and for which error */
+    bool is_copying;               /* a table is being copied beside the stream */
+    bool trusts;                   /* a retry says that what it had stopped for is done */
+    bool is_stuck;                 /* a change does not fit the destination's definitions */
+    lsn_t failed_at;               /* commit LSN of the transaction that it is in; 0: none */
+    struct findings table_trouble; /* tables that left the stream */
+    int blamed;       /* index in the run's schema of the table whose change failed; -1: none */
+    lsn_t blamed_lsn; /* of its transaction's COMMIT */
 };
 
 /* --- run.c: from connecting to the end of the stream, or of the snapshot's failure -------------
  */
-/* Runs until cancelled or failed; returns false in every case. */
+/* Runs until cancelled or failed, with *err in every case; true: the next run begins at once, as
+ * the definitions are to be compared first, or goes on without a table that was set aside. */
 bool mirror_run(struct mirror *m, struct err *err);
 
 /* --- mirror.c */
@@ -144,6 +150,7 @@ struct run {
     struct source_identity *identity;
     struct progress *progress;
     struct table_sync *table_sync; /* tables that are copied beside the stream */
+    bool is_dest_unfit;            /* the destination's definitions were compared, and do not fit */
     struct follow *follow;         /* their sequences; NULL: not yet */
     bool is_fresh;                 /* all tables were copied in this run */
 };
@@ -200,6 +207,12 @@ void run_follow_look(struct run *r);
 void run_follow_end(struct run *r, bool with_last_look);
 /* One look with r's connections; the mirror need not stream. */
 void run_follow_once(struct run *r);
+
+/* set_aside.c: after a run has failed (err), with on_table_error = set_aside: true when that was
+ * the error of tables, which the next run leaves out. */
+bool set_aside_blamed(struct run *r, const struct err *why);
+/* What is to be seen of a table that left the stream. */
+void set_aside_show(struct mirror *m, const struct table_name *table, const struct sync_stop *why);
 
 /* --- delete.c
  * ------------------------------------------------------------------------------------- */

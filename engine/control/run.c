@@ -168,6 +168,7 @@ static bool check_destination(struct run *r, struct err *err)
                     schema_check_tables(r->dest, &m->task, s, err));
     schema_free(s);
     free(maps);
+    r->is_dest_unfit = !ok;
     return ok;
 }
 
@@ -234,6 +235,13 @@ static void missed(void *arg, const struct apply_miss *miss)
 static void refused(void *arg, const struct apply_miss *what, enum err_code code)
 {
     trouble_refused(arg, what, code);
+}
+
+static void blamed(void *arg, int table, lsn_t lsn)
+{
+    struct mirror *m = ((struct run *)arg)->m;
+    m->blamed = table;
+    m->blamed_lsn = lsn;
 }
 
 static void report(void *arg, lsn_t durable, lsn_t safe, bool is_caught_up)
@@ -308,6 +316,7 @@ static bool stream(struct run *r, struct err *err)
                   .committed = committed,
                   .missed = missed,
                   .refused = refused,
+                  .blamed = blamed,
                   .arg = r},
         .report = report,
         .beside = tend,
@@ -356,10 +365,13 @@ bool mirror_run(struct mirror *m, struct err *err)
     struct progress progress = {0};
     struct run r = {.m = m, .identity = &identity, .progress = &progress};
     run_name(&r);
+    m->blamed = -1;
     bool ok = connect_all(&r, err) && (m->row.snapshot_done || snapshot(&r, err));
     if (ok && check_everything(&r, err))
         ok = stream(&r, err);
+    bool goes_on =
+        err->code != ERR_CANCELLED && (definitions_may_heal(m, err) || set_aside_blamed(&r, err));
     table_sync_close(r.table_sync);
     run_close(&r, true);
-    return false;
+    return goes_on;
 }

@@ -27,6 +27,7 @@ struct item {
     bool is_aside;   /* false once it has been handed over */
     bool is_copying; /* part of the present copy */
     bool is_alone;   /* a copy together with others has failed */
+    bool is_stopped; /* a change of it could not be applied: it waits for the operator */
     bool is_owing;   /* an earlier copy, that did not end, has left something to be restored */
     int failures;
     int64_t retry_at; /* monotonic ms */
@@ -101,8 +102,10 @@ static void add_items(struct table_sync *s, const struct table_name_list *wishes
         bool is_wished = table_name_list_has(wishes, t->source_schema, t->source_table);
         if (!(row && row->is_aside) && !is_wished)
             continue;
-        struct item item = {
-            .mapping = (int)i, .is_aside = true, .is_owing = row && row->n_restore > 0};
+        struct item item = {.mapping = (int)i,
+                            .is_aside = true,
+                            .is_stopped = row && row->stopped.code[0] && !is_wished,
+                            .is_owing = row && row->n_restore > 0};
         item.by_swap = is_wished ? table_name_list_has(swaps, t->source_schema, t->source_table)
                                  : swaps_others;
         str_copy(item.name.schema, sizeof item.name.schema, t->source_schema);
@@ -130,9 +133,11 @@ static bool set_aside(struct table_sync *s, struct err *err)
 {
     struct sync_owner o = owner_of(s);
     struct table_name *names = mem_calloc(s->n_items + 1, sizeof *names);
+    size_t n = 0;
     for (size_t i = 0; i < s->n_items; i++)
-        names[i] = s->items[i].name;
-    bool ok = sync_rows_set_aside(s->r->dest, &s->r->m->task, &o, names, s->n_items, err);
+        if (!s->items[i].is_stopped)
+            names[n++] = s->items[i].name;
+    bool ok = sync_rows_set_aside(s->r->dest, &s->r->m->task, &o, names, n, err);
     free(names);
     return ok;
 }
@@ -158,6 +163,19 @@ static void show_item(struct table_sync *s, const struct item *item, const char 
         str_copy(m->tables[i].error, sizeof m->tables[i].error, error);
     }
     show_snapshot(s);
+}
+
+static void show_stopped(struct table_sync *s, const struct sync_row_list *rows)
+{
+    findings_free(&mirror_of(s)->table_trouble);
+    for (size_t i = 0; i < s->n_items; i++) {
+        const struct item *item = &s->items[i];
+        const struct sync_row *row = find_row(rows, &config_of(s)->tables[item->mapping]);
+        if (!item->is_stopped)
+            continue;
+        show_item(s, item, "set_aside", row->stopped.text);
+        set_aside_show(mirror_of(s), &item->name, &row->stopped);
+    }
 }
 
 static void mark_tables(struct table_sync *s)
@@ -191,6 +209,23 @@ static void remove_leftovers(struct table_sync *s)
         log_warn("copy", m->row.config.name, "%s", err.text);
 }
 
+/* Tables that are to be copied, or are being. */
+static bool has_work(const struct table_sync *s)
+{
+    for (size_t i = 0; i < s->n_items; i++)
+        if (s->items[i].is_aside && !s->items[i].is_stopped)
+            return true;
+    return false;
+}
+
+bool table_sync_has_stopped(const struct table_sync *s, int mapping)
+{
+    for (size_t i = 0; i < s->n_items; i++)
+        if (s->items[i].mapping == mapping && s->items[i].is_stopped)
+            return true;
+    return false;
+}
+
 bool table_sync_open(struct run *r, struct table_sync **out, struct err *err)
 {
     struct mirror *m = r->m;
@@ -211,8 +246,9 @@ bool table_sync_open(struct run *r, struct table_sync **out, struct err *err)
         if (s->is_snapshot)
             resume_show_finished(m);
         mark_tables(s);
-        s->is_idle = !s->n_items && !s->wants_restore && !s->is_snapshot;
-        if (s->n_items)
+        show_stopped(s, &rows);
+        s->is_idle = !has_work(s) && !s->wants_restore && !s->is_snapshot;
+        if (has_work(s))
             spill_remove_stale(m->engine->state_dir);
         else
             end_operation(s);
@@ -227,7 +263,7 @@ bool table_sync_open(struct run *r, struct table_sync **out, struct err *err)
 
 bool table_sync_is_idle(const struct table_sync *s)
 {
-    return !s->n_items;
+    return !has_work(s);
 }
 
 size_t table_sync_streamed(const struct table_sync *s, struct table_map **out)
@@ -283,7 +319,7 @@ static char *names_of(const struct table_sync *s)
 
 static bool is_due(const struct item *item, int64_t now)
 {
-    return item->is_aside && item->retry_at <= now;
+    return item->is_aside && !item->is_stopped && item->retry_at <= now;
 }
 
 static int64_t bytes_of(const struct table_sync *s, const struct item *item)
@@ -304,7 +340,7 @@ static int64_t bytes_at_once(const struct table_sync *s)
     if (!s->is_snapshot)
         return INT64_MAX;
     for (size_t i = 0; i < s->n_items; i++)
-        left += s->items[i].is_aside ? bytes_of(s, &s->items[i]) : 0;
+        left += s->items[i].is_aside && !s->items[i].is_stopped ? bytes_of(s, &s->items[i]) : 0;
     return left / 4 > AT_ONCE_BYTES ? left / 4 : AT_ONCE_BYTES;
 }
 
@@ -492,7 +528,7 @@ static void finish_copy(struct table_sync *s, int64_t replayed)
     show_progress(s, true);
     for (size_t i = 0; i < s->n_items; i++) {
         struct item *item = &s->items[i];
-        n_left += item->is_aside && !item->is_copying;
+        n_left += item->is_aside && !item->is_copying && !item->is_stopped;
         if (!item->is_copying)
             continue;
         item->is_copying = item->is_aside = false;
@@ -591,10 +627,8 @@ static void look_at_restore(struct table_sync *s)
 /* All tables are in, and so are the foreign keys that can be. */
 static bool snapshot_has_ended(const struct table_sync *s)
 {
-    bool has_ended = s->is_snapshot && !s->restore && (!s->wants_restore || s->has_tried_restore);
-    for (size_t i = 0; i < s->n_items; i++)
-        has_ended &= !s->items[i].is_aside;
-    return has_ended;
+    return s->is_snapshot && !s->restore && !has_work(s) &&
+           (!s->wants_restore || s->has_tried_restore);
 }
 
 static bool end_snapshot(struct table_sync *s, struct err *err)

@@ -68,7 +68,11 @@ bool error_of_result(const struct pg_conn *c, const PGresult *r, struct err *err
     err_set(err, is_over ? ERR_CONNECT : ERR_SQL, "%s", buf_text(&b));
     buf_free(&b);
     if (err) {
+        const char *schema = PQresultErrorField(r, PG_DIAG_SCHEMA_NAME);
+        const char *table = PQresultErrorField(r, PG_DIAG_TABLE_NAME);
         str_copy(err->sqlstate, sizeof err->sqlstate, state);
+        str_copy(err->schema, sizeof err->schema, schema ? schema : "");
+        str_copy(err->table, sizeof err->table, table ? table : "");
         fill_hint(r, err);
         add_advice(state, err);
     }

@@ -38,6 +38,18 @@ void apply_free(struct apply *a)
 /* --- statements under way ----------------------------------------------------------------------
  */
 
+void apply_blame(struct apply *a, int table, lsn_t lsn)
+{
+    if (a->o.blamed && !a->has_blamed)
+        a->o.blamed(a->o.arg, table, lsn);
+    a->has_blamed = true;
+}
+
+lsn_t apply_working(const struct apply *a)
+{
+    return a->batches.is_in_replay ? aside_replaying(a) : a->reading;
+}
+
 struct expect *apply_expect(struct apply *a, enum expect_kind kind, enum pgo_kind op, int target,
                             size_t bytes)
 {
@@ -45,6 +57,7 @@ struct expect *apply_expect(struct apply *a, enum expect_kind kind, enum pgo_kin
     *e = (struct expect){.kind = (unsigned char)kind,
                          .op = (unsigned char)op,
                          .target = target,
+                         .lsn = apply_working(a),
                          .bytes = bytes > UINT32_MAX ? UINT32_MAX : (uint32_t)bytes};
     a->in_flight += e->bytes;
     return e;
@@ -194,6 +207,17 @@ static bool check_result(struct apply *a, const struct expect *e, const struct p
     return err_set(err, ERR_INTERNAL, "a result that nobody waits for");
 }
 
+/* A constraint that is checked with the COMMIT: the server names its table. */
+static void blame_named(struct apply *a, const struct err *err)
+{
+    const struct schema *s = a->o.schema;
+    lsn_t lsn = a->batches.n ? a->batches.closed[0].end_lsn : 0;
+    for (size_t i = 0; err->table[0] && i < s->n_tables; i++)
+        if (!strcmp(s->tables[i].dest_name, err->table) &&
+            !strcmp(s->tables[i].dest_schema, err->schema))
+            apply_blame(a, (int)i, lsn);
+}
+
 /* Deferred constraints: which of the batch's changes it was is not known. */
 static bool explain_commit(struct err *err)
 {
@@ -213,6 +237,10 @@ static bool explain_failure(struct apply *a, const struct expect *e, struct err 
     if (e->kind == EXPECT_END && pg_server_error_is(err, SYNC_ROWS_SQLSTATE))
         return err_set(err, ERR_SNAPSHOT_STALE,
                        "a copied table's row in _bunnydb.table_sync is gone: it is copied again");
+    if (e->target >= 0)
+        apply_blame(a, a->targets[e->target]->table, e->lsn);
+    else if (e->kind == EXPECT_COMMIT)
+        blame_named(a, err);
     if (e->kind == EXPECT_ROW)
         return apply_refused(a, e, err);
     if (e->target >= 0)

@@ -42,6 +42,9 @@ struct apply_options {
     /* a row of the destination is in the way of a change (ERR_CONFLICT), or its definition (or the
      * type of a column) does not allow it (ERR_REFUSED): the apply fails with that */
     void (*refused)(void *arg, const struct apply_miss *what, enum err_code code);
+    /* the error that is about to be returned is that of a change of this table; lsn: of its
+     * transaction's COMMIT. At most once. */
+    void (*blamed)(void *arg, int table, lsn_t lsn);
     void *arg;
 };
 

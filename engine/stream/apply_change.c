@@ -106,11 +106,13 @@ bool apply_bind(struct apply *a, const struct pgo_message *m, int index, enum bi
         return false;
     bool ok = target_bind(m, table, index, &d, old ? old->number : (int)a->n_targets, &t, err);
     dest_table_free(&d);
+    if (ok) {
+        bool may_compare = how == BIND_NEXT && !adapt_knows(a->adapt, m->relation);
+        ok = target_check_types(may_compare ? old : NULL, t, err);
+        keep_target(a, t);
+    }
     if (!ok)
-        return false;
-    bool may_compare = how == BIND_NEXT && !adapt_knows(a->adapt, m->relation);
-    ok = target_check_types(may_compare ? old : NULL, t, err);
-    keep_target(a, t);
+        apply_blame(a, index, apply_place(a).lsn);
     return ok;
 }
 
@@ -144,6 +146,8 @@ static bool send_change(struct apply *a, struct target *t, const struct pgo_mess
 {
     bool is_new;
     const struct target_statement *s = target_statement_for(t, m, &is_new, err);
+    if (!s)
+        apply_blame(a, t->table, apply_working(a));
     if (!s || !apply_ensure_open(a, err))
         return false;
     if (is_new && !prepare(a, t, s, err))

@@ -35,6 +35,7 @@ struct apply {
     struct batch_queue batches;
     bool is_open;     /* BEGIN was sent for the open batch */
     bool is_skipping; /* a transaction that is already applied */
+    bool has_blamed;
     lsn_t durable;
     lsn_t sent;        /* where the progress row stands once everything sent is done */
     lsn_t seen;        /* every transaction that committed before it was read */
@@ -66,6 +67,11 @@ struct apply {
  * one. */
 struct expect *apply_expect(struct apply *a, enum expect_kind kind, enum pgo_kind op, int target,
                             size_t bytes);
+/* The error that comes is that of a change of this table of the schema. The first one counts: what
+ * was under way before it may have failed earlier. */
+void apply_blame(struct apply *a, int table, lsn_t lsn);
+/* The transaction that is being read or replayed. */
+lsn_t apply_working(const struct apply *a);
 /* One statement without a name into the pipeline. */
 bool apply_send_query(struct apply *a, const char *sql, int n, const char *const *values,
                       enum expect_kind kind, struct err *err) MUST_CHECK;
@@ -115,6 +121,8 @@ bool apply_truncate(struct apply *a, const struct pgo_message *m, bool with_dele
 struct aside *aside_new(const struct aside_options *o, size_t n_tables);
 
 void aside_free(struct aside *s);
+/* The transaction that is partly replayed; 0: none. */
+lsn_t aside_replaying(const struct apply *a);
 /* Whether the relation is set aside (or ignored): its changes do not go the direct way. */
 bool aside_has(const struct apply *a, uint32_t relation);
 /* A relation message, with its bytes. True when its table is set aside or was taken out of the

@@ -57,6 +57,11 @@ struct aside_relation *aside_find(struct aside *s, uint32_t oid)
     return NULL;
 }
 
+lsn_t aside_replaying(const struct apply *a)
+{
+    return a->aside->replaying;
+}
+
 bool aside_has(const struct apply *a, uint32_t relation)
 {
     return a->aside->n_relations && aside_find(a->aside, relation);

@@ -75,6 +75,7 @@ bool apply_too_many(struct apply *a, const struct expect *e, long long n, struct
     struct apply_miss miss = describe(a, e);
     char change[640];
     put_change(a, e, &miss, change, sizeof change);
+    apply_blame(a, miss.table, miss.lsn);
     a->o.refused(a->o.arg, &miss, ERR_CONFLICT);
     err_set(err, ERR_CONFLICT, "%s: touched %lld rows instead of one; nothing was committed",
             change, n);

@@ -89,8 +89,8 @@ static bool take_lock(struct pg_conn *dest, struct task *task, const char *mirro
 static bool create_tables(struct pg_conn *dest, struct task *task, struct err *err)
 {
     struct buf sql = {0};
-    buf_printf(&sql, "%s; %s; %s; %s; COMMIT", create_sql, sync_rows_create_sql,
-               schema_book_create_sql, sequences_create_sql);
+    buf_printf(&sql, "%s; %s; %s; %s; %s; COMMIT", create_sql, sync_rows_create_sql,
+               sync_rows_upgrade_sql, schema_book_create_sql, sequences_create_sql);
     bool ok = pg_exec(dest, task, LIMIT_MS, buf_text(&sql), NULL, err);
     buf_free(&sql);
     return ok || err_context(err, "create _bunnydb's tables at the destination");
@@ -105,7 +105,9 @@ bool progress_open(struct pg_conn *dest, struct task *task, const char *mirror_i
                  "SELECT pg_catalog.to_regclass('_bunnydb.progress') IS NOT NULL AND "
                  "pg_catalog.to_regclass('_bunnydb.table_sync') IS NOT NULL AND "
                  "pg_catalog.to_regclass('_bunnydb.table_parts') IS NOT NULL AND "
-                 "pg_catalog.to_regclass('_bunnydb.sequences') IS NOT NULL",
+                 "pg_catalog.to_regclass('_bunnydb.sequences') IS NOT NULL AND EXISTS (SELECT FROM "
+                 "pg_catalog.pg_attribute WHERE attrelid = "
+                 "pg_catalog.to_regclass('_bunnydb.table_sync') AND attname = 'stopped')",
                  &r, err))
         return false;
     bool exists = pg_bool(r, 0, 0);

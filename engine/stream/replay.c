@@ -40,7 +40,10 @@ static bool bind_base(struct apply *a, struct aside_relation *r, struct err *err
         target_take_types(target, copied);
         return true;
     }
-    return adapt_knows(a->adapt, r->oid) || target_check_copied(target, copied, err);
+    if (adapt_knows(a->adapt, r->oid) || target_check_copied(target, copied, err))
+        return true;
+    apply_blame(a, r->table, r->base.lsn);
+    return false;
 }
 
 static bool ensure_bound(struct apply *a, uint32_t oid, struct err *err)

@@ -12,7 +12,10 @@ const char sync_rows_create_sql[] =
     "CREATE TABLE IF NOT EXISTS _bunnydb.table_sync (mirror_id text NOT NULL, "
     "source_schema text NOT NULL, source_table text NOT NULL, is_aside boolean NOT NULL, "
     "restore_sql text[] NOT NULL DEFAULT '{}', updated_at timestamptz NOT NULL DEFAULT now(), "
-    "PRIMARY KEY (mirror_id, source_schema, source_table))";
+    "stopped text[], PRIMARY KEY (mirror_id, source_schema, source_table))";
+
+const char sync_rows_upgrade_sql[] =
+    "ALTER TABLE _bunnydb.table_sync ADD COLUMN IF NOT EXISTS stopped text[]";
 
 #define FENCE_SQL \
     "SELECT 1 / pg_catalog.count(*) FROM _bunnydb.progress WHERE mirror_id = %s AND epoch = %s"
@@ -133,6 +136,12 @@ static struct sync_row take_row(const struct pg_result *r, size_t *at)
     size_t first = *at, cap = 0;
     str_copy(row.name.schema, sizeof row.name.schema, pg_text(r, first, 0));
     str_copy(row.name.table, sizeof row.name.table, pg_text(r, first, 1));
+    if (!pg_is_null(r, first, 4)) {
+        str_copy(row.stopped.code, sizeof row.stopped.code, pg_text(r, first, 4));
+        str_copy(row.stopped.text, sizeof row.stopped.text, pg_text(r, first, 5));
+        str_copy(row.stopped.hint, sizeof row.stopped.hint, pg_text(r, first, 6));
+        row.stopped.lsn = pg_lsn(r, first, 7);
+    }
     for (; *at < pg_rows(r) && !strcmp(pg_text(r, *at, 0), row.name.schema) &&
            !strcmp(pg_text(r, *at, 1), row.name.table);
          (*at)++)
@@ -148,7 +157,8 @@ bool sync_rows_read(struct pg_conn *dest, struct task *task, const char *mirror_
     size_t cap = 0;
     *out = (struct sync_row_list){0};
     if (!pg_exec_params(dest, task, LIMIT_MS,
-                        "SELECT s.source_schema, s.source_table, s.is_aside, u.sql FROM "
+                        "SELECT s.source_schema, s.source_table, s.is_aside, u.sql, s.stopped[1], "
+                        "s.stopped[2], s.stopped[3], s.stopped[4]::pg_catalog.pg_lsn FROM "
                         "_bunnydb.table_sync s LEFT JOIN LATERAL pg_catalog.unnest(s.restore_sql) "
                         "WITH ORDINALITY u (sql, pos) ON true WHERE s.mirror_id = $1 "
                         "ORDER BY s.source_schema, s.source_table, u.pos",
@@ -173,10 +183,31 @@ bool sync_rows_set_aside(struct pg_conn *dest, struct task *task, const struct s
         "SELECT $1::pg_catalog.text, t.s, t.t, ours.one = 1 FROM ours, ROWS FROM "
         "(pg_catalog.unnest($3::pg_catalog.text[]), pg_catalog.unnest($4::pg_catalog.text[]))"
         " AS t (s, t) ON CONFLICT (mirror_id, source_schema, source_table) DO UPDATE SET "
-        "is_aside = true, updated_at = pg_catalog.clock_timestamp()",
+        "is_aside = true, stopped = NULL, updated_at = pg_catalog.clock_timestamp()",
         COUNT_OF(more), (const char *const *)more, NULL, err);
     free(more[0]);
     free(more[1]);
+    return ok;
+}
+
+bool sync_rows_stop(struct pg_conn *dest, struct task *task, const struct sync_owner *o,
+                    const struct table_name *table, const struct sync_stop *why, struct err *err)
+{
+    char lsn[LSN_TEXT_SIZE];
+    const char *parts[] = {why->code, why->text, why->hint, lsn_format(why->lsn, lsn)};
+    struct buf array = {0};
+    pg_quote_array(&array, COUNT_OF(parts), parts);
+    const char *more[] = {table->schema, table->table, buf_text(&array)};
+    bool ok = run_fenced(
+        dest, task, o,
+        FENCED
+        "INSERT INTO _bunnydb.table_sync (mirror_id, source_schema, source_table, is_aside, "
+        "stopped) SELECT $1::pg_catalog.text, $3::pg_catalog.text, $4::pg_catalog.text, ours.one = "
+        "1, $5::pg_catalog.text[] FROM ours ON CONFLICT (mirror_id, source_schema, source_table) "
+        "DO UPDATE SET is_aside = true, stopped = excluded.stopped, updated_at = "
+        "pg_catalog.clock_timestamp()",
+        COUNT_OF(more), more, NULL, err);
+    buf_free(&array);
     return ok;
 }
 
@@ -239,11 +270,12 @@ bool sync_rows_leave(struct pg_conn *dest, struct task *task, const struct sync_
                      const struct table_name *table, struct err *err)
 {
     const char *more[] = {table->schema, table->table};
-    return run_fenced(dest, task, o,
-                      FENCED "UPDATE _bunnydb.table_sync SET is_aside = false FROM ours WHERE "
-                             "ours.one = 1 AND mirror_id = $1 AND source_schema = "
-                             "$3::pg_catalog.text AND source_table = $4::pg_catalog.text",
-                      COUNT_OF(more), more, NULL, err);
+    return run_fenced(
+        dest, task, o,
+        FENCED "UPDATE _bunnydb.table_sync SET is_aside = false, stopped = NULL FROM ours WHERE "
+               "ours.one = 1 AND mirror_id = $1 AND source_schema = "
+               "$3::pg_catalog.text AND source_table = $4::pg_catalog.text",
+        COUNT_OF(more), more, NULL, err);
 }
 
 bool sync_rows_none_aside(struct pg_conn *dest, struct task *task, const char *mirror_id,

@@ -6,6 +6,9 @@
  * table is valid at the mirror's progress (the hand-over). So whatever ends in between, a crash or
  * a restored older catalog, the next run finds the row and copies the table again, from nothing.
  *
+ * A row that is aside may say why nobody is to copy its table by himself: a change of it could not
+ * be applied (stopped). The operator's resync ends that.
+ *
  * A row also keeps the definitions of foreign keys that were dropped for the copy, in the
  * transaction that drops them: it stays, no longer aside, until all of them are back.
  *
@@ -17,12 +20,21 @@
 #include "base/model.h"
 #include "pg/pg.h"
 
+/* Why a table left the stream. */
+struct sync_stop {
+    char code[40];  /* err_name */
+    char text[768]; /* the error, as struct err has it */
+    char hint[512];
+    lsn_t lsn; /* of the COMMIT of the transaction whose change it was; 0: not known */
+};
+
 /* One row a mapped table; a partitioned root stands for all its partitions. */
 struct sync_row {
     struct table_name name; /* at the source */
     bool is_aside;
     size_t n_restore;
-    char **restore; /* statements, in order */
+    char **restore;           /* statements, in order */
+    struct sync_stop stopped; /* its code is empty: it is not */
 };
 struct sync_row_list {
     struct sync_row *items;
@@ -40,7 +52,15 @@ struct sync_owner {
 extern const char sync_rows_create_sql[];
 bool sync_rows_read(struct pg_conn *dest, struct task *task, const char *mirror_id,
                     struct sync_row_list *out, struct err *err) MUST_CHECK;
-/* From now on these tables are not valid. Committed durably before it returns. */
+/* Brings a table that an earlier version made up to date. */
+extern const char sync_rows_upgrade_sql[];
+/* From now on this table is not valid, and is not copied by itself; what the stream brings of it
+ * from the present progress on is passed over. Committed durably before it returns. */
+bool sync_rows_stop(struct pg_conn *dest, struct task *task, const struct sync_owner *o,
+                    const struct table_name *table, const struct sync_stop *why,
+                    struct err *err) MUST_CHECK;
+/* From now on these tables are not valid, and are to be copied. Committed durably before it
+ * returns. */
 bool sync_rows_set_aside(struct pg_conn *dest, struct task *task, const struct sync_owner *o,
                          const struct table_name *tables, size_t n, struct err *err) MUST_CHECK;
 /* Adds statements to what is to be restored after the copy of a table; those that are there already

@@ -112,6 +112,7 @@ def copies(bunny, table):
 def finish(pair, bunny, missed=0):
     bunny.wait_running("m", 90, may_fail=True)
     pair.assert_equal()
+    wait_for(lambda: pair.dsql("SELECT * FROM _bunnydb.table_sync") == [], 30, "no row to be left")
     pair.dsql("DROP FUNCTION slow CASCADE")
     assert_equal_structure(pair.src, pair.dst)
     assert pair.dsql("SELECT count(*) FROM pg_constraint WHERE contype = 'f' AND convalidated AND "
@@ -120,7 +121,6 @@ def finish(pair, bunny, missed=0):
     status = bunny.status("m")
     assert sum(t["rows_missing"] for t in status["tables"]) == missed, status["tables"]
     assert status["snapshot"]["tables_done"] == status["snapshot"]["tables_total"]
-    wait_for(lambda: pair.dsql("SELECT * FROM _bunnydb.table_sync") == [], 30, "no row to be left")
     wait_for(lambda: len(pair.slots()) == 1, 10, "one slot")
 
 
