@@ -115,7 +115,7 @@ class Operator:
 
     def _preview(self):
         """A server that is slow, or a lock, may hold the answer up."""
-        end = time.monotonic() + 60 * SLOW
+        end = time.monotonic() + 120 * SLOW
         while True:
             try:
                 return self.api.post(f"{self.path}/sync-schema", {"dry_run": True})["steps"]
