@@ -184,6 +184,7 @@ def test_a_writer_at_the_destination_is_waited_for_in_short_attempts(pair, bunny
 
 # --- rows ----------------------------------------------------------------------------------------
 
+@pytest.mark.long
 @pytest.mark.limit(240)
 @pytest.mark.sanitize
 @pytest.mark.tsan
@@ -199,6 +200,7 @@ def test_under_load_of_every_kind(pair, bunny):
     assert_no_shadows(pair)
 
 
+@pytest.mark.long
 @pytest.mark.limit(240)
 def test_a_whole_mirror_under_load(pair, bunny):
     """All tables, with foreign keys between them, while their rows and keys change; the slot is the
@@ -266,6 +268,30 @@ def test_what_is_the_same_is_not_touched(pair, bunny):
     assert pair.dsql("SELECT DISTINCT pg_column_size(w) FROM t") == [(10000,)]
     pair.dsql("ALTER TABLE t DROP own")
     pair.assert_equal()
+
+
+def test_names_mappings_and_excluded_columns(pair, bunny):
+    """Also a key that the destination has on other columns, and a column that it fills itself."""
+    pair.sql('CREATE TABLE "Odd ""T""" ("a b" int PRIMARY KEY, "SELECT" text, secret text NOT NULL);'
+             "INSERT INTO \"Odd \"\"T\"\"\" SELECT g, 'it''s ' || g, 's' FROM generate_series(1, 50) g;"
+             "CREATE TABLE k (id int PRIMARY KEY, code varchar(9) NOT NULL UNIQUE, v int);"
+             "INSERT INTO k SELECT g, 'c' || g, g FROM generate_series(1, 50) g")
+    pair.dsql('CREATE TABLE k (v int, id int NOT NULL, code varchar(9) PRIMARY KEY, '
+              "at timestamptz NOT NULL DEFAULT now())")
+    bunny.mirror("m", pair, [
+        {"source_table": 'public.Odd "T"', "destination_schema": 'Ziel "1"', "destination_table": "über",
+         "exclude_columns": ["secret"]}, "public.k"])
+    pair.dsql('DELETE FROM "Ziel ""1"""."über" WHERE "a b" > 40; UPDATE k SET v = -1 WHERE id < 10;'
+              "DELETE FROM k WHERE id > 40; INSERT INTO k VALUES (1, 1000, 'more')")
+    before = dump(pair)
+    ask_swap(bunny, "m")
+    wait_for(lambda: all_settled(bunny, "m") and log_count(bunny, "rows swapped") == 2, 60, "both")
+    assert dump(pair) == before
+    assert pair.dsql('SELECT "a b", "SELECT" FROM "Ziel ""1"""."über" ORDER BY 1') == \
+        pair.sql('SELECT "a b", "SELECT" FROM "Odd ""T""" ORDER BY 1')
+    assert pair.dsql("SELECT id, code, v FROM k ORDER BY id") == \
+        pair.sql("SELECT id, code, v FROM k ORDER BY id")
+    assert_no_shadows(pair)
 
 
 # --- definitions ---------------------------------------------------------------------------------
@@ -492,6 +518,7 @@ def loaded(durable, root):
         p.drop()
 
 
+@pytest.mark.long
 @pytest.mark.limit(180 + 40 * KILLS)
 @pytest.mark.parametrize("definitions, work, names", [
     pytest.param(TABLES, WORK, (*NAMES, None), id="plain"),
@@ -537,6 +564,7 @@ def test_kill_at_any_moment_of_a_swap(loaded, definitions, work, names):
     wait_for(lambda: assert_no_shadows(pair) or True, 30, "everything to be gone")
 
 
+@pytest.mark.long
 @pytest.mark.limit(240)
 def test_servers_that_restart_during_a_swap(loaded):
     """An unlogged table is empty after a crash; what was in it is not taken for the source's rows."""
