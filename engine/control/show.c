@@ -89,6 +89,8 @@ void show_state(struct mirror *m, enum mirror_state state, const char *phase)
 /* The finding of an error: what, why, and what heals it. */
 static const char *action_for(const struct err *e)
 {
+    if (e->code == ERR_SCHEMA || e->code == ERR_TABLE_MISSING)
+        return "sync-schema";
     switch (err_class_of(e)) {
     case CLASS_RETRY:
         return "";

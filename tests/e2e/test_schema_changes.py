@@ -121,6 +121,9 @@ def settle_by_hand(bunny, pair, limit=150):
         if status["status"] == "error" and status["error_code"] in ("schema_mismatch", "server_error",
                                                                     "destination_table_missing"):
             assert status["error_hint"], status
+            if status["error_code"] != "server_error":
+                assert [f["action"] for f in status["findings"]
+                        if f["code"] == status["error_code"]] == ["sync-schema"], status
             bunny.api.raw("POST", "/v1/mirrors/m/sync-schema")
 
     def done():
