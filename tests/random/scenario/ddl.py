@@ -108,7 +108,7 @@ class Ddl(Parts):
                               c.role == "plain")
         if source:
             made = {"integer": f"bigint GENERATED ALWAYS AS ({source.q} / 2) STORED",
-                    "text": f"text GENERATED ALWAYS AS (upper({source.q})) STORED",
+                    "text": f"text GENERATED ALWAYS AS (left({source.q}, 9)) STORED",
                     "boolean": f"boolean GENERATED ALWAYS AS (NOT {source.q}) STORED"}
             ways += [made[source.kind.sql]] * 2
         way = self.rng.choice(ways)
