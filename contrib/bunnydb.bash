@@ -25,6 +25,7 @@ retry|MIRROR|--config=FILE --state-dir=DIR --recreate-slot --wait --json --timeo
 resync|MIRROR [TABLE]|--config=FILE --state-dir=DIR --strategy=truncate,swap --wait --json --timeout=SECONDS --version --help 
 sync-schema|MIRROR|--config=FILE --state-dir=DIR --dry-run --wait --json --timeout=SECONDS --version --help 
 verify|MIRROR|--config=FILE --state-dir=DIR --last --wait --json --timeout=SECONDS --version --help 
+cutover|MIRROR|--config=FILE --state-dir=DIR --verify --read-only --wait --json --timeout=SECONDS --version --help 
 logs|MIRROR|--config=FILE --state-dir=DIR --follow --lines=N --level=debug,info,warn,error --search=TEXT --json --timeout=SECONDS --version --help 
 runs|MIRROR|--config=FILE --state-dir=DIR --lines=N --json --timeout=SECONDS --version --help 
 diagnose|MIRROR|--config=FILE --state-dir=DIR --json --timeout=SECONDS --version --help 

@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "base/commands.h"
+#include "base/cutover.h"
 #include "base/err.h"
 #include "base/report.h"
 #include "base/findings.h"
@@ -219,6 +220,16 @@ void engine_unsubscribe(struct engine *e, int fd);
  * when there was none. (waits for the disk) */
 bool engine_mirror_report(struct engine *e, const char *name, struct verify_report *out,
                           struct err *err) MUST_CHECK;
+
+/* What stands between the mirror and a cutover: its state, lag, definitions, sequences, the last
+ * comparison, who still writes at the source. Changes nothing. A server that does not answer is a
+ * check that says so. out: cutover_free. (waits, at most about 60 s a server) */
+bool engine_mirror_cutover(struct engine *e, const char *name, struct cutover *out,
+                           struct err *err) MUST_CHECK;
+/* New sessions of the mirror's source database only read from now on (ALTER DATABASE … SET
+ * default_transaction_read_only), or may write again. (waits, 10 s) */
+bool engine_mirror_read_only(struct engine *e, const char *name, bool on,
+                             struct err *err) MUST_CHECK;
 
 /* --- Logs and history ------------------------------------------------------------------------ */
 /* From the catalog. search: part of the text, case-insensitively, or NULL; least: this level only

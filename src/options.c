@@ -10,7 +10,7 @@
 const struct exit_row exit_rows[] = {
     {EXIT_OK, "Done; for bunnydb itself: ended as asked."},
     {EXIT_FAILED, "Failed, or refused by the process; the last message says why. check: not all "
-                  "can be mirrored."},
+                  "can be mirrored. cutover: something remains."},
     {EXIT_USAGE, "The command line or the configuration is wrong."},
     {EXIT_NO_PROCESS, "No bunnydb runs on that state directory."},
     {EXIT_WAITED, "The time of --wait is over; what was asked goes on."},
@@ -90,6 +90,11 @@ const struct command_row command_rows[COMMAND_COUNT] = {
                         "Compare the rows of source and destination.",
                         "With --wait or --last the report is printed, and the command ends with 1 "
                         "unless every table was compared and is equal."},
+    [COMMAND_CUTOVER] = {"cutover", "MIRROR", cli_cutover, NULL,
+                         "What remains before applications move to the destination.",
+                         "Each check is ok, a remark, not yet (comes by itself) or cannot "
+                         "(somebody has to act). Ends with 1 when something remains; --wait waits "
+                         "until nothing does. Changes nothing unless --read-only is given."},
     [COMMAND_LOGS] = {"logs", "MIRROR", cli_logs, NULL, "The log of a mirror, oldest line first.",
                       "-f ends only with the mirror; it goes on after a restart of the process."},
     [COMMAND_RUNS] = {"runs", "MIRROR", cli_runs, NULL,
@@ -105,7 +110,7 @@ const struct command_row command_rows[COMMAND_COUNT] = {
 #define MAPPINGS (C(MIRROR_CREATE) | C(MIRROR_TABLES))
 #define WAITING                                                                          \
     (C(MIRROR_CREATE) | C(MIRROR_DELETE) | C(PAUSE) | C(RESUME) | C(RETRY) | C(RESYNC) | \
-     C(SYNC_SCHEMA) | C(VERIFY))
+     C(SYNC_SCHEMA) | C(VERIFY) | C(CUTOVER))
 
 static const struct option_row own_rows[] = {
     [OPTION_CONFIG] = {"config", 'c', .argument = "FILE", .commands = EVERY,
@@ -153,6 +158,12 @@ static const struct option_row own_rows[] = {
                         .text = "Only print the statements."},
     [OPTION_LAST] = {"last", .commands = C(VERIFY),
                      .text = "Print the last report; compare nothing now."},
+    [OPTION_VERIFY] = {"verify", .commands = C(CUTOVER), .text = "Compare all rows first."},
+    [OPTION_READ_ONLY] = {"read-only", .commands = C(CUTOVER),
+                          .text = "Let new sessions of the source's database only read, and wait "
+                                  "until the destination has everything, a minute without --wait. "
+                                  "The report names the sessions that exist, which may go on "
+                                  "writing, and the statement that undoes it."},
     [OPTION_FOLLOW] = {"follow", 'f', .commands = C(LOGS), .text = "Print new lines as they come."},
     [OPTION_LINES] = {"lines", 'n', .argument = "N", .commands = C(LOGS) | C(RUNS),
                       .text = "The newest N; 50 by default."},

@@ -184,8 +184,16 @@ enum step_kind {
 };
 const char *step_kind_name(enum step_kind k); /* "run" "manual" "note" */
 
+/* What a step makes right. */
+enum step_about {
+    STEP_ABOUT_DEFINITION, /* tables, columns, types, …: all but these: */
+    STEP_ABOUT_INDEX,
+    STEP_ABOUT_CONSTRAINT,
+};
+
 struct schema_step {
     enum step_kind kind;
+    enum step_about about;
     char *sql;   /* what is run, or what the operator may run; NULL: no statement does it */
     char *what;  /* "add column public.t.c" */
     char *table; /* at the destination, "public.t"; NULL: of no single table */

@@ -174,6 +174,14 @@ void board_copy(struct board *b, struct mirror_status *out, struct board_lists *
     pthread_mutex_unlock(&b->lock);
 }
 
+lsn_t board_safe(struct board *b)
+{
+    pthread_mutex_lock(&b->lock);
+    lsn_t safe = b->safe;
+    pthread_mutex_unlock(&b->lock);
+    return safe;
+}
+
 enum mirror_state board_state(struct board *b)
 {
     pthread_mutex_lock(&b->lock);

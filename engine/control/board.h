@@ -29,6 +29,8 @@ struct board_lists;
 void board_copy(struct board *b, struct mirror_status *out, struct board_lists **lists);
 void board_lists_release(struct board_lists *l); /* NULL is fine */
 
+/* What board_publish and board_reach have told last; 0: nothing. */
+lsn_t board_safe(struct board *b);
 /* As last published. */
 enum mirror_state board_state(struct board *b);
 

@@ -324,6 +324,15 @@ static bool read_position(struct diff *d, lsn_t *out, struct err *err)
 /* --- comparing ---------------------------------------------------------------------------------
  */
 
+/* The steps that were added since the last call are about this. */
+static bool mark(struct diff *d, enum step_about about)
+{
+    for (size_t k = 0; k < STAGE_COUNT; k++)
+        for (; d->n_marked[k] < d->stages[k].n; d->n_marked[k]++)
+            d->stages[k].items[d->n_marked[k]].about = about;
+    return true;
+}
+
 static bool compare_tables(struct diff *d, struct err *err)
 {
     int n = (int)d->src.s->n_tables;
@@ -336,15 +345,19 @@ static bool compare_tables(struct diff *d, struct err *err)
         else
             ok = diff_columns(d, i, err) && diff_table_details(d, i, err);
     }
+    (void)mark(d, STEP_ABOUT_DEFINITION);
     for (int i = 0; ok && i < n; i++)
         if (!d->pairs[i].is_unfit)
-            ok = diff_indexes(d, i, err) && diff_checks(d, i, err);
+            ok = diff_indexes(d, i, err) && mark(d, STEP_ABOUT_INDEX) && diff_checks(d, i, err) &&
+                 mark(d, STEP_ABOUT_CONSTRAINT);
     for (int i = 0; ok && i < n; i++)
         if (!d->pairs[i].is_unfit)
             diff_identity_of_table(d, i);
+    (void)mark(d, STEP_ABOUT_DEFINITION);
     for (int i = 0; ok && i < n; i++)
         if (!d->pairs[i].is_unfit)
             ok = diff_fkeys(d, i, err);
+    (void)mark(d, STEP_ABOUT_CONSTRAINT);
     return ok;
 }
 

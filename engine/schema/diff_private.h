@@ -116,6 +116,7 @@ struct diff {
     struct name_list remade;         /* indexes and constraints that steps make: as trait_place() */
     struct trait_list there;         /* the destination's traits */
     struct schema_plan stages[STAGE_COUNT];
+    size_t n_marked[STAGE_COUNT]; /* of these, steps whose about is known */
 };
 
 /* Adds a step; sql and what are taken over. table: index in src, or -1. The result is borrowed

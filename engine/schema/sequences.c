@@ -210,6 +210,13 @@ static bool look_well(struct sequences *q, struct pg_conn *source, struct pg_con
            look(q, source, dest, task, has_changed, err);
 }
 
+bool sequences_look(struct sequences *q, struct pg_conn *source, struct pg_conn *dest,
+                    struct task *task, struct err *err)
+{
+    bool ignored = false;
+    return look_well(q, source, dest, task, &ignored, err);
+}
+
 /* --- those that went back ----------------------------------------------------------------------
  */
 

@@ -44,6 +44,9 @@ struct sequences_result {
 bool sequences_follow(struct sequences *q, struct pg_conn *source, struct pg_conn *dest,
                       struct task *task, lsn_t safe, struct sequences_result *out,
                       struct err *err) MUST_CHECK;
+/* Only looks at both sides, for whoever reads the values (sequences_private.h). */
+bool sequences_look(struct sequences *q, struct pg_conn *source, struct pg_conn *dest,
+                    struct task *task, struct err *err) MUST_CHECK;
 /* One of the connections is a new one, or definitions have changed: the next look begins anew. */
 void sequences_forget(struct sequences *q);
 

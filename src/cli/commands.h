@@ -29,6 +29,7 @@ enum exit_code cli_retry(struct cli *c, struct err *err);
 enum exit_code cli_resync(struct cli *c, struct err *err);
 enum exit_code cli_sync_schema(struct cli *c, struct err *err);
 enum exit_code cli_verify(struct cli *c, struct err *err);
+enum exit_code cli_cutover(struct cli *c, struct err *err);
 
 enum exit_code cli_logs(struct cli *c, struct err *err);
 enum exit_code cli_runs(struct cli *c, struct err *err);

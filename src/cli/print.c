@@ -186,9 +186,7 @@ static bool is_at_least(const char *severity, enum severity least)
     return false;
 }
 
-/* Text in lines of 80 columns; first stands before the first of them, as many blanks before the
- * others. */
-static void print_wrapped(FILE *out, const char *first, const char *text)
+void print_wrapped(FILE *out, const char *first, const char *text)
 {
     char *clean = text_clean(text);
     int indent = text_columns(first, true);
@@ -217,8 +215,7 @@ static bool repeats_items(const char *cause, const json_t *items)
     return false;
 }
 
-/* What the finding is about, where no statement says it already. */
-static void print_items(FILE *out, const json_t *items)
+void print_items(FILE *out, const json_t *items)
 {
     size_t i, printed = 0, left = 0;
     json_t *item;
@@ -260,8 +257,7 @@ static void print_statement(FILE *out, const char *s)
     putc('\n', out);
 }
 
-/* Each statement once, where it stands first. True when there is one. */
-static bool print_statements(FILE *out, const json_t *items)
+bool print_statements(FILE *out, const json_t *items)
 {
     json_t *seen = json_object(), *item;
     size_t i;

@@ -32,6 +32,13 @@ void print_facts(FILE *out, const struct column *columns, size_t n, const json_t
 /* Findings of at least this severity, 80 columns wide: severity, title and code, cause, what it is
  * about, and the remedy: every statement in lines of its own, whole, for psql. */
 void print_findings(FILE *out, const json_t *array, enum severity least);
+/* Text in lines of 80 columns; first stands before the first of them, as many blanks before the
+ * others. */
+void print_wrapped(FILE *out, const char *first, const char *text);
+/* Items of a finding: what it is about, where no statement says it already. */
+void print_items(FILE *out, const json_t *items);
+/* Their statements, each once, where it stands first. True when there is one. */
+bool print_statements(FILE *out, const json_t *items);
 /* One line: before, and text without control characters. */
 void print_line(FILE *out, const char *before, const char *text);
 /* Each line of text, with before in front. */

@@ -1,6 +1,7 @@
 /* The table of routes: what the API has. The manual page is printed from it. */
 #include "src/http/auth.h"
 #include "src/http/check.h"
+#include "src/http/cutover.h"
 #include "src/http/metrics.h"
 #include "src/http/mirror_reads.h"
 #include "src/http/mirrors.h"
@@ -69,6 +70,10 @@ const struct route routes[] = {
      "Compare all rows of both sides, while the mirror goes on."},
     {GET, "/v1/mirrors/{name}/verify", AUTHED, mirror_verify_report, NULL, false,
      "The last comparison: of each table how many rows differ, and the first 100 of them."},
+    {GET, "/v1/mirrors/{name}/cutover", AUTHED, mirror_cutover, NULL, false,
+     "What remains before applications move to the destination; changes nothing."},
+    {POST, "/v1/mirrors/{name}/cutover", ADMIN, mirror_set_read_only, NULL, true,
+     "read_only true: new sessions of the source's database only read; false: they may write."},
     {PUT, "/v1/mirrors/{name}/tables", ADMIN, mirrors_set_tables, NULL, true,
      "Other tables, while it is paused; added ones are copied on resume."},
     {GET, "/v1/mirrors/{name}/tables", AUTHED, mirrors_tables, NULL, false,

@@ -22,6 +22,7 @@ BODIES = {
     ("POST", "/v1/users"): {"username": "new", "password": "a long password", "role": "admin"},
     ("POST", "/v1/peers"): PEER,
     ("PUT", "/v1/peers/{name}"): {"port": 1},
+    ("POST", "/v1/mirrors/{name}/cutover"): {"read_only": True},
     ("PUT", "/v1/mirrors/{name}/tables"): {"table_mappings": [{"source_table": "public.other"}]},
 }
 

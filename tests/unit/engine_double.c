@@ -525,6 +525,25 @@ bool engine_logs(struct engine *e, const char *mirror, enum log_level least, boo
     return true;
 }
 
+bool engine_mirror_cutover(struct engine *e, const char *name, struct cutover *out, struct err *err)
+{
+    *out = (struct cutover){0};
+    if (!find_mirror(e, name, err) || fails(e, NULL, err))
+        return false;
+    cutover_add(out, "objects", CUTOVER_REMARK, "There is a view.");
+    cutover_item(cutover_add(out, "lag", CUTOVER_NOT_YET, "It lags."), "public.t", "note", NULL);
+    return true;
+}
+
+bool engine_mirror_read_only(struct engine *e, const char *name, bool on, struct err *err)
+{
+    (void)on;
+    if (!find_mirror(e, name, err) || fails(e, NULL, err))
+        return false;
+    e->changes++;
+    return true;
+}
+
 bool engine_mirror_report(struct engine *e, const char *name, struct verify_report *out,
                           struct err *err)
 {

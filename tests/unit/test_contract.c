@@ -9,6 +9,7 @@
 static const struct {
     const char *method, *pattern, *body;
 } samples[] = {
+    {"POST", "/v1/mirrors/{name}/cutover", "{\"read_only\":true}"},
     {"PUT", "/v1/mirrors/{name}/tables",
      "{\"table_mappings\":[{\"source_table\":\"public.users\"}]}"},
 };
@@ -324,6 +325,10 @@ static const struct refusal {
     {"POST", "/v1/mirrors/m/sync-schema", "{\"dry_run\":\"yes\"}", 400, "invalid_request",
      "dry_run", 0},
     {"POST", "/v1/mirrors/m/sync-schema", NULL, 409, "operation_in_progress", "", ERR_BUSY},
+    {"POST", "/v1/mirrors/m/cutover", "{}", 400, "invalid_request", "read_only", 0},
+    {"POST", "/v1/mirrors/m/cutover", "{\"read_only\":1}", 400, "invalid_request", "read_only", 0},
+    {"POST", "/v1/mirrors/m/cutover", "{\"read_only\":true,\"wait\":1}", 400, "unknown_field",
+     "wait", 0},
     {"PUT", "/v1/mirrors/m/tables", "{\"table_mappings\":" T "}", 409, "not_paused",
      "must be paused to update tables", 0},
     {"PUT", "/v1/mirrors/m/tables", "{}", 400, "invalid_request", "table_mappings", 0},
