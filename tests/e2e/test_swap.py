@@ -493,6 +493,22 @@ def test_rows_that_do_not_fit_leave_the_old_ones(pair, bunny):
     assert_no_shadows(pair)
 
 
+def test_a_table_that_was_set_aside_comes_back_by_a_swap(pair, bunny):
+    """Readers have the rows from before its error until then."""
+    pair.sql(GROWING)
+    bunny.mirror("m", pair, on_table_error="set_aside")
+    pair.dsql("ALTER TABLE t ADD CONSTRAINT own CHECK (v <> -77)")
+    pair.sql("UPDATE t SET v = -77 WHERE id = 77; DELETE FROM t WHERE id > 19000")
+    wait_for(lambda: table(bunny, "m", "public.t")["status"] == "set_aside", 60, "the table to be set "
+             "aside")
+    pair.dsql("ALTER TABLE t DROP CONSTRAINT own")
+    with Reader(pair, "SELECT count(*), count(*) FILTER (WHERE v = -77) FROM t") as reader:
+        swap(bunny, "m", "public.t")
+        assert reader.stop() == [(20000, 0), (19000, 1)], reader.seen
+    pair.assert_equal()
+    assert_no_shadows(pair)
+
+
 # --- ends of every kind --------------------------------------------------------------------------
 
 @pytest.fixture(scope="module")
