@@ -121,6 +121,14 @@ bool catalog_troubles_save(struct catalog *c, const char *mirror, const struct r
 bool catalog_troubles_load(struct catalog *c, const char *mirror, struct row_trouble **out,
                            size_t *n, struct err *err) MUST_CHECK;
 
+/* How definitions differed when they were last compared: findings without items; saved in the place
+ * of what was there, also when there are none. */
+bool catalog_differences_save(struct catalog *c, const char *mirror, const struct findings *f,
+                              struct err *err) MUST_CHECK;
+/* Caller frees *out; is_known: they were compared. */
+bool catalog_differences_load(struct catalog *c, const char *mirror, struct findings *out,
+                              bool *is_known, struct err *err) MUST_CHECK;
+
 /* The history of runs; the newest 1,000 of a mirror are kept. A run that has no end when the
  * catalog is opened ends as "interrupted". */
 bool catalog_run_begin(struct catalog *c, const char *mirror, const char *kind, int64_t *run_id,

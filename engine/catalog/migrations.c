@@ -146,6 +146,13 @@ static const char *const migrations[] = {
 
     /* 7: what becomes of a column that the source drops. */
     "ALTER TABLE mirror ADD COLUMN dropped_columns TEXT NOT NULL DEFAULT 'keep';",
+
+    /* 8: what was different when definitions were last compared. */
+    "CREATE TABLE definition_finding ("
+    "  mirror TEXT NOT NULL REFERENCES mirror(name) ON DELETE CASCADE,"
+    "  ordinal INTEGER NOT NULL, code TEXT NOT NULL, severity INTEGER NOT NULL,"
+    "  title TEXT NOT NULL, cause TEXT NOT NULL, remedy TEXT NOT NULL, action TEXT NOT NULL,"
+    "  PRIMARY KEY (mirror, ordinal)) STRICT;",
 };
 
 static bool refuse_foreign(struct catalog *c, struct err *err)

@@ -468,6 +468,7 @@ struct mirror *mirror_new(struct engine *e, struct mirror_row *row)
     m->live.eta_seconds = -1;
     show_schema(m, NULL);
     trouble_load(m);
+    differences_load(m);
     if (m->row.wish == WISH_PAUSE)
         show_state(m, MIRROR_PAUSED, "paused");
     else
@@ -523,6 +524,7 @@ void mirror_free(struct mirror *m)
     free(m->tables);
     free(m->findings);
     findings_free(&m->sequence_trouble);
+    findings_free(&m->differences);
     free(m->troubles);
     findings_free(&m->table_trouble);
     free(m);

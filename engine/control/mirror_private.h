@@ -75,6 +75,8 @@ struct mirror {
     int64_t trouble_saved_at, missed_window_at;
     int64_t missed_lines, missed_unlogged; /* in the log's present window, and before it */
     struct findings sequence_trouble;      /* sequences that do not follow */
+    struct findings differences;           /* of definitions, at the last comparison */
+    bool has_compared;                     /* there was one */
     lsn_t allowed;          /* manual: definitions may follow what committed before */
     bool wants_sync;        /* definitions are to be compared: see definitions.h */
     int64_t sync_at;        /* monotonic ms; not before */
@@ -197,6 +199,14 @@ void trouble_passed(struct mirror *m, lsn_t lsn);
 void trouble_resolved(struct mirror *m, const char *source, lsn_t until, const char *why);
 void trouble_forget_unmapped(struct mirror *m);
 void trouble_findings(const struct mirror *m, struct findings *out);
+
+/* --- differences.c: definitions that are not the same on both sides, as findings ----------------
+ */
+void differences_load(struct mirror *m);
+/* What a comparison left: steps that were not run. */
+void differences_note(struct mirror *m, const struct schema_plan *plan);
+/* The first comparison, before the stream starts; false only when a server is lost. */
+bool differences_look(struct run *r, struct err *err) MUST_CHECK;
 
 /* --- sequences.c: the values of sequences follow ------------------------------------------------
  */

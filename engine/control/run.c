@@ -367,7 +367,7 @@ bool mirror_run(struct mirror *m, struct err *err)
     run_name(&r);
     m->blamed = -1;
     bool ok = connect_all(&r, err) && (m->row.snapshot_done || snapshot(&r, err));
-    if (ok && check_everything(&r, err))
+    if (ok && check_everything(&r, err) && differences_look(&r, err))
         ok = stream(&r, err);
     bool goes_on =
         err->code != ERR_CANCELLED && (definitions_may_heal(m, err) || set_aside_blamed(&r, err));

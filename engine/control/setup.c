@@ -335,6 +335,7 @@ bool setup_set_done(struct mirror *m, struct err *err)
     if (!catalog_mirror_set(m->engine->catalog, m->row.config.name, m->row.wish, true, true, err))
         return false;
     m->row.snapshot_done = true;
+    m->has_compared = false;
     m->live.eta_seconds = -1;
     show_save_counters(m);
     return true;

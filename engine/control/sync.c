@@ -191,8 +191,10 @@ static bool sync_once(struct run *r, size_t *left, size_t *effect, struct err *e
         ok = run_plan(r, &plan, &at, &n_copies, err) && look(r, &n_copies, err);
         if (ok && m->row.wish == WISH_PAUSE) /* else the run that follows begins with it */
             run_follow_once(r);
-        if (ok)
+        if (ok) {
             log_plan(m, &plan, n, *left);
+            differences_note(m, &plan);
+        }
         remember_steps(m, &plan);
         *effect = n + n_copies;
     }

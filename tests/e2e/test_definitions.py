@@ -59,3 +59,29 @@ def test_definitions_are_equal_and_follow(pair, bunny):
     for _, rows in changed:
         run_text(pair, rows)
     pair.assert_equal()
+
+
+def findings_of(bunny, name):
+    return {f["code"]: f for f in bunny.status(name)["findings"]}
+
+
+def test_what_is_left_out_is_a_finding(pair, bunny):
+    """With its statement, over a restart, until what it needs is there."""
+    pair.sql("CREATE TABLE t (id int PRIMARY KEY, v text);"
+             "CREATE FUNCTION shout(text) RETURNS text IMMUTABLE LANGUAGE sql AS "
+             "'SELECT pg_catalog.upper($1)'; CREATE INDEX loud ON t (shout(v));"
+             "INSERT INTO t VALUES (1, 'a')")
+    bunny.mirror("m", pair)
+    left = wait_for(lambda: findings_of(bunny, "m").get("definitions_left_out"), 30, "the finding")
+    assert "loud" in left["cause"] and "CREATE INDEX" in left["remedy"], left
+    assert left["action"] == "sync-schema" and left["severity"] == "info"
+    bunny.stop()
+    bunny.start()
+    assert findings_of(bunny, "m")["definitions_left_out"] == left
+    pair.dsql("CREATE FUNCTION shout(text) RETURNS text IMMUTABLE LANGUAGE sql AS "
+              "'SELECT pg_catalog.upper($1)'")
+    bunny.cli("sync-schema", "m", "--wait", "60")
+    wait_for(lambda: not findings_of(bunny, "m"), 30, "the end of the finding")
+    assert pair.dsql("SELECT count(*) FROM pg_indexes WHERE indexname = 'loud'") == [(1,)]
+    pair.sql("INSERT INTO t VALUES (2, 'b')")
+    pair.assert_equal()

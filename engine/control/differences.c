@@ -1,0 +1,115 @@
+/* Differences of definitions as findings of the mirror: parts that the destination lacks because of
+ * what is not mirrored, and those that are left to the operator. They come from the last
+ * comparison: the first one follows the first snapshot, then each sync-schema brings another. See
+ * mirror_private.h. */
+#include "control/mirror_private.h"
+
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+
+/* What a finding says about several steps: as many as its texts have room for. */
+struct summary {
+    size_t n;
+    struct buf names;      /* "add index public.t.i: why; …" */
+    const char *statement; /* the first one; borrowed */
+};
+
+static bool is_left_out(const struct schema_step *s)
+{
+    return s->kind == STEP_NOTE && s->sql;
+}
+
+static bool is_for_the_operator(const struct schema_step *s)
+{
+    return s->kind == STEP_MANUAL && !s->needs_copy;
+}
+
+static void take(struct summary *u, const struct schema_step *s)
+{
+    u->n++;
+    buf_printf(&u->names, "%s%s%s%s", u->names.len ? "; " : "", s->what, s->why ? ": " : "",
+               s->why ? s->why : "");
+    if (!u->statement)
+        u->statement = s->sql;
+}
+
+/* what: "parts of definitions are left out at the destination" */
+static void add(struct findings *f, struct summary *u, const char *code, enum severity severity,
+                const char *one, const char *several, const char *advice, const char *mirror)
+{
+    char title[160], remedy[512];
+    if (u->n == 1)
+        str_copy(title, sizeof title, one);
+    else
+        str_printf(title, sizeof title, "%zu %s", u->n, several);
+    str_printf(remedy, sizeof remedy,
+               "%s All statements: bunnydb sync-schema %s --dry-run.%s%.250s", advice, mirror,
+               u->statement ? " The first: " : "", u->statement ? u->statement : "");
+    if (u->n)
+        findings_add(f, code, severity, title, buf_text(&u->names), remedy, "sync-schema");
+    buf_free(&u->names);
+}
+
+static void find(const struct mirror *m, const struct schema_plan *plan, struct findings *out)
+{
+    const char *name = m->row.config.name;
+    struct summary left = {0}, manual = {0};
+    *out = (struct findings){0};
+    for (size_t i = 0; i < plan->n; i++) {
+        const struct schema_step *s = &plan->items[i];
+        if (is_left_out(s))
+            take(&left, s);
+        else if (is_for_the_operator(s))
+            take(&manual, s);
+    }
+    add(out, &manual, "definitions_differ", SEVERITY_WARNING,
+        "A definition at the destination is not the source's",
+        "definitions at the destination are not the source's",
+        "What could lose data is left to you: run the statement, or leave it.", name);
+    add(out, &left, "definitions_left_out", SEVERITY_INFO,
+        "A part of a definition is left out at the destination",
+        "parts of definitions are left out at the destination",
+        "The rows are complete. Create there what it needs, then sync-schema.", name);
+}
+
+void differences_load(struct mirror *m)
+{
+    struct err err = {0};
+    if (!catalog_differences_load(m->engine->catalog, m->row.config.name, &m->differences,
+                                  &m->has_compared, &err))
+        log_error("super", m->row.config.name, "cannot read what was different before: %s",
+                  err.text);
+}
+
+void differences_note(struct mirror *m, const struct schema_plan *plan)
+{
+    struct err err = {0};
+    findings_free(&m->differences);
+    find(m, plan, &m->differences);
+    m->has_compared = true;
+    show_dirty(m);
+    if (!catalog_differences_save(m->engine->catalog, m->row.config.name, &m->differences, &err))
+        log_error("super", m->row.config.name, "cannot keep what is different: %s", err.text);
+}
+
+bool differences_look(struct run *r, struct err *err)
+{
+    struct mirror *m = r->m;
+    struct schema_plan plan = {0};
+    if (m->has_compared || !m->row.snapshot_done)
+        return true;
+    m->has_compared = true; /* once, however it goes: the stream is what matters */
+    bool ok =
+        schema_diff(r->source, r->dest, &m->task, &m->row.config, m->row.mirror_id, &plan, err);
+    if (ok) {
+        differences_note(m, &plan);
+    } else if (err->code != ERR_CANCELLED && pg_is_alive(r->source) && pg_is_alive(r->dest)) {
+        log_warn("schema", m->row.config.name, "definitions were not compared: %s", err->text);
+        err_clear(err);
+        ok = true;
+    }
+    schema_plan_free(&plan);
+    return ok;
+}
