@@ -23,9 +23,9 @@ NAME = "m"
 # again; so is a copy whose table was rewritten or truncated meanwhile.
 EXCUSED = {"connection_failed", "timeout", "slot_active", "snapshot_stale", "fenced"}
 EXCUSED_STATES = ("57P0", "08", "55P03", "55006", "40")  # a message begins with its SQLSTATE
-# And what a change of definitions does to one that has not been told of it.
+# And what a change of definitions does to one that has not been told of it; lists may lose their ends.
 EXCUSED_DDL = EXCUSED | STILL
-LISTS = ("the destination does not fit", "missing at the destination")  # may have lost their ends
+LISTS = ("the destination does not fit", "missing at the destination", "rows of the source are others")
 
 
 class Defect(Exception):
