@@ -229,7 +229,7 @@ static void show_table(struct mirror *m, const struct snapshot_job *job, size_t 
     m->rows_total += p.rows;
 }
 
-static void show_copy(struct mirror *m, const struct snapshot_job *job, int64_t started)
+static void show_copy(struct mirror *m, const struct snapshot_job *job)
 {
     m->live.bytes_done = m->live.bytes_total = 0;
     m->rows_total = 0;
@@ -240,11 +240,7 @@ static void show_copy(struct mirror *m, const struct snapshot_job *job, int64_t 
     if (m->live.tables_done > done)
         show_save_counters(m); /* an interruption does not copy them again */
     m->bytes_total = m->live.bytes_done;
-    double seconds = (double)(clock_mono_ms() - started) / 1000.0;
-    int64_t left = m->live.bytes_total - m->live.bytes_done;
-    m->live.eta_seconds = m->live.bytes_done > 0 && seconds >= 1
-                              ? (int64_t)(seconds * (double)left / (double)m->live.bytes_done + 0.5)
-                              : -1;
+    m->live.eta_seconds = snapshot_eta_seconds(job);
     if (strcmp(m->live.phase, snapshot_phase(job)) != 0)
         show_state(m, MIRROR_SNAPSHOTTING, snapshot_phase(job));
     show_dirty(m);
@@ -266,19 +262,18 @@ static char **copied_scripts(const struct run *r)
 
 static void watch_copy(struct mirror *m, struct snapshot_job *job)
 {
-    int64_t started = clock_mono_ms();
     bool is_cancelled = false;
     while (!snapshot_is_over(job)) {
         struct pollfd fd = {.fd = m->wake_fd, .events = POLLIN};
         (void)poll(&fd, 1, POLL_MS);
         wake_clear(m->wake_fd);
-        show_copy(m, job, started);
+        show_copy(m, job);
         if (!is_cancelled && m->task.is_cancelled(m)) {
             is_cancelled = true;
             snapshot_cancel(job);
         }
     }
-    show_copy(m, job, started);
+    show_copy(m, job);
 }
 
 static bool start_copy(struct run *r, const struct snapshot_plan *plan, struct err *err)

@@ -90,6 +90,7 @@ struct worker {
     bool is_for_building;  /* the destination session has its memory for indexes */
     bool has_unit;         /* under the lock */
     struct unit unit;      /* under the lock */
+    int64_t unit_since;    /* monotonic ms, under the lock */
     atomic_llong rows;     /* of the running range */
     atomic_llong received; /* bytes of the running range */
 };
@@ -112,6 +113,10 @@ struct snapshot_job {
     int n_running; /* units under way */
     int n_open;    /* tables with is_open */
     size_t ranges_left, indexes_left;
+    int64_t began; /* monotonic ms */
+    struct pace {  /* of what is done: workers' time, and bytes of the tables */
+        int64_t ms, bytes;
+    } ranges, indexes;
     size_t n_returned, cap_returned; /* ranges of contested tables that were begun in vain */
     struct unit *returned;
     bool is_sealed;

@@ -213,6 +213,7 @@ static void begin_unit(struct worker *w, const struct unit *u)
 {
     struct snapshot_job *j = w->job;
     w->unit = *u;
+    w->unit_since = clock_mono_ms();
     w->has_unit = true;
     atomic_store(&w->rows, 0);
     atomic_store(&w->received, 0);
@@ -281,6 +282,12 @@ static bool is_complete(const struct table_run *t)
            t->indexes_done == t->def->n_indexes;
 }
 
+static void note_pace(struct pace *p, const struct worker *w, int64_t bytes)
+{
+    p->ms += clock_mono_ms() - w->unit_since;
+    p->bytes += bytes;
+}
+
 static void end_unit(struct worker *w, int64_t rows, int64_t bytes)
 {
     struct snapshot_job *j = w->job;
@@ -290,10 +297,13 @@ static void end_unit(struct worker *w, int64_t rows, int64_t bytes)
         return;
     struct table_run *t = &j->tables[w->unit.table];
     t->running--;
-    if (w->unit.kind == UNIT_RANGE)
+    if (w->unit.kind == UNIT_RANGE) {
+        note_pace(&j->ranges, w, range_bytes(t, w->unit.item));
         end_range(j, t, w->unit.item, rows, bytes);
-    else if (w->unit.kind == UNIT_INDEX)
+    } else if (w->unit.kind == UNIT_INDEX) {
+        note_pace(&j->indexes, w, t->weight);
         end_index(j, t);
+    }
     if (w->unit.kind != UNIT_RANGE && w->unit.kind != UNIT_INDEX)
         return;
     t->root->tree_left--;

@@ -5,11 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/wake.h"
 #include "copy/job.h"
 
 #define GATHER_BYTES (64 * 1024)
+#define ETA_FIRST_MS 1000
+#define INDEX_SHARE 0.3 /* of the time that a table's rows take: a guess */
 #define GATHER_LEAST_BYTES (8 * 1024)
 #define INDEX_MEMORY_KB (512 * 1024)
 #define INDEX_MEMORY_ALL_KB (2048 * 1024)
@@ -136,6 +139,7 @@ static struct snapshot_job *job_new(const struct snapshot_plan *p)
     add_tables(j, p);
     add_workers(j);
     share_memory(j);
+    j->began = clock_mono_ms();
     return j;
 }
 
@@ -245,6 +249,87 @@ static int64_t live_bytes(const struct table_run *t, const struct worker *w)
     else if (all > 0)
         share = (double)atomic_load(&w->received) / (double)all;
     return share >= 1 ? all : (int64_t)(share * (double)all);
+}
+
+static double most(double a, double b)
+{
+    return a > b ? a : b;
+}
+
+/* What is left, in workers' time: an index is work of its table's size. */
+struct outlook {
+    double range_pace, index_pace; /* ms a byte */
+    double busy_ms;                /* of all workers, so far */
+    double left_ms;                /* of all that is to be done */
+    double longest_ms;             /* of the index that is being built for longest yet */
+};
+
+/* Measured; of indexes a guess before the first one is built. */
+static void take_paces(const struct snapshot_job *j, int64_t now, struct outlook *o)
+{
+    double ms = (double)j->ranges.ms, bytes = (double)j->ranges.bytes;
+    o->busy_ms = (double)(j->ranges.ms + j->indexes.ms);
+    for (int i = 0; i < j->n_workers; i++) {
+        const struct worker *w = &j->workers[i];
+        if (!w->has_unit || (w->unit.kind != UNIT_RANGE && w->unit.kind != UNIT_INDEX))
+            continue;
+        o->busy_ms += (double)(now - w->unit_since);
+        if (w->unit.kind != UNIT_RANGE)
+            continue;
+        ms += (double)(now - w->unit_since);
+        bytes += (double)live_bytes(&j->tables[w->unit.table], w);
+    }
+    o->range_pace = bytes > 0 ? ms / bytes : 0;
+    o->index_pace = j->indexes.bytes > 0 ? (double)j->indexes.ms / (double)j->indexes.bytes
+                                         : o->range_pace * INDEX_SHARE;
+}
+
+/* An index that takes longer than expected takes longer still. */
+static void add_running(const struct snapshot_job *j, int64_t now, struct outlook *o)
+{
+    for (int i = 0; i < j->n_workers; i++) {
+        const struct worker *w = &j->workers[i];
+        const struct table_run *t = &j->tables[w->unit.table];
+        double ms = (double)(now - w->unit_since);
+        if (!w->has_unit)
+            continue;
+        if (w->unit.kind == UNIT_RANGE) {
+            o->left_ms -= (double)live_bytes(t, w) * o->range_pace;
+        } else if (w->unit.kind == UNIT_INDEX) {
+            double whole = (double)t->weight * o->index_pace, left = most(whole - ms, ms / 2);
+            o->left_ms += left - whole;
+            o->longest_ms = most(o->longest_ms, left);
+        }
+    }
+}
+
+static struct outlook look_ahead(const struct snapshot_job *j, int64_t now)
+{
+    struct outlook o = {0};
+    take_paces(j, now, &o);
+    for (size_t i = 0; i < j->n_tables; i++) {
+        const struct table_run *t = &j->tables[i];
+        if (!t->def->is_partitioned)
+            o.left_ms += (double)(t->def->bytes - t->bytes_done) * o.range_pace;
+        o.left_ms +=
+            (double)t->weight * (double)(t->def->n_indexes - t->indexes_done) * o.index_pace;
+    }
+    add_running(j, now, &o);
+    return o;
+}
+
+int64_t snapshot_eta_seconds(const struct snapshot_job *job)
+{
+    struct snapshot_job *j = (struct snapshot_job *)job; /* only the lock is touched */
+    int64_t now = clock_mono_ms();
+    pthread_mutex_lock(&j->lock);
+    struct outlook o = look_ahead(j, now);
+    pthread_mutex_unlock(&j->lock);
+    double wall = (double)(now - j->began);
+    if (wall < ETA_FIRST_MS || o.range_pace <= 0)
+        return -1;
+    double ms = most(o.left_ms, 0) / most(o.busy_ms / wall, 1);
+    return (int64_t)(most(ms, o.longest_ms) / 1000 + 0.5);
 }
 
 void snapshot_progress(const struct snapshot_job *job, size_t table,

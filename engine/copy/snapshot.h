@@ -61,6 +61,8 @@ bool snapshot_is_imported(const struct snapshot_job *j);
 bool snapshot_is_over(const struct snapshot_job *j);
 void snapshot_progress(const struct snapshot_job *j, size_t table,
                        struct snapshot_table_progress *out);
+/* How long the rest takes, indexes included, at the pace so far; -1: not known yet. */
+int64_t snapshot_eta_seconds(const struct snapshot_job *j);
 /* "copying", "building_indexes", "analyzing", "adding_foreign_keys" */
 const char *snapshot_phase(const struct snapshot_job *j);
 /* Asks all workers to give up: their statements are cancelled at the servers; returns at once. */

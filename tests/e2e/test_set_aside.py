@@ -40,7 +40,8 @@ def tables(bunny):
 def wait_aside(bunny, *names):
     """The mirror runs, these tables are aside and no other one, and each says why."""
     def there():
-        status, found = bunny.status("m"), tables(bunny)
+        status = bunny.status("m")
+        found = {t["table_name"].removeprefix("public."): t for t in status["tables"]}
         assert status["status"] == "running", (status["status"], status["error_message"])
         assert {n for n, t in found.items() if t["status"] == "set_aside"} == set(names), found
         assert all(found[n]["error_message"] for n in names)
