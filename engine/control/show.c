@@ -36,13 +36,10 @@ static void list_findings(const struct mirror *m, struct findings *out)
     trouble_findings(m, out);
     for (size_t i = 0; i < m->sequence_trouble.n; i++)
         MEM_PUSH(out->items, out->n, out->cap, m->sequence_trouble.items[i]);
-<<<<<<< HEAD
     for (size_t i = 0; i < m->table_trouble.n; i++)
         MEM_PUSH(out->items, out->n, out->cap, m->table_trouble.items[i]);
-=======
     for (size_t i = 0; i < m->differences.n; i++)
         MEM_PUSH(out->items, out->n, out->cap, m->differences.items[i]);
->>>>>>> 1599229 (What is left out of the destination's definitions is a finding with its statement)
 }
 
 void show_now(struct mirror *m)
