@@ -24,7 +24,7 @@ resume|MIRROR|--config=FILE --state-dir=DIR --wait --json --timeout=SECONDS --ve
 retry|MIRROR|--config=FILE --state-dir=DIR --recreate-slot --wait --json --timeout=SECONDS --version --help 
 resync|MIRROR [TABLE]|--config=FILE --state-dir=DIR --strategy=truncate,swap --wait --json --timeout=SECONDS --version --help 
 sync-schema|MIRROR|--config=FILE --state-dir=DIR --dry-run --wait --json --timeout=SECONDS --version --help 
-verify|MIRROR|--config=FILE --state-dir=DIR --last --wait --json --timeout=SECONDS --version --help 
+verify|MIRROR|--config=FILE --state-dir=DIR --last --repair --wait --json --timeout=SECONDS --version --help 
 cutover|MIRROR|--config=FILE --state-dir=DIR --verify --read-only --wait --json --timeout=SECONDS --version --help 
 logs|MIRROR|--config=FILE --state-dir=DIR --follow --lines=N --level=debug,info,warn,error --search=TEXT --json --timeout=SECONDS --version --help 
 runs|MIRROR|--config=FILE --state-dir=DIR --lines=N --json --timeout=SECONDS --version --help 

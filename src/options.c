@@ -9,8 +9,8 @@
 
 const struct exit_row exit_rows[] = {
     {EXIT_OK, "Done; for bunnydb itself: ended as asked."},
-    {EXIT_FAILED, "Failed, or refused by the process; the last message says why. check: not all "
-                  "can be mirrored. cutover: something remains."},
+    {EXIT_FAILED, "Failed, or refused; the last message says why. check, cutover: something "
+                  "remains."},
     {EXIT_USAGE, "The command line or the configuration is wrong."},
     {EXIT_NO_PROCESS, "No bunnydb runs on that state directory."},
     {EXIT_WAITED, "The time of --wait is over; what was asked goes on."},
@@ -158,6 +158,9 @@ static const struct option_row own_rows[] = {
                         .text = "Only print the statements."},
     [OPTION_LAST] = {"last", .commands = C(VERIFY),
                      .text = "Print the last report; compare nothing now."},
+    [OPTION_REPAIR] = {"repair", .commands = C(VERIFY),
+                       .text = "Make rows that differ what they are at the source, at most 10,000 "
+                               "a table, and compare again."},
     [OPTION_VERIFY] = {"verify", .commands = C(CUTOVER), .text = "Compare all rows first."},
     [OPTION_READ_ONLY] = {"read-only", .commands = C(CUTOVER),
                           .text = "Let new sessions of the source's database only read, and wait "

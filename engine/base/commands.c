@@ -77,6 +77,7 @@ static const unsigned char answers[MIRROR_COMMAND_COUNT][MIRROR_STATE_COUNT] = {
     [MIRROR_RESYNC_TABLE] = {STARTING,    COPYING,     DO,          PAUSED,         DO,          DELETING},
     [MIRROR_SYNC_SCHEMA]  = {STARTING,    COPYING,     DO,          DO,             DO,          DELETING},
     [MIRROR_VERIFY]       = {STARTING,    COPYING,     DO,          PAUSED,         FAILED,      DELETING},
+    [MIRROR_REPAIR]       = {STARTING,    COPYING,     DO,          PAUSED,         FAILED,      DELETING},
     [MIRROR_SET_TABLES]   = {PAUSE_FIRST, PAUSE_FIRST, PAUSE_FIRST, DO,             PAUSE_FIRST, DELETING},
     [MIRROR_DELETE]       = {DO,          DO,          DO,          DO,             DO,          DO},
     [MIRROR_FORCE_DELETE] = {DO,          DO,          DO,          DO,             DO,          DO},
@@ -94,9 +95,9 @@ const char *command_answer(enum mirror_state state, enum mirror_command c)
 static bool interrupts(enum mirror_command c, const char *operation)
 {
     static const enum mirror_command may[] = {MIRROR_PAUSE, MIRROR_DELETE, MIRROR_FORCE_DELETE};
-    static const enum mirror_command may_be[] = {MIRROR_RETRY,  MIRROR_RECREATE,
-                                                 MIRROR_RESYNC, MIRROR_RESYNC_TABLE,
-                                                 MIRROR_VERIFY, MIRROR_SYNC_SCHEMA};
+    static const enum mirror_command may_be[] = {
+        MIRROR_RETRY,  MIRROR_RECREATE, MIRROR_RESYNC,     MIRROR_RESYNC_TABLE,
+        MIRROR_VERIFY, MIRROR_REPAIR,   MIRROR_SYNC_SCHEMA};
     bool can = false, lets = false;
     for (size_t i = 0; i < COUNT_OF(may); i++)
         can |= may[i] == c;

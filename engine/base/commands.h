@@ -19,6 +19,8 @@
     X(MIRROR_SYNC_SCHEMA, "sync-schema",                                                          \
       "The destination's definitions follow the source's; the slot is kept.")                     \
     X(MIRROR_VERIFY, "verify", "All rows of both sides are compared, online.")                    \
+    X(MIRROR_REPAIR, "verify with repair",                                                        \
+      "The same; rows that differ are made what they are at the source, and compared again.")     \
     X(MIRROR_SET_TABLES, "table update", "Another set of tables; new ones are copied on resume.") \
     X(MIRROR_DELETE, "delete", "Stop, remove slot, publication and bookkeeping; tables stay.")    \
     X(MIRROR_FORCE_DELETE, "forced delete", "The same, even when a server cannot be reached.")

@@ -261,6 +261,7 @@ const char *verify_kind_name(enum verify_kind k); /* "missing" "extra" "differin
 
 struct verify_row {
     enum verify_kind kind;
+    bool is_repaired; /* it was so before, and is not any more */
     size_t n_values;
     char **values; /* of the key's columns, as the server prints them; without a key one value: the
                     * row itself, as a record, its first VERIFY_ROW_CHARS characters */
@@ -276,7 +277,8 @@ struct verify_table {
     /* Rows, all of them once the state is EQUAL or DIFFERENT. Without a key a changed row is one
      * that is missing and one that is extra. */
     int64_t equal, differing, missing, extra;
-    size_t n_key; /* columns that name a row; 0: the table has no key that could */
+    int64_t repaired; /* rows, before this comparison: verify with repair */
+    size_t n_key;     /* columns that name a row; 0: the table has no key that could */
     char **key;
     size_t n_rows; /* named, at most VERIFY_MAX_ROWS */
     struct verify_row *rows;

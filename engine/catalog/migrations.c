@@ -153,6 +153,10 @@ static const char *const migrations[] = {
     "  ordinal INTEGER NOT NULL, code TEXT NOT NULL, severity INTEGER NOT NULL,"
     "  title TEXT NOT NULL, cause TEXT NOT NULL, remedy TEXT NOT NULL, action TEXT NOT NULL,"
     "  PRIMARY KEY (mirror, ordinal)) STRICT;",
+
+    /* 9: rows that a comparison has repaired. */
+    "ALTER TABLE verify_table ADD COLUMN repaired INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE verify_row ADD COLUMN repaired INTEGER NOT NULL DEFAULT 0;",
 };
 
 static bool refuse_foreign(struct catalog *c, struct err *err)

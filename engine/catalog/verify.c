@@ -29,15 +29,15 @@ static bool insert_rows(struct catalog *c, const char *mirror, size_t position,
 {
     struct db_rows r;
     db_query(&r, c,
-             "INSERT INTO verify_row (mirror, position, row, ordinal, kind, value) "
-             "VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+             "INSERT INTO verify_row (mirror, position, row, ordinal, kind, value, "
+             "repaired) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
              NULL, 0);
     for (size_t i = 0; i < t->n_rows; i++) {
         const struct verify_row *row = &t->rows[i];
         for (size_t k = 0; k < row->n_values; k++) {
             db_again(&r, DB_ARGS(DB_T(mirror), DB_I((int64_t)position), DB_I((int64_t)i),
                                  DB_I((int64_t)k), DB_T(verify_kind_name(row->kind)),
-                                 DB_T(row->values[k])));
+                                 DB_T(row->values[k]), DB_I(row->is_repaired)));
             db_next(&r);
         }
     }
@@ -50,13 +50,13 @@ static bool insert_table(struct catalog *c, const char *mirror, size_t position,
     return db_run(c, err,
                   "INSERT INTO verify_table (mirror, position, source_schema, source_table, "
                   "dest_schema, dest_table, state, reason, source_rows, dest_rows, equal, "
-                  "differing, missing, extra) "
-                  "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+                  "differing, missing, extra, repaired) "
+                  "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
                   DB_ARGS(DB_T(mirror), DB_I((int64_t)position), DB_T(t->source_schema),
                           DB_T(t->source_table), DB_T(t->dest_schema), DB_T(t->dest_table),
                           DB_T(verify_state_name(t->state)), DB_T(t->reason), DB_I(t->source_rows),
                           DB_I(t->dest_rows), DB_I(t->equal), DB_I(t->differing), DB_I(t->missing),
-                          DB_I(t->extra))) &&
+                          DB_I(t->extra), DB_I(t->repaired))) &&
            insert_key(c, mirror, position, t, err) && insert_rows(c, mirror, position, t, err);
 }
 
@@ -132,7 +132,7 @@ static bool read_tables(struct catalog *c, const char *mirror, struct verify_rep
     size_t cap = 0;
     db_query(&r, c,
              "SELECT source_schema, source_table, dest_schema, dest_table, state, reason, "
-             "source_rows, dest_rows, equal, differing, missing, extra FROM verify_table "
+             "source_rows, dest_rows, equal, differing, missing, extra, repaired FROM verify_table "
              "WHERE mirror = ?1 ORDER BY position",
              DB_ARGS(DB_T(mirror)));
     while (db_next(&r)) {
@@ -143,7 +143,8 @@ static bool read_tables(struct catalog *c, const char *mirror, struct verify_rep
                                  .equal = db_int(&r, 8),
                                  .differing = db_int(&r, 9),
                                  .missing = db_int(&r, 10),
-                                 .extra = db_int(&r, 11)};
+                                 .extra = db_int(&r, 11),
+                                 .repaired = db_int(&r, 12)};
         str_copy(t.source_schema, sizeof t.source_schema, db_text(&r, 0));
         str_copy(t.source_table, sizeof t.source_table, db_text(&r, 1));
         str_copy(t.dest_schema, sizeof t.dest_schema, db_text(&r, 2));
@@ -172,11 +173,13 @@ static bool read_keys(struct catalog *c, const char *mirror, struct verify_repor
     return db_done(&r, err);
 }
 
-static void add_value(struct verify_table *t, bool is_first, const char *kind, const char *value)
+static void add_value(struct verify_table *t, bool is_first, const char *kind, const char *value,
+                      bool is_repaired)
 {
     if (is_first || !t->n_rows) {
         t->rows = mem_realloc(t->rows, (t->n_rows + 1) * sizeof *t->rows);
-        t->rows[t->n_rows++] = (struct verify_row){.kind = kind_of(kind)};
+        t->rows[t->n_rows++] =
+            (struct verify_row){.kind = kind_of(kind), .is_repaired = is_repaired};
     }
     struct verify_row *row = &t->rows[t->n_rows - 1];
     row->values = mem_realloc(row->values, (row->n_values + 1) * sizeof *row->values);
@@ -188,13 +191,14 @@ static bool read_rows(struct catalog *c, const char *mirror, struct verify_repor
 {
     struct db_rows r;
     db_query(&r, c,
-             "SELECT position, ordinal, kind, value FROM verify_row WHERE mirror = ?1 "
+             "SELECT position, ordinal, kind, value, repaired FROM verify_row WHERE mirror = ?1 "
              "ORDER BY position, row, ordinal",
              DB_ARGS(DB_T(mirror)));
     while (db_next(&r)) {
         size_t position = (size_t)db_int(&r, 0);
         if (position < out->n_tables)
-            add_value(&out->tables[position], db_int(&r, 1) == 0, db_text(&r, 2), db_text(&r, 3));
+            add_value(&out->tables[position], db_int(&r, 1) == 0, db_text(&r, 2), db_text(&r, 3),
+                      db_int(&r, 4) != 0);
     }
     return db_done(&r, err);
 }

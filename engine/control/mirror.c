@@ -183,7 +183,8 @@ static struct operation held_operation(const struct mirror *m)
     struct operation op = {0};
     if (!m->is_syncing && (m->live.state == MIRROR_PAUSED || m->live.state == MIRROR_ERROR))
         return op;
-    str_copy(op.name, sizeof op.name, m->row.pending);
+    bool repairs = mirror_is_pending(m, MIRROR_REPAIR); /* a comparison to whoever looks */
+    str_copy(op.name, sizeof op.name, repairs ? command_name(MIRROR_VERIFY) : m->row.pending);
     str_copy(op.by, sizeof op.by, m->row.pending_by);
     op.since = m->row.pending_at;
     return op;

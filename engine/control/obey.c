@@ -33,6 +33,7 @@ static bool do_pause(struct mirror *m, struct err *err)
     /* A copy goes on when the mirror does; these two would come as a surprise then. */
     verify_end(m);
     mirror_end_operation(m, MIRROR_VERIFY);
+    mirror_end_operation(m, MIRROR_REPAIR);
     mirror_end_operation(m, MIRROR_SYNC_SCHEMA);
     show_state(m, MIRROR_PAUSED, "paused");
     log_info("super", m->row.config.name, "paused; the slot stays and keeps WAL");
@@ -196,7 +197,7 @@ static bool do_begin(struct mirror *m, const struct command *c, struct err *err)
 
 bool mirror_obeys_inside(const struct command *c)
 {
-    return c->kind == MIRROR_VERIFY;
+    return c->kind == MIRROR_VERIFY || c->kind == MIRROR_REPAIR;
 }
 
 bool mirror_obey(struct mirror *m, struct command *c, struct err *err)
@@ -216,6 +217,7 @@ bool mirror_obey(struct mirror *m, struct command *c, struct err *err)
         return do_resync_table(m, c, err);
     case MIRROR_SYNC_SCHEMA:
     case MIRROR_VERIFY:
+    case MIRROR_REPAIR:
         return do_begin(m, c, err);
     case MIRROR_SET_TABLES:
         return mirror_set_tables(m, c, err);

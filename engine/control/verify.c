@@ -10,6 +10,7 @@
 #include "base/wake.h"
 #include "control/peer_target.h"
 #include "copy/errand.h"
+#include "copy/repair.h"
 #include "copy/verify.h"
 #include "copy/verify_pair.h"
 
@@ -27,9 +28,11 @@ struct verification {
     struct hold *hold;       /* the mirror's; thread-safe by itself */
     char mirror[NAME_SIZE];
     bool is_kept; /* the report is in the catalog; once the errand is over */
+    bool repairs;
 
     pthread_mutex_t lock;
-    struct table_name_list aside; /* when the stream stood for the last time */
+    struct table_name_list aside; /* when the stream stood for the last time, */
+    int64_t epoch;                /* and its epoch */
     struct verify_status status;
 
     /* the errand's own */
@@ -39,6 +42,7 @@ struct verification {
     struct verify_pair pair;
     struct schema *schema;
     struct verify_report report;
+    struct verify_report first; /* of what was repaired since */
 };
 
 /* --- the errand: the snapshots -----------------------------------------------------------------
@@ -169,6 +173,7 @@ static bool compare(struct verification *v, struct err *err)
                                .schema = v->schema,
                                .left_out = left_out,
                                .lsn = v->pair.lsn,
+                               .max_rows = v->repairs ? REPAIR_MAX_ROWS : 0,
                                .workers = count_workers(&v->row.config),
                                .done_fd = v->errand.wake_fd};
     struct verify_job *job;
@@ -179,9 +184,6 @@ static bool compare(struct verification *v, struct err *err)
     watch(v, job);
     return verify_finish(job, &v->report, err);
 }
-
-/* --- the errand: its end -----------------------------------------------------------------------
- */
 
 static void count_tables(const struct verify_report *r, int *different, int *others)
 {
@@ -204,6 +206,127 @@ static void say(const struct verification *v)
               (double)(r->ended_at - r->began_at) / 1e6);
 }
 
+/* --- the errand: repair ------------------------------------------------------------------------
+ */
+
+static int64_t epoch_of(void *arg)
+{
+    struct verification *v = arg;
+    pthread_mutex_lock(&v->lock);
+    int64_t epoch = v->epoch;
+    pthread_mutex_unlock(&v->lock);
+    return epoch;
+}
+
+static bool is_aside(void *arg, const struct schema_table *t)
+{
+    struct verification *v = arg;
+    pthread_mutex_lock(&v->lock);
+    bool is = table_name_list_has(&v->aside, t->schema, t->name);
+    pthread_mutex_unlock(&v->lock);
+    return is;
+}
+
+static bool has_differences(const struct verify_report *r)
+{
+    for (size_t i = 0; i < r->n_tables; i++)
+        if (r->tables[i].state == VERIFY_DIFFERENT)
+            return true;
+    return false;
+}
+
+static struct verify_table *find_same(struct verify_report *r, const struct verify_table *t)
+{
+    for (size_t i = 0; i < r->n_tables; i++)
+        if (!strcmp(r->tables[i].source_schema, t->source_schema) &&
+            !strcmp(r->tables[i].source_table, t->source_table))
+            return &r->tables[i];
+    return NULL;
+}
+
+/* The rows that were repaired follow those that still differ. */
+static void add_repaired(struct verify_table *to, struct verify_table *from)
+{
+    to->repaired = from->repaired;
+    if (to->state == VERIFY_DIFFERENT && from->reason && !to->reason) {
+        to->reason = from->reason;
+        from->reason = NULL;
+    }
+    for (size_t i = 0; i < from->n_rows && to->n_rows < VERIFY_MAX_ROWS; i++) {
+        if (!from->rows[i].is_repaired)
+            continue;
+        to->rows = mem_realloc(to->rows, (to->n_rows + 1) * sizeof *to->rows);
+        to->rows[to->n_rows++] = from->rows[i]; /* moved */
+        from->rows[i] = (struct verify_row){0};
+    }
+}
+
+/* As many as a report keeps. */
+static void cut_rows(struct verify_report *r)
+{
+    for (size_t i = 0; i < r->n_tables; i++) {
+        struct verify_table *t = &r->tables[i];
+        while (t->n_rows > VERIFY_MAX_ROWS) {
+            struct verify_row *row = &t->rows[--t->n_rows];
+            for (size_t k = 0; k < row->n_values; k++)
+                free(row->values[k]);
+            free(row->values);
+        }
+    }
+}
+
+static bool repair(struct verification *v, struct err *err)
+{
+    struct repair_plan plan = {.mirror = v->mirror,
+                               .mirror_id = v->row.mirror_id,
+                               .source = &v->source,
+                               .dest = &v->dest,
+                               .hold = v->hold,
+                               .task = &v->errand.task,
+                               .schema = v->schema,
+                               .epoch = epoch_of,
+                               .is_aside = is_aside,
+                               .arg = v};
+    return repair_run(&plan, &v->report, err);
+}
+
+static bool take_and_compare(struct verification *v, struct err *err)
+{
+    bool ok = take_pair(v, err) && read_schema(v, err) && compare(v, err);
+    verify_pair_free(&v->pair);
+    return ok;
+}
+
+static bool repair_and_compare(struct verification *v, struct err *err)
+{
+    int64_t began_at = v->report.began_at;
+    say(v);
+    if (!repair(v, err))
+        return false;
+    v->first = v->report;
+    v->report = (struct verify_report){.began_at = began_at};
+    schema_free(v->schema);
+    v->schema = NULL;
+    if (!take_and_compare(v, err))
+        return false;
+    v->report.began_at = began_at;
+    return true;
+}
+
+/* What was repaired is told even when the comparison after it failed. */
+static void merge(struct verification *v)
+{
+    cut_rows(&v->report);
+    for (size_t i = 0; i < v->report.n_tables; i++) {
+        struct verify_table *from = find_same(&v->first, &v->report.tables[i]);
+        if (from)
+            add_repaired(&v->report.tables[i], from);
+    }
+}
+
+/* --- the errand: its end -----------------------------------------------------------------------
+ */
+
 /* One that was called off leaves the report before it in its place. */
 static void keep(struct verification *v, bool ok, const struct err *why)
 {
@@ -211,7 +334,8 @@ static void keep(struct verification *v, bool ok, const struct err *why)
     struct err err = {0};
     if (!ok && why->code == ERR_CANCELLED)
         return;
-    if (!ok && !r->error) {
+    if (!ok) {
+        free(r->error);
         r->ended_at = clock_wall_us();
         r->error = mem_printf("%s%s%s", why->text, why->hint[0] ? ". " : "", why->hint);
         str_copy(r->ending, sizeof r->ending, "failed");
@@ -227,14 +351,17 @@ static void run(void *arg)
     struct verification *v = arg;
     struct err err = {0};
     v->report.began_at = clock_wall_us();
-    bool ok = load(v, &err) && take_pair(v, &err) && read_schema(v, &err) && compare(v, &err);
-    verify_pair_free(&v->pair);
+    bool ok = load(v, &err) && take_and_compare(v, &err);
+    if (ok && v->repairs && has_differences(&v->report))
+        ok = repair_and_compare(v, &err);
+    merge(v);
     keep(v, ok, &err);
 }
 
 static void verification_free(struct verification *v)
 {
     verify_report_free(&v->report);
+    verify_report_free(&v->first);
     schema_free(v->schema);
     peer_free(&v->source_peer);
     peer_free(&v->dest_peer);
@@ -253,6 +380,7 @@ static void begin(struct mirror *m)
     struct verification *v = mem_calloc(1, sizeof *v);
     v->catalog = m->engine->catalog;
     v->hold = m->hold;
+    v->repairs = mirror_is_pending(m, MIRROR_REPAIR);
     str_copy(v->mirror, sizeof v->mirror, m->row.config.name);
     pthread_mutex_init(&v->lock, NULL);
     errand_init(&v->errand, "b:verify", run, v, m->wake_fd);
@@ -310,7 +438,7 @@ static void forget_trouble(struct mirror *m)
 
 void verify_tick(struct mirror *m)
 {
-    bool is_wanted = mirror_is_pending(m, MIRROR_VERIFY);
+    bool is_wanted = mirror_is_pending(m, MIRROR_VERIFY) || mirror_is_pending(m, MIRROR_REPAIR);
     if (!m->verification) {
         if (is_wanted && hold_has_stream(m->hold))
             begin(m);
@@ -323,8 +451,10 @@ void verify_tick(struct mirror *m)
     if (is_wanted && m->n_troubles)
         forget_trouble(m);
     verify_end(m);
-    if (is_wanted)
-        mirror_end_operation(m, MIRROR_VERIFY);
+    if (!is_wanted)
+        return;
+    mirror_end_operation(m, MIRROR_VERIFY);
+    mirror_end_operation(m, MIRROR_REPAIR);
 }
 
 bool verify_is_running(const struct mirror *m)
@@ -342,6 +472,7 @@ void verify_standing(void *arg, const struct apply *a)
     pthread_mutex_lock(&v->lock);
     table_name_list_free(&v->aside);
     v->aside = names;
+    v->epoch = ((struct run *)arg)->progress->epoch;
     pthread_mutex_unlock(&v->lock);
 }
 

@@ -73,6 +73,7 @@ static struct verify_job *job_new(const struct verify_plan *p)
 {
     struct verify_job *j = mem_calloc(1, sizeof *j);
     j->plan = *p;
+    j->plan.max_rows = p->max_rows > 0 ? p->max_rows : VERIFY_MAX_ROWS;
     j->mirror = mem_strdup(p->mirror);
     j->snapshots[SOURCE] = mem_strdup(p->source_snapshot);
     j->snapshots[DEST] = mem_strdup(p->dest_snapshot);

@@ -29,9 +29,10 @@ struct verify_plan {
     /* For each table of the schema why it is left out this time, NULL: it is compared. NULL: all
      * are. Borrowed by verify_start only. */
     const char *const *left_out;
-    lsn_t lsn;   /* where both snapshots stand: for the report */
-    int workers; /* each reads on both sides */
-    int done_fd; /* wake_signal-ed when a table changes its state, and at the end */
+    lsn_t lsn;    /* where both snapshots stand: for the report */
+    int max_rows; /* named for each table; 0: VERIFY_MAX_ROWS */
+    int workers;  /* each reads on both sides */
+    int done_fd;  /* wake_signal-ed when a table changes its state, and at the end */
 };
 
 /* How far it is; index i is schema->tables[i]. A partitioned parent has no rows of its own: its

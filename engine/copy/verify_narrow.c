@@ -61,21 +61,22 @@ static void name_row(struct verify_job *j, struct verify_run *t, enum verify_kin
                      char *const *values, size_t n)
 {
     struct verify_table *out = &t->out;
-    if (out->n_rows == VERIFY_MAX_ROWS)
+    size_t most = (size_t)j->plan.max_rows;
+    if (out->n_rows == most)
         return;
     struct verify_row row = {.kind = kind, .n_values = n, .values = mem_calloc(n, sizeof(char *))};
     for (size_t i = 0; i < n; i++)
         row.values[i] = mem_strdup(values[i]);
     pthread_mutex_lock(&j->lock);
     if (!out->rows)
-        out->rows = mem_calloc(VERIFY_MAX_ROWS, sizeof *out->rows);
+        out->rows = mem_calloc(most, sizeof *out->rows);
     out->rows[out->n_rows++] = row;
     pthread_mutex_unlock(&j->lock);
 }
 
 static void name_rows(struct narrowing *n, enum verify_kind kind, int64_t rows)
 {
-    for (int64_t i = 0; i < rows && n->t->out.n_rows < VERIFY_MAX_ROWS; i++)
+    for (int64_t i = 0; i < rows && n->t->out.n_rows < (size_t)n->v->job->plan.max_rows; i++)
         name_row(n->v->job, n->t, kind, n->group.values, n->streams[SOURCE].n_values);
 }
 
@@ -294,7 +295,7 @@ static bool check_rows(const struct narrowing *n, struct err *err)
 static bool name_all(struct verifier *v, struct verify_run *t, struct err *err)
 {
     enum which_side side = t->out.source_rows ? SOURCE : DEST;
-    char *sql = verify_sample_sql(t, side, VERIFY_MAX_ROWS);
+    char *sql = verify_sample_sql(t, side, v->job->plan.max_rows);
     char *lock = verify_lock_sql(t, side), *stale = verify_stale_sql(t, side);
     bool ok = side_send(v, side, lock, err) && side_send(v, side, stale, err) &&
               side_send(v, side, sql, err) && sides_wait(v, err);

@@ -150,9 +150,13 @@ static bool take(struct taking *t, struct err *err)
     if (!connect_all(t, err) || !ask_position(t, &before, err))
         return false;
     hold_ask(hold, before);
-    if (!create_slot(t, err) || !hold_await(hold, t->pair->lsn, t->plan->task, REACH_MS, err))
+    const struct verify_pair_plan *p = t->plan;
+    if (!create_slot(t, err) || (p->at_source && !p->at_source(p->arg, t->pair, err)) ||
+        !hold_await(hold, t->pair->lsn, t->plan->task, REACH_MS, err))
         return false;
     int64_t stands_at = clock_mono_ms();
+    if (p->standing)
+        return p->standing(p->arg, t->pair, err);
     if (!export_dest(t, err))
         return false;
     t->pair->stood_ms = clock_mono_ms() - stands_at;

@@ -8,11 +8,19 @@
 #include "pg/pg.h"
 #include "stream/hold.h"
 
+struct verify_pair;
+
 struct verify_pair_plan {
     const char *mirror, *mirror_id;
     const struct pg_target *source, *dest;
     struct hold *hold;
     struct task *task; /* cancellation; its tick is not called */
+    /* For whoever wants to do something at that place (NULL: none): with the source's snapshot,
+     * quickly, before the stream stands; and while it stands, instead of a destination's snapshot.
+     */
+    bool (*at_source)(void *arg, const struct verify_pair *pair, struct err *err);
+    bool (*standing)(void *arg, const struct verify_pair *pair, struct err *err);
+    void *arg;
 };
 
 struct verify_pair {

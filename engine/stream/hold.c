@@ -29,6 +29,7 @@ struct hold {
     lsn_t lsn;        /* of HOLD_ASKED and HOLD_STANDING */
     lsn_t begun;      /* every transaction that has begun committed before this */
     int64_t stops_at; /* monotonic ms: since when a transaction waits; 0: none does */
+    bool is_kept;     /* it does not expire */
     int wake_fd;      /* of the stream's loop; -1: there is no stream */
 };
 
@@ -62,6 +63,7 @@ static bool is_on(const struct hold *h) /* with the lock */
 static void set(struct hold *h, enum hold_state state) /* with the lock */
 {
     h->state = state;
+    h->is_kept = false;
     h->stops_at = 0;
     pthread_cond_broadcast(&h->changed);
     if (h->wake_fd >= 0)
@@ -149,6 +151,15 @@ bool hold_await(struct hold *h, lsn_t lsn, struct task *task, int limit_ms, stru
     return state == HOLD_STANDING || explain(state, err);
 }
 
+bool hold_keep(struct hold *h)
+{
+    pthread_mutex_lock(&h->lock);
+    h->is_kept = h->state == HOLD_STANDING;
+    bool is_kept = h->is_kept;
+    pthread_mutex_unlock(&h->lock);
+    return is_kept;
+}
+
 bool hold_release(struct hold *h)
 {
     pthread_mutex_lock(&h->lock);
@@ -192,7 +203,7 @@ bool hold_lets_in(struct hold *h, lsn_t commit_lsn)
     bool stops = is_on(h) && commit_lsn >= h->lsn;
     if (stops && !h->stops_at)
         h->stops_at = now;
-    if (stops && now - h->stops_at >= STAND_LIMIT_MS) {
+    if (stops && !h->is_kept && now - h->stops_at >= STAND_LIMIT_MS) {
         set(h, HOLD_EXPIRED);
         stops = false;
     }

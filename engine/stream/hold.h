@@ -37,6 +37,9 @@ void hold_ask(struct hold *h, lsn_t lsn);
  * False with the reason when it does not, or has passed lsn already: then the hold is off. */
 bool hold_await(struct hold *h, lsn_t lsn, struct task *task, int limit_ms,
                 struct err *err) MUST_CHECK;
+/* Whether it stands still; if so it stays until hold_release, however long a transaction waits: for
+ * a COMMIT, and no more. */
+bool hold_keep(struct hold *h);
 /* The stream goes on. True when it has stood all the time since hold_await returned true. */
 bool hold_release(struct hold *h);
 

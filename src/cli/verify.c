@@ -13,14 +13,15 @@ static const struct column facts[] = {
     {"error", "error", NULL, KIND_TEXT},
 };
 static const struct column table_columns[] = {
-    {"TABLE", "table_name", NULL, KIND_TEXT},  {"STATE", "state", NULL, KIND_TEXT},
-    {"EQUAL", "equal", NULL, KIND_NUMBER},     {"DIFFERING", "differing", NULL, KIND_NUMBER},
-    {"MISSING", "missing", NULL, KIND_NUMBER}, {"EXTRA", "extra", NULL, KIND_NUMBER},
-    {"REASON", "reason", NULL, KIND_TEXT},
+    {"TABLE", "table_name", NULL, KIND_TEXT},    {"STATE", "state", NULL, KIND_TEXT},
+    {"EQUAL", "equal", NULL, KIND_NUMBER},       {"DIFFERING", "differing", NULL, KIND_NUMBER},
+    {"MISSING", "missing", NULL, KIND_NUMBER},   {"EXTRA", "extra", NULL, KIND_NUMBER},
+    {"REPAIRED", "repaired", NULL, KIND_NUMBER}, {"REASON", "reason", NULL, KIND_TEXT},
 };
 static const struct column row_columns[] = {
     {"TABLE", "table_name", NULL, KIND_TEXT},
     {"KIND", "kind", NULL, KIND_TEXT},
+    {"REPAIRED", "repaired", NULL, KIND_YES},
     {"ROW", "row", NULL, KIND_LIST},
 };
 
@@ -36,6 +37,7 @@ static json_t *collect_rows(const json_t *tables)
         json_t *key = json_object_get(row, "key"), *line = json_object();
         json_object_set(line, "table_name", json_object_get(table, "table_name"));
         json_object_set(line, "kind", json_object_get(row, "kind"));
+        json_object_set(line, "repaired", json_object_get(row, "repaired"));
         json_object_set(line, "row", key ? key : json_object_get(row, "row"));
         json_array_append_new(all, line);
     }
@@ -94,7 +96,10 @@ static enum exit_code show_report(struct cli *c, const char *path, struct err *e
 static enum exit_code start(struct cli *c, const char *path, struct err *err)
 {
     struct answer a;
-    enum exit_code code = cli_call(c, "POST", path, NULL, &a, err);
+    json_t *body = json_pack("{s:b}", "repair", 1);
+    bool repairs = options_has(c->options, OPTION_REPAIR);
+    enum exit_code code = cli_call(c, "POST", path, repairs ? body : NULL, &a, err);
+    json_decref(body);
     if (code == EXIT_OK && !c->waits && cli_is_json(c)) {
         cli_print_json(&a);
     } else if (code == EXIT_OK && !c->waits) {
@@ -109,8 +114,8 @@ enum exit_code cli_verify(struct cli *c, struct err *err)
 {
     const char *mirror = c->options->arguments[0];
     bool last = options_has(c->options, OPTION_LAST);
-    if (last && c->waits) {
-        (void)err_set(err, ERR_INVALID, "--last and --wait exclude each other");
+    if (last && (c->waits || options_has(c->options, OPTION_REPAIR))) {
+        (void)err_set(err, ERR_INVALID, "--last and --wait or --repair exclude each other");
         return EXIT_USAGE;
     }
     char *path = cli_mirror_path(c, "/verify"), *before = wait_last_error(c, mirror);

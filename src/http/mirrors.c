@@ -338,7 +338,23 @@ bool mirrors_sync_schema(struct call *c, struct err *err)
                   "the destination's definitions follow the source's; the slot is kept", err);
 }
 
+struct verify_body {
+    bool repair;
+};
+static const struct field verify_rows[] = {
+    {.name = "repair", .type = FIELD_BOOL, .offset = offsetof(struct verify_body, repair)},
+};
+static const struct field_table verify_fields = FIELD_TABLE(verify_rows);
+
 bool mirrors_verify(struct call *c, struct err *err)
 {
+    struct verify_body b = {0};
+    if (!fields_read(&verify_fields, c->body, true, &b, NULL, err))
+        return false;
+    if (b.repair)
+        return accept(c, MIRROR_REPAIR,
+                      "both sides are compared, rows that differ repaired, and all compared again; "
+                      "GET …/verify has the report",
+                      err);
     return accept(c, MIRROR_VERIFY, "both sides are compared; GET …/verify has the report", err);
 }

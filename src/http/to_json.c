@@ -384,6 +384,8 @@ static json_t *verify_row_to_json(const struct verify_table *t, const struct ver
 {
     json_t *o = json_object(), *key = json_object();
     json_put_text(o, "kind", verify_kind_name(r->kind));
+    if (r->is_repaired)
+        put_bool(o, "repaired", true);
     for (size_t i = 0; i < t->n_key && i < r->n_values; i++)
         json_object_set_new(key, t->key[i], text_to_json(r->values[i]));
     if (t->n_key || !r->n_values) {
@@ -412,6 +414,7 @@ static json_t *verify_table_to_json(const struct verify_table *t)
     put_int(o, "differing", t->differing);
     put_int(o, "missing", t->missing);
     put_int(o, "extra", t->extra);
+    put_int(o, "repaired", t->repaired);
     for (size_t i = 0; i < t->n_key; i++)
         json_array_append_new(key, text_to_json(t->key[i]));
     json_object_set_new(o, "key", key);

@@ -325,6 +325,8 @@ static const struct refusal {
     {"POST", "/v1/mirrors/m/sync-schema", "{\"dry_run\":\"yes\"}", 400, "invalid_request",
      "dry_run", 0},
     {"POST", "/v1/mirrors/m/sync-schema", NULL, 409, "operation_in_progress", "", ERR_BUSY},
+    {"POST", "/v1/mirrors/m/verify", "{\"repair\":\"yes\"}", 400, "invalid_request", "repair", 0},
+    {"POST", "/v1/mirrors/m/verify", "{\"repairs\":true}", 400, "unknown_field", "repairs", 0},
     {"POST", "/v1/mirrors/m/cutover", "{}", 400, "invalid_request", "read_only", 0},
     {"POST", "/v1/mirrors/m/cutover", "{\"read_only\":1}", 400, "invalid_request", "read_only", 0},
     {"POST", "/v1/mirrors/m/cutover", "{\"read_only\":true,\"wait\":1}", 400, "unknown_field",
