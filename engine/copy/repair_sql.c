@@ -113,6 +113,17 @@ static void put_value(struct buf *b, const char *value)
         buf_puts(b, "NULL");
 }
 
+/* A comparison prints "char" as its number. */
+static bool is_number_of_char(const struct repair_table *t, const char *column)
+{
+    for (int s = SOURCE; s <= DEST; s++) {
+        const struct dest_column *c = find_column(&t->sides[s], column);
+        if (!c || strcmp(c->type, "\"char\"") != 0)
+            return false;
+    }
+    return true;
+}
+
 /* Whether the key of row t is the one that was named; a domain over an enum has no = itself. */
 static void put_key(struct buf *b, const struct repair_row *row, int side)
 {
@@ -122,6 +133,12 @@ static void put_key(struct buf *b, const struct repair_row *row, int side)
         const char *colons = c && c->base ? "::" : "", *base = c && c->base ? c->base : "";
         buf_puts(b, i ? " AND t." : "t.");
         pg_quote_ident(b, out->key[i]);
+        if (is_number_of_char(row->table, out->key[i])) {
+            buf_puts(b, "::int4 = ");
+            pg_quote_literal(b, row->named->values[i]);
+            buf_puts(b, "::int4");
+            continue;
+        }
         buf_printf(b, "%s%s %s ", colons, base, c && c->equals ? c->equals : "=");
         pg_quote_literal(b, row->named->values[i]);
         if (c)

@@ -5,7 +5,6 @@ import threading
 
 import pytest
 
-from harness.load import Load, pgbench_init
 from harness.waiting import wait_for
 
 TABLES = """
@@ -163,3 +162,57 @@ def test_a_kill_in_the_middle_goes_on_and_another_process_is_not_fought(mirror):
     report = repair(bunny)
     assert report["ending"] == "failed" and "took over" in report["error"], report
     assert pair.dsql("SELECT v FROM renamed WHERE id = 4") == [("wrong",)]
+
+
+@pytest.mark.long
+def test_rows_that_change_meanwhile_are_never_repaired_to_an_older_state(pair, bunny):
+    """The rows that are damaged are those that the load deletes, inserts and updates."""
+    pair.sql("CREATE TABLE a (id int PRIMARY KEY, v int, w text);"
+             "INSERT INTO a SELECT i, 0, 'w' FROM generate_series(1, 300) i")
+    bunny.mirror("m", pair)
+    over = threading.Event()
+    statements = ["DELETE FROM a WHERE id = %s",
+                  "INSERT INTO a VALUES (%s, 0, 'n') ON CONFLICT DO NOTHING",
+                  "UPDATE a SET v = v + 1 WHERE id = %s", "UPDATE a SET v = v - 2 WHERE id = %s"]
+
+    def write(seed):
+        rng = random.Random(seed)
+        with pair.source.connect(pair.sdb) as c:
+            while not over.wait(0.004):
+                c.execute(rng.choice(statements), (rng.randrange(1, 301),))
+    writers = [threading.Thread(target=write, args=(seed,)) for seed in range(3)]
+    for writer in writers:
+        writer.start()
+    try:
+        for k in range(5):
+            pair.dsql(f"UPDATE a SET w = 'bad' WHERE id % 3 = {k % 3};"
+                      f"DELETE FROM a WHERE id % 7 = {k};"
+                      "INSERT INTO a SELECT i, -1, 'extra' FROM generate_series(-20, -1) i")
+            report = repair(bunny)
+            assert_all_equal(report)
+            assert report["tables"]["public.a"]["repaired"] >= 20
+    finally:
+        over.set()
+        for writer in writers:
+            writer.join()
+    pair.assert_equal()
+
+
+def test_keys_of_many_types(pair, bunny):
+    types = {"uuid": "md5(i::text)::uuid", "timestamptz": "'2020-01-01'::timestamptz + i * interval '1.5 s'",
+             "char(5)": "i::text", '"char"': "chr(64 + i)::\"char\"", "bytea": "decode(md5(i::text), 'hex')",
+             "numeric": "i / 4.0", "od": "(ARRAY['a','b','c','d'])[i % 4 + 1]::od", "float8": "i / 3.0",
+             "inet": "'10.0.0.0'::inet + i", "boolean": "i % 2 = 0", "int4range": "int4range(i, i + 3)",
+             "text[]": "ARRAY['a,b', i::text]", "interval": "i * interval '1 h'", "dom": "i"}
+    pair.sql("CREATE TYPE o AS ENUM ('a', 'b', 'c', 'd'); CREATE DOMAIN od AS o; CREATE DOMAIN dom AS int")
+    for n, (name, value) in enumerate(types.items()):
+        pair.sql(f"CREATE TABLE k{n} (k {name}, n int, v {name}, PRIMARY KEY (k, n));"
+                 f"INSERT INTO k{n} SELECT {value}, i, {value} FROM generate_series(1, 12) i")
+    bunny.mirror("m", pair)
+    for n in range(len(types)):
+        pair.dsql(f"DELETE FROM k{n} WHERE n = 3; UPDATE k{n} SET v = NULL WHERE n = 4;"
+                  f"UPDATE k{n} SET n = 40 WHERE n = 5")
+    report = repair(bunny)
+    assert_all_equal(report)
+    assert {t["repaired"] for t in report["tables"].values()} == {4}
+    pair.assert_equal()
