@@ -12,18 +12,31 @@ static const struct column facts[] = {
     {"as of", "lsn", NULL, KIND_TEXT},      {"ending", "ending", NULL, KIND_TEXT},
     {"error", "error", NULL, KIND_TEXT},
 };
+/* The last one only where something was repaired. */
 static const struct column table_columns[] = {
-    {"TABLE", "table_name", NULL, KIND_TEXT},    {"STATE", "state", NULL, KIND_TEXT},
-    {"EQUAL", "equal", NULL, KIND_NUMBER},       {"DIFFERING", "differing", NULL, KIND_NUMBER},
-    {"MISSING", "missing", NULL, KIND_NUMBER},   {"EXTRA", "extra", NULL, KIND_NUMBER},
-    {"REPAIRED", "repaired", NULL, KIND_NUMBER}, {"REASON", "reason", NULL, KIND_TEXT},
+    {"TABLE", "table_name", NULL, KIND_TEXT},  {"STATE", "state", NULL, KIND_TEXT},
+    {"EQUAL", "equal", NULL, KIND_NUMBER},     {"DIFFERING", "differing", NULL, KIND_NUMBER},
+    {"MISSING", "missing", NULL, KIND_NUMBER}, {"EXTRA", "extra", NULL, KIND_NUMBER},
+    {"REASON", "reason", NULL, KIND_TEXT},     {"REPAIRED", "repaired", NULL, KIND_NUMBER},
 };
 static const struct column row_columns[] = {
     {"TABLE", "table_name", NULL, KIND_TEXT},
     {"KIND", "kind", NULL, KIND_TEXT},
-    {"REPAIRED", "repaired", NULL, KIND_YES},
     {"ROW", "row", NULL, KIND_LIST},
+    {"REPAIRED", "repaired", NULL, KIND_YES},
 };
+
+static bool has_repaired(const json_t *tables)
+{
+    size_t i;
+    json_t *t;
+    json_array_foreach((json_t *)tables, i, t)
+    {
+        if (json_integer_value(json_object_get(t, "repaired")))
+            return true;
+    }
+    return false;
+}
 
 /* The rows that are named, of all tables, as one array: table_name, kind, row (the key's columns,
  * or the row itself). */
@@ -48,12 +61,13 @@ static void print_report(const json_t *report)
 {
     const json_t *tables = json_object_get(report, "tables");
     json_t *rows = collect_rows(tables);
+    size_t less = has_repaired(tables) ? 0 : 1;
     print_facts(stdout, facts, COUNT_OF(facts), report);
     putchar('\n');
-    print_table(stdout, table_columns, COUNT_OF(table_columns), tables);
+    print_table(stdout, table_columns, COUNT_OF(table_columns) - less, tables);
     if (json_array_size(rows)) {
         putchar('\n');
-        print_table(stdout, row_columns, COUNT_OF(row_columns), rows);
+        print_table(stdout, row_columns, COUNT_OF(row_columns) - less, rows);
     }
     json_decref(rows);
 }
