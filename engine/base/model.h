@@ -203,16 +203,17 @@ struct schema_step {
     bool needs_copy;
     int mapping; /* -1: none */
     /* Of STEP_RUN only. */
-    bool is_optional; /* tried: a failure is a warning */
-    bool runs_first;  /* by itself before the transaction of all others, and cannot be undone */
-    bool is_late;     /* right only once the stream has applied all up to the plan's lsn: older rows
-                       * that are still to come need the default, or lack the constraint */
-    bool at_point;    /* right only where the stream meets the source's change (a new name): older
-                       * rows do not fit any more, newer ones do not fit before. Those of tables the
-                       * stream follows by itself; others are run where it has stopped */
-    char *left_sql;   /* with at_point: what is remembered instead while it is left; or NULL */
-    char *done_sql;   /* with at_point: what is remembered besides once it is run; or NULL */
-    lsn_t since;      /* an earlier plan had it already, with this lsn; 0: none */
+    bool is_optional;  /* tried: a failure is a warning */
+    bool is_refusable; /* left out with a warning when the server refuses what it says */
+    bool runs_first;   /* by itself before the transaction of all others, and cannot be undone */
+    bool is_late;   /* right only once the stream has applied all up to the plan's lsn: older rows
+                     * that are still to come need the default, or lack the constraint */
+    bool at_point;  /* right only where the stream meets the source's change (a new name): older
+                     * rows do not fit any more, newer ones do not fit before. Those of tables the
+                     * stream follows by itself; others are run where it has stopped */
+    char *left_sql; /* with at_point: what is remembered instead while it is left; or NULL */
+    char *done_sql; /* with at_point: what is remembered besides once it is run; or NULL */
+    lsn_t since;    /* an earlier plan had it already, with this lsn; 0: none */
 };
 /* In the order in which the steps are run. */
 struct schema_plan {

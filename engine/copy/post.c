@@ -3,6 +3,8 @@
  * there already is looked up first. */
 #include "copy/job.h"
 
+#include "base/log.h"
+
 #define LOOK_LIMIT_MS 60000
 
 /* Sorting an index in memory is what makes building it fast. */
@@ -136,6 +138,26 @@ static bool add_fkey(struct worker *w, const struct schema_table *t, const struc
     return is_there || pg_exec(w->dest, &w->task, 0, f->add_sql, NULL, err);
 }
 
+/* A key may exist at the source that cannot be made again: what it compares has no operator, as
+ * PostgreSQL says for the first row only. The rows are the mirror's task, with or without it. */
+static bool leave_out(const struct worker *w, const struct schema_table *t,
+                      const struct schema_fkey *f, const char *sql, struct err *err)
+{
+    if (!pg_refuses_definition(err))
+        return false;
+    log_write(LOG_LEVEL_WARN, "copy", w->job->mirror, sql,
+              "left out %s foreign key %s of %s.%s: %s %s", sql == f->add_sql ? "add" : "validate",
+              f->name, t->schema, t->name, err->sqlstate, err->text);
+    err_clear(err);
+    return true;
+}
+
+static bool validate_fkey(struct worker *w, const struct schema_fkey *f, struct err *err)
+{
+    return prepare_for_building(w, err) &&
+           pg_exec(w->dest, &w->task, 0, f->validate_sql, NULL, err);
+}
+
 static bool analyze(struct worker *w, const struct schema_table *t, struct err *err)
 {
     struct buf sql = {0};
@@ -184,18 +206,20 @@ bool post_run(struct worker *w, const struct unit *u, struct err *err)
     if (u->kind == UNIT_SEAL)
         return seal(w, err);
     const struct schema_table *t = w->job->tables[u->table].def;
+    const struct schema_fkey *f;
     const char *s = t->schema, *n = t->name;
     switch (u->kind) {
     case UNIT_INDEX:
         return build_index(w, t, &t->indexes[u->item], err) ||
                err_context(err, "index %s of %s.%s", t->indexes[u->item].name, s, n);
     case UNIT_ADD_FKEY:
-        return add_fkey(w, t, &t->fkeys[u->item], err) ||
-               err_context(err, "foreign key %s of %s.%s", t->fkeys[u->item].name, s, n);
+        f = &t->fkeys[u->item];
+        return add_fkey(w, t, f, err) || leave_out(w, t, f, f->add_sql, err) ||
+               err_context(err, "foreign key %s of %s.%s", f->name, s, n);
     case UNIT_VALIDATE_FKEY:
-        return (prepare_for_building(w, err) &&
-                pg_exec(w->dest, &w->task, 0, t->fkeys[u->item].validate_sql, NULL, err)) ||
-               err_context(err, "validate foreign key %s of %s.%s", t->fkeys[u->item].name, s, n);
+        f = &t->fkeys[u->item];
+        return validate_fkey(w, f, err) || leave_out(w, t, f, f->validate_sql, err) ||
+               err_context(err, "validate foreign key %s of %s.%s", f->name, s, n);
     case UNIT_SETTLE:
         return analyze(w, t, err) && say_copied(w, t, err);
     case UNIT_RELEASE:

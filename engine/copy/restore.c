@@ -61,6 +61,11 @@ static bool is_settled(const struct restore *r, const char *sql, const struct er
 {
     if (pg_server_error_is(err, "42710")) /* it is back already */
         return true;
+    if (pg_refuses_definition(err)) {
+        log_write(LOG_LEVEL_WARN, "copy", r->mirror, sql, "left out of a foreign key: %s %s",
+                  err->sqlstate, err->text);
+        return true;
+    }
     if (!pg_server_error_is(err, "23503") || !is_validation(sql) || r->plan.others_aside)
         return false;
     log_write(LOG_LEVEL_WARN, "copy", r->mirror, sql,

@@ -152,3 +152,9 @@ bool pg_server_error_is(const struct err *err, const char *sqlstate)
 {
     return !strcmp(err->sqlstate, sqlstate);
 }
+
+bool pg_refuses_definition(const struct err *err)
+{
+    return err->code == ERR_SQL && !pg_server_error_is(err, "42501") &&
+           (!strncmp(err->sqlstate, "42", 2) || !strncmp(err->sqlstate, "0A", 2));
+}

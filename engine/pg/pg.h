@@ -90,6 +90,9 @@ bool pg_wait(struct pg_conn *c, struct task *task, bool for_write, int limit_ms,
 size_t pg_queued_bytes(const struct pg_conn *c);
 /* True when err carries this SQLSTATE. */
 bool pg_server_error_is(const struct err *err, const char *sqlstate);
+/* True when a server refused a definition for what it says: neither for its rows, nor for a right
+ * that is missing. */
+bool pg_refuses_definition(const struct err *err);
 
 /* Runs sql (several statements allowed when no parameters) and waits. *out, when asked for, is the
  * last result and is to be freed with pg_free. */

@@ -245,9 +245,11 @@ static bool is_same_fkey(struct diff *d, int i, size_t from, size_t to)
 static void add_fkey(struct diff *d, int i, const struct schema_fkey *f)
 {
     const struct schema_table *t = &d->src.s->tables[i];
-    diff_run(d, STAGE_FKEY, i, mem_strdup(f->add_sql),
-             mem_printf("add foreign key %s of %s.%s", f->name, t->dest_schema, t->dest_name))
-        ->is_late = true;
+    struct schema_step *s =
+        diff_run(d, STAGE_FKEY, i, mem_strdup(f->add_sql),
+                 mem_printf("add foreign key %s of %s.%s", f->name, t->dest_schema, t->dest_name));
+    s->is_late = true;
+    s->is_refusable = true;
     diff_remade(d, i, f->name);
     if (f->validate_sql)
         validate(d, i, f->name);

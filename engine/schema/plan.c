@@ -43,7 +43,8 @@ static bool try_step(struct pg_conn *dest, struct task *task, const struct schem
     if (!run(dest, task, SHORT_MS, "SAVEPOINT bunny_step", err))
         return false;
     bool worked = run(dest, task, 0, s->sql, &why);
-    if (!worked && (why.code != ERR_SQL || is_worth_another_try(&why))) {
+    if (!worked && (why.code != ERR_SQL || is_worth_another_try(&why) ||
+                    (!s->is_optional && !pg_refuses_definition(&why)))) {
         *err = why;
         return name_step(s, err);
     }
@@ -77,7 +78,8 @@ static bool run_transaction(struct pg_conn *dest, struct task *task, const struc
         const struct schema_step *s = &plan->items[i];
         if (!schema_step_is_due(plan, s, at) || s->runs_first)
             continue;
-        ok = s->is_optional ? try_step(dest, task, s, mirror, err) : run_step(dest, task, s, err);
+        ok = s->is_optional || s->is_refusable ? try_step(dest, task, s, mirror, err)
+                                               : run_step(dest, task, s, err);
     }
     if (ok && plan->record_sql)
         ok = record(dest, task, plan, at, err) ||

@@ -530,6 +530,36 @@ static void test_indexes_of_an_earlier_try_are_kept(void **state)
     pair_close(&p);
 }
 
+/* The one cannot be added, as the destination's column has another type; the other not be
+ * validated. A key that can be had is there nevertheless. */
+static void test_foreign_keys_that_are_refused_are_left_out(void **state)
+{
+    (void)state;
+    struct copy_pair p;
+    open_pair(&p);
+    make_small_table(&p);
+    pair_run(p.src, "CREATE TABLE public.odd (n int REFERENCES public.small);"
+                    "CREATE TABLE public.late (n int REFERENCES public.small);"
+                    "ALTER TABLE public.other ADD FOREIGN KEY (id) REFERENCES public.small");
+    pair_prepare(&p);
+    pair_run(p.dst, "ALTER TABLE public.odd ALTER n TYPE text;"
+                    "CREATE FUNCTION public.refuse() RETURNS event_trigger LANGUAGE plpgsql AS $$"
+                    "BEGIN IF current_query() LIKE '%late% VALIDATE CONSTRAINT %' THEN"
+                    " RAISE 'cannot determine element type' USING errcode = '42804'; END IF; END$$;"
+                    "CREATE EVENT TRIGGER refuse ON ddl_command_start EXECUTE FUNCTION "
+                    "public.refuse();"
+                    "ALTER EVENT TRIGGER refuse ENABLE ALWAYS");
+    pair_start(&p);
+    finish_well(&p);
+    assert_int_equal(pair_int(p.dst, "SELECT count(*) FROM pg_constraint WHERE contype = 'f' AND "
+                                     "conrelid = 'public.late'::regclass AND NOT convalidated"),
+                     1);
+    assert_int_equal(pair_int(p.dst, "SELECT count(*) FROM pg_constraint WHERE contype = 'f' AND "
+                                     "conrelid = 'public.other'::regclass AND convalidated"),
+                     1);
+    pair_close(&p);
+}
+
 static void *do_nothing(void *arg)
 {
     return arg;
@@ -561,6 +591,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_a_gone_snapshot_is_an_error),
         cmocka_unit_test(test_a_fence_that_falls_keeps_all_rows_out),
         cmocka_unit_test(test_indexes_of_an_earlier_try_are_kept),
+        cmocka_unit_test(test_foreign_keys_that_are_refused_are_left_out),
     };
     server_start(&server, "max_connections=60");
     atexit(stop_server);
