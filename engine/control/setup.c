@@ -21,6 +21,7 @@
 #define SLOT_EXPLAIN_MS 5000
 #define SLOT_FREE_MS 10000
 #define POLL_MS 250
+#define NAME_TRIES 5
 
 static struct sync_owner owner_of(const struct run *r)
 {
@@ -414,12 +415,19 @@ static bool start_without_copy(struct run *r, struct err *err)
            pg_exec(r->dest, &m->task, STATEMENT_MS, "COMMIT", NULL, err);
 }
 
+/* 23505: CREATE PUBLICATION waited for a transaction that makes one of the same name. */
+static bool is_name_taken(const struct err *err)
+{
+    return pg_server_error_is(err, "42710") || pg_server_error_is(err, "23505") ||
+           err->code == ERR_SLOT_EXISTS;
+}
+
 /* A name that somebody else took since the preflight: theirs stays, and is not ours to remove. */
 static bool give_up_names(struct run *r, const struct err *why)
 {
     struct mirror *m = r->m;
     struct err err = {0};
-    if (!pg_server_error_is(why, "42710") && why->code != ERR_SLOT_EXISTS)
+    if (!is_name_taken(why))
         return false;
     if (why->code == ERR_SLOT_EXISTS &&
         !source_unpublish(r->source, &m->task, m->row.config.publication, &err))
@@ -432,12 +440,32 @@ static bool give_up_names(struct run *r, const struct err *why)
     return false;
 }
 
+/* A process that was killed may have left a session in the middle of the same statement: what it
+ * makes appears after the leftovers were removed. All of it is ours to remove. */
+static bool create_names(struct run *r, bool is_repeated, char **snapshot, struct err *err)
+{
+    for (int n = 1;; n++) {
+        if (remove_leftovers(r, err) && create_publication(r, err) && create_slot(r, snapshot, err))
+            return true;
+        if (!is_repeated || !is_name_taken(err))
+            return false;
+        if (n == NAME_TRIES) {
+            char text[sizeof err->text];
+            str_copy(text, sizeof text, err->text);
+            return err_set(err, ERR_TIMEOUT, "what an earlier run left keeps coming back: %s",
+                           text);
+        }
+        log_info("super", r->m->row.config.name, "an earlier run was still at it, trying again: %s",
+                 err->text);
+        err_clear(err);
+    }
+}
+
 bool run_setup(struct run *r, struct err *err)
 {
     char *snapshot = NULL;
     bool is_repeated = r->m->row.slot_created;
-    bool ok = setup_set_begun(r->m, false, err) && remove_leftovers(r, err) &&
-              create_publication(r, err) && create_slot(r, &snapshot, err);
+    bool ok = setup_set_begun(r->m, false, err) && create_names(r, is_repeated, &snapshot, err);
     if (!ok && !is_repeated)
         return give_up_names(r, err);
     ok = ok && read_schema_in(r, snapshot, err);

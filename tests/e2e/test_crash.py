@@ -211,3 +211,24 @@ def test_restart_of_both_during_the_snapshot(loaded):
     bunny.wait_running("m", 90, may_fail=True)
     assert pair.assert_equal() > 1000000
     assert len(pair.slots()) == 1
+
+
+def test_a_publication_that_an_ended_process_still_makes(pair, bunny):
+    """Its session at the source commits after the leftovers were removed."""
+    pair.sql("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1), (2)")
+    bunny.mirror("m", pair)
+    publication = pair.publications()[0]
+    pair.sql(f'DROP PUBLICATION "{publication}"')
+    with pair.source.connect(pair.sdb) as other:
+        other.execute("BEGIN")
+        other.execute(f'CREATE PUBLICATION "{publication}"')
+        bunny.api.post("/v1/mirrors/m/retry", {"recreate_slot": True})
+        wait_for(lambda: pair.sql("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = "
+                                  "'Lock' AND query LIKE 'CREATE PUBLICATION %'")[0][0], 60,
+                 "the wait for the other session")
+        other.execute("COMMIT")
+    bunny.wait_running("m")  # and no error on the way
+    assert bunny.status("m")["error_count"] == 0
+    pair.sql("INSERT INTO t VALUES (3)")
+    pair.wait_confirmed()
+    pair.assert_equal()
