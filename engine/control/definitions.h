@@ -28,6 +28,10 @@ bool definitions_note(struct run *r, struct err *err) MUST_CHECK;
 /* A mapped table is missing at the source: mappings of tables that are called otherwise now follow.
  * (renamed.c) */
 bool definitions_follow_names(struct run *r, struct err *err) MUST_CHECK;
+/* For an apply, arg is the run: whether a relation that the stream has changes of is part of no
+ * mapped table any more. What its rows are at the destination, sync-schema tells. */
+bool definitions_has_left(void *arg, const struct pgo_message *relation, bool *has_left,
+                          struct err *err) MUST_CHECK;
 
 /* Definitions are to be compared (and, automatically, to be followed) between two runs. */
 void definitions_want(struct mirror *m, int delay_ms);

@@ -526,6 +526,7 @@ void mirror_free(struct mirror *m)
     free(m->findings);
     findings_free(&m->sequence_trouble);
     findings_free(&m->differences);
+    free(m->left);
     free(m->troubles);
     findings_free(&m->table_trouble);
     free(m);

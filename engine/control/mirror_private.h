@@ -77,6 +77,8 @@ struct mirror {
     struct findings sequence_trouble;      /* sequences that do not follow */
     struct findings differences;           /* of definitions, at the last comparison */
     bool has_compared;                     /* there was one */
+    uint32_t *left; /* relations that have left it, whose old changes are ignored: those told of */
+    size_t n_left, cap_left;
     lsn_t allowed;          /* manual: definitions may follow what committed before */
     bool wants_sync;        /* definitions are to be compared: see definitions.h */
     int64_t sync_at;        /* monotonic ms; not before */

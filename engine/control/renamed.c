@@ -1,6 +1,7 @@
 /* Tables that have got another name, or schema, at the source: a published table keeps its OID, and
  * the mapping follows by it. Where definitions follow by themselves, and the destination's table
- * was called as the source's, it gets the new name too. See definitions.h. */
+ * was called as the source's, it gets the new name too; and a table that was dropped leaves the
+ * mirror. See definitions.h. */
 #include "control/definitions.h"
 
 #include <stdlib.h>
@@ -10,6 +11,7 @@
 #include "base/mem.h"
 
 #define LIMIT_MS 60000
+#define SETTLE_MS 1000
 
 /* Of a mapping: the relation that the book of parts knows by its name, partitions left out. */
 static const char booked_sql[] =
@@ -139,6 +141,35 @@ static struct table_map *find_map(struct mirror_config *c, const char *schema, c
     return NULL;
 }
 
+/* Nothing of it will come any more. The last table of a mirror stays: an error says so. */
+static bool let_go(struct renaming *n, struct err *err)
+{
+    struct mirror *m = n->r->m;
+    struct mirror_config *c = &m->row.config;
+    struct table_name_list none = {0}, removed = {.items = &n->from, .n = 1};
+    struct table_map gone = *n->map;
+    size_t at = (size_t)(n->map - c->tables);
+    if (!definitions_are_automatic(m) || c->n_tables == 1)
+        return true;
+    c->n_tables--;
+    memmove(n->map, n->map + 1, (c->n_tables - at) * sizeof *n->map);
+    if (!catalog_mirror_set_tables(m->engine->catalog, c->name, c->tables, c->n_tables, &none,
+                                   &removed, err)) {
+        memmove(&c->tables[at + 1], &c->tables[at], (c->n_tables - at) * sizeof *c->tables);
+        c->tables[at] = gone;
+        c->n_tables++;
+        return err_context(err, "let go of %s.%s", n->from.schema, n->from.table);
+    }
+    table_map_free(&gone);
+    m->row.republish = true;
+    log_warn("schema", c->name,
+             "table=%s.%s was dropped at the source: it leaves the mirror, its rows stay at the "
+             "destination in %s.%s",
+             n->from.schema, n->from.table, n->dest.schema, n->dest.table);
+    definitions_want(m, SETTLE_MS); /* what else has changed is told by no message */
+    return true;
+}
+
 static bool look_at(struct run *r, const struct pg_result *book, size_t row, const char *oids,
                     struct err *err)
 {
@@ -159,9 +190,12 @@ static bool look_at(struct run *r, const struct pg_result *book, size_t row, con
     str_copy(n.from.table, sizeof n.from.table, n.map->source_table);
     str_copy(n.dest.schema, sizeof n.dest.schema, pg_text(book, row, 3));
     str_copy(n.dest.table, sizeof n.dest.table, pg_text(book, row, 4));
-    if (!is_there || is_mapped(c, &n.to))
-        return true; /* dropped, or it is as the mapping says */
-    return rename_one(&n, err);
+    if (strcmp(n.dest.table, n.map->dest_table) != 0 ||
+        strcmp(n.dest.schema, n.map->dest_schema) != 0)
+        return true; /* a partition of it, or what was one */
+    if (!is_there)
+        return let_go(&n, err);
+    return is_mapped(c, &n.to) || rename_one(&n, err); /* or it is as the mapping says */
 }
 
 /* Asked only when a mapped name is missing. */
@@ -182,4 +216,60 @@ bool definitions_follow_names(struct run *r, struct err *err)
     pg_free(book);
     buf_free(&oids);
     return ok;
+}
+
+/* The mapped tables, and the partitioned tables that the relation is part of. */
+static const char left_sql[] =
+    "WITH RECURSIVE up(oid) AS (SELECT $1::pg_catalog.oid UNION ALL SELECT i.inhparent FROM up "
+    "JOIN pg_catalog.pg_inherits i ON i.inhrelid = up.oid JOIN pg_catalog.pg_class c ON c.oid = "
+    "i.inhrelid AND c.relispartition) SELECT NOT EXISTS (SELECT FROM up JOIN pg_catalog.pg_class c "
+    "ON c.oid = up.oid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace JOIN "
+    "unnest($2::pg_catalog.text[], $3::pg_catalog.text[]) m(s, t) ON m.s = n.nspname AND m.t = "
+    "c.relname)";
+
+/* Once, however often the stream begins before those changes. Its partitioned table may still have
+ * it at the destination. */
+static void tell_left(struct mirror *m, const struct pgo_message *relation)
+{
+    for (size_t i = 0; i < m->n_left; i++)
+        if (m->left[i] == relation->relation)
+            return;
+    MEM_PUSH(m->left, m->n_left, m->cap_left, relation->relation);
+    log_warn("schema", m->row.config.name,
+             "changes of a table that is not part of the mirror any more are ignored table=%s.%s",
+             relation->schema, relation->table);
+    if (definitions_are_automatic(m))
+        definitions_want(m, SETTLE_MS);
+}
+
+bool definitions_has_left(void *arg, const struct pgo_message *relation, bool *has_left,
+                          struct err *err)
+{
+    struct run *r = arg;
+    const struct mirror_config *c = &r->m->row.config;
+    struct buf schemas = {0}, tables = {0};
+    struct pg_result *res = NULL;
+    const char **s = mem_calloc(c->n_tables + 1, sizeof *s);
+    const char **t = mem_calloc(c->n_tables + 1, sizeof *t);
+    char oid[16];
+    for (size_t i = 0; i < c->n_tables; i++) {
+        s[i] = c->tables[i].source_schema;
+        t[i] = c->tables[i].source_table;
+    }
+    pg_quote_array(&schemas, c->n_tables, s);
+    pg_quote_array(&tables, c->n_tables, t);
+    str_printf(oid, sizeof oid, "%u", (unsigned)relation->relation);
+    const char *values[] = {oid, buf_text(&schemas), buf_text(&tables)};
+    bool ok = pg_exec_params(r->source, &r->m->task, LIMIT_MS, left_sql, COUNT_OF(values), values,
+                             &res, err);
+    *has_left = ok && pg_bool(res, 0, 0);
+    if (*has_left)
+        tell_left(r->m, relation);
+    pg_free(res);
+    buf_free(&schemas);
+    buf_free(&tables);
+    free(s);
+    free(t);
+    return ok ||
+           err_context(err, "look for %s.%s at the source", relation->schema, relation->table);
 }

@@ -316,6 +316,7 @@ static bool stream(struct run *r, struct err *err)
                   .committed = committed,
                   .missed = missed,
                   .refused = refused,
+                  .has_left = definitions_has_left,
                   .blamed = blamed,
                   .arg = r},
         .report = report,

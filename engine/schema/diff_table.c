@@ -108,12 +108,13 @@ static void diff_partition(struct diff *d, int i)
     int should = rt->parent ? read_find_oid(&d->src, rt->parent) : -1;
     if (is == should && (is < 0 || is_equal(rt->part_bound, ru->part_bound)))
         return;
-    if (is >= 0)
+    if (is >= 0 && should < 0) /* its rows stay, in a table of its own */
+        diff_run(d, STAGE_DETAIL, i, attach_sql(d, is, i, "DETACH", NULL),
+                 diff_what(d, i, "detach partition", NULL));
+    else if (is >= 0)
         diff_manual(d, STAGE_DETAIL, i, attach_sql(d, is, i, "DETACH", NULL),
                     diff_what(d, i, "detach partition", NULL),
-                    mem_strdup(should < 0 ? "it is no partition at the source any more; its rows "
-                                            "here are still seen through the parent"
-                                          : "it is another partition at the source"));
+                    mem_strdup("it is another partition at the source"));
     if (should >= 0)
         diff_manual(d, STAGE_DETAIL, i, attach_sql(d, should, i, "ATTACH", rt->part_bound),
                     diff_what(d, i, "attach partition", NULL),
@@ -402,20 +403,29 @@ static bool ask_source(struct diff *d, struct gone_list *l, struct err *err)
     return ok;
 }
 
-static char *gone_sql_of(struct diff *d, const struct gone *g)
+static char *gone_sql_of(const struct gone *g)
 {
     struct buf b = {0};
-    int parent = g->is_partition ? source_of(d, g->dest_parent) : -1;
-    if (g->now && parent < 0)
+    if (g->now)
         return NULL; /* the mapping is to change */
-    if (parent >= 0) {
-        b = alter_table(d, parent, false);
-        buf_puts(&b, "DETACH PARTITION ");
-    } else {
-        buf_puts(&b, "DROP TABLE ");
-    }
+    buf_puts(&b, "DROP TABLE ");
     pg_quote_qualified(&b, g->part->dest_schema, g->part->dest_name);
     return buf_take(&b);
+}
+
+/* The parent has its rows no more at the source. They stay, in a table of their own. */
+static bool detach_gone(struct diff *d, const struct gone *g)
+{
+    int parent = g->is_partition ? source_of(d, g->dest_parent) : -1;
+    if (parent < 0)
+        return false;
+    struct buf b = alter_table(d, parent, false);
+    buf_puts(&b, "DETACH PARTITION ");
+    pg_quote_qualified(&b, g->part->dest_schema, g->part->dest_name);
+    diff_run(d, STAGE_DETAIL, -1, buf_take(&b),
+             mem_printf("detach partition %s.%s", g->part->dest_schema, g->part->dest_name))
+        ->table = mem_printf("%s.%s", g->part->dest_schema, g->part->dest_name);
+    return true;
 }
 
 static void keep_parts(struct diff *d, const struct book_part *p)
@@ -465,13 +475,17 @@ static void tell_gone(struct diff *d, const struct gone *g)
     }
     if (is_released(d, g))
         return;
+    if (detach_gone(d, g) || g->is_partition) { /* … or it goes along with its parent */
+        keep_parts(d, p);
+        return;
+    }
     char *why = g->now ? mem_printf("the source's table is %s now and not part of the mapping: "
-                                    "change the mapping, or detach it here too",
+                                    "change the mapping",
                                     g->now)
                        : mem_strdup("the source has dropped it; its rows are kept here until you "
                                     "remove them");
     struct schema_step *s =
-        diff_manual(d, STAGE_DETAIL, -1, gone_sql_of(d, g),
+        diff_manual(d, STAGE_DETAIL, -1, gone_sql_of(g),
                     mem_printf("table %s.%s", p->dest_schema, p->dest_name), why);
     s->table = mem_printf("%s.%s", p->dest_schema, p->dest_name);
     keep_parts(d, p);

@@ -45,6 +45,10 @@ struct apply_options {
     /* the error that is about to be returned is that of a change of this table; lsn: of its
      * transaction's COMMIT. At most once. */
     void (*blamed)(void *arg, int table, lsn_t lsn);
+    /* the stream has changes of a relation that is not in the schema: has it left the mirror (it
+     * was dropped, or is no partition any more), so that its changes are nobody's? NULL: no. */
+    bool (*has_left)(void *arg, const struct pgo_message *relation, bool *has_left,
+                     struct err *err);
     void *arg;
 };
 

@@ -121,6 +121,13 @@ bool apply_relation(struct apply *a, const struct pgo_message *m, struct err *er
     int i = apply_find_table(a, m);
     if (i >= 0)
         return apply_bind(a, m, i, BIND_NEXT, err);
+    bool has_left = false;
+    if (a->o.has_left && !a->o.has_left(a->o.arg, m, &has_left, err))
+        return false;
+    if (has_left) {
+        aside_ignore(a, m->relation);
+        return true;
+    }
     err_set(err, ERR_SCHEMA, "the stream has changes of %s.%s, which is not in the mirror",
             m->schema, m->table);
     return err_hint(err, "A new partition, or a table added to the publication by hand: retry "

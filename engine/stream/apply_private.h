@@ -128,6 +128,8 @@ bool aside_has(const struct apply *a, uint32_t relation);
 /* A relation message, with its bytes. True when its table is set aside or was taken out of the
  * mirror: then it goes no further. */
 bool aside_relation(struct apply *a, const struct pgo_message *m, const char *data, size_t len);
+/* The relation's changes are nobody's. */
+void aside_ignore(struct apply *a, uint32_t relation);
 /* A change of a relation that aside_has, not decoded. */
 void aside_change(struct apply *a, uint32_t relation, const char *data, size_t len);
 /* Takes the relations that are set aside out of a TRUNCATE; what is left goes the direct way.

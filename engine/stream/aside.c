@@ -164,6 +164,11 @@ static struct aside_relation *add_relation(struct aside *s, uint32_t oid, int ta
     return &s->relations[s->n_relations - 1];
 }
 
+void aside_ignore(struct apply *a, uint32_t relation)
+{
+    (void)add_relation(a->aside, relation, -1);
+}
+
 /* Changes of a table that was taken out of the mirror come from before that. */
 static bool is_removed(struct apply *a, const struct pgo_message *m)
 {

@@ -209,3 +209,52 @@ def test_kills_between_changes(bunny, pair):
                     bunny.start()
             wait_for(lambda: bunny.status("m")["status"] == "running", 60, "the mirror to run")
     equal(pair)
+
+
+TREE = ("CREATE TABLE p (id int, k int) PARTITION BY LIST (k); ALTER TABLE p REPLICA IDENTITY FULL;"
+        + "".join(f"CREATE TABLE p{i} PARTITION OF p FOR VALUES IN ({i});"
+                  f"ALTER TABLE p{i} REPLICA IDENTITY FULL;" for i in (1, 2, 3))
+        + "INSERT INTO p SELECT g, 1 + g % 3 FROM generate_series(1, 30) g;")
+LEAVE = ["UPDATE p SET id = id + 1", "ALTER TABLE p DETACH PARTITION p1; UPDATE p1 SET id = 0",
+         "UPDATE p2 SET id = id + 1; INSERT INTO t VALUES (1001, 1, 1, 'x')", "DROP TABLE p2",
+         "INSERT INTO p VALUES (3, 3); INSERT INTO t VALUES (1002, 1, 1, 'x')"]
+
+
+@pytest.mark.parametrize("mode", ["auto", "manual"])
+def test_partitions_leave_while_the_stream_lags(bunny, pair, mode):
+    """Their old changes are nobody's; their rows stay at the destination, in tables of their own."""
+    make(pair, ["t"])
+    pair.sql(TREE)
+    bunny.mirror("m", pair, ["public.t", "public.p"], schema_changes=mode)
+    bunny.api.post("/v1/mirrors/m/pause")
+    for sql in LEAVE:
+        pair.sql(sql)
+    bunny.api.post("/v1/mirrors/m/resume")
+    pair.wait_value("SELECT max(id) FROM t", 1002, 60)
+    if mode == "manual":
+        bunny.cli("sync-schema", "m", "--wait", "60")
+    pair.wait_value("SELECT count(*) FROM pg_inherits WHERE inhparent = 'p'::regclass", 1, 60)
+    equal(pair, structure=False, tables=[("public", "t"), ("public", "p3")])
+    assert pair.dsql("SELECT count(*) FROM p1 UNION ALL SELECT count(*) FROM p2") == [(10,), (10,)]
+    pair.dsql("DROP TABLE p1, p2")
+    pair.sql("DROP TABLE p1")
+    pair.assert_equal()
+
+
+def test_a_table_is_dropped(bunny, pair):
+    """It leaves the mirror, the others go on, and so does a partitioned table beside it."""
+    make(pair, ["t", "u"])
+    pair.sql(TREE)
+    bunny.mirror("m", pair, ["public.t", "public.u", "public.p"], schema_changes="auto")
+    bunny.api.post("/v1/mirrors/m/pause")
+    pair.sql("UPDATE u SET a = a + 1; ALTER TABLE p DETACH PARTITION p1")
+    pair.sql("DROP TABLE u, p1; INSERT INTO t VALUES (1001, 1, 1, 'x')")
+    bunny.api.post("/v1/mirrors/m/resume")
+    pair.wait_value("SELECT max(id) FROM t", 1001, 60)
+    mapped = [t["source_table"] for t in bunny.api.get("/v1/mirrors/m/tables")]
+    assert sorted(mapped) == ["p", "t"]
+    assert pair.dsql("SELECT count(*) FROM u") == [(50,)]
+    pair.wait_value("SELECT count(*) FROM pg_inherits WHERE inhparent = 'p'::regclass", 2, 60)
+    pair.dsql("DROP TABLE u, p1")
+    pair.sql("UPDATE t SET b = 5; UPDATE p SET id = -id")
+    pair.assert_equal()

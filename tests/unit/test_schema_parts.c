@@ -439,8 +439,11 @@ static const struct diff_case tables[] = {
               " PARTITION t.a3; ALTER TABLE t.a ATTACH PARTITION t.a3 FOR VALUES IN (3, 4)",
      .plan = "m " ALTER "DETACH PARTITION `t`.`a3`\n"
              "m " ALTER "ATTACH PARTITION `t`.`a3` FOR VALUES IN (3, 4)\n"
-             "m " ALTER "DETACH PARTITION `t`.`a1`\n"
-             "m " ALTER "DETACH PARTITION `t`.`a2`\n",
+             "r " ALTER "DETACH PARTITION `t`.`a1`\n"
+             "r " ALTER "DETACH PARTITION `t`.`a2`\n",
+     .again = "m " ALTER "DETACH PARTITION `t`.`a3`\n"
+              "m " ALTER "ATTACH PARTITION `t`.`a3` FOR VALUES IN (3, 4)\n"
+              "m DROP TABLE `t`.`a1`\n",
      .allowed = {"t.a1", "t.a2", "t.a3"}},
     {.name = "a table takes the place of a partition",
      .before = "CREATE TABLE t.a (id int, k int) PARTITION BY LIST (k);",
