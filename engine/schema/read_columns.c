@@ -178,7 +178,9 @@ void check_put(struct buf *b, const struct read_check *c, bool is_valid)
     buf_printf(b, " %s%s", c->definition, is_valid ? "" : " NOT VALID");
 }
 
-bool check_comes_from_parent(const struct reader *r, size_t i, const struct read_check *c)
+/* Where a check that is only inherited comes from; NULL: from no table of the mirror. */
+static const struct read_check *check_of_parent(const struct reader *r, size_t i,
+                                                const struct read_check *c)
 {
     const struct read_table *rt = &r->tables[i];
     for (size_t p = 0; !c->is_local && p <= rt->n_parents; p++) {
@@ -186,9 +188,14 @@ bool check_comes_from_parent(const struct reader *r, size_t i, const struct read
         const struct read_table *parent = oid ? &r->tables[read_find_oid(r, oid)] : NULL;
         for (size_t k = 0; parent && k < parent->n_checks; k++)
             if (strcmp(parent->checks[k].name, c->name) == 0)
-                return true;
+                return &parent->checks[k];
     }
-    return false;
+    return NULL;
+}
+
+bool check_comes_from_parent(const struct reader *r, size_t i, const struct read_check *c)
+{
+    return check_of_parent(r, i, c) != NULL;
 }
 
 /* A check that is NOT VALID may be violated by rows that are copied: it comes after the copy. One
@@ -201,6 +208,20 @@ static void add_late_check(struct reader *r, const struct schema_table *t,
     pg_quote_qualified(&alter, t->dest_schema, t->dest_name);
     buf_puts(&alter, " ADD ");
     check_put(&alter, c, c->is_valid);
+    struct schema_statement *st =
+        read_add_after(r, OBJECT_TABLE, t->dest_schema, t->dest_name, buf_take(&alter));
+    st->optional = true;
+}
+
+/* A parent's check that comes without looking at rows, of a child where it holds. */
+static void add_late_validation(struct reader *r, const struct schema_table *t,
+                                const struct read_check *c)
+{
+    struct buf alter = {0};
+    buf_puts(&alter, "ALTER TABLE ");
+    pg_quote_qualified(&alter, t->dest_schema, t->dest_name);
+    buf_puts(&alter, " VALIDATE CONSTRAINT ");
+    pg_quote_ident(&alter, c->name);
     struct schema_statement *st =
         read_add_after(r, OBJECT_TABLE, t->dest_schema, t->dest_name, buf_take(&alter));
     st->optional = true;
@@ -234,8 +255,11 @@ static void take_check(struct reader *r, const struct pg_result *res, size_t row
         .is_local = pg_bool(res, row, 6),
     };
     MEM_PUSH(rt->checks, rt->n_checks, rt->checks_cap, c);
-    if (!r->is_dest && (!c.is_valid || c.needs_objects) && !check_comes_from_parent(r, i, &c))
+    const struct read_check *parent = check_of_parent(r, i, &c);
+    if (!r->is_dest && (!c.is_valid || c.needs_objects) && !parent)
         add_late_check(r, t, &c);
+    else if (!r->is_dest && c.is_valid && parent && !parent->is_valid)
+        add_late_validation(r, t, &c);
 }
 
 bool read_checks(struct reader *r, struct err *err)

@@ -93,6 +93,7 @@ CREATE TABLE n.owl () INHERITS (n.bird);
 CREATE TABLE n.bat (name text, fur int, CONSTRAINT legs_ok CHECK (legs >= 0)) INHERITS (n.animal);
 ALTER TABLE n.bat ALTER name DROP DEFAULT;
 ALTER TABLE n.animal ADD CONSTRAINT later CHECK (legs < 100) NOT VALID;
+CREATE TABLE n.cow () INHERITS (n.animal); -- later is valid here
 CREATE DOMAIN n.good_pair AS n.inner_pair CHECK ((VALUE).a > 0);
 CREATE TABLE n.packed (id int, late int, pair n.good_pair, PRIMARY KEY (id) WITH (fillfactor = 55), UNIQUE (late) WITH (fillfactor = 60) DEFERRABLE);
 
