@@ -23,6 +23,10 @@ static const struct {
     {REPL_START, "55006", ERR_SLOT_ACTIVE,
      "Wait until the connection that holds the slot has ended, or end it on the source."},
     {REPL_START, "42704", ERR_SLOT_MISSING, "The slot must be made anew, with a new snapshot."},
+    {REPL_STREAM, "XX000", ERR_SQL,
+     "The source cannot decode its log for this slot. If trying again does not help, retry with "
+     "{\"recreate_slot\": true} (bunnydb retry NAME --recreate-slot): a new slot, and the tables "
+     "are copied again."},
     {REPL_STREAM, "42704", ERR_PUBLICATION, "Create the publication on the source again."},
 };
 
