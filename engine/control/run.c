@@ -131,6 +131,11 @@ static bool read_schema(struct run *r, struct err *err)
              schema_read(r->source, &r->m->task, c->tables, c->n_tables, false, false, false,
                          &r->schema, err);
     }
+    if (!ok && err->code == ERR_SOURCE_TABLE)
+        err_hint(err,
+                 "It was dropped: pause the mirror, leave it out (bunnydb mirror tables %s --set), "
+                 "and resume. Its rows stay at the destination.",
+                 c->name);
     if (!ok)
         return err_context(err, "read the source's definitions");
     show_schema(r->m, r->schema);

@@ -67,7 +67,7 @@ static bool run_some(struct pg_conn *dest, struct task *task,
                      const struct schema_statement *const *items, size_t n, const char *mirror,
                      struct err *err)
 {
-    const char *sql[SCHEMA_BATCH];
+    const char *sql[SCHEMA_BATCH] = {0};
     bool worked;
     for (size_t k = 0; k < n; k++)
         sql[k] = items[k]->sql;
