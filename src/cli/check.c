@@ -26,9 +26,10 @@ static void print_side(const char *role, const json_t *side)
     };
     if (!json_is_object(side))
         return;
+    const char *version = cli_text(side, "version"); /* "15.18 (Debian …)": the number is enough */
     char *title =
-        mem_printf("%s: peer %s, database %s, PostgreSQL %s", role, cli_text(side, "peer"),
-                   cli_text(side, "database"), cli_text(side, "version"));
+        mem_printf("%s: peer %s, database %s, PostgreSQL %.*s", role, cli_text(side, "peer"),
+                   cli_text(side, "database"), (int)strcspn(version, " "), version);
     print_line(stdout, "", title);
     free(title);
     for (size_t i = 0; i < COUNT_OF(more); i++) {
