@@ -35,17 +35,17 @@ class Parts:
         name = quote(self.fresh("fk"))
         action = self.rng.choice(["", " ON DELETE CASCADE", " ON DELETE SET NULL",
                                   " DEFERRABLE INITIALLY DEFERRED"])
-        ends = f"FOREIGN KEY ({{}}) REFERENCES {parent.q} ({key.q}){action}"
+        ends = f" REFERENCES {parent.q} ({key.q}){action}"
         if c and self.rng.random() < 0.7:
             clear = []
             if self.rng.random() < 0.5:
                 clear = self._step(f"UPDATE {self.t.q} SET {c.q} = NULL")
-            return clear + self._alter(f"ADD CONSTRAINT {name} {ends.format(c.q)}" +
+            return clear + self._alter(f"ADD CONSTRAINT {name} FOREIGN KEY ({c.q}){ends}" +
                                        self.rng.choice(["", " NOT VALID"])
                                        * (not self.t.is_partitioned))
         new = quote(self.fresh("ref", {x.name for x in self.t.columns}))
         return self._alter(f"ADD COLUMN {new} {key.kind.sql}, ADD CONSTRAINT {name} "
-                           f"{ends.format(new)}")
+                           f"FOREIGN KEY ({new}){ends}")
 
     def drop_constraint(self):
         able = [x for x in self.t.constraints if not x.is_inherited and x.kind in "ucfx"]

@@ -22,7 +22,7 @@ CONSTRAINTS = """
 SELECT k.conname, k.contype::text, pg_catalog.pg_get_constraintdef(k.oid), k.convalidated,
     (SELECT pg_catalog.array_agg(a.attname ORDER BY u.n) FROM pg_catalog.unnest(k.conkey)
         WITH ORDINALITY u(attnum, n) JOIN pg_catalog.pg_attribute a
-        ON a.attrelid = k.conrelid AND a.attnum = u.attnum), k.confrelid, k.coninhcount > 0
+        ON a.attrelid = k.conrelid AND a.attnum = u.attnum), k.confrelid
 FROM pg_catalog.pg_constraint k
 WHERE k.conrelid = %s AND k.conparentid = 0 AND k.contype IN ('p', 'u', 'x', 'c', 'f')"""
 INDEXES = """
@@ -95,11 +95,9 @@ class Side:
     def constraints(self, oid, excluded, with_fkeys):
         found = {}
         for row in self.rows(CONSTRAINTS, oid):
-            name, kind, text, is_valid, columns, other, is_inherited = row
+            name, kind, text, is_valid, columns, other = row
             if excluded & set(columns or ()) or kind == "f" and not with_fkeys:
                 continue
-            if is_inherited:  # a child that was made with it has looked at no row
-                text, is_valid = text.removesuffix(" NOT VALID"), True
             if kind == "f":
                 text = re.sub(rf" REFERENCES {NAME}(\.{NAME})?\(", " REFERENCES (", text, count=1)
                 text = re.sub(r"( NOT)? DEFERRABLE| INITIALLY DEFERRED", "", text)

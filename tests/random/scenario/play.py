@@ -141,10 +141,10 @@ class Player:
         """Tables that were renamed at the source: the mapping has their names of now, and they go
         where they went. These places, quoted."""
         places = []
+        if is_made:
+            self.learn_mapping()
         for number, m in self.maps.items():
-            row = self.pair.src.execute(
-                "SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON "
-                "n.oid = c.relnamespace WHERE c.oid = %s", (self.live.oids[number],)).fetchone()
+            row = self._name_of(number)
             was = m["source_schema"], m["source_table"]
             if row is None or row == was:
                 continue
@@ -156,8 +156,26 @@ class Player:
                                     m.get("destination_table", row[1])))
         return places
 
+    def _name_of(self, number):
+        """Of a table at the source, now; None when it is gone."""
+        return self.pair.src.execute(
+            "SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON "
+            "n.oid = c.relnamespace WHERE c.oid = %s", (self.live.oids[number],)).fetchone()
+
+    def learn_mapping(self):
+        """As the mirror has it: it follows tables that are renamed."""
+        if not self.live:
+            return
+        config = self.bunny.api.get(f"/v1/mirrors/{NAME}/diagnostics")["configuration"]
+        now = {(m["source_schema"], m["source_table"]): m for m in config["table_mappings"]}
+        for number in self.maps:
+            followed = now.get(self._name_of(number))
+            if followed:
+                self.maps[number] = {k: v for k, v in followed.items() if v is not None}
+
     def mapped_to(self, destination):
         """The source's name of the mapped table that goes there, by itself or with a partition."""
+        self.learn_mapping()
         for m in self.maps.values():
             top = m.get("destination_schema", m["source_schema"]), \
                 m.get("destination_table", m["source_table"])
@@ -432,6 +450,7 @@ class Player:
         """(source, destination, columns that are left out) of each mapped table and partition.
         Partitions go where their table goes if they are beside it; else where all tables of their
         schema go, if that is one place."""
+        self.learn_mapping()
         found, homes = [], {}
         for m in self.maps.values():
             homes.setdefault(m["source_schema"], set()).add(
