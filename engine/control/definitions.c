@@ -135,21 +135,6 @@ static bool is_same(const struct known_column *a, const struct known_column *b)
            a->typmod == b->typmod;
 }
 
-/* Has ALTER TABLE touched a column since? What a rewrite without that did (VACUUM FULL, CLUSTER,
- * TRUNCATE) has left the values as they were, or is in the stream. */
-static bool is_altered(const struct known_table *was, const struct known_table *now)
-{
-    for (size_t i = 0; i < now->n; i++) {
-        const struct known_column *c = &now->columns[i];
-        const struct known_column *old = known_column_at(was, c->attnum);
-        if (c->is_generated || (!old && !c->name))
-            continue;
-        if (!old || !c->name || (old->stamp[0] && strcmp(old->stamp, c->stamp) != 0))
-            return true;
-    }
-    return false;
-}
-
 /* A new column in the place of one of the same name and type: the messages look the same. */
 static bool is_replaced(const struct known_table *was, const struct known_table *now)
 {
@@ -166,12 +151,13 @@ static bool is_replaced(const struct known_table *was, const struct known_table 
     return false;
 }
 
-static const char *reason_of(const struct known_table *was, const struct known_table *now)
+static const char *reason_of(const struct known_table *was, const struct known_table *now,
+                             bool is_rewritten)
 {
     if (was->member && now->member && was->member != now->member)
         return "it was not in the publication for a while, and what was changed meanwhile is not "
                "in the stream";
-    if (was->filenode && was->filenode != now->filenode && is_altered(was, now))
+    if (is_rewritten)
         return "ALTER TABLE has rewritten its rows at the source, which is not in the stream";
     if (is_replaced(was, now))
         return "one of its columns was dropped and added again at the source";
@@ -182,7 +168,9 @@ static const char *reason_of(const struct known_table *was, const struct known_t
 static bool refresh(struct known_table *was, const struct known_table *now)
 {
     bool is_new = was->filenode != now->filenode || (now->member && was->member != now->member);
+    is_new = is_new || was->toast != now->toast;
     was->filenode = now->filenode;
+    was->toast = now->toast;
     was->member = now->member ? now->member : was->member;
     for (size_t i = 0; i < was->n; i++) {
         struct known_column *c = &was->columns[i];
@@ -246,10 +234,12 @@ static bool look_at_table(struct look *l, int i, struct known_table *was,
     struct run *r = l->r;
     const struct schema_table *t = &r->schema->tables[i];
     struct table_name name = name_of(r, i);
-    const char *why = reason_of(was, now);
-    bool is_done = false;
+    bool is_done = false, is_rewritten;
     if (is_copied_anyway(l, &name))
         return true;
+    if (!known_ask_rewritten(r->source, &r->m->task, was, now, &is_rewritten, err))
+        return false;
+    const char *why = reason_of(was, now, is_rewritten);
     if (why && !is_done_by_hand(r, i, was, now, &is_done, err))
         return false;
     if (is_done)
@@ -330,7 +320,8 @@ bool definitions_tend(struct run *r, struct apply *a, struct err *err)
                         oids, &now, err);
     for (size_t i = 0; ok && i < was->n; i++) {
         const struct known_table *t = known_find(&now, was->tables[i].oid);
-        if (t && !was->tables[i].is_stale && was->tables[i].n && !reason_of(&was->tables[i], t))
+        if (t && !was->tables[i].is_stale && was->tables[i].n &&
+            !reason_of(&was->tables[i], t, known_rewrite(&was->tables[i], t)))
             (void)refresh(&was->tables[i], t);
     }
     known_free(&now);

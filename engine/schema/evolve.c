@@ -268,12 +268,13 @@ static void verdict(struct evolve_work *w, enum evolve_verdict v, const char *wh
 static bool evolve(struct evolve_work *w, const struct known_table *now, const int *attnums,
                    struct err *err)
 {
-    bool types_known;
+    bool types_known, is_rewritten;
     pair_up(w, attnums);
-    if (!describe_pairs(w, &types_known, err))
+    if (!describe_pairs(w, &types_known, err) ||
+        !known_ask_rewritten(w->q->source, w->q->task, w->q->was, now, &is_rewritten, err))
         return false;
     say_changes(w);
-    if (now->filenode != w->q->was->filenode) {
+    if (is_rewritten) {
         verdict(w, EVOLVE_COPY,
                 "the source has rewritten the table since it was copied, and what ALTER TABLE "
                 "puts into rows is not in the stream");

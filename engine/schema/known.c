@@ -7,6 +7,8 @@
 #include "base/mem.h"
 #include "schema/diff_private.h"
 
+#define ROWS_MS 20000 /* to look at the rows of one table */
+
 /* --- lists ----------------------------------------------------------------------------------- */
 
 void known_table_free(struct known_table *t)
@@ -94,7 +96,7 @@ static struct known_table *last_table(struct known *k, uint32_t oid)
     " ELSE kind IN ('c', 'x', 't') END"
 #define IN_ORDER " ORDER BY source_oid, CASE WHEN kind IN ('n', 't') THEN 0 ELSE 1 END, number"
 
-/* "type typmod stamp", or the entry in the publication. */
+/* "type typmod stamp", or "entry-in-the-publication toast-table". */
 static void take_part(struct known *k, const struct pg_result *res, size_t row)
 {
     struct known_table *t = last_table(k, (uint32_t)pg_int(res, row, 0));
@@ -102,7 +104,12 @@ static void take_part(struct known *k, const struct pg_result *res, size_t row)
     char kind = pg_text(res, row, 1)[0];
     if (kind == BOOK_FILENODE || kind == BOOK_TABLE) {
         t->filenode = pg_int(res, row, 2);
-        t->member = kind == BOOK_FILENODE ? strtoll(pg_text(res, row, 4), &at, 10) : 0;
+        t->toast = -1; /* an earlier version did not write it */
+        if (kind != BOOK_FILENODE)
+            return;
+        t->member = strtoll(pg_text(res, row, 4), &at, 10);
+        if (*at == ' ')
+            t->toast = strtoll(at, NULL, 10);
         return;
     }
     struct known_column c = {.attnum = (int)pg_int(res, row, 2),
@@ -137,7 +144,7 @@ static const char now_sql[] =
     "SELECT c.oid, c.relfilenode, n.nspname, c.relname, a.attnum, a.attisdropped, a.attname,"
     " a.atttypid, a.atttypmod, a.xmin, a.attgenerated <> '', (SELECT r.oid FROM"
     "  pg_publication_rel r JOIN pg_publication p ON p.oid = r.prpubid"
-    "  WHERE r.prrelid = c.oid AND p.pubname = $2)"
+    "  WHERE r.prrelid = c.oid AND p.pubname = $2), c.reltoastrelid"
     " FROM unnest($1::oid[]) u(oid) JOIN pg_class c ON c.oid = u.oid"
     " JOIN pg_namespace n ON n.oid = c.relnamespace"
     " LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0"
@@ -149,6 +156,7 @@ static void take_now(struct known *k, const struct pg_result *res, size_t row)
     if (!t->name) {
         t->filenode = pg_int(res, row, 1);
         t->member = pg_int(res, row, 11);
+        t->toast = pg_int(res, row, 12);
         t->schema = read_text(res, row, 2);
         t->name = read_text(res, row, 3);
     }
@@ -183,6 +191,72 @@ bool known_ask(struct pg_conn *source, struct task *task, const char *publicatio
     return ok || err_context(err, "read the source's columns");
 }
 
+/* --- rewritten? -------------------------------------------------------------------------------
+ */
+
+/* Columns that ALTER TABLE has touched since, or made. Whether one was rewritten, or only got other
+ * statistics or another default, its row in the catalog does not say. */
+static bool list_altered(const struct known_table *was, const struct known_table *now,
+                         struct buf *stamps)
+{
+    bool some = false;
+    for (size_t i = 0; i < now->n; i++) {
+        const struct known_column *c = &now->columns[i];
+        const struct known_column *old = known_column_at(was, c->attnum);
+        if (c->is_generated || (!old && !c->name))
+            continue;
+        if (old && c->name && (!old->stamp[0] || strcmp(old->stamp, c->stamp) == 0))
+            continue;
+        if (stamps)
+            buf_printf(stamps, "%s%s", some ? "," : "", c->stamp);
+        some = true;
+    }
+    return some;
+}
+
+/* ALTER TABLE gives the rows that it rewrites another TOAST table; all else that makes new files,
+ * TRUNCATE too, leaves the table its own. */
+enum known_rewrite known_rewrite(const struct known_table *was, const struct known_table *now)
+{
+    if (!was->filenode || was->filenode == now->filenode || !list_altered(was, now, NULL))
+        return KNOWN_NOT_REWRITTEN;
+    if (was->toast > 0 && now->toast > 0)
+        return was->toast == now->toast ? KNOWN_NOT_REWRITTEN : KNOWN_REWRITTEN;
+    /* Without one no value is stored outside of its row: a row that came or changed since is in the
+     * stream as a whole. */
+    return was->toast == 0 && now->toast == 0 ? KNOWN_ASK : KNOWN_REWRITTEN;
+}
+
+/* Rows that were rewritten are of the transaction that did it, which is no younger than the last
+ * one that touched the column. */
+bool known_ask_rewritten(struct pg_conn *source, struct task *task, const struct known_table *was,
+                         const struct known_table *now, bool *out, struct err *err)
+{
+    struct buf sql = {0};
+    struct pg_result *res = NULL;
+    enum known_rewrite kind = known_rewrite(was, now);
+    *out = kind != KNOWN_NOT_REWRITTEN;
+    if (kind != KNOWN_ASK)
+        return true;
+    buf_printf(&sql, "SET LOCAL statement_timeout = %d; SELECT EXISTS (SELECT FROM ONLY ", ROWS_MS);
+    pg_quote_qualified(&sql, now->schema, now->name);
+    buf_puts(&sql, " WHERE pg_catalog.age(xmin) >= (SELECT min(pg_catalog.age(u.x)) FROM"
+                   " pg_catalog.unnest('{");
+    (void)list_altered(was, now, &sql);
+    buf_puts(&sql, "}'::pg_catalog.xid[]) u(x)))");
+    bool ok = pg_exec(source, task, SCHEMA_QUERY_MS, buf_text(&sql), &res, err);
+    if (ok) {
+        *out = pg_bool(res, 0, 0);
+    } else if (err->code == ERR_SQL && pg_is_alive(source)) {
+        log_debug("schema", NULL, "rows did not tell: %s", err->text);
+        err_clear(err);
+        ok = true;
+    }
+    pg_free(res);
+    buf_free(&sql);
+    return ok || err_context(err, "look at the rows of %s.%s", now->schema, now->name);
+}
+
 /* --- writing ---------------------------------------------------------------------------------- */
 
 static void put_row(struct buf *sql, const struct known_table *t, char kind, int64_t number,
@@ -206,12 +280,15 @@ void known_put_sql(struct buf *sql, const struct known_table *t, const char *mir
 {
     const char *const place[] = {mirror_id, dest_schema, dest_name};
     char detail[64];
+    if (t->toast >= 0)
+        str_printf(detail, sizeof detail, "%lld %lld", (long long)t->member, (long long)t->toast);
+    else
+        str_printf(detail, sizeof detail, "%lld", (long long)t->member);
     buf_puts(sql, "DELETE FROM _bunnydb.table_parts WHERE mirror_id = ");
     pg_quote_literal(sql, mirror_id);
     buf_printf(sql, " AND source_oid = %u AND kind IN ('s', 'n'); ", t->oid);
     buf_puts(sql, "INSERT INTO _bunnydb.table_parts (mirror_id, source_oid, kind, number, name,"
                   " detail, dest_schema, dest_name) VALUES ");
-    str_printf(detail, sizeof detail, "%lld", (long long)t->member);
     put_row(sql, t, BOOK_FILENODE, t->filenode, "", detail, place);
     for (size_t i = 0; i < t->n; i++) {
         const struct known_column *c = &t->columns[i];

@@ -22,6 +22,7 @@ struct known_table {
     uint32_t oid;
     int64_t filenode;    /* another one after each rewrite (and TRUNCATE, VACUUM FULL, CLUSTER) */
     int64_t member;      /* OID of its entry in the mirror's publication; 0: has none of its own */
+    int64_t toast;       /* OID of its TOAST table; 0: none, -1: not known */
     char *schema, *name; /* at the source; only of its present catalog */
     size_t n, cap;
     struct known_column *columns; /* in attnum order */
@@ -47,6 +48,19 @@ bool known_read(struct pg_conn *dest, struct task *task, const char *mirror_id, 
  * without a name. publication: NULL, members are not asked for. */
 bool known_ask(struct pg_conn *source, struct task *task, const char *publication, size_t n,
                const uint32_t *oids, struct known *out, struct err *err) MUST_CHECK;
+/* Has ALTER TABLE rewritten the rows between the two? What other rewrites did (VACUUM FULL,
+ * CLUSTER, SET TABLESPACE, SET LOGGED) has left the values as they were, and TRUNCATE is in the
+ * stream. KNOWN_ASK: only the rows can tell, see known_ask_rewritten. */
+enum known_rewrite {
+    KNOWN_NOT_REWRITTEN,
+    KNOWN_REWRITTEN,
+    KNOWN_ASK,
+};
+enum known_rewrite known_rewrite(const struct known_table *was, const struct known_table *now);
+/* The same with the source's rows: one that is older than the last ALTER of a column may have been
+ * rewritten by it. True also when they did not answer in time. now: of known_ask, just before. */
+bool known_ask_rewritten(struct pg_conn *source, struct task *task, const struct known_table *was,
+                         const struct known_table *now, bool *out, struct err *err) MUST_CHECK;
 /* Appends statements that replace what is kept of a table; its destination goes along. Columns that
  * are dropped or generated are left out. */
 void known_put_sql(struct buf *sql, const struct known_table *t, const char *mirror_id,

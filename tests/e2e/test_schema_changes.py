@@ -179,6 +179,23 @@ def test_a_table_that_was_out_of_the_publication(bunny, pair):
     equal(pair)
 
 
+def test_new_files_without_a_rewrite_stop_nothing(bunny, pair):
+    """TRUNCATE and VACUUM FULL beside changes that leave the rows alone: of a mirror by hand, too."""
+    make(pair, ["t", "v"])
+    pair.sql("CREATE TABLE n (id int PRIMARY KEY, a int); INSERT INTO n VALUES (1, 1)")
+    bunny.mirror("m", pair)
+    bunny.api.post("/v1/mirrors/m/pause")
+    for sql in ("ALTER TABLE t ALTER c SET STATISTICS 7", "TRUNCATE t",
+                "INSERT INTO t VALUES (7, 7, 7, 'x')", "ALTER TABLE n ALTER a SET STATISTICS 7",
+                "TRUNCATE n", "INSERT INTO n VALUES (2, 2)",
+                "ALTER TABLE v ALTER c SET STATISTICS 7", "VACUUM FULL v", "UPDATE v SET a = 5"):
+        pair.sql(sql)
+    bunny.api.post("/v1/mirrors/m/resume")
+    pair.assert_equal()
+    assert "is copied again" not in bunny.log_tail(20000)
+    assert bunny.status("m")["status"] == "running"
+
+
 def test_a_table_gets_another_name(bunny, pair):
     make(pair, ["t"])
     pair.sql("CREATE SCHEMA s")
