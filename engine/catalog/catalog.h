@@ -86,8 +86,10 @@ bool catalog_mirror_set_tables(struct catalog *c, const char *mirror, const stru
                                const struct table_name_list *removed, struct err *err) MUST_CHECK;
 /* The publication has followed. */
 bool catalog_mirror_published(struct catalog *c, const char *mirror, struct err *err) MUST_CHECK;
-/* A new slot and snapshot begin: wishes and removed tables of before mean nothing any more. */
-bool catalog_mirror_renew(struct catalog *c, const char *mirror, struct err *err) MUST_CHECK;
+/* A new slot begins: removed tables of before mean nothing any more, and the wishes of before only
+ * where they are to be carried out beside it. */
+bool catalog_mirror_renew(struct catalog *c, const char *mirror, bool keep_wishes,
+                          struct err *err) MUST_CHECK;
 /* Tables that are to be copied beside the stream; one that is wished for already stays one. */
 bool catalog_copies_add(struct catalog *c, const char *mirror, const struct table_name *tables,
                         size_t n, struct err *err) MUST_CHECK;
@@ -99,6 +101,8 @@ bool catalog_swaps_add(struct catalog *c, const char *mirror, const struct table
                        size_t n, struct err *err) MUST_CHECK;
 bool catalog_swaps(struct catalog *c, const char *mirror, struct table_name_list *out,
                    struct err *err) MUST_CHECK;
+/* None is wished for any more. */
+bool catalog_copies_clear(struct catalog *c, const char *mirror, struct err *err) MUST_CHECK;
 bool catalog_copies_remove(struct catalog *c, const char *mirror, const struct table_name *table,
                            struct err *err) MUST_CHECK;
 /* Tables that were taken out of the mirror: their changes in the stream are to be ignored. */

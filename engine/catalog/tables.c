@@ -96,17 +96,21 @@ bool catalog_mirror_published(struct catalog *c, const char *mirror, struct err 
                   err);
 }
 
-static bool renew(struct catalog *c, const char *mirror, struct err *err)
+static bool drop_copies(struct catalog *c, const char *mirror, struct err *err)
 {
-    return mirror_require(c, mirror, err) &&
-           db_run(c, err, "DELETE FROM copy_wish WHERE mirror = ?1", DB_ARGS(DB_T(mirror))) &&
+    return db_run(c, err, "DELETE FROM copy_wish WHERE mirror = ?1", DB_ARGS(DB_T(mirror)));
+}
+
+static bool renew(struct catalog *c, const char *mirror, bool keep_wishes, struct err *err)
+{
+    return mirror_require(c, mirror, err) && (keep_wishes || drop_copies(c, mirror, err)) &&
            db_run(c, err, "DELETE FROM removed_table WHERE mirror = ?1", DB_ARGS(DB_T(mirror))) &&
            db_run(c, err, "UPDATE mirror SET republish = 0 WHERE name = ?1", DB_ARGS(DB_T(mirror)));
 }
 
-bool catalog_mirror_renew(struct catalog *c, const char *mirror, struct err *err)
+bool catalog_mirror_renew(struct catalog *c, const char *mirror, bool keep_wishes, struct err *err)
 {
-    return db_begin(c, DB_WRITE, err) && db_end(c, renew(c, mirror, err), err);
+    return db_begin(c, DB_WRITE, err) && db_end(c, renew(c, mirror, keep_wishes, err), err);
 }
 
 /* --- Copies beside the stream ----------------------------------------------------------------- */
@@ -144,6 +148,12 @@ bool catalog_copies(struct catalog *c, const char *mirror, struct table_name_lis
     return list(c,
                 "SELECT source_schema, source_table FROM copy_wish WHERE mirror = ?1 ORDER BY 1, 2",
                 mirror, out, err);
+}
+
+bool catalog_copies_clear(struct catalog *c, const char *mirror, struct err *err)
+{
+    return db_begin(c, DB_WRITE, err) &&
+           db_end(c, mirror_require(c, mirror, err) && drop_copies(c, mirror, err), err);
 }
 
 bool catalog_copies_remove(struct catalog *c, const char *mirror, const struct table_name *table,

@@ -170,8 +170,12 @@ bool run_connect_dest(struct run *r, struct err *err) MUST_CHECK;
 bool run_check_progress(struct run *r, struct err *err) MUST_CHECK;
 /* The stream runs, and all tables are there. */
 void run_is_streaming(struct mirror *m);
+/* Those that bring all tables: they are in. */
+void run_end_operations(struct mirror *m);
 /* setup.c: publication, slot, tables, snapshot; afterwards the stream may start. */
 bool run_setup(struct run *r, struct err *err) MUST_CHECK;
+/* All tables are to be copied by swap beside the stream of the slot that run_setup makes. */
+bool setup_keeps_rows(struct mirror *m, bool *keeps_rows, struct err *err) MUST_CHECK;
 /* Whether a snapshot that is interrupted from here on goes on (resume.c), or begins anew. */
 bool setup_set_begun(struct mirror *m, bool begun, struct err *err) MUST_CHECK;
 /* The first snapshot is complete. */

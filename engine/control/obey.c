@@ -64,24 +64,60 @@ bool mirror_needs_new_slot(enum err_code code)
            code == ERR_PROGRESS_MISSING || code == ERR_PUBLICATION;
 }
 
-/* From here on, also after a restart: a new slot, and all tables are copied. */
-static bool begin_anew(struct mirror *m, const struct operation *op, struct err *err)
+static bool is_by_swap(const struct mirror *m, const struct command *c)
 {
-    struct catalog *catalog = m->engine->catalog;
-    if (!m->row.config.do_initial_snapshot &&
-        !catalog_mirror_set_snapshot(catalog, m->row.config.name, true, err))
-        return false;
-    m->row.config.do_initial_snapshot = true;
-    return mirror_begin_operation(m, op, err) && setup_set_begun(m, false, err) &&
-           mirror_save_flags(m, m->row.wish, false, err);
+    return !strcmp(c->strategy ? c->strategy : m->row.config.resync_strategy, "swap");
 }
 
+static bool wish_for(struct mirror *m, const struct table_name *tables, size_t n, bool by_swap,
+                     struct err *err)
+{
+    struct catalog *catalog = m->engine->catalog;
+    const char *name = m->row.config.name;
+    return by_swap ? catalog_swaps_add(catalog, name, tables, n, err)
+                   : catalog_copies_add(catalog, name, tables, n, err);
+}
+
+static bool wish_for_all_by_swap(struct mirror *m, struct err *err)
+{
+    const struct mirror_config *c = &m->row.config;
+    struct table_name *names = mem_calloc(c->n_tables + 1, sizeof *names);
+    for (size_t i = 0; i < c->n_tables; i++) {
+        str_copy(names[i].schema, NAME_SIZE, c->tables[i].source_schema);
+        str_copy(names[i].table, NAME_SIZE, c->tables[i].source_table);
+    }
+    bool ok = wish_for(m, names, c->n_tables, true, err);
+    free(names);
+    return ok;
+}
+
+/* From here on, also after a restart: a new slot, and all tables are copied: into the empty tables,
+ * or (setup_keeps_rows) beside the stream that begins with the slot. */
+static bool begin_anew(struct mirror *m, const struct operation *op, bool by_swap, struct err *err)
+{
+    struct catalog *catalog = m->engine->catalog;
+    const char *name = m->row.config.name;
+    if (!m->row.config.do_initial_snapshot &&
+        !catalog_mirror_set_snapshot(catalog, name, true, err))
+        return false;
+    m->row.config.do_initial_snapshot = true;
+    return mirror_begin_operation(m, op, err) &&
+           (by_swap ? wish_for_all_by_swap(m, err) : catalog_copies_clear(catalog, name, err)) &&
+           setup_set_begun(m, false, err) && mirror_save_flags(m, m->row.wish, false, err);
+}
+
+/* Rows that were copied once, as a whole, are worth keeping for their readers. */
 static bool do_recreate(struct mirror *m, const struct command *c, struct err *err)
 {
-    if (!begin_anew(m, &c->op, err))
+    bool by_swap = is_by_swap(m, c), keeps_rows = m->row.snapshot_done;
+    if (by_swap && !keeps_rows && !setup_keeps_rows(m, &keeps_rows, err))
+        return false;
+    by_swap = by_swap && keeps_rows;
+    if (!begin_anew(m, &c->op, by_swap, err))
         return false;
     mirror_go_on(m);
-    log_info("super", m->row.config.name, "%s: new slot, new snapshot by=%s", c->op.name, c->op.by);
+    log_info("super", m->row.config.name, "%s: new slot, new snapshot%s by=%s", c->op.name,
+             by_swap ? ", readers keep the old rows until then" : "", c->op.by);
     return true;
 }
 
@@ -108,39 +144,23 @@ static bool do_retry(struct mirror *m, const struct command *c, struct err *err)
     return true;
 }
 
-static bool is_by_swap(const struct mirror *m, const struct command *c)
-{
-    return !strcmp(c->strategy ? c->strategy : m->row.config.resync_strategy, "swap");
-}
-
-static bool wish_for(struct mirror *m, const struct table_name *tables, size_t n, bool by_swap,
-                     struct err *err)
-{
-    struct catalog *catalog = m->engine->catalog;
-    const char *name = m->row.config.name;
-    return by_swap ? catalog_swaps_add(catalog, name, tables, n, err)
-                   : catalog_copies_add(catalog, name, tables, n, err);
-}
-
-/* All tables beside the stream, which goes on from where it stands: so there must be one. */
+/* All tables beside the stream: that which goes on from where it stands, or a new one where the old
+ * one cannot. */
 static bool do_swap_all(struct mirror *m, const struct command *c, struct err *err)
 {
     const struct mirror_config *config = &m->row.config;
-    if (!m->row.snapshot_done || m->is_held || mirror_needs_new_slot(m->live.error.code)) {
+    bool keeps_rows = m->row.snapshot_done;
+    if (!keeps_rows && !setup_keeps_rows(m, &keeps_rows, err))
+        return false;
+    if (!keeps_rows) {
         err_set(err, ERR_NOT_RUNNING,
-                "Mirror %s cannot swap its tables: it does not stream and needs a new start",
-                config->name);
+                "Mirror %s cannot swap its tables: its first copy is not complete", config->name);
         return err_hint(err, "Retry it, or resync with {\"strategy\": \"truncate\"}.");
     }
-    struct table_name *names = mem_calloc(config->n_tables + 1, sizeof *names);
-    for (size_t i = 0; i < config->n_tables; i++) {
-        str_copy(names[i].schema, NAME_SIZE, config->tables[i].source_schema);
-        str_copy(names[i].table, NAME_SIZE, config->tables[i].source_table);
-    }
-    bool ok =
-        mirror_begin_operation(m, &c->op, err) && wish_for(m, names, config->n_tables, true, err);
-    free(names);
-    if (!ok)
+    if (!m->row.snapshot_done || mirror_needs_new_slot(m->live.error.code) ||
+        m->live.error.code == ERR_SOURCE_CHANGED)
+        return do_recreate(m, c, err);
+    if (!mirror_begin_operation(m, &c->op, err) || !wish_for_all_by_swap(m, err))
         return false;
     mirror_go_on(m);
     log_info("super", config->name, "resync of all tables by swap by=%s", c->op.by);

@@ -277,11 +277,16 @@ static bool tend(void *arg, struct apply *a, struct err *err)
     return definitions_tend(arg, a, err) && table_sync_tend(arg, a, err);
 }
 
+void run_end_operations(struct mirror *m)
+{
+    mirror_end_operation(m, MIRROR_RESYNC);
+    mirror_end_operation(m, MIRROR_RETRY);
+    mirror_end_operation(m, MIRROR_RECREATE);
+}
+
 void run_is_streaming(struct mirror *m)
 {
     show_state(m, MIRROR_RUNNING, "catching_up");
-    mirror_end_operation(m, MIRROR_RETRY);
-    mirror_end_operation(m, MIRROR_RECREATE);
 }
 
 static bool stream(struct run *r, struct err *err)
@@ -298,7 +303,7 @@ static bool stream(struct run *r, struct err *err)
     else
         show_state(m, MIRROR_SNAPSHOTTING, "copying");
     if (m->row.snapshot_done && table_sync_is_idle(r->table_sync))
-        mirror_end_operation(m, MIRROR_RESYNC); /* else with the last copy */
+        run_end_operations(m); /* else with the last copy */
     log_info("stream", c->name, "started slot=%s from=" LSN_FMT, c->slot,
              LSN_ARGS(r->progress->lsn));
     struct stream_options o = {

@@ -13,6 +13,7 @@
 #include "base/wake.h"
 #include "copy/guard.h"
 #include "copy/snapshot.h"
+#include "copy/swap.h"
 #include "stream/source.h"
 #include "stream/sync_rows.h"
 
@@ -152,7 +153,7 @@ static bool create_slot(struct run *r, char **snapshot, struct err *err)
 }
 
 /* The publication comes first: a slot that is older than its publication cannot be decoded. */
-static bool create_publication(struct run *r, struct err *err)
+static bool create_publication(struct run *r, bool keeps_rows, struct err *err)
 {
     struct mirror *m = r->m;
     const struct mirror_config *c = &m->row.config;
@@ -163,9 +164,11 @@ static bool create_publication(struct run *r, struct err *err)
         !catalog_mirror_set(m->engine->catalog, c->name, m->row.wish, false, true, err))
         return false;
     m->row.slot_created = true;
-    if (!catalog_mirror_renew(m->engine->catalog, c->name, err))
+    if (!catalog_mirror_renew(m->engine->catalog, c->name, keeps_rows, err))
         return false;
     m->row.republish = false;
+    if (keeps_rows) /* the mirror streams when the sampler sees the new one */
+        atomic_store(&m->has_republished, true);
     if (!schema_read(r->source, &m->task, c->tables, c->n_tables, false, false, false, &s, err))
         return err_context(err, "read the source's definitions");
     bool ok = source_publish(r->source, &m->task, c->publication, s, err);
@@ -340,7 +343,6 @@ bool setup_set_done(struct mirror *m, struct err *err)
 static bool setup_is_done(struct run *r, struct err *err)
 {
     r->m->live.last_lsn = r->progress->lsn;
-    r->is_fresh = r->m->row.config.do_initial_snapshot;
     schema_free(r->schema); /* the stream reads its own */
     r->schema = NULL;
     return setup_set_done(r->m, err) &&
@@ -402,6 +404,43 @@ static bool copy_everything(struct run *r, const char *snapshot, bool is_repeate
            schema_run_after(r->dest, &m->task, r->schema, m->row.config.name, err);
 }
 
+bool setup_keeps_rows(struct mirror *m, bool *keeps_rows, struct err *err)
+{
+    const struct mirror_config *c = &m->row.config;
+    struct table_name_list swaps = {0};
+    if (!catalog_swaps(m->engine->catalog, c->name, &swaps, err))
+        return false;
+    *keeps_rows = m->row.slot_created && c->n_tables > 0;
+    for (size_t i = 0; i < c->n_tables; i++)
+        *keeps_rows &=
+            table_name_list_has(&swaps, c->tables[i].source_schema, c->tables[i].source_table);
+    table_name_list_free(&swaps);
+    return true;
+}
+
+/* Before anything is done: rows that cannot be exchanged stay as they are, and the operator
+ * decides. */
+static bool check_rows(struct run *r, bool *keeps_rows, struct err *err)
+{
+    struct mirror *m = r->m;
+    const struct mirror_config *c = &m->row.config;
+    if (!setup_keeps_rows(m, keeps_rows, err))
+        return false;
+    return !*keeps_rows ||
+           (swap_check(r->dest, &m->task, c->tables, c->n_tables, err) &&
+            pg_exec(r->dest, &m->task, STATEMENT_MS, "RESET lock_timeout", NULL, err));
+}
+
+/* The stream begins with every table set aside: it passes their changes over until each has been
+ * copied beside it, and the destination's readers keep the rows of before until then. */
+static bool start_beside(struct run *r, struct err *err)
+{
+    if (!guard_end(r->source, &r->m->task, err) || !begin_progress(r, err))
+        return false;
+    forget_trouble(r->m);
+    return true;
+}
+
 /* A stream without a copy: the tables are the operator's; the progress row appears complete. */
 static bool start_without_copy(struct run *r, struct err *err)
 {
@@ -442,10 +481,12 @@ static bool give_up_names(struct run *r, const struct err *why)
 
 /* A process that was killed may have left a session in the middle of the same statement: what it
  * makes appears after the leftovers were removed. All of it is ours to remove. */
-static bool create_names(struct run *r, bool is_repeated, char **snapshot, struct err *err)
+static bool create_names(struct run *r, bool is_repeated, bool keeps_rows, char **snapshot,
+                         struct err *err)
 {
     for (int n = 1;; n++) {
-        if (remove_leftovers(r, err) && create_publication(r, err) && create_slot(r, snapshot, err))
+        if (remove_leftovers(r, err) && create_publication(r, keeps_rows, err) &&
+            create_slot(r, snapshot, err))
             return true;
         if (!is_repeated || !is_name_taken(err))
             return false;
@@ -464,12 +505,16 @@ static bool create_names(struct run *r, bool is_repeated, char **snapshot, struc
 bool run_setup(struct run *r, struct err *err)
 {
     char *snapshot = NULL;
-    bool is_repeated = r->m->row.slot_created;
-    bool ok = setup_set_begun(r->m, false, err) && create_names(r, is_repeated, &snapshot, err);
+    bool is_repeated = r->m->row.slot_created, keeps_rows = false;
+    bool ok = setup_set_begun(r->m, false, err) && check_rows(r, &keeps_rows, err) &&
+              create_names(r, is_repeated, keeps_rows, &snapshot, err);
     if (!ok && !is_repeated)
         return give_up_names(r, err);
     ok = ok && read_schema_in(r, snapshot, err);
-    if (ok && r->m->row.config.do_initial_snapshot)
+    r->is_fresh = !keeps_rows && r->m->row.config.do_initial_snapshot;
+    if (ok && keeps_rows)
+        ok = start_beside(r, err);
+    else if (ok && r->m->row.config.do_initial_snapshot)
         ok = copy_everything(r, snapshot, is_repeated, err);
     else if (ok)
         ok = start_without_copy(r, err);

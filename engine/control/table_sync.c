@@ -196,7 +196,7 @@ static void end_operation(struct table_sync *s)
 {
     mirror_end_operation(mirror_of(s), MIRROR_RESYNC_TABLE);
     if (!s->is_snapshot)
-        mirror_end_operation(mirror_of(s), MIRROR_RESYNC);
+        run_end_operations(mirror_of(s));
 }
 
 /* The next copy tries it again. */

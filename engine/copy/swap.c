@@ -8,11 +8,10 @@
 #include "base/mem.h"
 #include "copy/job.h"
 
-#define SCHEMA "_bunnydb"
 #define REMOVE_MS 5000
 #define GIVE_UP_MS 800 /* the mirror's thread may be waiting for our end */
 
-static char shadow_schema[] = SCHEMA;
+static char shadow_schema[] = SWAP_SCHEMA;
 
 /* --- names ----------------------------------------------------------------------------------- */
 
@@ -123,7 +122,7 @@ static bool make_shadow(struct swap *s, size_t i, struct err *err)
     put_prefix(&name, s->plan.owner.mirror_id);
     buf_printf(&name, "%d_%zu", pg_backend_pid(s->plan.dest), i);
     s->names[i] = buf_take(&name);
-    pg_quote_qualified(&quoted, SCHEMA, s->names[i]);
+    pg_quote_qualified(&quoted, SWAP_SCHEMA, s->names[i]);
     w->sql = buf_take(&quoted);
     char *sql = mem_printf("CREATE UNLOGGED TABLE %s WITH (autovacuum_enabled = false, "
                            "toast.autovacuum_enabled = false) AS SELECT %s FROM %s WITH NO DATA",
@@ -176,11 +175,12 @@ static void drop_shadows(struct swap *s)
     struct err err = {0};
     for (size_t i = 0; i < s->plan.tables->n_tables; i++)
         if (s->shadows[i].sql)
-            buf_printf(&b, "%s%s",
+            buf_printf(&b, "%s%s%s%s",
                        b.len ? ", "
                              : "ROLLBACK; SET lock_timeout = '500ms'; "
                                "DROP TABLE IF EXISTS ",
-                       s->shadows[i].sql);
+                       s->shadows[i].sql, s->shadows[i].differing ? ", " : "",
+                       s->shadows[i].differing ? s->shadows[i].differing : "");
     if (b.len && pg_is_alive(dest) && !pg_exec(dest, NULL, GIVE_UP_MS, buf_text(&b), NULL, &err))
         log_info("copy", s->plan.mirror, "tables of a swap are left until the next run: %s",
                  err.text);
@@ -197,6 +197,7 @@ void swap_free(struct swap *s)
         free(s->shadows[i].live_sql);
         free(s->shadows[i].sql);
         free(s->shadows[i].columns);
+        free(s->shadows[i].differing);
         free(s->names[i]);
     }
     free(s->shadows);
@@ -218,12 +219,12 @@ bool swap_remove_leftovers(struct pg_conn *dest, struct task *task, const char *
         pg_exec_params(dest, task, REMOVE_MS,
                        "SELECT c.relname FROM pg_catalog.pg_class c JOIN "
                        "pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = "
-                       "'" SCHEMA "' AND c.relkind = 'r' AND "
+                       "'" SWAP_SCHEMA "' AND c.relkind = 'r' AND "
                        "pg_catalog.starts_with(c.relname::pg_catalog.text, $1)",
                        COUNT_OF(values), values, &r, err);
     for (size_t i = 0; ok && i < pg_rows(r); i++) {
         buf_puts(&sql, i ? ", " : "BEGIN; SET LOCAL lock_timeout = '2s'; DROP TABLE IF EXISTS ");
-        pg_quote_qualified(&sql, SCHEMA, pg_text(r, i, 0));
+        pg_quote_qualified(&sql, SWAP_SCHEMA, pg_text(r, i, 0));
     }
     if (sql.len) {
         struct err ignored = {0};

@@ -4,11 +4,12 @@
  * The copy goes into shadows: unlogged tables beside the live ones, in the schema _bunnydb, with
  * the copied columns and nothing else. The live tables keep their rows as they are, and are not fed
  * meanwhile: changes are kept as for every copy beside the stream (stream/aside.h). When all rows
- * are in the shadows, one transaction for each mapped table makes the live rows those of the
- * shadow: what the shadow does not have is deleted, what is missing is inserted, rows that are the
- * same (byte by byte) are not touched. It drops the shadow, too. From then on the live table holds
- * exactly what the slot's snapshot shows, as after any other copy, and replay and hand-over go on
- * with it as with any other: their argument is that of stream/aside.h.
+ * are in the shadows, both are compared without a lock, and one transaction for each mapped table
+ * makes the live rows those of the shadow: what the shadow does not have is deleted, what is
+ * missing is inserted, rows that are the same (byte by byte) are not touched. It drops the shadow,
+ * too. From then on the live table holds exactly what the slot's snapshot shows, as after any other
+ * copy, and replay and hand-over go on with it as with any other: their argument is that of
+ * stream/aside.h.
  *
  * Why rows are exchanged, and not tables or files:
  *   - A renamed table is another table. Whoever reads with a snapshot from before (REPEATABLE READ,
@@ -20,9 +21,14 @@
  *     nobody touched them. PostgreSQL has no command that exchanges the files of two tables.
  *   - No reader waits. A rename locks them out, and while it waits for its lock all that come after
  *     it wait as well. The lock here, SHARE ROW EXCLUSIVE, conflicts with writers only, who should
- *     not be there; it is asked for in short attempts, so that not even they queue up for long.
- * The price: when most rows differ the table grows by as much until vacuum has been there, and
- * rows of a table without a primary key at the destination are all written anew.
+ *     not be there; it is asked for in short attempts, so that not even they queue up for long, and
+ *     held for as long as it takes to write the rows that differ: some milliseconds for a few.
+ *   - The log has the rows that differ, and not the whole table with its indexes.
+ * What somebody else writes between the comparison and the lock stays where it is a row that was
+ * the same, as if it had come after the swap; where it is one that differs, both are compared
+ * again. The price: when most rows differ the table grows by as much until vacuum has been there,
+ * and rows of a table without a primary key at the destination are all written anew, under the
+ * lock; so it is with triggers that fire always, as they may change others.
  *
  * What ends in between, by a crash of anybody, leaves the table with its old rows, or with the new
  * ones and its row of _bunnydb.table_sync still aside: it is copied again. Shadows that were left

@@ -4,6 +4,7 @@
 
 #include "copy/swap.h"
 
+#define SWAP_SCHEMA "_bunnydb"
 #define SWAP_LOOK_MS 60000
 
 struct shadow {
@@ -11,6 +12,8 @@ struct shadow {
     char *live_sql;         /* quoted, with the word that leaves its children out */
     char *sql;              /* the shadow's, quoted; NULL: none */
     char *columns;          /* those that are copied, quoted: "a", "b"; "" of none */
+    char *differing;        /* which rows differ, quoted; NULL: not looked for */
+    int64_t n_old, n_new;   /* rows to be deleted and inserted by it */
 };
 
 struct swap {

@@ -663,3 +663,74 @@ def test_a_wish_for_another_way_counts(pair, bunny):
     assert log_count(bunny, "rows swapped table=public.t removed=0 added=0") == 1
     pair.assert_equal()
     assert_no_shadows(pair)
+
+
+# --- without a slot ------------------------------------------------------------------------------
+
+def lose_slot(pair, bunny):
+    """The slot goes while the mirror is down: what was written since is nowhere any more."""
+    bunny.kill()
+    slot = pair.slots()[0][0]
+    wait_for(lambda: not pair.slots()[0][1], 30, "the slot to be free")
+    pair.source.sql("SELECT pg_drop_replication_slot(%s)", (slot,))
+
+
+def test_readers_keep_their_rows_when_the_slot_is_lost(pair, bunny):
+    """A whole mirror by swap is the way back: no table is ever empty, and what was missed is there."""
+    pair.sql(GROWING + "CREATE TABLE sub (id int PRIMARY KEY, t int REFERENCES t);"
+             "INSERT INTO sub SELECT g, g FROM generate_series(1, 300) g")
+    bunny.mirror("m", pair)
+    wait_for(lambda: assert_equal_structure(pair.src, pair.dst) or True, 30, "the structure")
+    before = dump(pair)
+    lose_slot(pair, bunny)
+    pair.sql("UPDATE t SET w = 'missed' WHERE id % 2 = 0; DELETE FROM other WHERE id > 90;"
+             "INSERT INTO t SELECT g, g, 'more' FROM generate_series(20001, 20100) g;"
+             "DELETE FROM sub WHERE id < 100")
+    bunny.start()
+    wait_for(lambda: bunny.status("m")["error_code"] == "slot_missing", 60, "the slot to be missed")
+    with Load(pair.source, pair.sdb, clients=1, rate=50, script=GROWING_WORK, directory=bunny.dir), \
+            Reader(pair, "SELECT (SELECT count(*) FROM t) >= 20000, (SELECT count(*) FROM other) >= "
+                   "90, (SELECT count(*) FROM sub) >= 201") as reader:
+        ask_swap(bunny, "m")
+        wait_for(lambda: all_settled(bunny, "m"), 90, "all tables")
+        assert reader.stop() == [(True, True, True)] and reader.longest < MOST_WAIT, reader.longest
+    assert log_count(bunny, "rows swapped") == 3
+    pair.assert_equal()
+    assert dump(pair) == before
+    assert all(t["rows_missing"] == 0 for t in bunny.status("m")["tables"])
+    assert_no_shadows(pair)
+
+
+def test_retry_goes_the_mirrors_own_way_when_the_slot_is_lost(pair, bunny):
+    """With resync_strategy swap it keeps the rows; an order to truncate takes back one to swap."""
+    pair.sql("CREATE TABLE t (id int PRIMARY KEY, v int); INSERT INTO t SELECT g, g FROM "
+             "generate_series(1, 3000) g")
+    bunny.mirror("m", pair, resync_strategy="swap")
+    lose_slot(pair, bunny)
+    pair.sql("UPDATE t SET v = -v WHERE id % 2 = 0")
+    bunny.start()
+    wait_for(lambda: bunny.status("m")["error_code"] == "slot_missing", 60, "the slot to be missed")
+    with Reader(pair, "SELECT count(*) FROM t") as reader:
+        bunny.api.post("/v1/mirrors/m/retry")
+        wait_for(lambda: all_settled(bunny, "m"), 60, "the swap")
+        assert reader.stop() == [(3000,)]
+    assert log_count(bunny, "rows swapped table=public.t removed=1500 added=1500") == 1
+    pair.assert_equal()
+    slow_copy(pair, "t", 2)
+    pair.dsql("UPDATE t SET v = 0")
+    ask_swap(bunny, "m")
+    wait_for(lambda: pair.dsql("SELECT 1 FROM pg_locks WHERE relation = 't'::regclass AND mode = "
+                               "'ShareRowExclusiveLock'"), 30, "the exchange", 0.01)
+    lose_slot(pair, bunny)
+    fast_copy(pair)
+    bunny.start()
+    wait_for(lambda: bunny.status("m")["error_code"] == "slot_missing", 60, "the slot to be missed")
+    bunny.api.post("/v1/mirrors/m/pause")  # the swap that goes on holds the mirror
+    bunny.api.post("/v1/mirrors/m/resume")
+    wait_for(lambda: bunny.status("m")["error_code"] == "slot_missing", 60, "the slot to be missed")
+    bunny.api.post("/v1/mirrors/m/resync", {"strategy": "truncate"})
+    wait_for(lambda: all_settled(bunny, "m"), 60, "the copy")
+    assert log_count(bunny, "rows swapped") == 1
+    pair.dsql("DROP FUNCTION slow CASCADE")
+    pair.assert_equal()
+    assert_no_shadows(pair)

@@ -165,7 +165,7 @@ static void a_new_snapshot_forgets_wishes_and_removed_tables(void **state)
 {
     (void)state;
     change("new", "old");
-    OK(catalog_mirror_renew(c, "m", &err));
+    OK(catalog_mirror_renew(c, "m", false, &err));
     assert_int_equal(copies(), 0);
     assert_int_equal(removed(), 0);
     struct mirror_row row = get();
