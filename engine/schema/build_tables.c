@@ -18,17 +18,38 @@ static bool parent_has(const struct reader *r, size_t i, size_t c)
     return false;
 }
 
-/* It has it from there only. */
-static bool comes_from_parent(const struct reader *r, size_t i, size_t c)
-{
-    return !r->tables[i].columns[c].is_local && parent_has(r, i, c);
-}
-
 /* A generated column that needs functions which are not mirrored is added afterwards, if it can
  * be: neither copy nor stream write it. */
 static bool is_added_later(const struct schema_column *c, const struct read_column *rc)
 {
     return c->is_generated && rc->is_deferred;
+}
+
+/* A child whose own declaration has all that its parents have became theirs by ALTER TABLE …
+ * INHERIT, or might have: made in that way here, it has its columns in the same order. One with a
+ * generated column of its parents' that it declares, too, can be made in no other way. */
+static bool joins_parents(const struct reader *r, size_t i)
+{
+    const struct read_table *rt = &r->tables[i];
+    bool must = false, may = rt->n_parents > 0;
+    for (size_t c = 0; c < r->s->tables[i].n_columns; c++) {
+        const struct schema_column *col = &r->s->tables[i].columns[c];
+        if (!parent_has(r, i, c))
+            continue;
+        if (col->is_excluded || is_added_later(col, &rt->columns[c]))
+            return false;
+        may = may && rt->columns[c].is_local;
+        must = must || (rt->columns[c].is_local && col->is_generated);
+    }
+    for (size_t k = 0; k < rt->n_checks; k++)
+        may = may && !check_comes_from_parent(r, i, &rt->checks[k]);
+    return must || may;
+}
+
+/* It is in the table because it is in a parent. */
+static bool comes_from_parent(const struct reader *r, size_t i, size_t c)
+{
+    return !r->tables[i].columns[c].is_local && !joins_parents(r, i) && parent_has(r, i, c);
 }
 
 /* An ALWAYS identity could not be updated, so that all are BY DEFAULT. A partition's identity is
@@ -65,7 +86,8 @@ static void put_elements(const struct reader *r, size_t i, struct buf *b)
     }
     for (size_t k = 0; k < rt->n_checks; k++) {
         if (!rt->checks[k].is_valid || rt->checks[k].needs_objects ||
-            (rt->n_parents && check_comes_from_parent(r, i, &rt->checks[k])))
+            (rt->n_parents && !joins_parents(r, i) &&
+             check_comes_from_parent(r, i, &rt->checks[k])))
             continue; /* later, or with the parent */
         buf_puts(b, comma);
         check_put(b, &rt->checks[k], true);
@@ -83,12 +105,13 @@ static void add_create_table(struct reader *r, size_t i)
     buf_puts(&b, " (");
     put_elements(r, i, &b);
     buf_puts(&b, ")");
-    for (size_t p = 0; p < rt->n_parents; p++) {
+    size_t n_parents = joins_parents(r, i) ? 0 : rt->n_parents;
+    for (size_t p = 0; p < n_parents; p++) {
         const struct schema_table *parent = &r->s->tables[read_find_oid(r, rt->parents[p])];
         buf_puts(&b, p ? ", " : " INHERITS (");
         pg_quote_qualified(&b, parent->dest_schema, parent->dest_name);
     }
-    buf_puts(&b, rt->n_parents ? ")" : "");
+    buf_puts(&b, n_parents ? ")" : "");
     if (rt->part_key)
         buf_printf(&b, " PARTITION BY %s", rt->part_key);
     read_add_before(r, OBJECT_TABLE, t->dest_schema, t->dest_name, buf_take(&b))->needs =
@@ -247,10 +270,26 @@ static void add_attach(struct reader *r, size_t i)
     add_part(r, t, &b, false);
 }
 
+static void add_inherit(struct reader *r, size_t i)
+{
+    const struct schema_table *t = &r->s->tables[i];
+    for (size_t p = 0; p < r->tables[i].n_parents; p++) {
+        const struct schema_table *parent =
+            &r->s->tables[read_find_oid(r, r->tables[i].parents[p])];
+        struct buf b = {0};
+        start_alter(t, &b);
+        buf_puts(&b, "INHERIT ");
+        pg_quote_qualified(&b, parent->dest_schema, parent->dest_name);
+        add_part(r, t, &b, false);
+    }
+}
+
 void build_tables(struct reader *r)
 {
     for (size_t i = 0; i < r->s->n_tables; i++) {
         add_create_table(r, i);
+        if (joins_parents(r, i))
+            add_inherit(r, i);
         add_table_parts(r, i);
         if (r->tables[i].parent)
             add_attach(r, i);

@@ -8,31 +8,34 @@
 #include "base/clock.h"
 
 /* The counterpart is the sequence that the same column of the destination owns, else the one of the
- * same name, if a mapped table owns or calls it: any other is the operator's own. */
+ * same name, if a mapped table owns or calls it: any other is the operator's own. Of several that a
+ * column owns it is the one of that name, or of the same kind (identity or not). */
 static const char find_sql[] =
     "WITH m AS (SELECT c.oid FROM unnest($1::text[], $2::text[]) x(s, t)"
     "  JOIN pg_namespace n ON n.nspname = x.s"
     "  JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = x.t),"
-    " owned(seq, rel, num) AS (SELECT d.objid, d.refobjid, d.refobjsubid FROM pg_depend d"
+    " owned(seq, rel, num, how, s, n) AS (SELECT d.objid, d.refobjid, d.refobjsubid,"
+    "  d.deptype::text, c.relnamespace, c.relname FROM pg_depend d"
     "  JOIN pg_class c ON c.oid = d.objid AND c.relkind = 'S'"
     "  WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass"
     "  AND d.refobjid IN (SELECT oid FROM m) AND d.refobjsubid > 0 AND d.deptype IN ('a', 'i')),"
     " ours(seq) AS (SELECT seq FROM owned UNION SELECT d.refobjid FROM pg_attrdef ad"
     "  JOIN pg_depend d ON d.classid = 'pg_attrdef'::regclass AND d.objid = ad.oid"
     "  AND d.refclassid = 'pg_class'::regclass WHERE ad.adrelid IN (SELECT oid FROM m)),"
-    " u AS (SELECT * FROM unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::text[])"
-    "  WITH ORDINALITY u(ts, t, col, s, n, ord)),"
+    " u AS (SELECT * FROM unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::text[],"
+    "  $8::text[]) WITH ORDINALITY u(ts, t, col, s, n, how, ord)),"
     " f AS (SELECT u.ord, coalesce((SELECT o.seq FROM pg_namespace n JOIN pg_class c"
     "  ON c.relnamespace = n.oid AND c.relname = u.t JOIN pg_attribute a ON a.attrelid = c.oid"
     "  AND a.attname = u.col JOIN owned o ON o.rel = c.oid AND o.num = a.attnum"
-    "  WHERE n.nspname = u.ts ORDER BY o.seq LIMIT 1), (SELECT c.oid FROM pg_namespace n"
+    "  WHERE n.nspname = u.ts ORDER BY o.n <> u.n OR o.s <> (SELECT oid FROM pg_namespace WHERE"
+    "  nspname = u.s), o.how <> u.how, o.seq LIMIT 1), (SELECT c.oid FROM pg_namespace n"
     "  JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = u.n AND c.relkind = 'S'"
     "  JOIN ours o ON o.seq = c.oid WHERE n.nspname = u.s)) AS oid FROM u)"
     " SELECT f.ord - 1, c.oid, n.nspname, c.relname, format('%I.%I', n.nspname, c.relname),"
     " has_schema_privilege(n.oid, 'USAGE') AND has_sequence_privilege(c.oid, 'SELECT')"
     "  AND has_sequence_privilege(c.oid, 'UPDATE'), k.last_value, k.is_called"
     " FROM f JOIN pg_class c ON c.oid = f.oid JOIN pg_namespace n ON n.oid = c.relnamespace"
-    " LEFT JOIN _bunnydb.sequences k ON k.mirror_id = $8 AND k.sequence_schema = n.nspname"
+    " LEFT JOIN _bunnydb.sequences k ON k.mirror_id = $9 AND k.sequence_schema = n.nspname"
     "  AND k.sequence_name = c.relname ORDER BY f.ord";
 
 void followed_free(struct followed *f)
@@ -66,6 +69,7 @@ static void take_listed(struct sequences *q, const struct pg_result *res, size_t
         .is_descending = pg_bool(res, row, 10),
         .dest_table = mem_strdup(how == 'z' ? "" : q->dest_name_of[table]),
         .column = mem_strdup(pg_text(res, row, 9)),
+        .how = {how},
         .dest_schema = mem_strdup(follows ? q->dest_schema_of[table] : pg_text(res, row, 1)),
         .dest_name = mem_strdup(pg_text(res, row, 2)),
     };
@@ -132,27 +136,27 @@ static void take_found(struct sequences *q, const struct pg_result *res, size_t 
 
 static bool find_dest(struct sequences *q, struct pg_conn *dest, struct task *task, struct err *err)
 {
-    struct buf arrays[5] = {{0}};
-    const char **cells = mem_calloc(5 * q->n + 1, sizeof *cells);
+    struct buf arrays[6] = {{0}};
+    const char **cells = mem_calloc(6 * q->n + 1, sizeof *cells);
     struct pg_result *res = NULL;
     for (size_t i = 0; i < q->n; i++) {
         const struct followed *f = &q->items[i];
-        const char *row[] = {f->dest_schema, f->dest_table, f->column, f->dest_schema,
-                             f->dest_name};
-        for (size_t k = 0; k < 5; k++)
+        const char *row[] = {f->dest_schema, f->dest_table, f->column,
+                             f->dest_schema, f->dest_name,  f->how};
+        for (size_t k = 0; k < 6; k++)
             cells[k * q->n + i] = row[k];
     }
-    for (size_t k = 0; k < 5; k++)
+    for (size_t k = 0; k < 6; k++)
         pg_quote_array(&arrays[k], q->n, cells + k * q->n);
     const char *values[] = {q->dest_schemas,      q->dest_tables,       buf_text(&arrays[0]),
                             buf_text(&arrays[1]), buf_text(&arrays[2]), buf_text(&arrays[3]),
-                            buf_text(&arrays[4]), q->owner.mirror_id};
+                            buf_text(&arrays[4]), buf_text(&arrays[5]), q->owner.mirror_id};
     bool ok =
         pg_exec_params(dest, task, SEQUENCES_MS, find_sql, COUNT_OF(values), values, &res, err);
     for (size_t row = 0; ok && row < pg_rows(res); row++)
         take_found(q, res, row);
     pg_free(res);
-    for (size_t k = 0; k < 5; k++)
+    for (size_t k = 0; k < 6; k++)
         buf_free(&arrays[k]);
     free(cells);
     return ok;

@@ -13,6 +13,7 @@ struct followed {
     char *name; /* at the source, quoted and qualified, as all names here */
     bool is_readable, is_descending;
     char *dest_table, *column; /* the column that owns it, or whose default calls it */
+    char how[2];               /* "i": the column's identity; "a": owned by it; "z": called */
     uint32_t dest_oid;         /* 0: no counterpart */
     char *dest_schema, *dest_name, *dest;
     bool is_writable;
