@@ -21,7 +21,7 @@ mirror tables|MIRROR|--config=FILE --state-dir=DIR --table=SOURCE[=DEST] --exclu
 mirror delete|MIRROR|--config=FILE --state-dir=DIR --force --wait --json --timeout=SECONDS --version --help 
 pause|MIRROR|--config=FILE --state-dir=DIR --wait --json --timeout=SECONDS --version --help 
 resume|MIRROR|--config=FILE --state-dir=DIR --wait --json --timeout=SECONDS --version --help 
-retry|MIRROR|--config=FILE --state-dir=DIR --recreate-slot --wait --json --timeout=SECONDS --version --help 
+retry|MIRROR|--config=FILE --state-dir=DIR --recreate-slot --take-slot --wait --json --timeout=SECONDS --version --help 
 resync|MIRROR [TABLE]|--config=FILE --state-dir=DIR --strategy=truncate,swap --wait --json --timeout=SECONDS --version --help 
 sync-schema|MIRROR|--config=FILE --state-dir=DIR --dry-run --wait --json --timeout=SECONDS --version --help 
 verify|MIRROR|--config=FILE --state-dir=DIR --last --repair --wait --json --timeout=SECONDS --version --help 

@@ -152,6 +152,8 @@ static const struct option_row own_rows[] = {
                               "what is left there."},
     [OPTION_RECREATE_SLOT] = {"recreate-slot", .commands = C(RETRY),
                               .text = "With a new slot, and so with a new copy of all tables."},
+    [OPTION_TAKE_SLOT] = {"take-slot", .commands = C(RETRY),
+                          .text = "End whoever holds the slot at the source, if need be."},
     [OPTION_STRATEGY] = {"strategy", .argument = "truncate|swap", .commands = C(RESYNC),
                          .text = "How; else as the mirror was made."},
     [OPTION_DRY_RUN] = {"dry-run", .commands = C(SYNC_SCHEMA),

@@ -101,9 +101,26 @@ void do_resume(struct app *a)
     submit(a, MIRROR_RESUME, m);
 }
 
+/* Somebody else's session is not ended before it was named. */
+static void ask_to_take_slot(struct app *a, const struct mirror_status *m)
+{
+    struct confirm *c = &a->confirm;
+    c->command = MIRROR_TAKE_SLOT;
+    c->state = m->state;
+    str_copy(c->mirror, sizeof c->mirror, m->name);
+    str_printf(c->text, sizeof c->text, "%s? %s",
+               m->error.code == ERR_SLOT_EXISTS ? "drop it, copy anew" : "end that session",
+               m->error.text);
+    a->mode = MODE_CONFIRM;
+}
+
 void do_retry(struct app *a)
 {
     const struct mirror_status *m = app_target(a);
+    if (m->error.code == ERR_SLOT_ACTIVE || m->error.code == ERR_SLOT_EXISTS) {
+        ask_to_take_slot(a, m);
+        return;
+    }
     app_say(a, SEVERITY_INFO, "retry %s: attempt %d begins, back-off skipped, slot kept", m->name,
             m->error_count + 1);
     submit(a, MIRROR_RETRY, m);

@@ -72,6 +72,7 @@ static const unsigned char answers[MIRROR_COMMAND_COUNT][MIRROR_STATE_COUNT] = {
     [MIRROR_PAUSE]        = {DO,          DO,          DO,          PAUSED_ALREADY, DO,          DELETING},
     [MIRROR_RESUME]       = {NOT_PAUSED,  NOT_PAUSED,  NOT_PAUSED,  DO,             NOT_PAUSED,  DELETING},
     [MIRROR_RETRY]        = {DO,          COPYING,     DO,          PAUSED,         DO,          DO},
+    [MIRROR_TAKE_SLOT]    = {DO,          COPYING,     DO,          PAUSED,         DO,          DELETING},
     [MIRROR_RECREATE]     = {DO,          DO,          DO,          PAUSED,         DO,          DELETING},
     [MIRROR_RESYNC]       = {STARTING,    COPYING,     DO,          PAUSED,         DO,          DELETING},
     [MIRROR_RESYNC_TABLE] = {STARTING,    COPYING,     DO,          PAUSED,         DO,          DELETING},

@@ -12,6 +12,8 @@
     X(MIRROR_PAUSE, "pause", "Stop applying; the slot stays and keeps WAL.")                      \
     X(MIRROR_RESUME, "resume", "Go on where it was paused.")                                      \
     X(MIRROR_RETRY, "retry", "Try again now, without the back-off; the slot is kept.")            \
+    X(MIRROR_TAKE_SLOT, "retry, taking the slot",                                                 \
+      "The same; whoever else holds the slot at the source is ended.")                            \
     X(MIRROR_RECREATE, "retry with a new slot", "New slot, and all tables are copied again.")     \
     X(MIRROR_RESYNC, "resync", "All tables are emptied and copied again.")                        \
     X(MIRROR_RESYNC_TABLE, "resync of a table",                                                   \

@@ -55,6 +55,14 @@ enum err_class {
     X(ERR_CANCELLED, "cancelled", CLASS_RETRY, "given up on command")                              \
     X(ERR_TIMEOUT, "timeout", CLASS_RETRY, "a server did not answer in time")                      \
     X(ERR_CONNECT, "connection_failed", CLASS_RETRY, "no connection, or it was lost")              \
+    X(ERR_LOGIN, "login_failed", CLASS_ASK, "a server refused the login")                          \
+    X(ERR_DATABASE, "database_missing", CLASS_ASK, "the database is gone from the server")         \
+    X(ERR_RIGHTS, "permission_denied", CLASS_ASK, "a right is missing at a server")                \
+    X(ERR_READ_ONLY, "read_only", CLASS_RETRY, "a server takes no writes at the moment")           \
+    X(ERR_DISK, "disk_full", CLASS_RETRY, "a server's disk is full")                               \
+    X(ERR_SESSIONS, "too_many_connections", CLASS_RETRY, "a server has no free connection")        \
+    X(ERR_LIMIT, "server_limit", CLASS_RETRY, "a limit in a server's settings is reached")         \
+    X(ERR_LOCKED, "locked", CLASS_RETRY, "a lock at a server was not to be had in time")           \
     X(ERR_SQL, "server_error", CLASS_ASK, "a server refused a statement; see the SQLSTATE")        \
     X(ERR_PROTOCOL, "protocol", CLASS_FINAL, "a message that bunnydb does not know")               \
     X(ERR_FENCED, "fenced", CLASS_ASK, "another process applies to this mirror")                   \
@@ -72,6 +80,7 @@ enum err_class {
     X(ERR_SCHEMA, "schema_mismatch", CLASS_ASK, "source and destination definitions differ")       \
     X(ERR_CONFLICT, "row_conflict", CLASS_ASK, "the destination has a row in a change's way")      \
     X(ERR_REFUSED, "row_refused", CLASS_ASK, "the destination does not allow a row of the source") \
+    X(ERR_FKEY, "foreign_key_violation", CLASS_ASK, "a foreign key refuses a row of the source")   \
     X(ERR_IDENTITY, "replica_identity", CLASS_ASK, "a change came without a usable key")
 
 enum err_code {
@@ -85,6 +94,7 @@ struct err {
     enum err_code code;
     char sqlstate[6];           /* empty unless a server said it */
     char schema[64], table[64]; /* what it is about there, if the server said that, too */
+    char constraint[64];        /* the same */
     char text[768];             /* a sentence for a person */
     char hint[512];             /* what to do next; may be empty */
 };

@@ -20,6 +20,7 @@
 
 #define BACKOFF_FIRST_MS 1000
 #define BACKOFF_MAX_MS 60000
+#define ASK_TRIES 6 /* half a minute */
 #define TICK_MS 500
 #define IDLE_MS 1000
 #define CALLER_SLICE_MS 100
@@ -328,24 +329,29 @@ int64_t mirror_backoff_ms(int failures)
     return ms - ms / 4 + ms / 2 * random / UINT16_MAX;
 }
 
-/* Errors that no waiting heals: the operator decides. Everything else is tried again, slowly. */
-static bool is_for_operator(const struct err *e)
+/* Errors that no waiting heals: the operator decides. Of those that somebody has to heal it is
+ * tried some times whether that has happened; then neither the servers nor the log are hammered any
+ * more. Another process that applies ends some day. */
+static bool is_for_operator(struct mirror *m, const struct err *shown)
 {
-    return mirror_needs_new_slot(e->code) || e->code == ERR_SOURCE_CHANGED ||
-           e->code == ERR_SLOT_EXISTS || e->code == ERR_PROTOCOL || e->code == ERR_INTERNAL;
+    bool asks = err_class_of(shown) == CLASS_ASK && shown->code != ERR_FENCED;
+    m->asked = asks ? m->asked + 1 : 0;
+    return cause_is_final(shown->code) || m->asked >= ASK_TRIES;
 }
 
 static void run_failed(struct mirror *m, const struct err *err)
 {
+    struct err shown;
+    cause_name(m->row.config.name, err, &shown);
     m->live.error_count++;
-    m->is_held = is_for_operator(err);
+    m->is_held = is_for_operator(m, &shown);
     int64_t wait = mirror_backoff_ms(m->live.error_count);
     m->retry_at = m->is_held ? 0 : clock_mono_ms() + wait;
     m->live.next_retry_at = m->is_held ? 0 : clock_wall_us() + wait * 1000;
     show_error(m, err);
     show_state(m, MIRROR_ERROR, m->is_held ? "waiting" : "backing_off");
-    log_write(LOG_LEVEL_ERROR, "super", m->row.config.name, err->hint, "%s%s%s (%s)%s",
-              err->sqlstate, err->sqlstate[0] ? " " : "", err->text, err_name(err->code),
+    log_write(LOG_LEVEL_ERROR, "super", m->row.config.name, shown.hint, "%s%s%s (%s)%s",
+              shown.sqlstate, shown.sqlstate[0] ? " " : "", shown.text, err_name(shown.code),
               m->is_held ? "; waiting for the operator" : "");
 }
 
@@ -358,6 +364,7 @@ static void run_once(struct mirror *m)
     history_begin(&m->history, m->row.snapshot_done ? "stream" : "snapshot", m->live.state,
                   m->live.phase);
     bool goes_on = mirror_run(m, &err), is_stopped = err.code == ERR_CANCELLED;
+    m->takes_slot = false; /* one attempt was asked for */
     if (!is_stopped && !goes_on)
         run_failed(m, &err);
     show_save_counters(m);
@@ -385,6 +392,7 @@ static void wait_for_work(struct mirror *m)
     if (atomic_exchange(&m->shall_reconnect, false)) {
         m->retry_at = 0; /* new values of a peer are tried at once */
         m->is_held = false;
+        m->asked = 0;
     }
     show_tick(m);
     verify_tick(m);

@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "control/causes.h"
 #include "control/history.h"
 #include "control/mirror.h"
 #include "schema/schema.h"
@@ -62,8 +63,11 @@ struct mirror {
     int64_t rows_copied; /* sum over the tables at the last look */
     int64_t resumed_at;  /* monotonic ms: a snapshot goes on; what it had then: */
     int64_t resumed_bytes;
-    int64_t retry_at; /* monotonic ms; 0: none planned */
-    bool is_held;     /* an error that waits for the operator */
+    int64_t retry_at;   /* monotonic ms; 0: none planned */
+    bool is_held;       /* an error that waits for the operator */
+    struct err failure; /* the error that live.error names for the operator; as it came */
+    int asked;          /* failures in a row that do not go away by themselves */
+    bool takes_slot;    /* the next run ends whoever holds the slot */
     struct history history;
     struct hold *hold;                 /* the stream stands still by it; thread-safe by itself */
     struct verification *verification; /* a comparison under way; NULL: none */
@@ -125,8 +129,6 @@ bool mirror_obey(struct mirror *m, struct command *c, struct err *err) MUST_CHEC
 bool mirror_obeys_inside(const struct command *c);
 /* mapping.c */
 bool mirror_set_tables(struct mirror *m, struct command *c, struct err *err) MUST_CHECK;
-/* The error can only be healed by a new slot and a new snapshot. */
-bool mirror_needs_new_slot(enum err_code code);
 
 /* Out of an error, at once, and on: the next run begins. */
 void mirror_go_on(struct mirror *m);
@@ -158,6 +160,8 @@ struct run {
     struct follow *follow;         /* their sequences; NULL: not yet */
     bool is_fresh;                 /* all tables were copied in this run */
 };
+/* Whose sessions are ended when they hold the slot: its own; NULL: everybody's, on command. */
+const char *run_holder(const struct run *r);
 /* Gives it its application_name. */
 void run_name(struct run *r);
 bool run_load_peers(struct run *r, struct err *err) MUST_CHECK;
@@ -242,6 +246,7 @@ void mirror_finish_deletion(struct mirror *m);
 /* --- show.c
  * --------------------------------------------------------------------------------------- */
 void show_state(struct mirror *m, enum mirror_state state, const char *phase);
+/* err as it came; what is shown has the name, the hint and the action of causes.h. */
 void show_error(struct mirror *m, const struct err *err);
 void show_clear_error(struct mirror *m);
 /* The tables of a schema, with the counters that the catalog kept. */

@@ -13,6 +13,7 @@ static void forget_error(struct mirror *m)
 {
     m->retry_at = 0;
     m->is_held = false;
+    m->asked = 0;
     m->live.error_count = 0;
     show_clear_error(m);
 }
@@ -57,12 +58,6 @@ static bool do_resume(struct mirror *m, struct err *err)
 
 /* --- retry and resync --------------------------------------------------------------------------
  */
-
-bool mirror_needs_new_slot(enum err_code code)
-{
-    return code == ERR_SLOT_MISSING || code == ERR_SLOT_LOST || code == ERR_SLOT_AHEAD ||
-           code == ERR_PROGRESS_MISSING || code == ERR_PUBLICATION;
-}
 
 static bool is_by_swap(const struct mirror *m, const struct command *c)
 {
@@ -121,6 +116,19 @@ static bool do_recreate(struct mirror *m, const struct command *c, struct err *e
     return true;
 }
 
+/* A slot of its name that somebody else made, and the publication, are the mirror's from here on:
+ * they are made anew, and the tables copied. */
+static bool take_names(struct mirror *m, struct err *err)
+{
+    if (m->failure.code != ERR_SLOT_EXISTS)
+        return true;
+    if (!catalog_mirror_set(m->engine->catalog, m->row.config.name, m->row.wish,
+                            m->row.snapshot_done, true, err))
+        return false;
+    m->row.slot_created = true;
+    return true;
+}
+
 static bool do_retry(struct mirror *m, const struct command *c, struct err *err)
 {
     if (m->row.wish == WISH_DELETE) { /* the deletion is tried again at once */
@@ -128,7 +136,7 @@ static bool do_retry(struct mirror *m, const struct command *c, struct err *err)
         show_state(m, MIRROR_STOPPED, "deleting");
         return true;
     }
-    if (mirror_needs_new_slot(m->live.error.code)) {
+    if (cause_needs_new_slot(m->failure.code)) {
         if (m->row.config.do_initial_snapshot)
             return do_recreate(m, c, err);
         err_set(err, ERR_INVALID,
@@ -138,9 +146,13 @@ static bool do_retry(struct mirror *m, const struct command *c, struct err *err)
         return err_hint(err, "Send {\"recreate_slot\": true}: the destination's rows are "
                              "replaced by a new copy.");
     }
-    m->trusts = m->live.error.code == ERR_SCHEMA;
+    if (c->kind == MIRROR_TAKE_SLOT && !take_names(m, err))
+        return false;
+    m->trusts = m->failure.code == ERR_SCHEMA;
+    m->takes_slot = c->kind == MIRROR_TAKE_SLOT;
     mirror_go_on(m);
-    log_info("super", m->row.config.name, "retry: the slot is kept by=%s", c->op.by);
+    log_info("super", m->row.config.name, "retry: the slot is kept%s by=%s",
+             m->takes_slot ? ", its holder is ended" : "", c->op.by);
     return true;
 }
 
@@ -157,8 +169,8 @@ static bool do_swap_all(struct mirror *m, const struct command *c, struct err *e
                 "Mirror %s cannot swap its tables: its first copy is not complete", config->name);
         return err_hint(err, "Retry it, or resync with {\"strategy\": \"truncate\"}.");
     }
-    if (!m->row.snapshot_done || mirror_needs_new_slot(m->live.error.code) ||
-        m->live.error.code == ERR_SOURCE_CHANGED)
+    if (!m->row.snapshot_done || cause_needs_new_slot(m->failure.code) ||
+        m->failure.code == ERR_SOURCE_CHANGED)
         return do_recreate(m, c, err);
     if (!mirror_begin_operation(m, &c->op, err) || !wish_for_all_by_swap(m, err))
         return false;
@@ -228,6 +240,7 @@ bool mirror_obey(struct mirror *m, struct command *c, struct err *err)
     case MIRROR_RESUME:
         return do_resume(m, err);
     case MIRROR_RETRY:
+    case MIRROR_TAKE_SLOT:
         return do_retry(m, c, err);
     case MIRROR_RECREATE:
         return do_recreate(m, c, err);

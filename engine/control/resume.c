@@ -49,7 +49,7 @@ static bool is_finished(const struct unfinished *u, const struct table_map *t)
 
 static bool is_for_a_new_slot(const struct err *err)
 {
-    return mirror_needs_new_slot(err->code) || err->code == ERR_SOURCE_CHANGED;
+    return cause_needs_new_slot(err->code) || err->code == ERR_SOURCE_CHANGED;
 }
 
 /* The slot is the one that the finished tables were copied with, and still holds what came after.
@@ -58,7 +58,7 @@ static bool check_slot(struct run *r, struct err *err)
 {
     const struct mirror_config *c = &r->m->row.config;
     return run_check_progress(r, err) &&
-           source_free_slot(r->source, &r->m->task, c->slot, r->app, SLOT_FREE_MS, err) &&
+           source_free_slot(r->source, &r->m->task, c->slot, run_holder(r), SLOT_FREE_MS, err) &&
            source_check_slot(r->source, &r->m->task, c->slot, r->progress->lsn, err);
 }
 

@@ -69,6 +69,11 @@ void run_name(struct run *r)
     str_printf(r->app, sizeof r->app, "bunnydb %s", r->m->row.config.name);
 }
 
+const char *run_holder(const struct run *r)
+{
+    return r->m->takes_slot ? NULL : r->app;
+}
+
 bool run_load_peers(struct run *r, struct err *err)
 {
     const struct mirror_config *c = &r->m->row.config;
@@ -193,7 +198,7 @@ static bool check_everything(struct run *r, struct err *err)
            source_check_publication(r->source, &m->task, c->publication, r->schema, err) &&
            (m->row.snapshot_done || resume_prepare(r, err)) && look_at_definitions(r, err) &&
            table_sync_open(r, &r->table_sync, err) && check_destination(r, err) &&
-           source_free_slot(r->source, &m->task, c->slot, r->app, SLOT_WAIT_MS, err) &&
+           source_free_slot(r->source, &m->task, c->slot, run_holder(r), SLOT_WAIT_MS, err) &&
            source_check_slot(r->source, &m->task, c->slot, r->progress->lsn, err);
 }
 

@@ -48,7 +48,7 @@ static bool remove_leftovers(struct run *r, struct err *err)
     struct task *task = &r->m->task;
     if (!r->m->row.slot_created)
         return true; /* the preflight saw that these names were free */
-    return source_free_slot(r->source, task, c->slot, r->app, SLOT_FREE_MS, err) &&
+    return source_free_slot(r->source, task, c->slot, run_holder(r), SLOT_FREE_MS, err) &&
            source_drop_slot(r->source, task, c->slot, STATEMENT_MS, err) &&
            source_unpublish(r->source, task, c->publication, err);
 }

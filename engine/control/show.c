@@ -88,29 +88,16 @@ void show_state(struct mirror *m, enum mirror_state state, const char *phase)
     show_now(m);
 }
 
-/* The finding of an error: what, why, and what heals it. */
-static const char *action_for(const struct err *e)
-{
-    if (e->code == ERR_SCHEMA || e->code == ERR_TABLE_MISSING)
-        return "sync-schema";
-    switch (err_class_of(e)) {
-    case CLASS_RETRY:
-        return "";
-    case CLASS_ASK:
-    case CLASS_FINAL:
-        return "retry";
-    }
-    return "";
-}
-
 void show_error(struct mirror *m, const struct err *err)
 {
     struct findings f = {0};
-    m->live.error = *err;
+    struct err *shown = &m->live.error;
+    m->failure = *err;
+    cause_name(m->row.config.name, err, shown);
     m->live.counters.errors++;
     m->live.error_at = clock_wall_us();
-    findings_add(&f, err_name(err->code), SEVERITY_ERROR, err_meaning(err->code), err->text,
-                 err->hint, action_for(err));
+    findings_add(&f, err_name(shown->code), SEVERITY_ERROR, err_meaning(shown->code), shown->text,
+                 shown->hint, cause_action(shown));
     free(m->findings);
     m->findings = f.items;
     m->n_findings = f.n;
@@ -120,6 +107,8 @@ void show_error(struct mirror *m, const struct err *err)
 void show_clear_error(struct mirror *m)
 {
     err_clear(&m->live.error);
+    err_clear(&m->failure);
+    m->asked = 0;
     m->live.next_retry_at = 0;
     free(m->findings);
     m->findings = NULL;

@@ -143,7 +143,7 @@ static void log_plan(struct mirror *m, const struct schema_plan *plan, size_t n_
  * later cannot be waited for. */
 static bool is_waiting(const struct mirror *m)
 {
-    const struct err *e = &m->live.error;
+    const struct err *e = &m->failure;
     return m->is_stuck ||
            (m->live.state == MIRROR_ERROR &&
             (e->code == ERR_SCHEMA || e->code == ERR_TABLE_MISSING || e->code == ERR_CONFLICT ||

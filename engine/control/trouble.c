@@ -237,7 +237,7 @@ static void add_refused(const struct row_trouble *x, struct findings *out)
 
 void trouble_findings(const struct mirror *m, struct findings *out)
 {
-    bool is_told = m->live.error.code == ERR_CONFLICT || m->live.error.code == ERR_REFUSED;
+    bool is_told = m->failure.code == ERR_CONFLICT || m->failure.code == ERR_REFUSED;
     for (size_t i = 0; i < m->n_troubles; i++)
         if (is_missing(&m->troubles[i]))
             add_missing(m, &m->troubles[i], out);

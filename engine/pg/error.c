@@ -70,9 +70,11 @@ bool error_of_result(const struct pg_conn *c, const PGresult *r, struct err *err
     if (err) {
         const char *schema = PQresultErrorField(r, PG_DIAG_SCHEMA_NAME);
         const char *table = PQresultErrorField(r, PG_DIAG_TABLE_NAME);
+        const char *constraint = PQresultErrorField(r, PG_DIAG_CONSTRAINT_NAME);
         str_copy(err->sqlstate, sizeof err->sqlstate, state);
         str_copy(err->schema, sizeof err->schema, schema ? schema : "");
         str_copy(err->table, sizeof err->table, table ? table : "");
+        str_copy(err->constraint, sizeof err->constraint, constraint ? constraint : "");
         fill_hint(r, err);
         add_advice(state, err);
     }

@@ -18,7 +18,8 @@ static const struct {
     const char *hint;
 } refusals[] = {
     {REPL_CREATE, "42710", ERR_SLOT_EXISTS,
-     "Drop the slot if nothing else needs it, or choose another slot name."},
+     "If nothing else needs it: retry with {\"take_slot\": true} (bunnydb retry NAME --take-slot) "
+     "drops it, makes a new one and copies the tables, so that nothing is lost."},
     {REPL_CREATE, "55006", ERR_SLOT_ACTIVE, NULL},
     {REPL_START, "55006", ERR_SLOT_ACTIVE,
      "Wait until the connection that holds the slot has ended, or end it on the source."},

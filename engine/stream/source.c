@@ -224,6 +224,12 @@ static bool end_holder(struct pg_conn *sql, struct task *task, const char *slot,
                        struct err *err)
 {
     const char *values[] = {slot, app};
+    if (!app)
+        return pg_exec_params(sql, task, LIMIT_MS,
+                              "SELECT pg_catalog.pg_terminate_backend(active_pid) FROM "
+                              "pg_catalog.pg_replication_slots WHERE slot_name = $1 AND active",
+                              1, values, NULL, err) ||
+               err_context(err, "end the session that holds slot %s", slot);
     return pg_exec_params(sql, task, LIMIT_MS,
                           "SELECT pg_catalog.pg_terminate_backend(a.pid) FROM "
                           "pg_catalog.pg_replication_slots s JOIN pg_catalog.pg_stat_activity a "
@@ -235,11 +241,12 @@ static bool end_holder(struct pg_conn *sql, struct task *task, const char *slot,
 static bool name_holder(struct pg_conn *sql, struct task *task, const char *slot, struct err *err)
 {
     struct pg_result *r;
-    if (!pg_exec_params(sql, task, LIMIT_MS,
-                        "SELECT a.pid, a.application_name, coalesce(a.client_addr::text, 'local') "
-                        "FROM pg_catalog.pg_replication_slots s JOIN pg_catalog.pg_stat_activity a "
-                        "ON a.pid = s.active_pid WHERE s.slot_name = $1",
-                        1, &slot, &r, err))
+    if (!pg_exec_params(
+            sql, task, LIMIT_MS,
+            "SELECT a.pid, a.application_name, coalesce(pg_catalog.host(a.client_addr), 'local') "
+            "FROM pg_catalog.pg_replication_slots s JOIN pg_catalog.pg_stat_activity a "
+            "ON a.pid = s.active_pid WHERE s.slot_name = $1",
+            1, &slot, &r, err))
         return false;
     if (pg_rows(r))
         err_set(err, ERR_SLOT_ACTIVE, "slot %s is in use by PID %s (%s, client %s)", slot,
@@ -247,8 +254,9 @@ static bool name_holder(struct pg_conn *sql, struct task *task, const char *slot
     else
         err_set(err, ERR_SLOT_ACTIVE, "slot %s is in use", slot);
     pg_free(r);
-    return err_hint(err, "It is tried again by itself. If that backend is a leftover, end it at "
-                         "the source with pg_terminate_backend.");
+    return err_hint(err, "It is tried again by itself. If nobody needs that session: retry with "
+                         "{\"take_slot\": true} (bunnydb retry NAME --take-slot) ends it and goes "
+                         "on where the slot stands; nothing is lost.");
 }
 
 bool source_free_slot(struct pg_conn *sql, struct task *task, const char *slot, const char *app,

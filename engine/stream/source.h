@@ -43,7 +43,8 @@ bool source_check_slot(struct pg_conn *sql, struct task *task, const char *slot,
 bool source_drop_slot(struct pg_conn *sql, struct task *task, const char *slot, int limit_ms,
                       struct err *err) MUST_CHECK;
 /* Waits until nothing holds the slot, at most limit_ms; ERR_SLOT_ACTIVE names the holder. A holder
- * whose application_name is app is an earlier connection of this mirror and is ended. */
+ * whose application_name is app is an earlier connection of this mirror and is ended; with NULL any
+ * holder is. */
 bool source_free_slot(struct pg_conn *sql, struct task *task, const char *slot, const char *app,
                       int limit_ms, struct err *err) MUST_CHECK;
 /* Adds to err's hint which transactions the creation of a slot waits for. */

@@ -59,10 +59,12 @@ enum exit_code cli_resume(struct cli *c, struct err *err)
 
 enum exit_code cli_retry(struct cli *c, struct err *err)
 {
-    bool recreate = options_has(c->options, OPTION_RECREATE_SLOT);
+    const char *field = options_has(c->options, OPTION_RECREATE_SLOT) ? "recreate_slot"
+                        : options_has(c->options, OPTION_TAKE_SLOT)   ? "take_slot"
+                                                                      : NULL;
     struct operation op = {cli_mirror_path(c, "/retry"),
-                           recreate ? json_pack("{s:b}", "recreate_slot", 1) : NULL,
-                           wait_is_running, "is running"};
+                           field ? json_pack("{s:b}", field, 1) : NULL, wait_is_running,
+                           "is running"};
     return operate(c, &op, err);
 }
 

@@ -209,12 +209,13 @@ bool mirrors_resume(struct call *c, struct err *err)
 }
 
 struct retry_body {
-    bool recreate_slot;
+    bool recreate_slot, take_slot;
 };
 static const struct field retry_rows[] = {
     {.name = "recreate_slot",
      .type = FIELD_BOOL,
      .offset = offsetof(struct retry_body, recreate_slot)},
+    {.name = "take_slot", .type = FIELD_BOOL, .offset = offsetof(struct retry_body, take_slot)},
 };
 static const struct field_table retry_fields = FIELD_TABLE(retry_rows);
 
@@ -222,10 +223,17 @@ bool mirrors_retry(struct call *c, struct err *err)
 {
     struct retry_body b = {0};
     if (!fields_read(&retry_fields, c->body, true, &b, NULL, err) ||
-        !command(c, b.recreate_slot ? MIRROR_RECREATE : MIRROR_RETRY, NULL, err))
+        !command(c,
+                 b.recreate_slot ? MIRROR_RECREATE
+                 : b.take_slot   ? MIRROR_TAKE_SLOT
+                                 : MIRROR_RETRY,
+                 NULL, err))
         return false;
     c->status = 202;
-    reply_done(c, b.recreate_slot ? "retrying with a new slot and a new snapshot" : "retrying",
+    reply_done(c,
+               b.recreate_slot ? "retrying with a new slot and a new snapshot"
+               : b.take_slot   ? "retrying; whoever holds the slot is ended"
+                               : "retrying",
                "running");
     return true;
 }

@@ -59,7 +59,7 @@ const struct route routes[] = {
      "Stop applying; the slot stays."},
     {POST, "/v1/mirrors/{name}/resume", ADMIN, mirrors_resume, NULL, false, "Go on."},
     {POST, "/v1/mirrors/{name}/retry", ADMIN, mirrors_retry, NULL, true,
-     "Try again now; recreate_slot: with a new slot and snapshot."},
+     "Try again now; recreate_slot: with a new slot and snapshot; take_slot: its holder is ended."},
     {POST, "/v1/mirrors/{name}/resync", ADMIN, mirrors_resync, NULL, true,
      "Copy all tables again; strategy: truncate empties them, swap keeps the old rows until then."},
     {POST, "/v1/mirrors/{name}/resync/{table}", ADMIN, mirrors_resync_table, NULL, true,

@@ -9,7 +9,8 @@ from harness.api import ApiError
 from harness.waiting import SLOW
 
 STILL = {"schema_mismatch", "destination_table_missing", "source_table_missing", "replica_identity",
-         "server_error", "row_conflict", "row_refused", "publication_missing", "source_changed"}
+         "server_error", "row_conflict", "row_refused", "foreign_key_violation",
+         "publication_missing", "source_changed"}
 ON_THE_WAY = ("connecting", "catching_up", "syncing_schema")
 ROUNDS = 40
 

@@ -1,0 +1,114 @@
+/* What stands behind an error; see causes.h. PostgreSQL docs, appendix A, "Error Codes". */
+#include "control/causes.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+#define LOGIN_HINT                                                                            \
+    "Correct the peer (bunnydb peer change NAME --password-stdin); its mirrors try again at " \
+    "once. Or let the role in at the server and retry."
+#define ROOM_HINT "Make room there, or add some; the mirror goes on by itself and loses nothing."
+
+/* A SQLSTATE, or the class that it begins with; the first that fits counts. */
+static const struct {
+    const char *sqlstate;
+    enum err_code code;
+    const char *hint;
+} causes[] = {
+    {"28P01", ERR_LOGIN, LOGIN_HINT},
+    {"28", ERR_LOGIN,
+     "Its pg_hba.conf must let the peer's role in from here, also for replication "
+     "at a source; reload the server, then retry."},
+    {"3D000", ERR_DATABASE, "Correct the peer's database, or make the database again; then retry."},
+    {"42501", ERR_RIGHTS,
+     "Grant the peer's role what is named (bunnydb peer test PEER lists what "
+     "a source and a destination need), then retry."},
+    {"42P01", ERR_TABLE_MISSING, NULL},
+    {"42703", ERR_SCHEMA, "sync-schema shows how the definitions differ, and makes them equal."},
+    {"25006", ERR_READ_ONLY,
+     "It is a standby, or default_transaction_read_only is on: point the "
+     "peer at the primary, or switch that off."},
+    {"53100", ERR_DISK, ROOM_HINT},
+    {"53300", ERR_SESSIONS,
+     "Raise max_connections there, or end sessions that are idle; the "
+     "mirror goes on by itself."},
+    {"53400", ERR_LIMIT,
+     "Raise max_replication_slots and max_wal_senders at the source, or drop "
+     "slots that nobody uses; the mirror goes on by itself."},
+    {"55P03", ERR_LOCKED,
+     "Somebody holds a lock there (bunnydb doctor names who); the mirror "
+     "tries again by itself."},
+};
+
+static bool may_be_named(const struct err *e)
+{
+    return e->sqlstate[0] && (e->code == ERR_SQL || e->code == ERR_CONNECT);
+}
+
+static void name_foreign_key(struct err *e)
+{
+    e->code = ERR_FKEY;
+    if (e->constraint[0] && e->table[0])
+        err_hint(e,
+                 "If it is checked before the COMMIT, let it wait: ALTER TABLE \"%s\".\"%s\" ALTER "
+                 "CONSTRAINT \"%s\" DEFERRABLE INITIALLY DEFERRED; else add the row that it refers "
+                 "to. Then retry: nothing is lost.",
+                 e->schema, e->table, e->constraint);
+}
+
+void cause_name(const char *mirror, const struct err *from, struct err *out)
+{
+    *out = *from;
+    if (!strcmp(from->sqlstate, "23503") && (from->code == ERR_REFUSED || from->code == ERR_SQL)) {
+        name_foreign_key(out);
+        return;
+    }
+    for (size_t i = 0; may_be_named(from) && i < COUNT_OF(causes); i++) {
+        if (strncmp(from->sqlstate, causes[i].sqlstate, strlen(causes[i].sqlstate)) != 0)
+            continue;
+        out->code = causes[i].code;
+        if (!out->hint[0] || err_class_of(out) == CLASS_ASK)
+            err_hint(out, "%s", causes[i].hint ? causes[i].hint : "");
+        break;
+    }
+    if (out->code == ERR_TABLE_MISSING)
+        err_hint(
+            out,
+            "bunnydb sync-schema %s makes what is missing with all its rows; the other tables go "
+            "on at once.",
+            mirror);
+    if (!out->hint[0])
+        err_hint(out, err_class_of(out) == CLASS_RETRY
+                          ? "It is tried again by itself; retry tries at once. Nothing is lost."
+                          : "Correct it, then retry: nothing is lost.");
+}
+
+bool cause_needs_new_slot(enum err_code code)
+{
+    return code == ERR_SLOT_MISSING || code == ERR_SLOT_LOST || code == ERR_SLOT_AHEAD ||
+           code == ERR_PROGRESS_MISSING || code == ERR_PUBLICATION;
+}
+
+bool cause_is_final(enum err_code code)
+{
+    return cause_needs_new_slot(code) || code == ERR_SOURCE_CHANGED || code == ERR_SLOT_EXISTS ||
+           code == ERR_PROTOCOL || code == ERR_INTERNAL;
+}
+
+const char *cause_action(const struct err *e)
+{
+    if (e->code == ERR_SCHEMA || e->code == ERR_TABLE_MISSING)
+        return "sync-schema";
+    if (e->code == ERR_SLOT_ACTIVE)
+        return "retry";
+    switch (err_class_of(e)) {
+    case CLASS_RETRY:
+        return "";
+    case CLASS_ASK:
+    case CLASS_FINAL:
+        return "retry";
+    }
+    return "";
+}

@@ -1,0 +1,265 @@
+"""Promise: each trouble that operators know is recognised by the program: a finding with a stable
+code, one cause and one remedy, and the remedy heals it without losing a row."""
+import contextlib
+import threading
+
+import pytest
+from psycopg.pq import ExecStatus, PGconn
+
+from harness.pair import Pair
+from harness.waiting import wait_for
+
+T = "CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'a')"
+
+
+def finding(bunny, code, limit=40):
+    """The finding of that code, once it is there: whole, as every finding has to be."""
+    def look():
+        found = [f for f in bunny.status("m")["findings"] if f["code"] == code]
+        assert found, bunny.status("m")["findings"]
+        return found[0]
+    f = wait_for(look, limit, f"finding {code}")
+    assert f["title"] and f["cause"] and f["remedy"], f
+    return f
+
+
+def failed(bunny, code, action="retry", is_held=None):
+    """The mirror stands with that error, told in the same way everywhere."""
+    def there():
+        s = bunny.status("m")
+        assert (s["status"], s["error_code"]) == ("error", code), (s["status"], s["error_code"],
+                                                                   s["error_message"])
+        assert is_held is None or is_held == (s["phase"] == "waiting"), s["phase"]
+        return s
+    status = wait_for(there, 60, f"error {code}")
+    f = finding(bunny, code)
+    assert f["action"] == action and f["remedy"] == status["error_hint"], (f, status["error_hint"])
+    told = bunny.api.get("/v1/mirrors/m/diagnostics")["status"]
+    assert told["error_code"] == code, told
+    return status
+
+
+def wait_told_off(bunny):
+    wait_for(lambda: not bunny.status("m")["findings"], 40, "no finding any more")
+
+
+def retry(bunny, body=None):
+    bunny.api.post("/v1/mirrors/m/retry", body)
+
+
+def healed(pair, bunny, rows):
+    bunny.wait_running("m", may_fail=True)
+    assert pair.assert_equal(90) == rows
+    wait_told_off(bunny)
+
+
+# --- the slot ---------------------------------------------------------------------------------------
+def test_slot_of_an_earlier_installation(pair, bunny):
+    """42710 although the preflight saw no slot: it appears while the publication is being made."""
+    pair.sql(T)
+    with pair.source.connect(pair.sdb) as other:
+        other.execute("BEGIN")
+        other.execute("CREATE PUBLICATION bunny_pub_m")
+        bunny.create_mirror("m", pair)
+        wait_for(lambda: pair.sql("SELECT 1 FROM pg_stat_activity WHERE datname = current_database()"
+                                  " AND wait_event_type = 'Lock' AND query LIKE 'CREATE PUB%'"),
+                 30, "the publication to be waited for")
+        theirs = threading.Thread(target=make_slot, args=(pair,))
+        theirs.start()  # it waits for the open transaction, too; its name is taken at once
+        wait_for(lambda: pair.slots(), 30, "the other slot's name")
+        other.execute("ROLLBACK")
+        theirs.join()
+    failed(bunny, "slot_exists", is_held=True)
+    retry(bunny)  # theirs is not touched by a plain one
+    failed(bunny, "slot_exists", is_held=True)
+    retry(bunny, {"take_slot": True})
+    healed(pair, bunny, 1)
+
+
+def make_slot(pair):
+    with pair.source.connect(pair.sdb) as c:
+        c.execute("SELECT pg_create_logical_replication_slot('bunny_slot_m', 'pgoutput')")
+
+
+def test_slot_in_use_by_somebody_else(pair, bunny):
+    pair.sql(T)
+    bunny.mirror("m", pair)
+    bunny.api.post("/v1/mirrors/m/pause")
+    with holder(pair, "their reader") as pid:
+        pair.sql("INSERT INTO t VALUES (2, 'b')")
+        bunny.api.post("/v1/mirrors/m/resume")
+        status = failed(bunny, "slot_active")
+        for word in (f"PID {pid} ", "their reader", "client 127.0.0.1)"):
+            assert word in status["error_message"], status["error_message"]
+        assert "take_slot" in status["error_hint"]
+        count = status["error_count"]
+        wait_for(lambda: bunny.status("m")["error_count"] > count, 60, "another try")
+        assert is_there(pair, pid)  # nobody is ended by that
+        retry(bunny, {"take_slot": True})
+        healed(pair, bunny, 2)
+        assert not is_there(pair, pid)
+
+
+def is_there(pair, pid):
+    return pair.sql("SELECT 1 FROM pg_stat_activity WHERE pid = %s", (pid,))
+
+
+@contextlib.contextmanager
+def holder(pair, name):
+    """Somebody's session that reads our slot and confirms nothing; gives the PID of its sender."""
+    c = PGconn.connect(f"host=127.0.0.1 port={pair.source.port} user=postgres dbname={pair.sdb} "
+                       f"replication=database application_name='{name}' "
+                       "options='-c wal_sender_timeout=0'".encode())
+    try:
+        r = c.exec_(b"START_REPLICATION SLOT bunny_slot_m LOGICAL 0/0 (proto_version '1', "
+                    b"publication_names 'bunny_pub_m')")
+        assert r.status == ExecStatus.COPY_BOTH, c.error_message
+        yield c.backend_pid
+    finally:
+        c.finish()
+
+
+def test_our_own_stale_session_holds_the_slot(pair, bunny):
+    """An earlier connection of the mirror that the server has not missed yet is ended."""
+    pair.sql(T)
+    bunny.mirror("m", pair)
+    bunny.api.post("/v1/mirrors/m/pause")
+    with holder(pair, "bunnydb m") as pid:
+        pair.sql("INSERT INTO t VALUES (2, 'b')")
+        bunny.api.post("/v1/mirrors/m/resume")
+        healed(pair, bunny, 2)
+        assert not is_there(pair, pid)
+
+
+def lose_wal(pair):
+    """The source removes WAL that the paused mirror's slot needs."""
+    pair.source.sql("ALTER SYSTEM SET max_slot_wal_keep_size = '1MB'")
+    pair.source.sql("SELECT pg_reload_conf()")
+
+    def lost():
+        pair.sql("SELECT pg_logical_emit_message(false, 'x', repeat('x', 1000000)), pg_switch_wal()")
+        pair.sql("CHECKPOINT")
+        return pair.sql("SELECT 1 FROM pg_replication_slots WHERE slot_name = 'bunny_slot_m' "
+                        "AND wal_status = 'lost'")
+    try:
+        wait_for(lost, 60, "the slot to be lost")
+    finally:
+        pair.source.sql("ALTER SYSTEM RESET max_slot_wal_keep_size")
+        pair.source.sql("SELECT pg_reload_conf()")
+
+
+@pytest.mark.parametrize("code, damage", [
+    ("slot_lost", lose_wal),
+    ("slot_missing", lambda p: p.sql("SELECT pg_drop_replication_slot('bunny_slot_m')")),
+    ("slot_ahead", lambda p: p.sql("SELECT pg_replication_slot_advance('bunny_slot_m', "
+                                   "pg_current_wal_insert_lsn())")),
+    ("progress_missing", lambda p: p.dsql("DELETE FROM _bunnydb.progress")),
+    ("publication_missing", lambda p: p.sql("DROP PUBLICATION bunny_pub_m")),
+])
+def test_what_cannot_go_on_says_so_and_a_retry_copies_anew(pair, bunny, code, damage):
+    pair.sql(T)
+    bunny.mirror("m", pair)
+    bunny.api.post("/v1/mirrors/m/pause")
+    pair.sql("INSERT INTO t VALUES (2, 'b'); DELETE FROM t WHERE id = 1")
+    damage(pair)
+    pair.sql("INSERT INTO t VALUES (3, 'c')")
+    bunny.api.post("/v1/mirrors/m/resume")
+    status = failed(bunny, code, is_held=True)
+    assert status["next_retry_at"] is None, status
+    assert pair.dsql("SELECT id FROM t") == [(1,)]  # it does not go on over the hole
+    retry(bunny)
+    healed(pair, bunny, 2)
+
+
+# --- servers ----------------------------------------------------------------------------------------
+def test_a_password_that_changed(pair, bunny):
+    """Tried some times, as it may be put back; then it waits, as roles can be locked out."""
+    role = "secret"  # pg_hba.conf asks this one for a password
+    pair.dest.sql(f"CREATE ROLE {role} LOGIN SUPERUSER PASSWORD 'one'")
+    try:
+        pair.sql(T)
+        body = bunny.mirror_body("m", pair, ["public.*"])
+        body["destination_peer"] = bunny.peer(pair.dest, pair.ddb, "locked", user=role,
+                                              host="127.0.0.1", password="one")
+        bunny.api.post("/v1/mirrors", body)
+        bunny.wait_running("m")
+        pair.dest.sql(f"ALTER ROLE {role} PASSWORD 'two'")
+        pair.dest.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s",
+                      (role,))
+        pair.sql("INSERT INTO t VALUES (2, 'b')")
+        failed(bunny, "login_failed")
+        status = wait_for(lambda: (s := bunny.status("m"))["phase"] == "waiting" and s, 90,
+                          "the mirror to wait for the operator")
+        assert status["next_retry_at"] is None and status["error_count"] >= 6, status
+        bunny.api.put("/v1/peers/locked", {"password": "two"})
+        healed(pair, bunny, 2)
+    finally:
+        pair.dest.sql(f"ALTER ROLE {role} PASSWORD 'one'")
+        bunny.api.put("/v1/peers/locked", {"password": "one"})
+        bunny.delete_all()
+        with pair.dest.connect(pair.ddb) as c:
+            c.execute(f"REASSIGN OWNED BY {role} TO postgres; DROP OWNED BY {role}")
+        pair.dest.sql(f"DROP ROLE {role}")
+
+
+def test_a_right_that_was_taken_away(pair, bunny):
+    pair.sql(T)
+    role = f"plain{Pair.count}"
+    pair.dsql(f"CREATE ROLE {role} LOGIN; GRANT ALL ON SCHEMA public TO {role};"
+              f"GRANT CREATE ON DATABASE {pair.ddb} TO {role}")
+    try:
+        body = bunny.mirror_body("m", pair, ["public.*"])
+        body["destination_peer"] = bunny.peer(pair.dest, pair.ddb, "plain", user=role)
+        bunny.api.post("/v1/mirrors", body)
+        bunny.wait_running("m")
+        pair.dsql(f"ALTER TABLE t OWNER TO postgres")
+        pair.sql("INSERT INTO t VALUES (2, 'b')")
+        failed(bunny, "permission_denied")
+        pair.dsql(f"ALTER TABLE t OWNER TO {role}")
+        retry(bunny)
+        healed(pair, bunny, 2)
+    finally:
+        bunny.delete_all()
+        pair.dsql(f"DROP OWNED BY {role}; DROP ROLE {role}")
+
+
+# --- the destination --------------------------------------------------------------------------------
+def test_tables_that_are_missing_at_the_destination(pair, bunny):
+    """All of them are named; sync-schema makes them, and their rows come with them."""
+    pair.sql(T + "; CREATE TABLE u (id int PRIMARY KEY); CREATE TABLE w (id int PRIMARY KEY)")
+    bunny.mirror("m", pair)
+    bunny.api.post("/v1/mirrors/m/pause")
+    pair.dsql("DROP TABLE u, w")
+    bunny.api.post("/v1/mirrors/m/resume")
+    pair.sql("INSERT INTO u VALUES (1); INSERT INTO w VALUES (1); INSERT INTO t VALUES (2, 'b')")
+    status = failed(bunny, "destination_table_missing", "sync-schema")
+    assert "public.u" in status["error_message"] and "public.w" in status["error_message"]
+    bunny.api.post("/v1/mirrors/m/sync-schema")
+    wait_for(lambda: pair.dsql("SELECT to_regclass('w')")[0][0], 60, "w to be made")
+    pair.wait_value("SELECT (SELECT count(*) FROM u) + (SELECT count(*) FROM w)", 2, 60)
+    healed(pair, bunny, 4)
+
+
+def test_a_foreign_key_that_is_checked_too_early(pair, bunny):
+    """The finding gives the exact ALTER TABLE."""
+    pair.sql("CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE b (id int PRIMARY KEY, a int)")
+    role = f"plain{Pair.count}"
+    pair.dsql(f"CREATE ROLE {role} LOGIN; GRANT ALL ON SCHEMA public TO {role};"
+              f"GRANT CREATE ON DATABASE {pair.ddb} TO {role}")
+    try:
+        body = bunny.mirror_body("m", pair, ["public.*"])
+        body["destination_peer"] = bunny.peer(pair.dest, pair.ddb, "plain", user=role)
+        bunny.api.post("/v1/mirrors", body)
+        bunny.wait_running("m")
+        pair.dsql('ALTER TABLE b ADD CONSTRAINT "b to a" FOREIGN KEY (a) REFERENCES a')
+        pair.sql("BEGIN; INSERT INTO b VALUES (1, 7); INSERT INTO a VALUES (7); COMMIT")
+        status = failed(bunny, "foreign_key_violation")
+        begin = status["error_hint"].index("ALTER TABLE")
+        statement = status["error_hint"][begin:status["error_hint"].index(";", begin)]
+        assert "INITIALLY DEFERRED" in statement, statement
+        pair.dsql(statement)
+        retry(bunny)
+        healed(pair, bunny, 2)
+    finally:
+        bunny.delete_all()
+        pair.dsql(f"DROP OWNED BY {role} CASCADE; DROP ROLE {role}")
