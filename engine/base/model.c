@@ -161,16 +161,31 @@ void schema_plan_add(struct schema_plan *p, struct schema_step step)
     MEM_PUSH(p->items, p->n, p->cap, step);
 }
 
-bool schema_step_is_due(const struct schema_plan *p, const struct schema_step *s,
-                        const struct schema_point *at)
+static bool is_time(const struct schema_plan *p, const struct schema_step *s,
+                    const struct schema_point *at)
 {
-    if (s->kind != STEP_RUN)
-        return false;
     if (at->applied >= (s->since ? s->since : p->lsn))
         return true;
     if (s->is_late)
         return false;
     return !s->at_point || (at->is_waiting && !s->table);
+}
+
+bool schema_step_is_due(const struct schema_plan *p, const struct schema_step *s,
+                        const struct schema_point *at)
+{
+    return s->kind == STEP_RUN && is_time(p, s, at);
+}
+
+bool schema_step_is_tried(const struct schema_plan *p, const struct schema_step *s,
+                          const struct schema_point *at)
+{
+    return s->kind == STEP_NOTE && s->is_refused && is_time(p, s, at);
+}
+
+bool schema_step_is_left_out(const struct schema_step *s)
+{
+    return s->kind == STEP_NOTE && s->sql;
 }
 
 size_t schema_plan_count(const struct schema_plan *p, const struct schema_point *at, size_t *left)
@@ -194,9 +209,11 @@ void schema_plan_free(struct schema_plan *p)
         free(p->items[i].why);
         free(p->items[i].left_sql);
         free(p->items[i].done_sql);
+        free(p->items[i].needs);
     }
     free(p->items);
     free(p->record_sql);
+    free(p->mirror_id);
     *p = (struct schema_plan){0};
 }
 

@@ -213,7 +213,11 @@ struct schema_step {
                      * stream follows by itself; others are run where it has stopped */
     char *left_sql; /* with at_point: what is remembered instead while it is left; or NULL */
     char *done_sql; /* with at_point: what is remembered besides once it is run; or NULL */
-    lsn_t since;    /* an earlier plan had it already, with this lsn; 0: none */
+    char *needs;    /* statement of the step without which this one means nothing; or NULL */
+    uint32_t oid;   /* of the table at the source; 0: of none */
+    /* STEP_NOTE: the destination has refused it before, why says how; each run tries it again. */
+    bool is_refused;
+    lsn_t since; /* an earlier plan had it already, with this lsn; 0: none */
 };
 /* In the order in which the steps are run. */
 struct schema_plan {
@@ -221,6 +225,7 @@ struct schema_plan {
     size_t n, cap;
     lsn_t lsn;        /* of the source, when its definitions had been read */
     char *record_sql; /* what is remembered at the destination about this; run along, never shown */
+    char *mirror_id;  /* in whose book of parts it is remembered what was refused; NULL: nowhere */
 };
 /* Where the stream stands when a plan is run. */
 struct schema_point {
@@ -232,6 +237,11 @@ void schema_plan_add(struct schema_plan *p, struct schema_step step);
 /* Is it STEP_RUN, and is this the time for it? */
 bool schema_step_is_due(const struct schema_plan *p, const struct schema_step *s,
                         const struct schema_point *at);
+/* Is it a refused one, and is this the time to try it again? */
+bool schema_step_is_tried(const struct schema_plan *p, const struct schema_step *s,
+                          const struct schema_point *at);
+/* What the destination lacks: a note with a statement. */
+bool schema_step_is_left_out(const struct schema_step *s);
 /* Steps that a run runs there, and those (left) that it leaves for another one, further on. left
  * may be NULL. */
 size_t schema_plan_count(const struct schema_plan *p, const struct schema_point *at, size_t *left);

@@ -18,7 +18,7 @@ struct summary {
 
 static bool is_left_out(const struct schema_step *s)
 {
-    return s->kind == STEP_NOTE && s->sql;
+    return schema_step_is_left_out(s) && !s->needs; /* else another one says it */
 }
 
 static bool is_for_the_operator(const struct schema_step *s)

@@ -44,7 +44,7 @@ static bool list_copies(struct mirror *m, const struct schema_plan *plan,
 
 /* The wish is recorded first: after a crash in between, a table is copied once too often at worst.
  */
-static bool run_plan(struct run *r, const struct schema_plan *plan, const struct schema_point *at,
+static bool run_plan(struct run *r, struct schema_plan *plan, const struct schema_point *at,
                      size_t *n_copies, struct err *err)
 {
     struct mirror *m = r->m;

@@ -153,6 +153,33 @@ char *book_sql(const struct book *b, const char *mirror_id)
     return buf_take(&sql);
 }
 
+/* FNV-1a: a statement may be longer than an index takes. */
+int64_t book_number_of(const char *sql)
+{
+    uint64_t hash = 14695981039346656037U;
+    for (; *sql; sql++)
+        hash = (hash ^ (unsigned char)*sql) * 1099511628211U;
+    return (int64_t)(hash >> 1);
+}
+
+/* What only follows from another refusal is told by that one. */
+char *book_sql_refused(const struct schema_plan *plan)
+{
+    struct buf sql = {0};
+    struct book refused = {0};
+    buf_puts(&sql, "DELETE FROM _bunnydb.table_parts WHERE kind = 'r' AND mirror_id = ");
+    pg_quote_literal(&sql, plan->mirror_id);
+    for (size_t i = 0; i < plan->n; i++) {
+        const struct schema_step *s = &plan->items[i];
+        if (s->kind == STEP_NOTE && s->is_refused && !s->needs)
+            book_add(&refused, s->oid, BOOK_REFUSED, book_number_of(s->sql), s->what, s->why, "",
+                     "");
+    }
+    put_insert(&sql, &refused, plan->mirror_id);
+    book_free(&refused);
+    return buf_take(&sql);
+}
+
 char *book_sql_of(const struct book *b, const char *mirror_id, const uint32_t *oids, size_t n)
 {
     struct buf sql = {0};

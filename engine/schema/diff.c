@@ -18,6 +18,7 @@ struct schema_table *dest_of(struct diff *d, int i)
 static struct schema_step *add(struct diff *d, enum stage stage, int table, struct schema_step step)
 {
     step.mapping = table < 0 ? -1 : d->map_index[d->src.s->tables[table].mapping];
+    step.oid = table < 0 ? 0 : d->src.s->tables[table].oid;
     if (table >= 0)
         step.table = mem_printf("%s.%s", d->src.s->tables[table].dest_schema,
                                 d->src.s->tables[table].dest_name);
@@ -431,6 +432,33 @@ static bool waits_for_point(const struct diff *d, const struct schema_step *s)
     return false;
 }
 
+static const struct schema_step *step_of(const struct schema_plan *p, const char *sql)
+{
+    for (size_t i = 0; i < p->n; i++)
+        if (p->items[i].sql && strcmp(p->items[i].sql, sql) == 0)
+            return &p->items[i];
+    return NULL;
+}
+
+/* What the destination has refused is no step that is left to be run: it is told, and tried. */
+static void tell_refused(const struct diff *d, const struct schema_plan *so_far,
+                         struct schema_step *s)
+{
+    const struct schema_step *needed = s->needs ? step_of(so_far, s->needs) : NULL;
+    if (s->kind != STEP_RUN || !(s->is_optional || s->is_refusable))
+        return;
+    const struct book_part *p =
+        book_find(&d->book, s->oid, BOOK_REFUSED, book_number_of(s->sql), s->what);
+    if (p)
+        s->why = mem_strdup(p->detail);
+    else if (needed && needed->is_refused)
+        s->why = mem_strdup("it follows once the destination takes the constraint");
+    else
+        return;
+    s->kind = STEP_NOTE;
+    s->is_refused = true;
+}
+
 /* The steps of all stages in one list. */
 static void assemble(struct diff *d, struct schema_plan *out)
 {
@@ -439,12 +467,15 @@ static void assemble(struct diff *d, struct schema_plan *out)
         for (size_t i = 0; i < d->stages[k].n; i++) {
             struct schema_step *s = &d->stages[k].items[i];
             s->at_point = s->at_point || (s->kind == STEP_RUN && waits_for_point(d, s));
+            tell_refused(d, out, s);
             schema_plan_add(out, *s);
         }
         d->stages[k].n = 0;
     }
-    if (d->mirror_id && d->book.can_write && !d->is_refit)
+    if (d->mirror_id && d->book.can_write && !d->is_refit) {
         out->record_sql = book_sql(&d->next, d->mirror_id);
+        out->mirror_id = mem_strdup(d->mirror_id);
+    }
 }
 
 static void diff_free(struct diff *d)

@@ -30,13 +30,15 @@ static void drop_constraint(struct diff *d, int i, const char *name)
              constraint_what(d, i, "drop", name));
 }
 
-/* Rows that the mirror has not got yet may stand against it for a moment longer. */
-static void validate(struct diff *d, int i, const char *name)
+/* Rows that the mirror has not got yet may stand against it for a moment longer. add_sql: what
+ * makes it before; NULL: it is there. */
+static void validate(struct diff *d, int i, const char *name, const char *add_sql)
 {
     struct schema_step *s = diff_run(d, STAGE_VALIDATE, i, constraint_sql(d, i, "VALIDATE", name),
                                      constraint_what(d, i, "validate", name));
     s->is_late = true;
     s->is_optional = true;
+    s->needs = mem_strdup(add_sql);
 }
 
 static void tell_extra(struct diff *d, int i, const char *name)
@@ -141,7 +143,7 @@ static bool add_check(struct diff *d, int i, const struct read_check *c, struct 
     s->is_optional = c->needs_objects;
     diff_remade(d, i, c->name);
     if (c->is_valid && !is_new)
-        validate(d, i, c->name);
+        validate(d, i, c->name, s->sql);
     if (!is_new && is_inheritable(c))
         for_descendants(d, d->pairs[i].dest, picture_add_check, (void *)c);
     return true;
@@ -159,7 +161,7 @@ static bool judge_check(struct diff *d, int i, const struct read_check *to, stru
         return false;
     if (verdict == SHADOW_SAME) {
         if (to->is_valid && !from->is_valid)
-            validate(d, i, to->name);
+            validate(d, i, to->name, NULL);
         return true;
     }
     if (verdict == SHADOW_NONE || (verdict == SHADOW_REFUSED && to->needs_objects)) {
@@ -252,7 +254,7 @@ static void add_fkey(struct diff *d, int i, const struct schema_fkey *f)
     s->is_refusable = true;
     diff_remade(d, i, f->name);
     if (f->validate_sql)
-        validate(d, i, f->name);
+        validate(d, i, f->name, f->add_sql);
 }
 
 static size_t fkey_named(const struct schema_table *t, const char *name)
@@ -284,7 +286,7 @@ bool diff_fkeys(struct diff *d, int i, struct err *err)
             diff_drop_fkey(d, i, t->fkeys[k].name);
             add_fkey(d, i, &t->fkeys[k]);
         } else if (t->fkeys[k].validate_sql && !u->fkeys[at].validate_sql) {
-            validate(d, i, t->fkeys[k].name);
+            validate(d, i, t->fkeys[k].name, NULL);
         }
     }
     return true;

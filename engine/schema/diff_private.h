@@ -22,6 +22,8 @@ enum book_kind {
     BOOK_COMMENT = 'm', /* number: attnum, 0 the table */
     BOOK_LABEL = 'e',   /* of an enum; number: OID of the label */
     BOOK_TRAIT = 'a',   /* number: 0; oid: 0 if it is not a table's */
+    BOOK_REFUSED =
+        'r', /* number: of the statement; name: what it does; detail: the server's word */
     /* What is known where the stream stands (known.h), no part of struct book. */
     BOOK_STREAMED = 's', /* column; number: attnum */
     BOOK_FILENODE = 'n', /* number: relfilenode */
@@ -51,6 +53,10 @@ const struct book_part *book_find(const struct book *b, uint32_t oid, enum book_
 /* Statements that replace all of mirror_id by b. Caller frees. */
 char *book_sql(const struct book *b, const char *mirror_id);
 /* Statements that replace what is known of these tables and types by what b says. */
+/* "DELETE …; INSERT …": what the destination refuses and refused before, of a plan that was run. */
+char *book_sql_refused(const struct schema_plan *plan);
+/* BOOK_REFUSED's number of a statement. */
+int64_t book_number_of(const char *sql);
 char *book_sql_of(const struct book *b, const char *mirror_id, const uint32_t *oids, size_t n);
 
 /* --- The comparison ----------------------------------------------------------------------------

@@ -1,8 +1,9 @@
 /* Runs the steps of a plan at the destination: those that go first one by one, all others in one
  * transaction. Locks are asked for with a short limit: whoever waits for an ALTER TABLE's lock
  * holds up all readers behind it. */
-#include "schema/schema_private.h"
+#include "schema/diff_private.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define SHORT_MS 60000
@@ -36,7 +37,37 @@ static bool run_step(struct pg_conn *dest, struct task *task, const struct schem
     return run(dest, task, 0, s->sql, err) || name_step(s, err);
 }
 
-static bool try_step(struct pg_conn *dest, struct task *task, const struct schema_step *s,
+/* A step that was refused before is told in a lower voice. */
+static void refuse(struct schema_step *s, const char *mirror, const struct err *why)
+{
+    log_write(s->is_refused ? LOG_LEVEL_INFO : LOG_LEVEL_WARN, "schema", mirror, s->sql,
+              "%s %s: %s %s", s->is_refused ? "still left out" : "left out", s->what, why->sqlstate,
+              why->text);
+    free(s->needs); /* was there, and it is refused for itself */
+    s->needs = NULL;
+    free(s->why);
+    s->why = mem_printf("the destination has refused it: %s %s", why->sqlstate, why->text);
+    s->kind = STEP_NOTE;
+    s->is_refused = true;
+}
+
+/* Is it of a constraint that was refused just now? */
+static bool lacks_its_base(const struct schema_plan *plan, struct schema_step *s)
+{
+    for (size_t i = 0; s->needs && i < plan->n; i++) {
+        const struct schema_step *base = &plan->items[i];
+        if (!base->is_refused || base->kind != STEP_NOTE || strcmp(base->sql, s->needs) != 0)
+            continue;
+        if (!s->is_refused)
+            s->why = mem_strdup("it follows once the destination takes the constraint");
+        s->kind = STEP_NOTE;
+        s->is_refused = true;
+        return true;
+    }
+    return false;
+}
+
+static bool try_step(struct pg_conn *dest, struct task *task, struct schema_step *s,
                      const char *mirror, struct err *err)
 {
     struct err why = {0};
@@ -49,8 +80,9 @@ static bool try_step(struct pg_conn *dest, struct task *task, const struct schem
         return name_step(s, err);
     }
     if (!worked)
-        log_write(LOG_LEVEL_WARN, "schema", mirror, s->sql, "left out %s: %s %s", s->what,
-                  why.sqlstate, why.text);
+        refuse(s, mirror, &why);
+    else
+        s->kind = STEP_RUN; /* if it was refused before */
     return run(dest, task, SHORT_MS,
                worked ? "RELEASE SAVEPOINT bunny_step" : "ROLLBACK TO SAVEPOINT bunny_step", err);
 }
@@ -67,16 +99,20 @@ static bool record(struct pg_conn *dest, struct task *task, const struct schema_
         const char *sql = schema_step_is_due(plan, s, at) ? s->done_sql : s->left_sql;
         ok = !sql || run(dest, task, SHORT_MS, sql, err);
     }
+    char *refused = ok && plan->mirror_id ? book_sql_refused(plan) : NULL;
+    ok = ok && (!refused || run(dest, task, SHORT_MS, refused, err));
+    free(refused);
     return ok;
 }
 
-static bool run_transaction(struct pg_conn *dest, struct task *task, const struct schema_plan *plan,
+static bool run_transaction(struct pg_conn *dest, struct task *task, struct schema_plan *plan,
                             const struct schema_point *at, const char *mirror, struct err *err)
 {
     bool ok = run(dest, task, SHORT_MS, "BEGIN; SET LOCAL lock_timeout = '" LOCK_TIMEOUT "'", err);
     for (size_t i = 0; ok && i < plan->n; i++) {
-        const struct schema_step *s = &plan->items[i];
-        if (!schema_step_is_due(plan, s, at) || s->runs_first)
+        struct schema_step *s = &plan->items[i];
+        bool is_due = schema_step_is_due(plan, s, at) && !s->runs_first;
+        if ((!is_due && !schema_step_is_tried(plan, s, at)) || lacks_its_base(plan, s))
             continue;
         ok = s->is_optional || s->is_refusable ? try_step(dest, task, s, mirror, err)
                                                : run_step(dest, task, s, err);
@@ -128,7 +164,7 @@ static bool pause_before(struct pg_conn *dest, struct task *task, int try, struc
     return run(dest, task, SHORT_MS, sql, err);
 }
 
-bool schema_plan_run(struct pg_conn *dest, struct task *task, const struct schema_plan *plan,
+bool schema_plan_run(struct pg_conn *dest, struct task *task, struct schema_plan *plan,
                      const struct schema_point *at, const char *mirror, struct err *err)
 {
     bool ok = run_first(dest, task, plan, at, mirror, err);

@@ -214,19 +214,24 @@ static bool has_row(const struct pg_result *res, const struct pg_result *like, s
     return false;
 }
 
+static bool is_open(const struct schema_step *s, enum step_about about)
+{
+    return s->about == about && (s->kind != STEP_NOTE || schema_step_is_left_out(s));
+}
+
 static struct cutover_check *add_steps(const struct ready *r, const struct schema_plan *plan,
                                        enum step_about about, const char *name, const char *good)
 {
     size_t n = 0;
     for (size_t i = 0; i < plan->n; i++)
-        n += plan->items[i].about == about && plan->items[i].kind != STEP_NOTE;
+        n += is_open(&plan->items[i], about);
     struct cutover_check *k =
         n ? cutover_add(r->out, name, CUTOVER_CANNOT,
                         "Not as at the source: %zu; sync-schema runs what can be run.", n)
           : cutover_add(r->out, name, CUTOVER_OK, "%s", good);
     for (size_t i = 0; i < plan->n; i++) {
         const struct schema_step *s = &plan->items[i];
-        if (s->about == about && s->kind != STEP_NOTE)
+        if (is_open(s, about))
             cutover_item(k, s->what, s->why, s->sql);
     }
     return k;

@@ -191,8 +191,9 @@ bool schema_refit(struct pg_conn *source, struct pg_conn *dest, struct task *tas
  * few times instead, then ERR_SQL with 55P03). Steps whose time has not come where the stream
  * stands are left out; another diff brings them again. What fails is named with its statement, and
  * nothing is changed then, but for steps with runs_first (adding to an enum), which are harmless
- * and not repeated. */
-bool schema_plan_run(struct pg_conn *dest, struct task *task, const struct schema_plan *plan,
+ * and not repeated. What the destination refuses and may lack becomes a note of the plan, which the
+ * book remembers; such notes of before are tried again. */
+bool schema_plan_run(struct pg_conn *dest, struct task *task, struct schema_plan *plan,
                      const struct schema_point *at, const char *mirror, struct err *err) MUST_CHECK;
 
 /* The book of parts, _bunnydb.table_parts at the destination: which columns (by attnum), indexes,

@@ -127,9 +127,9 @@ char *diff_text(const struct schema_plan *p)
         const struct schema_step *s = &p->items[i];
         assert_non_null(s->what);
         assert_true(s->kind == STEP_RUN ? !s->why && s->sql : s->why != NULL);
-        buf_printf(&b, "%c%s%s%s%s%s %s\n", letters[s->kind], s->is_optional ? "o" : "",
+        buf_printf(&b, "%c%s%s%s%s%s%s %s\n", letters[s->kind], s->is_optional ? "o" : "",
                    s->runs_first ? "f" : "", s->is_late ? "l" : "", s->at_point ? "p" : "",
-                   s->needs_copy ? "c" : "", s->sql ? s->sql : "-");
+                   s->needs_copy ? "c" : "", s->is_refused ? "x" : "", s->sql ? s->sql : "-");
     }
     for (size_t k = 0; k < b.len; k++)
         if (b.data[k] == '"')
@@ -156,7 +156,7 @@ void diff_assert_text(const char *expected, const struct schema_plan *p)
     free(text);
 }
 
-void diff_run_plan(const struct schema_plan *p)
+void diff_run_plan(struct schema_plan *p)
 {
     struct err err = {0};
     if (!schema_plan_run(diff_dest, &fixture_task, p, &diff_end, "test", &err))

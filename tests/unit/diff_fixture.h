@@ -16,7 +16,7 @@ struct diff_case {
     const char *dest_after; /* at the destination */
     /* Each step: a letter for its kind (r run, m manual, n note), its flags (o optional, f first,
      * l late, p at point, c copy), and its statement with ` for ", or "-"; a line each. */
-    const char *plan;
+    const char *plan;           /* x after them: refused before, tried again */
     const char *again;          /* the same after the plan was run; NULL: as plan without r lines */
     const char *allowed[8];     /* see fixture_assert_same; the last is NULL */
     const char *map;            /* NULL: "t.*" */
@@ -40,7 +40,7 @@ void diff_write_book_in_transaction(void);
 /* The text that a case's plan is compared with; caller frees. */
 char *diff_text(const struct schema_plan *p);
 void diff_assert_text(const char *expected, const struct schema_plan *p);
-void diff_run_plan(const struct schema_plan *p);
+void diff_run_plan(struct schema_plan *p);
 /* All of it. */
 void diff_check(const struct diff_case *c);
 

@@ -19,7 +19,7 @@ static void assert_usable(struct pg_conn *c)
     fixture_assert_answer(c, "SELECT now() = statement_timestamp()", "t");
 }
 
-static bool run(const struct schema_plan *plan, const struct schema_point *at, struct err *err)
+static bool run(struct schema_plan *plan, const struct schema_point *at, struct err *err)
 {
     *err = (struct err){0};
     return schema_plan_run(diff_dest, &fixture_task, plan, at, "test", err);
@@ -96,6 +96,56 @@ static void what_older_changes_need_stays_until_they_are_applied(void **state)
     diff_plan(&c, &plan);
     diff_assert_text(NO_PLAN, &plan);
     schema_plan_free(&plan);
+}
+
+#define KEY_OF_B "ALTER TABLE `t`.`b` ADD CONSTRAINT `k` FOREIGN KEY (a) REFERENCES `t`.`a`(id)"
+#define NOT_VALID " DEFERRABLE INITIALLY DEFERRED NOT VALID"
+
+/* Not a step that never ends: it is told, with the server's reason, and each run tries it. */
+static void what_the_destination_refuses_is_told_and_tried_again(void **state)
+{
+    (void)state;
+    const struct diff_case c = {
+        .name = "refused",
+        .before = TABLE "CREATE TABLE t.b (a int)",
+        .after = "ALTER TABLE t.b ADD CONSTRAINT k FOREIGN KEY (a) REFERENCES t.a;"
+                 "CREATE TABLE t.n (i int)",
+        .dest_after = "ALTER TABLE t.b ALTER a TYPE text; INSERT INTO t.b VALUES (5)",
+    };
+    struct schema_plan plan;
+    diff_prepare(&c);
+    for (int round = 0; round < 2; round++) {
+        diff_plan(&c, &plan);
+        diff_run_plan(&plan);
+        for (size_t i = 0; i < plan.n; i++) /* all else was done */
+            assert_int_equal(plan.items[i].is_refused, strstr(plan.items[i].sql, "\"k\"") != NULL);
+        schema_plan_free(&plan);
+    }
+    diff_plan(&c, &plan);
+    diff_assert_text("mc ALTER TABLE `t`.`b` ALTER COLUMN `a` TYPE integer USING `a`::integer\n"
+                     "nlx " KEY_OF_B NOT_VALID "\n"
+                     "nolx ALTER TABLE `t`.`b` VALIDATE CONSTRAINT `k`\n",
+                     &plan);
+    assert_non_null(strstr(plan.items[1].why, "42804"));
+    schema_plan_free(&plan);
+    /* The type is right, but no row for the key: one is made, the other one stays. */
+    fixture_exec(diff_dest, "ALTER TABLE t.b ALTER a TYPE int USING a::int");
+    diff_plan(&c, &plan);
+    diff_run_plan(&plan);
+    assert_int_equal(plan.items[0].kind, STEP_RUN);
+    assert_int_equal(plan.items[1].kind, STEP_NOTE);
+    schema_plan_free(&plan);
+    diff_plan(&c, &plan);
+    diff_assert_text("nolx ALTER TABLE `t`.`b` VALIDATE CONSTRAINT `k`\n", &plan);
+    assert_non_null(strstr(plan.items[0].why, "23503"));
+    fixture_exec(diff_dest, "DELETE FROM t.b");
+    diff_run_plan(&plan);
+    schema_plan_free(&plan);
+    diff_plan(&c, &plan);
+    diff_assert_text(NO_PLAN, &plan);
+    schema_plan_free(&plan);
+    fixture_assert_answer(diff_dest, "SELECT count(*) FROM _bunnydb.table_parts WHERE kind = 'r'",
+                          "0");
 }
 
 static struct pg_conn *holder;
@@ -445,6 +495,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_fails_is_named_and_nothing_is_changed),
         cmocka_unit_test(what_older_changes_need_stays_until_they_are_applied),
+        cmocka_unit_test(what_the_destination_refuses_is_told_and_tried_again),
         cmocka_unit_test(a_lock_is_waited_for_in_short_tries),
         cmocka_unit_test(a_cancelled_run_changes_nothing),
         cmocka_unit_test(a_comparison_that_cannot_be_made_leaves_the_sessions),
