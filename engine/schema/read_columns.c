@@ -158,12 +158,13 @@ bool read_columns(struct reader *r, const struct table_map *maps, struct err *er
     return true;
 }
 
-/* Those on excluded columns are told apart (column 5). */
+/* Those on excluded columns are told apart (column 5). One that names its table (a whole row) may
+ * mean nothing where the table has another name. */
 static const char checks_sql[] =
     "SELECT u.ord - 1, con.conname, pg_get_constraintdef(con.oid), con.convalidated,"
     " " NEEDS_OBJECTS(
         "pg_constraint", "con.oid",
-        "con.conrelid") ","
+        "con.conrelid") " OR 0 = ANY (con.conkey),"
                         " EXISTS (SELECT FROM unnest($2::oid[], $3::int2[]) x(oid, num)"
                         "  WHERE x.oid = con.conrelid AND x.num = ANY (con.conkey)),"
                         " con.conislocal"

@@ -9,9 +9,12 @@
  * that only it is replaced. 7: one of the columns is excluded. 9: needed even when indexes are not
  * mirrored (a mapped foreign key refers to it). 12: its OID; 13: of the valid index of a mapped
  * parent that it hangs under, and is built with. */
-#define INDEX_NEEDS_OBJECTS                            \
-    NEEDS_OBJECTS("pg_class", "x.indexrelid", "u.oid") \
-    " OR (con.oid IS NOT NULL AND " NEEDS_OBJECTS("pg_constraint", "con.oid", "u.oid") ")"
+#define INDEX_NEEDS_OBJECTS                                                                   \
+    NEEDS_OBJECTS("pg_class", "x.indexrelid", "u.oid")                                        \
+    " OR (con.oid IS NOT NULL AND " NEEDS_OBJECTS(                                            \
+        "pg_constraint", "con.oid", "u.oid") ") OR strpos(coalesce(pg_get_expr(x.indexprs, "  \
+                                             "u.oid), '') || coalesce(pg_get_expr(x.indpred," \
+                                             " u.oid), ''), quote_ident(c.relname) || '.*') > 0"
 static const char indexes_sql[] =
     "WITH u AS (SELECT oid, ord - 1 AS i FROM unnest($1::oid[]) WITH ORDINALITY u(oid, ord)),"
     " ex AS (SELECT * FROM unnest($2::oid[], $3::int2[]) x(oid, num))"

@@ -85,3 +85,18 @@ def test_what_is_left_out_is_a_finding(pair, bunny):
     assert pair.dsql("SELECT count(*) FROM pg_indexes WHERE indexname = 'loud'") == [(1,)]
     pair.sql("INSERT INTO t VALUES (2, 'b')")
     pair.assert_equal()
+
+
+def test_a_row_as_a_whole_in_a_definition(pair, bunny):
+    """It stands there by the table's name, which may be another one at the destination."""
+    pair.sql("CREATE TABLE t (id int PRIMARY KEY, v text, CONSTRAINT w CHECK ((t.*) IS NOT NULL));"
+             "CREATE INDEX ti ON t (((t.*) IS NULL)); CREATE INDEX tj ON t (v) WHERE t IS NOT NULL;"
+             "CREATE TABLE same (id int PRIMARY KEY, CONSTRAINT ws CHECK ((same.*) IS NOT NULL));"
+             "CREATE INDEX si ON same (((same.*) IS NULL)); INSERT INTO t VALUES (1, 'a')")
+    bunny.mirror("m", pair, [{"source_table": "public.t", "destination_table": "public.u"},
+                             "public.same"])
+    pair.sql("INSERT INTO t VALUES (2, 'b'); INSERT INTO same VALUES (1)")
+    left = wait_for(lambda: findings_of(bunny, "m").get("definitions_left_out"), 30, "the finding")
+    assert all(name in left["cause"] for name in ("ti", "tj", "constraint w ")), left
+    assert "ws" not in left["cause"] and "si" not in left["cause"], left
+    pair.assert_equal(renamed={("public", "t"): ("public", "u")})
