@@ -11,6 +11,8 @@ void dest_table_free(struct dest_table *t)
         free(t->columns[i].equals);
         free(t->columns[i].base);
         free(t->columns[i].uniques);
+        free(t->columns[i].plain);
+        free(t->columns[i].array);
     }
     for (size_t i = 0; i < t->n_key; i++)
         free(t->key[i]);
@@ -33,6 +35,9 @@ static const char columns_sql[] =
     "  JOIN pg_type t ON t.oid = w.oid WHERE t.typtype = 'd' OR t.typcategory = 'A'),"
     " atom AS (SELECT w.attnum, t.oid, t.typtype FROM walk w JOIN pg_type t ON t.oid = w.oid"
     "  WHERE t.typtype <> 'd' AND t.typcategory <> 'A'),"
+    " tree(oid, relkind) AS (SELECT oid, relkind FROM c UNION ALL SELECT k.oid, k.relkind FROM tree"
+    "  JOIN pg_inherits i ON i.inhparent = tree.oid AND tree.relkind = 'p'"
+    "  JOIN pg_class k ON k.oid = i.inhrelid),"
     " base(attnum, oid) AS (SELECT attnum, atttypid FROM a UNION ALL SELECT b.attnum, t.typbasetype"
     "  FROM base b JOIN pg_type t ON t.oid = b.oid WHERE t.typtype = 'd')"
     " SELECT c.relkind, a.attname, format_type(a.atttypid, a.atttypmod), a.atttypid,"
@@ -58,8 +63,21 @@ static const char columns_sql[] =
     " (SELECT string_agg(x.indexrelid || ':' || x.indnkeyatts, ' ') FROM pg_index x,"
     "  unnest(x.indkey::int2[]) WITH ORDINALITY k(num, pos) WHERE x.indrelid = c.oid"
     "  AND x.indisunique AND x.indimmediate AND x.indisvalid AND x.indpred IS NULL"
-    "  AND x.indexprs IS NULL AND k.num = a.attnum AND k.pos <= x.indnkeyatts)"
-    " FROM c LEFT JOIN a ON true ORDER BY a.attnum";
+    "  AND x.indexprs IS NULL AND k.num = a.attnum AND k.pos <= x.indnkeyatts),"
+    " format_type(a.atttypid, -1), CASE WHEN y.typarray <> 0 AND NOT EXISTS (SELECT FROM base"
+    "  JOIN pg_type t ON t.oid = base.oid AND t.typtype = 'c' WHERE base.attnum = a.attnum)"
+    "  THEN format_type(y.typarray, -1) END, y.typdelim,"
+    " NOT EXISTS (SELECT FROM pg_collation o WHERE o.oid = a.attcollation"
+    "  AND NOT o.collisdeterministic),"
+    " NOT EXISTS (SELECT FROM tree JOIN pg_class k ON k.oid = tree.oid WHERE k.relkind NOT IN ('r',"
+    "  'p') OR k.relrowsecurity OR EXISTS (SELECT FROM pg_rewrite r WHERE r.ev_class = k.oid)"
+    "  OR EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = k.oid AND (g.tgenabled = 'A' OR"
+    "  g.tgenabled = CASE current_setting('session_replication_role') WHEN 'replica' THEN "
+    "'R'::\"char\""
+    "  ELSE 'O'::\"char\" END))),"
+    " (SELECT max(u.n) FROM (SELECT count(x.indexrelid) AS n FROM tree LEFT JOIN pg_index x"
+    "  ON x.indrelid = tree.oid AND (x.indisunique OR x.indisexclusion) GROUP BY tree.oid) u)"
+    " FROM c LEFT JOIN a ON true LEFT JOIN pg_type y ON y.oid = a.atttypid ORDER BY a.attnum";
 
 static void take_key(const struct pg_result *res, struct dest_table *out)
 {
@@ -82,6 +100,8 @@ bool schema_read_dest(struct pg_conn *dest, struct task *task, const char *schem
     out->exists = pg_rows(res) > 0;
     out->is_partitioned = out->exists && pg_text(res, 0, 0)[0] == 'p';
     out->is_key_deferrable = out->exists && pg_bool(res, 0, 7);
+    out->is_plain = out->exists && pg_bool(res, 0, 15);
+    out->n_uniques = out->exists ? (size_t)pg_int(res, 0, 16) : 0;
     out->columns = mem_calloc(pg_rows(res) + 1, sizeof *out->columns);
     for (size_t row = 0; row < pg_rows(res); row++) {
         if (pg_is_null(res, row, 1)) /* a table without columns */
@@ -95,6 +115,10 @@ bool schema_read_dest(struct pg_conn *dest, struct task *task, const char *schem
             .uniques = mem_strdup(pg_text(res, row, 10)),
             .equals = pg_is_null(res, row, 8) ? mem_strdup("=") : read_text(res, row, 8),
             .base = read_text(res, row, 9),
+            .plain = read_text(res, row, 11),
+            .array = read_text(res, row, 12),
+            .delimiter = pg_text(res, row, 13)[0],
+            .is_deterministic = pg_bool(res, row, 14),
         };
     }
     take_key(res, out);

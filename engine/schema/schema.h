@@ -158,6 +158,11 @@ struct dest_column {
     char *base;    /* what a domain is stored as: a domain over an enum has no = itself; or NULL */
     char *uniques; /* "OID:columns …" of the unique indexes that it is a column of and that are
                     * always in force for every row; empty: none */
+    char *plain;   /* format_type without a modifier */
+    char *array; /* the type of arrays whose elements are such values; NULL: it is an array itself,
+                  * or composite, which unnest would take apart */
+    char delimiter;        /* between elements of such an array's text */
+    bool is_deterministic; /* equal values have the same bytes, as far as the collation goes */
 };
 struct dest_table {
     bool exists;
@@ -167,6 +172,10 @@ struct dest_table {
     size_t n_key;
     char **key;             /* of its primary key; none: 0 */
     bool is_key_deferrable; /* inside a transaction several rows may have the same key */
+    /* Nothing but its own indexes and checks looks at a change of a row, in this session: no
+     * trigger fires, no rule or row security is there, no partition is a foreign table. */
+    bool is_plain;
+    size_t n_uniques; /* unique and exclusion indexes, of the partition that has most */
 };
 void dest_table_free(struct dest_table *t); /* the contents */
 bool schema_read_dest(struct pg_conn *dest, struct task *task, const char *schema,

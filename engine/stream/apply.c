@@ -10,8 +10,9 @@
 #include "base/mem.h"
 #include "stream/sync_rows.h"
 
+#define FLUSH_IDLE_MS 20  /* so long a committed batch waits for more to be made durable with */
+#define FLUSH_BUSY_MS 100 /* the same under load */
 #define FLUSH_REQUEST_EVERY 128 /* statements: the server answers at least that often */
-#define MAX_EXPECTED 32768      /* statements under way */
 #define MAX_QUEUED                                                                \
     (256 * 1024) /* unsent bytes in libpq; beyond, its buffer moves cost too much \
                   */
@@ -24,6 +25,9 @@ void apply_free(struct apply *a)
         target_free(a->targets[i]);
     free(a->targets);
     free(a->params);
+    chunk_free(&a->chunks[0]);
+    chunk_free(&a->chunks[1]);
+    set_sql_free(&a->set_sql);
     free(a->expected);
     free(a->misses);
     keys_free(&a->keys);
@@ -57,6 +61,7 @@ struct expect *apply_expect(struct apply *a, enum expect_kind kind, enum pgo_kin
     *e = (struct expect){.kind = (unsigned char)kind,
                          .op = (unsigned char)op,
                          .target = target,
+                         .is_in_set = a->is_in_set,
                          .lsn = apply_working(a),
                          .bytes = bytes > UINT32_MAX ? UINT32_MAX : (uint32_t)bytes};
     a->in_flight += e->bytes;
@@ -72,7 +77,7 @@ bool apply_send_query(struct apply *a, const char *sql, int n, const char *const
     return true;
 }
 
-static bool send_sync(struct apply *a, struct err *err)
+bool apply_sync(struct apply *a, struct err *err)
 {
     if (!pg_pipe_sync(a->dest, err))
         return false;
@@ -98,13 +103,30 @@ bool apply_request_flush(struct apply *a, size_t bytes, struct err *err)
 
 /* What a deferrable constraint bears inside a statement or transaction of the source, it has to
  * bear between the single rows here; it is checked with the COMMIT. */
-bool apply_ensure_open(struct apply *a, struct err *err)
+bool apply_open(struct apply *a, struct err *err)
 {
     if (a->is_open)
         return true;
     a->is_open = true;
     return apply_send_query(a, "BEGIN", 0, NULL, EXPECT_OTHER, err) &&
            apply_send_query(a, "SET CONSTRAINTS ALL DEFERRED", 0, NULL, EXPECT_OTHER, err);
+}
+
+bool apply_ensure_open(struct apply *a, struct err *err)
+{
+    return flight_clear(a, err) && apply_open(a, err);
+}
+
+/* Durability. A transaction that applies rows is committed with synchronous_commit=off: it is seen
+ * at once, while the source is told of it only after a later transaction of this session, one with
+ * synchronous_commit=on, has returned: a synchronous COMMIT flushes all WAL before its own
+ * (PostgreSQL docs, "Asynchronous Commit"), and waits for the standbys that the destination waits
+ * for. Under load that is the COMMIT of a batch, every now and then; else one that writes the
+ * progress row where it stands. After a crash the destination has lost some of the last batches as
+ * a whole, with their progress, and the source still has them. */
+static bool is_undurable_for(const struct apply *a, int ms)
+{
+    return a->undurable_since && clock_mono_ms() - a->undurable_since >= ms;
 }
 
 /* Every batch ends with the same statement: it is planned once. */
@@ -116,37 +138,57 @@ static bool apply_start(struct apply *a, struct err *err)
         !pg_pipe_prepare(a->dest, MOVE_STATEMENT, progress_move_sql, err))
         return false;
     apply_expect(a, EXPECT_OTHER, PGO_OTHER, -1, 0);
-    return send_sync(a, err);
+    return apply_sync(a, err);
 }
 
-static bool send_move(struct apply *a, lsn_t lsn, struct err *err)
+static bool send_move(struct apply *a, lsn_t lsn, bool is_durable, enum expect_kind kind,
+                      struct err *err)
 {
     char to[LSN_TEXT_SIZE], from[LSN_TEXT_SIZE];
     const char *values[] = {lsn_format(lsn, to), a->o.mirror_id, a->epoch,
-                            lsn_format(a->sent, from)};
+                            lsn_format(a->sent, from), is_durable ? "on" : "off"};
     a->sent = lsn;
     if (!pg_pipe_run(a->dest, MOVE_STATEMENT, COUNT_OF(values), values, NULL, NULL, err))
         return false;
-    apply_expect(a, EXPECT_MOVE, PGO_OTHER, -1, 0);
+    apply_expect(a, kind, PGO_OTHER, -1, 0);
     return true;
+}
+
+static bool send_commit(struct apply *a, lsn_t end, struct err *err)
+{
+    bool is_durable = a->is_hurried || is_undurable_for(a, FLUSH_BUSY_MS);
+    if (!send_move(a, end, is_durable, EXPECT_MOVE, err) ||
+        !pg_pipe_query(a->dest, "COMMIT", 0, NULL, err))
+        return false;
+    apply_expect(a, EXPECT_COMMIT, PGO_OTHER, -1, 0)->is_durable = is_durable;
+    return apply_sync(a, err);
+}
+
+/* Before its COMMIT it is known that no statement touched two rows. */
+bool apply_end(struct apply *a, bool *has_moved, struct err *err)
+{
+    *has_moved = !a->has_unsure || !a->n_expected;
+    if (!*has_moved) {
+        bool is_asked = a->closing.is_asked;
+        a->closing.is_asked = true;
+        return is_asked || apply_sync(a, err);
+    }
+    a->has_unsure = a->closing.is_asked = a->closing.is_due = a->is_open = false;
+    return send_commit(a, a->closing.end_lsn, err);
 }
 
 /* Rows and progress become durable together, or not at all. A batch of nothing but replayed changes
  * leaves the progress where it stands. */
 bool apply_commit(struct apply *a, lsn_t at_least, struct err *err)
 {
-    if (a->has_unsure && !apply_drain(a, err))
-        return false; /* before its COMMIT it is known that no statement touched two rows */
-    a->has_unsure = false;
     lsn_t end = a->batches.open.end_lsn;
     if (end < at_least)
         end = at_least;
-    a->batches.open.end_lsn = end < a->sent ? a->sent : end;
+    a->batches.open.end_lsn = end < a->planned ? a->planned : end;
     const struct batch *b = batch_close(&a->batches);
-    a->is_open = false;
     a->batches_closed++;
-    return send_move(a, b->end_lsn, err) &&
-           apply_send_query(a, "COMMIT", 0, NULL, EXPECT_COMMIT, err) && send_sync(a, err);
+    flight_close(a, b->end_lsn);
+    return flight_advance(a, err);
 }
 
 bool apply_new(struct pg_conn *dest, struct task *task, const struct apply_options *o, lsn_t from,
@@ -157,7 +199,8 @@ bool apply_new(struct pg_conn *dest, struct task *task, const struct apply_optio
     a->task = task;
     a->o = *o;
     a->epoch = mem_printf("%lld", (long long)o->epoch);
-    a->durable = a->sent = a->seen = from;
+    a->durable = a->sent = a->planned = a->seen = from;
+    a->filling = &a->chunks[0];
     a->aside = aside_new(&o->aside, o->schema->n_tables);
     a->decoder = pgo_new();
     a->adapt = adapt_new(&o->adapt);
@@ -172,158 +215,60 @@ bool apply_new(struct pg_conn *dest, struct task *task, const struct apply_optio
     return true;
 }
 
-/* --- results -------------------------------------------------------------------------------------
- */
+/* --- the loop's steps ------------------------------------------------------------------------ */
 
-static void batch_is_durable(struct apply *a)
+bool apply_exchange(struct apply *a, struct err *err)
 {
-    struct batch b = batch_pop(&a->batches);
-    a->durable = b.end_lsn;
-    a->batches_done++;
-    aside_batch_done(a);
-    apply_tell_misses(a);
-    a->o.committed(a->o.arg, &b);
-    batch_done(&b);
+    return pg_flush(a->dest, err) >= 0 && pg_consume(a->dest, err) && apply_take_results(a, err) &&
+           flight_advance(a, err) && pg_flush(a->dest, err) >= 0;
 }
 
-static bool check_result(struct apply *a, const struct expect *e, const struct pg_result *r,
-                         struct err *err)
+static bool may_flush(const struct apply *a)
 {
-    switch ((enum expect_kind)e->kind) {
-    case EXPECT_OTHER:
-    case EXPECT_MOVE:
-    case EXPECT_END:
+    return a->undurable_since && !a->is_flushing && !a->is_open && flight_is_clear(a);
+}
+
+static bool flush_if_due(struct apply *a, struct err *err)
+{
+    if (!may_flush(a) || (!a->is_hurried && !is_undurable_for(a, FLUSH_IDLE_MS)))
         return true;
-    case EXPECT_ROW:
-        if (pg_affected(r) == 0)
-            apply_note_miss(a, e);
-        else if (pg_affected(r) != 1)
-            return apply_too_many(a, e, (long long)pg_affected(r), err);
-        return true;
-    case EXPECT_COMMIT:
-        batch_is_durable(a);
-        return true;
-    }
-    return err_set(err, ERR_INTERNAL, "a result that nobody waits for");
-}
-
-/* A constraint that is checked with the COMMIT: the server names its table. */
-static void blame_named(struct apply *a, const struct err *err)
-{
-    const struct schema *s = a->o.schema;
-    lsn_t lsn = a->batches.n ? a->batches.closed[0].end_lsn : 0;
-    for (size_t i = 0; err->table[0] && i < s->n_tables; i++)
-        if (!strcmp(s->tables[i].dest_name, err->table) &&
-            !strcmp(s->tables[i].dest_schema, err->schema))
-            apply_blame(a, (int)i, lsn);
-}
-
-/* Deferred constraints: which of the batch's changes it was is not known. */
-static bool explain_commit(struct err *err)
-{
-    if (err->code == ERR_SQL && !strncmp(err->sqlstate, "23", 2))
-        err->code = pg_server_error_is(err, "23505") || pg_server_error_is(err, "23P01")
-                        ? ERR_CONFLICT
-                        : ERR_REFUSED;
-    return err_context(err, "commit at the destination");
-}
-
-static bool explain_failure(struct apply *a, const struct expect *e, struct err *err)
-{
-    if (e->kind == EXPECT_MOVE && !strcmp(err->sqlstate, PROGRESS_FENCED_SQLSTATE)) {
-        err_set(err, ERR_FENCED, "another process took over this mirror: nothing was applied");
-        return err_hint(err, "Stop the other bunnydb; this one goes on by itself then.");
-    }
-    if (e->kind == EXPECT_END && pg_server_error_is(err, SYNC_ROWS_SQLSTATE))
-        return err_set(err, ERR_SNAPSHOT_STALE,
-                       "a copied table's row in _bunnydb.table_sync is gone: it is copied again");
-    if (e->target >= 0)
-        apply_blame(a, a->targets[e->target]->table, e->lsn);
-    else if (e->kind == EXPECT_COMMIT)
-        blame_named(a, err);
-    if (e->kind == EXPECT_ROW)
-        return apply_refused(a, e, err);
-    if (e->target >= 0)
-        return err_context(err, "%s %s", apply_op_name((enum pgo_kind)e->op),
-                           a->targets[e->target]->dest);
-    if (e->kind == EXPECT_COMMIT)
-        return explain_commit(err);
-    return false;
-}
-
-static bool take_result(struct apply *a, struct pg_result *r, struct err *err)
-{
-    if (!a->n_expected) {
-        pg_free(r);
-        return err_set(err, ERR_INTERNAL, "the destination answered more than it was asked");
-    }
-    struct expect e = a->expected[a->first];
-    a->first = (a->first + 1) % MAX_EXPECTED;
-    a->n_expected--;
-    a->in_flight -= e.bytes;
-    keys_drop(&a->keys, e.key_len);
-    if (!r)
-        return explain_failure(a, &e, err);
-    bool ok = check_result(a, &e, r, err);
-    pg_free(r);
-    return ok;
-}
-
-static bool take_results(struct apply *a, struct err *err)
-{
-    for (;;) {
-        struct pg_result *r = NULL;
-        switch (pg_pipe_next(a->dest, &r, err)) {
-        case PIPE_NOTHING:
-            return true;
-        case PIPE_RESULT:
-            if (!take_result(a, r, err))
-                return false;
-            break;
-        case PIPE_SYNC:
-            a->syncs--;
-            break;
-        case PIPE_ERROR:
-        case PIPE_SKIPPED:
-            if (err->code == ERR_CONNECT)
-                return false;
-            return take_result(a, NULL, err);
-        }
-    }
-}
-
-static bool exchange(struct apply *a, struct err *err)
-{
-    if (pg_flush(a->dest, err) < 0)
-        return false;
-    return pg_consume(a->dest, err) && take_results(a, err);
+    a->is_flushing = true;
+    return send_move(a, a->sent, true, EXPECT_FLUSH, err) && apply_sync(a, err) &&
+           apply_exchange(a, err);
 }
 
 bool apply_pump(struct apply *a, bool is_dry, struct err *err)
 {
-    if (!exchange(a, err))
+    if (!apply_exchange(a, err))
         return false;
-    if (!batch_is_due(&a->batches, is_dry, clock_mono_ms()))
-        return true;
-    return apply_commit(a, 0, err) && exchange(a, err);
+    if (batch_is_due(&a->batches, is_dry, clock_mono_ms()) &&
+        (!apply_commit(a, 0, err) || !apply_exchange(a, err)))
+        return false;
+    return flush_if_due(a, err);
+}
+
+void apply_hurry(struct apply *a)
+{
+    a->is_hurried = a->batches.n > 0 || !batch_is_empty(&a->batches);
 }
 
 bool apply_settle(struct apply *a, struct err *err)
 {
     const struct batch_queue *q = &a->batches;
+    apply_hurry(a);
     if (batch_is_empty(q) || q->is_in_transaction || q->is_in_replay)
         return true;
-    return apply_commit(a, 0, err) && exchange(a, err);
+    return apply_commit(a, 0, err) && apply_exchange(a, err);
 }
 
 /* Waits until everything sent so far is answered; the batch stays open. */
 bool apply_drain(struct apply *a, struct err *err)
 {
     int64_t until = clock_mono_ms() + DRAIN_LIMIT_MS;
-    if (!send_sync(a, err))
+    if (!flight_clear(a, err) || !apply_sync(a, err))
         return false;
     for (;;) {
-        if (!exchange(a, err))
+        if (!apply_exchange(a, err))
             return false;
         if (!a->n_expected && !a->syncs)
             return true;
@@ -442,6 +387,12 @@ bool apply_is_idle(const struct apply *a)
 
 bool apply_has_room(const struct apply *a)
 {
+    bool is_set = a->flight.chunk && a->flight.stage == FLIGHT_SETS; /* all of it is queued */
+    return flight_has_room(a) && (is_set || apply_pipe_has_room(a));
+}
+
+bool apply_pipe_has_room(const struct apply *a)
+{
     return a->in_flight < a->o.window && a->n_expected < MAX_EXPECTED - 8 &&
            pg_queued_bytes(a->dest) < MAX_QUEUED;
 }
@@ -463,14 +414,22 @@ lsn_t apply_durable(const struct apply *a)
 
 int64_t apply_deadline(const struct apply *a)
 {
-    return batch_deadline(&a->batches);
+    int64_t batch = batch_deadline(&a->batches);
+    int64_t flush = may_flush(a) ? a->undurable_since + FLUSH_IDLE_MS : 0;
+    return !batch || (flush && flush < batch) ? flush : batch;
+}
+
+bool apply_is_waiting(const struct apply *a)
+{
+    return a->batches.n == a->batches.n_done && !a->n_expected && apply_deadline(a);
 }
 
 bool apply_move_idle(struct apply *a, lsn_t lsn, struct err *err)
 {
     if (lsn <= a->durable)
         return true;
-    if (!send_move(a, lsn, err) || !apply_drain(a, err))
+    a->planned = lsn;
+    if (!send_move(a, lsn, true, EXPECT_MOVE, err) || !apply_drain(a, err))
         return false;
     a->durable = lsn;
     return true;

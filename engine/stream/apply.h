@@ -1,8 +1,10 @@
 /* Apply: turns decoded changes into statements in one libpq pipeline to the destination, one
- * destination transaction a batch, with the progress row as its last statement. It never waits: the
- * stream's loop polls both sockets and calls apply_pump. Affected-row counts are checked as results
- * come back. After any error the apply is dead: close the connection, start again from the
- * progress. Owned and used by the mirror's thread; borrows the connection. */
+ * destination transaction a batch, with the progress row as its last statement. Few changes go one
+ * by one; many of one table as statements of many rows, behind a savepoint, and one by one again
+ * when those do not find what they should (chunk.h, flight.c). It hardly waits: the stream's loop
+ * polls both sockets and calls apply_pump. Affected-row counts are checked as results come back.
+ * After any error the apply is dead: close the connection, start again from the progress. Owned and
+ * used by the mirror's thread; borrows the connection. */
 #ifndef BUNNY_APPLY_H
 #define BUNNY_APPLY_H
 
@@ -78,8 +80,12 @@ bool apply_replay(struct apply *a, struct err *err) MUST_CHECK;
 bool apply_pump(struct apply *a, bool is_dry, struct err *err) MUST_CHECK;
 /* Ends the open batch now, unless it holds half of a source transaction. */
 bool apply_settle(struct apply *a, struct err *err) MUST_CHECK;
+/* What is committed is made durable as soon as possible. */
+void apply_hurry(struct apply *a);
 /* Nothing is open, queued or under way: every change read so far is durable. */
 bool apply_is_idle(const struct apply *a);
+/* There is nothing to do before apply_deadline, unless the source has more. */
+bool apply_is_waiting(const struct apply *a);
 /* False while too much is under way. */
 bool apply_has_room(const struct apply *a);
 /* False while nothing more is to be read from the source: no room, or what was kept of tables that
@@ -95,6 +101,7 @@ bool apply_is_in_transaction(const struct apply *a); /* of the source */
 lsn_t apply_durable(const struct apply *a);
 /* Moves the progress row over a stretch of WAL that held nothing for us; only when idle. */
 bool apply_move_idle(struct apply *a, lsn_t lsn, struct err *err) MUST_CHECK;
+/* When apply_pump has to be called, monotonic ms; 0: no such moment. */
 int64_t apply_deadline(const struct apply *a);
 
 #endif

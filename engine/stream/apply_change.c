@@ -22,9 +22,13 @@ int apply_find_table(const struct apply *a, const struct pgo_message *m)
 
 struct target *apply_find_target(struct apply *a, uint32_t oid)
 {
+    if (a->found < a->n_targets && a->targets[a->found]->oid == oid)
+        return a->targets[a->found];
     for (size_t i = 0; i < a->n_targets; i++)
-        if (a->targets[i]->oid == oid)
+        if (a->targets[i]->oid == oid) {
+            a->found = i;
             return a->targets[i];
+        }
     return NULL;
 }
 
@@ -148,14 +152,14 @@ static bool prepare(struct apply *a, const struct target *t, const struct target
     return true;
 }
 
-static bool send_change(struct apply *a, struct target *t, const struct pgo_message *m,
-                        size_t bytes, struct err *err)
+bool apply_send_row(struct apply *a, struct target *t, const struct pgo_message *m, size_t bytes,
+                    struct err *err)
 {
     bool is_new;
     const struct target_statement *s = target_statement_for(t, m, &is_new, err);
     if (!s)
-        apply_blame(a, t->table, apply_working(a));
-    if (!s || !apply_ensure_open(a, err))
+        apply_blame(a, t->table, a->row_lsn);
+    if (!s || !apply_open(a, err))
         return false;
     if (is_new && !prepare(a, t, s, err))
         return false;
@@ -165,8 +169,21 @@ static bool send_change(struct apply *a, struct target *t, const struct pgo_mess
         return false;
     struct expect *e = apply_expect(a, EXPECT_ROW, m->kind, t->number, bytes);
     e->key_len = keys_push(&a->keys, t, m);
-    e->lsn = a->change_lsn;
+    e->lsn = a->row_lsn;
     return apply_request_flush(a, bytes, err);
+}
+
+/* A change that has to go alone, or is too large to be kept. */
+static bool send_alone(struct apply *a, struct target *t, const struct pgo_message *m, size_t bytes,
+                       struct err *err)
+{
+    if (!flight_clear(a, err))
+        return false;
+    while (!apply_pipe_has_room(a))
+        if (!apply_wait(a, err))
+            return false;
+    a->row_lsn = a->change_lsn;
+    return apply_send_row(a, t, m, bytes, err);
 }
 
 bool apply_change(struct apply *a, const struct pgo_message *m, size_t bytes, struct err *err)
@@ -175,7 +192,11 @@ bool apply_change(struct apply *a, const struct pgo_message *m, size_t bytes, st
     if (!t)
         return err_set(err, ERR_PROTOCOL, "a change of relation %u came before its definition",
                        m->relation);
-    if (!send_change(a, t, m, bytes, err))
+    if (!target_check_width(t, m, err)) {
+        apply_blame(a, t->table, a->change_lsn);
+        return false;
+    }
+    if (!(flight_takes(t, bytes) ? flight_add : send_alone)(a, t, m, bytes, err))
         return false;
     batch_add(&a->batches, t->table, m->kind, bytes);
     return true;

@@ -1,12 +1,15 @@
 /* The inside of an apply, shared by apply.c (pipeline, batches), apply_change.c (relations,
- * changes), aside.c (tables that are copied beside the stream), and by nobody else. All of it
- * belongs to the mirror's thread. */
+ * changes), flight.c (chunks), results.c, aside.c (tables that are copied beside the stream), and
+ * by nobody else. All of it belongs to the mirror's thread. */
 #ifndef BUNNY_APPLY_PRIVATE_H
 #define BUNNY_APPLY_PRIVATE_H
 
 #include "stream/apply.h"
+#include "stream/chunk.h"
+#include "stream/set_sql.h"
 
 #define DRAIN_LIMIT_MS 600000
+#define MAX_EXPECTED 32768 /* statements under way */
 
 /* What a result that comes back belongs to. Results come in the order of the statements. */
 enum expect_kind {
@@ -15,10 +18,16 @@ enum expect_kind {
     EXPECT_MOVE,  /* the progress row */
     EXPECT_END,   /* the rows of _bunnydb.table_sync, in a hand-over */
     EXPECT_COMMIT,
+    EXPECT_SET,      /* so many rows touched */
+    EXPECT_SETS_END, /* behind the sets of a chunk */
+    EXPECT_FLUSH,    /* the progress row where it stands, so that what was committed is durable */
 };
 struct expect {
     unsigned char kind;
     unsigned char op; /* enum pgo_kind */
+    bool is_durable;  /* COMMIT: it returns when everything up to it is */
+    bool is_in_set;   /* between a savepoint and EXPECT_SETS_END: a failure is not the end */
+    uint32_t n;       /* EXPECT_SET */
     int target;       /* number; -1 none */
     uint32_t bytes;
     uint32_t key_len; /* in keys */
@@ -27,17 +36,60 @@ struct expect {
 
 struct aside; /* aside.c */
 
+/* Statements of a set, in this order for each table. */
+enum set_phase {
+    SET_NONE,
+    SET_DELETE,
+    SET_UPDATE,
+    SET_INSERT,
+    SET_DELETE_AGAIN, /* what was inserted in the same chunk */
+    SET_PHASES,
+};
+
+/* A chunk on its way: the changes that go one by one, in their order; then, behind a savepoint, the
+ * sets of all other tables. When one of them fails or does not find each row, all are undone and
+ * their changes go one by one, too, which finds out what it is. */
+struct flight {
+    struct chunk *chunk; /* NULL: none */
+    enum {
+        FLIGHT_ROWS,
+        FLIGHT_OPENING,
+        FLIGHT_SETS,  /* sent; answers are awaited */
+        FLIGHT_AGAIN, /* undone */
+        FLIGHT_DONE,
+    } stage;
+    size_t next; /* FLIGHT_ROWS, FLIGHT_AGAIN: the change to be looked at */
+    bool has_sets, has_failed, has_ended;
+    int culprit; /* target; -1: not known */
+    char why[24];
+};
+
 struct apply {
     struct pg_conn *dest;
     struct task *task;
     struct apply_options o;
     char *epoch;
     struct batch_queue batches;
-    bool is_open;     /* BEGIN was sent for the open batch */
-    bool is_skipping; /* a transaction that is already applied */
+    struct chunk chunks[2], *filling;
+    struct flight flight;
+    bool is_clearing; /* the chunk that fills goes, full or not */
+    bool is_in_set;   /* what is sent now belongs to one */
+    struct {
+        bool is_due; /* everything of the batch was sent, but its COMMIT */
+        lsn_t end_lsn;
+        bool is_asked; /* for the answers that it needs */
+    } closing;
+    struct set_sql set_sql;
+    uint64_t flights_by_set; /* chunks whose sets did what they should */
+    bool is_open;            /* BEGIN was sent for the open batch */
+    bool is_skipping;        /* a transaction that is already applied */
     bool has_blamed;
+    bool is_flushing;        /* EXPECT_FLUSH is under way */
+    bool is_hurried;         /* somebody waits for what is committed to be durable */
+    int64_t undurable_since; /* monotonic ms: when the oldest such batch was committed; 0: none */
     lsn_t durable;
     lsn_t sent;        /* where the progress row stands once everything sent is done */
+    lsn_t planned;     /* the same once all closed batches are sent */
     lsn_t seen;        /* every transaction that committed before it was read */
     lsn_t reading;     /* commit LSN of the transaction that is being read; 0: none */
     lsn_t replayed_at; /* the same of the definition that is replayed; 0: none */
@@ -45,14 +97,15 @@ struct apply {
     struct aside *aside;
     struct adapt *adapt;
     struct pgo_decoder *decoder;
-    size_t n_targets, cap_targets;
+    size_t n_targets, cap_targets, found;
     struct target **targets;
     const char **params; /* room for the widest target */
     size_t cap_params;
     struct expect *expected; /* ring */
     size_t first, n_expected;
     struct keys keys;          /* of the expected rows */
-    lsn_t change_lsn;          /* where the transaction committed whose changes are sent */
+    lsn_t change_lsn;          /* where the transaction committed whose changes come in */
+    lsn_t row_lsn;             /* the same of the one that is sent */
     bool has_unsure;           /* the open batch has statements that may touch several rows */
     struct apply_miss *misses; /* of the batch whose results come in */
     size_t n_misses, cap_misses;
@@ -75,14 +128,48 @@ lsn_t apply_working(const struct apply *a);
 /* One statement without a name into the pipeline. */
 bool apply_send_query(struct apply *a, const char *sql, int n, const char *const *values,
                       enum expect_kind kind, struct err *err) MUST_CHECK;
-/* The open batch has its BEGIN. */
+/* The open batch has its BEGIN; all before it, also of the batch, has been sent. */
 bool apply_ensure_open(struct apply *a, struct err *err) MUST_CHECK;
 /* After a change of so many bytes was sent. */
 bool apply_request_flush(struct apply *a, size_t bytes, struct err *err) MUST_CHECK;
-/* Waits until everything sent so far is answered; the batch stays open. */
+/* The same for who sends a chunk. */
+bool apply_open(struct apply *a, struct err *err) MUST_CHECK;
+bool apply_sync(struct apply *a, struct err *err) MUST_CHECK;
+/* The COMMIT of a.closing; *has_moved false: it has to wait for answers. */
+bool apply_end(struct apply *a, bool *has_moved, struct err *err) MUST_CHECK;
+/* Sends and receives what is possible without waiting. */
+bool apply_exchange(struct apply *a, struct err *err) MUST_CHECK;
+/* One more statement may be put into the pipeline. */
+bool apply_pipe_has_room(const struct apply *a);
+/* Waits until everything read so far is sent and answered; the batch stays open. */
 bool apply_drain(struct apply *a, struct err *err) MUST_CHECK;
 /* Ends the open batch, which may hold no change; its progress is at least at_least. */
 bool apply_commit(struct apply *a, lsn_t at_least, struct err *err) MUST_CHECK;
+
+/* --- flight.c --------------------------------------------------------------------------------- */
+/* Whether a change of so many bytes may wait in a chunk. */
+bool flight_takes(const struct target *t, size_t bytes);
+/* Puts it there; waits while there is no room. */
+bool flight_add(struct apply *a, struct target *t, const struct pgo_message *m, size_t bytes,
+                struct err *err) MUST_CHECK;
+bool flight_has_room(const struct apply *a);
+/* The open batch ends here, with the progress end. */
+void flight_close(struct apply *a, lsn_t end);
+/* Goes on with what waits, as far as possible without waiting. */
+bool flight_advance(struct apply *a, struct err *err) MUST_CHECK;
+/* A result of a statement that is_in_set; r NULL: it failed with *err, or was skipped. */
+void flight_result(struct apply *a, const struct expect *e, const struct pg_result *r,
+                   const struct err *err);
+/* Nothing waits to be sent. */
+bool flight_is_clear(const struct apply *a);
+/* Waits until that is so. */
+bool flight_clear(struct apply *a, struct err *err) MUST_CHECK;
+/* Waits for the destination once. */
+bool apply_wait(struct apply *a, struct err *err) MUST_CHECK;
+
+/* --- results.c -------------------------------------------------------------------------------- */
+/* Takes what has come; never waits. */
+bool apply_take_results(struct apply *a, struct err *err) MUST_CHECK;
 
 /* --- misses.c --------------------------------------------------------------------------------- */
 /* The change whose result this is found no row; told when its batch is committed. */
@@ -110,6 +197,9 @@ enum bind_how {
 bool apply_bind(struct apply *a, const struct pgo_message *m, int index, enum bind_how how,
                 struct err *err) MUST_CHECK;
 bool apply_relation(struct apply *a, const struct pgo_message *m, struct err *err) MUST_CHECK;
+/* One change into the pipeline; a.row_lsn is its transaction's. */
+bool apply_send_row(struct apply *a, struct target *t, const struct pgo_message *m, size_t bytes,
+                    struct err *err) MUST_CHECK;
 bool apply_change(struct apply *a, const struct pgo_message *m, size_t bytes,
                   struct err *err) MUST_CHECK;
 /* Empties the targets of m's relations. with_delete: row by row, where the foreign keys of a table

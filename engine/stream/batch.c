@@ -70,7 +70,7 @@ bool batch_is_due(const struct batch_queue *q, bool is_dry, int64_t now_ms)
     /* While an earlier batch is being committed, this one fills: under load the batches become as
      * large as the destination's commit is slow, and an idle mirror waits for nothing. A source
      * that never falls silent does not keep a slow destination waiting for a full one. */
-    return q->n == 0 && (is_dry || now_ms - q->open.opened_at >= OLD_MS);
+    return q->n == q->n_done && (is_dry || now_ms - q->open.opened_at >= OLD_MS);
 }
 
 int64_t batch_deadline(const struct batch_queue *q)
@@ -88,10 +88,16 @@ const struct batch *batch_close(struct batch_queue *q)
     return &q->closed[q->n - 1];
 }
 
+void batch_committed(struct batch_queue *q)
+{
+    q->n_done++;
+}
+
 struct batch batch_pop(struct batch_queue *q)
 {
     struct batch b = q->closed[0];
     q->n--;
+    q->n_done--;
     memmove(q->closed, q->closed + 1, q->n * sizeof *q->closed);
     return b;
 }

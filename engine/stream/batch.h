@@ -1,8 +1,8 @@
 /* Batches: which source transactions share one destination transaction. A batch opens with the
  * first change, takes whole source transactions, and closes when it is full, or old enough, or the
  * source has nothing more to say; closed batches wait in order until the destination has
- * committed them. Also the count of what each batch did to each table, so that counters move only
- * with what is durable. Owned and used by the mirror's thread. */
+ * committed them durably. Also the count of what each batch did to each table, so that counters
+ * move only with what is durable. Owned and used by the mirror's thread. */
 #ifndef BUNNY_BATCH_H
 #define BUNNY_BATCH_H
 
@@ -38,7 +38,8 @@ struct batch_queue {
     struct batch open;      /* taking changes; empty when changes == 0 */
     bool is_in_transaction; /* between a source BEGIN and its COMMIT */
     bool is_in_replay;      /* the same of a transaction that is replayed */
-    size_t n, cap;          /* closed, not yet known to be committed; oldest first */
+    size_t n, cap;          /* closed, not yet known to be durable; oldest first */
+    size_t n_done;          /* so many of them are known to be committed */
     struct batch *closed;
     size_t n_tables; /* size of slot_of */
     int *slot_of;    /* delta index + 1 of a table in the open batch, 0: none */
@@ -58,7 +59,10 @@ bool batch_is_due(const struct batch_queue *q, bool is_dry, int64_t now_ms);
 int64_t batch_deadline(const struct batch_queue *q);
 /* Moves the open batch to the closed ones. */
 const struct batch *batch_close(struct batch_queue *q);
-/* The oldest closed batch was committed: hands it over; free its deltas with batch_done. */
+/* The oldest batch that is not known to be committed is. */
+void batch_committed(struct batch_queue *q);
+/* The oldest batch, which was committed, is durable: hands it over; free its deltas with
+ * batch_done. */
 struct batch batch_pop(struct batch_queue *q);
 void batch_done(struct batch *b);
 

@@ -21,7 +21,8 @@ const char progress_move_sql[] =
     "WITH moved AS (UPDATE _bunnydb.progress SET lsn = $1::pg_catalog.pg_lsn, updated_at = "
     "pg_catalog.clock_timestamp() WHERE mirror_id = $2::pg_catalog.text AND epoch = "
     "$3::pg_catalog.int8 AND lsn = $4::pg_catalog.pg_lsn AND lsn <= $1::pg_catalog.pg_lsn "
-    "RETURNING 1) SELECT 1 / pg_catalog.count(*) FROM moved";
+    "RETURNING 1) SELECT 1 / pg_catalog.count(*), pg_catalog.set_config('synchronous_commit', "
+    "$5::pg_catalog.text, true) FROM moved";
 
 static const char create_sql[] =
     "BEGIN; " SCHEMA_LOCK "; CREATE SCHEMA IF NOT EXISTS _bunnydb; "

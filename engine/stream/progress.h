@@ -38,7 +38,7 @@ bool progress_delete(struct pg_conn *dest, struct task *task, const char *mirror
 /* The statement that moves the row, with $1 lsn, $2 mirror_id, $3 epoch, $4 where it stands now:
  * fails with 22012 when the epoch is no longer ours, so that the COMMIT behind it in the pipeline
  * is void; and also when the row is not at $4, because the batch before failed: one that is under
- * way behind it must not commit over the gap. */
+ * way behind it must not commit over the gap. $5 is the transaction's synchronous_commit. */
 extern const char progress_move_sql[];
 #define PROGRESS_FENCED_SQLSTATE "22012"
 

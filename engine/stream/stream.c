@@ -272,7 +272,7 @@ static void note_busy(struct stream *s)
     if (s->is_busy)
         *s->o.busy_us += now - s->turn_at;
     s->turn_at = now;
-    s->is_busy = !apply_is_idle(s->apply) && !(s->is_dry && apply_deadline(s->apply));
+    s->is_busy = !apply_is_idle(s->apply) && !(s->is_dry && apply_is_waiting(s->apply));
 }
 
 static bool turn(struct stream *s, struct err *err)
@@ -300,6 +300,7 @@ static void stop_cleanly(struct stream *s)
     int64_t until = clock_mono_ms() + STOP_LIMIT_MS;
     if (s->o.stopping)
         s->o.stopping(s->o.arg);
+    apply_hurry(s->apply);
     aside_give_up(s->apply); /* its batch needs no end of a replayed transaction any more */
     s->stop_until = until;
     s->task.tick_ms = STOP_TICK_MS;

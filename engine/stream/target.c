@@ -62,6 +62,9 @@ static bool bind_column(struct target *t, const struct pgo_column *from,
     to->equals = mem_strdup(d->equals);
     to->base = d->base ? mem_strdup(d->base) : NULL;
     to->uniques = mem_strdup(d->uniques);
+    to->plain = mem_strdup(d->plain);
+    to->array = mem_strdup(d->array);
+    to->delimiter = d->delimiter;
     to->is_dest_key = is_in_key(dest, from->name);
     return true;
 }
@@ -75,9 +78,7 @@ static bool has_whole_key(const struct target *t, const struct dest_table *dest)
     return dest->n_key > 0 && found == dest->n_key;
 }
 
-/* Whether all columns of the index that the token at text ("OID:columns") names are in the replica
- * identity. */
-static bool covers(const struct target *t, const char *text, size_t len)
+bool target_key_covers(const struct target *t, const char *text, size_t len)
 {
     size_t found = 0;
     for (size_t i = 0; i < t->n_columns; i++) {
@@ -98,7 +99,7 @@ static bool is_key_unique(const struct target *t)
         const struct target_column *c = &t->columns[i];
         for (const char *at = c->is_key ? c->uniques : NULL; at && *at; at += strspn(at, " ")) {
             size_t n = strcspn(at, " ");
-            if (covers(t, at, n))
+            if (target_key_covers(t, at, n))
                 return true;
             at += n;
         }
@@ -148,6 +149,7 @@ bool target_bind(const struct pgo_message *relation, const struct schema_table *
     t->is_key_shared = dest->is_key_deferrable;
     t->is_key_unique = is_key_unique(t);
     name_rows(t, relation->replica_identity);
+    target_choose_way(t, relation, dest);
     *out = t;
     return true;
 }
@@ -227,12 +229,15 @@ void target_free(struct target *t)
         free(t->columns[i].equals);
         free(t->columns[i].base);
         free(t->columns[i].uniques);
+        free(t->columns[i].plain);
+        free(t->columns[i].array);
     }
     free(t->columns);
     for (size_t i = 0; i < t->n_statements; i++)
         statement_free(t->statements[i]);
     free(t->statements);
     free(t->named);
+    free(t->keys);
     free(t->source);
     free(t->dest);
     free(t);
@@ -485,10 +490,13 @@ static struct target_statement *statement_new(struct target *t, const struct pgo
     return s;
 }
 
-static bool has_right_width(const struct target *t, const struct pgo_message *m)
+bool target_check_width(const struct target *t, const struct pgo_message *m, struct err *err)
 {
-    return (m->kind == PGO_DELETE || m->next.n == t->n_columns) &&
-           (!m->old_kind || m->old.n == t->n_columns);
+    if ((m->kind == PGO_DELETE || m->next.n == t->n_columns) &&
+        (!m->old_kind || m->old.n == t->n_columns))
+        return true;
+    return err_set(err, ERR_PROTOCOL,
+                   "a change of %s has another number of columns than its relation", t->source);
 }
 
 const struct target_statement *target_statement_for(struct target *t, const struct pgo_message *m,
@@ -496,12 +504,7 @@ const struct target_statement *target_statement_for(struct target *t, const stru
 {
     enum target_where where;
     *is_new = false;
-    if (!has_right_width(t, m)) {
-        err_set(err, ERR_PROTOCOL, "a change of %s has another number of columns than its relation",
-                t->source);
-        return NULL;
-    }
-    if (!choose_where(t, m, &where, err))
+    if (!target_check_width(t, m, err) || !choose_where(t, m, &where, err))
         return NULL;
     for (size_t i = 0; i < t->n_statements; i++) {
         struct target_statement *s = t->statements[i];

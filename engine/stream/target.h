@@ -17,6 +17,18 @@ struct target_column {
     bool is_key;          /* part of the replica identity */
     bool is_dest_key;     /* part of the destination's primary key */
     char *uniques;        /* as in struct dest_column */
+    char *plain, *array;  /* the same */
+    char delimiter;
+};
+
+/* How the changes of a table may be sent, from the least to the most. */
+enum target_way {
+    TARGET_ALONE,   /* others look at them (triggers, rules, foreign keys): each at its place among
+                     * all changes of all tables */
+    TARGET_ROWS,    /* each at its place among the changes of its own table */
+    TARGET_INSERTS, /* rows that are inserted one behind the other as one statement */
+    TARGET_KEYED,   /* the net effect of all changes: a row is named by values whose text is equal
+                     * where they are, and one index enforces that */
 };
 
 /* How a row is found at the destination. */
@@ -52,6 +64,13 @@ struct target {
     bool has_dest_key;             /* it is streamed as a whole: an old row is found by it … */
     bool is_key_shared;            /* … unless it is deferrable, and only narrows the search */
     bool is_key_unique;            /* a unique index says that the replica identity names one row */
+    enum target_way way;
+    bool is_one_each; /* there are further unique indexes: no change is left out for a later one,
+                       * which would hide that it meets a row that should not be there */
+    size_t n_keys;
+    int *keys; /* columns of the replica identity, of a TARGET_KEYED */
+    int rest;  /* chunks that its changes go one by one, and how often that was so */
+    int rests;
     size_t n_named;
     int *named; /* columns that name a row for people: the replica identity, or of a whole row the
                  * destination's key */
@@ -74,12 +93,21 @@ bool target_check_copied(const struct target *now, const struct schema_table *co
 /* The relation message is older than the copy: the columns' types are those of the copy. */
 void target_take_types(struct target *t, const struct schema_table *copied);
 void target_free(struct target *t);
+/* For target_bind: fills way and what belongs to it. */
+void target_choose_way(struct target *t, const struct pgo_message *relation,
+                       const struct dest_table *dest);
+/* Whether all columns of the index that a token of uniques ("OID:columns") names are in the replica
+ * identity. */
+bool target_key_covers(const struct target *t, const char *text, size_t len);
 
 /* The statement for a change, made when it is the first of its kind (*is_new: to be prepared). A
  * table has only so many: a new one may take the place of the one that was not asked for longest.
  * NULL with *err when the change has no usable key. */
 const struct target_statement *target_statement_for(struct target *t, const struct pgo_message *m,
                                                     bool *is_new, struct err *err);
+/* ERR_PROTOCOL when the change has another number of columns than the relation. */
+bool target_check_width(const struct target *t, const struct pgo_message *m,
+                        struct err *err) MUST_CHECK;
 /* The parameters of that statement, slices of the message; values has room for 2 * n_columns. */
 int target_params(const struct target *t, const struct target_statement *s,
                   const struct pgo_message *m, const char **values);

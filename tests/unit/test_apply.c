@@ -30,14 +30,16 @@ static void rows_and_progress_become_visible_together(void **state)
     assert_int_equal(ask(w.c, "SELECT count(*) FROM d.t"), 0);
     assert_int_equal(ask(w.c, PROGRESS), START);
     commit(1100);
+    ok(apply_pump(w.a, true, &w.e));
+    await(w.c, "SELECT count(*) FROM d.t", 3);
+    assert_int_equal(ask(w.c, "SELECT count(*) FROM d.t t, _bunnydb.progress p "
+                              "WHERE t.xmin = p.xmin"),
+                     3);
     ok(settle(true));
     assert_rows(ROWS_OF("t"), "1=ä 2=it's \\ \"b\" 4=NULL");
     assert_rows(ROWS_OF("u"), "1=u");
     assert_int_equal(ask(w.c, PROGRESS), 1105);
     assert_int_equal(apply_durable(w.a), 1105);
-    assert_int_equal(ask(w.c, "SELECT count(*) FROM d.t t, _bunnydb.progress p "
-                              "WHERE t.xmin = p.xmin"),
-                     3);
     assert_int_equal(w.batches, 1);
     assert_int_equal(w.inserted, 5);
     assert_int_equal(w.updated, 1);
@@ -150,6 +152,33 @@ static void no_batch_commits_over_one_whose_commit_failed(void **state)
     assert_nothing_was_applied();
     assert_error(&w.e, ERR_CONFLICT, "23505");
     assert_non_null(strstr(w.e.text, "commit at the destination"));
+}
+
+/* Without the WAL writer, only a COMMIT that waits brings rows to the disk. */
+static void what_is_seen_is_told_once_it_is_on_the_disk(void **state)
+{
+    (void)state;
+    run_sql(w.c, "ALTER SYSTEM SET wal_writer_delay = '10s'");
+    run_sql(w.c, "SELECT pg_reload_conf()");
+    open_apply();
+    for (int i = 0; i < 20; i++) {
+        char id[16], sql[120];
+        str_printf(id, sizeof id, "%d", i);
+        insert_alone(1100 + 20 * (lsn_t)i, T, id, "x");
+        ok(apply_pump(w.a, true, &w.e));
+        await(w.c, "SELECT count(*) FROM d.t", i + 1);
+        int64_t at = ask(w.c, "SELECT pg_current_wal_insert_lsn() - '0/0'");
+        if (i == 10) /* in the order of the COMMITs */
+            insert_alone(1100 + 20 * (lsn_t)i + 7, U, id, "x");
+        ok(settle(true));
+        assert_true(apply_durable(w.a) >= 1105 + 20 * (lsn_t)i);
+        str_printf(sql, sizeof sql, "SELECT (pg_current_wal_flush_lsn() - '0/0' >= %lld)::int",
+                   (long long)at);
+        assert_int_equal(ask(w.c, sql), 1);
+    }
+    assert_int_equal(w.transactions, 21);
+    run_sql(w.c, "ALTER SYSTEM RESET wal_writer_delay");
+    run_sql(w.c, "SELECT pg_reload_conf()");
 }
 
 static void a_lost_connection_leaves_nothing_half_applied(void **state)
@@ -275,6 +304,7 @@ int main(void)
         IN_WORLD(a_conflict_rolls_the_whole_batch_back),
         IN_WORLD(no_batch_commits_over_one_that_failed),
         IN_WORLD(no_batch_commits_over_one_whose_commit_failed),
+        IN_WORLD(what_is_seen_is_told_once_it_is_on_the_disk),
         IN_WORLD(a_lost_connection_leaves_nothing_half_applied),
         IN_WORLD(full_batches_go_without_waiting_for_quiet),
         IN_WORLD(a_transaction_larger_than_a_batch_stays_whole),

@@ -99,8 +99,19 @@ static void a_dry_source_ends_a_batch_when_none_is_under_way(void **state)
     assert_false(batch_is_due(&q, true, now()));
     transaction(3, 9, 1);
     assert_true(batch_is_due(&q, true, now())); /* full is full */
-    struct batch b = batch_pop(&q);
-    batch_done(&b);
+    batch_committed(&q);                        /* not durable yet, but nothing to wait for */
+    assert_int_equal(q.n, 1);
+    batch_close(&q);
+    transaction(4, 1, 1);
+    assert_false(batch_is_due(&q, true, now()));
+    batch_committed(&q);
+    assert_true(batch_is_due(&q, true, now()));
+    for (lsn_t lsn = 1; lsn < 4; lsn += 2) {
+        struct batch b = batch_pop(&q);
+        assert_int_equal(b.end_lsn, lsn);
+        batch_done(&b);
+    }
+    assert_int_equal(q.n_done, 0);
 }
 
 static void a_batch_that_waits_is_due_by_its_age(void **state)
@@ -168,6 +179,7 @@ static void batches_leave_in_the_order_of_their_closing(void **state)
     }
     assert_int_equal(q.n, 50);
     for (lsn_t i = 1; i <= 40; i++) {
+        batch_committed(&q);
         struct batch b = batch_pop(&q);
         assert_int_equal(b.end_lsn, i);
         assert_int_equal(b.n_deltas, 1);

@@ -1,0 +1,412 @@
+/* Chunks on their way to the destination; see apply_private.h. */
+#include "stream/apply_private.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+#define CHUNK_CHANGES 10000
+#define CHUNK_BYTES (1 << 20)
+#define LEAST_ROWS 24 /* of a statement: below, single changes cost the destination less */
+#define MAX_MASKS 8   /* sets of unchanged columns, each of which is a statement */
+#define MAX_RESTS 6   /* at most 2^6 chunks are sent one by one after a set failed */
+#define WAIT_SLICE_MS 1000
+#define SAVEPOINT "bunnydb"
+
+/* --- filling --------------------------------------------------------------------------------- */
+
+static bool is_full(const struct apply *a)
+{
+    size_t bytes = a->o.window / 2 < CHUNK_BYTES ? a->o.window / 2 : CHUNK_BYTES;
+    return a->filling->n >= CHUNK_CHANGES || a->filling->bytes >= bytes;
+}
+
+bool flight_has_room(const struct apply *a)
+{
+    return !a->filling->is_last && !is_full(a);
+}
+
+bool flight_is_clear(const struct apply *a)
+{
+    return !a->flight.chunk && !a->filling->n && !a->closing.is_due;
+}
+
+bool flight_takes(const struct target *t, size_t bytes)
+{
+    return t->way != TARGET_ALONE && bytes < CHUNK_BYTES / 4;
+}
+
+bool flight_add(struct apply *a, struct target *t, const struct pgo_message *m, size_t bytes,
+                struct err *err)
+{
+    while (!flight_has_room(a))
+        if (!apply_wait(a, err))
+            return false;
+    if (!chunk_add(a->filling, t, m, bytes, a->change_lsn, err))
+        return false;
+    return !is_full(a) || flight_advance(a, err);
+}
+
+void flight_close(struct apply *a, lsn_t end)
+{
+    struct chunk *last = a->filling->n ? a->filling : a->flight.chunk;
+    a->planned = end;
+    if (last) {
+        last->is_last = true;
+        last->end_lsn = end;
+        return;
+    }
+    a->closing.is_due = true;
+    a->closing.end_lsn = end;
+}
+
+/* --- which groups go as sets ----------------------------------------------------------------- */
+
+static enum set_phase phase_of(const struct net *n, enum set_phase *second)
+{
+    *second = SET_NONE;
+    if (!n->is_new)
+        return n->is_there ? SET_UPDATE : SET_DELETE;
+    if (n->was_there && !n->is_there)
+        return SET_DELETE; /* what was inserted in its place is gone, too */
+    if (n->was_there) {
+        *second = SET_INSERT;
+        return SET_DELETE;
+    }
+    if (!n->is_there)
+        *second = SET_DELETE_AGAIN;
+    return SET_INSERT;
+}
+
+static bool has_same_mask(const struct target *t, const struct net *a, const struct net *b)
+{
+    for (size_t i = 0; i < t->n_columns; i++)
+        if ((a->values[i].kind == 'u') != (b->values[i].kind == 'u'))
+            return false;
+    return true;
+}
+
+static bool writes(const struct target *t, const struct net *n)
+{
+    for (size_t i = 0; i < t->n_columns; i++)
+        if (!t->columns[i].is_key && !t->columns[i].is_skipped && n->values[i].kind != 'u')
+            return true;
+    return false;
+}
+
+/* So many statements, one for each set of unchanged columns; 0: too many, or one writes nothing. */
+static size_t count_updates(const struct group *g, size_t n_updates)
+{
+    const struct net *masks[MAX_MASKS];
+    size_t n = 0;
+    enum set_phase second;
+    for (size_t i = 0; i < g->n_nets && n_updates; i++) {
+        const struct net *net = &g->nets[i];
+        if (phase_of(net, &second) != SET_UPDATE)
+            continue;
+        size_t m = 0;
+        while (m < n && !has_same_mask(g->target, masks[m], net))
+            m++;
+        if (m < n)
+            continue;
+        if (n == MAX_MASKS || !writes(g->target, net))
+            return 0;
+        masks[n++] = net;
+    }
+    return n;
+}
+
+/* Worth it when a statement has enough rows, on average. */
+static bool is_worth_a_set(struct group *g)
+{
+    size_t n[SET_PHASES] = {0};
+    enum set_phase second;
+    if (g->is_exact || g->n_nets < LEAST_ROWS)
+        return false;
+    for (size_t i = 0; i < g->n_nets; i++) {
+        n[phase_of(&g->nets[i], &second)]++;
+        n[second]++;
+    }
+    size_t updates = count_updates(g, n[SET_UPDATE]);
+    size_t statements =
+        updates + (n[SET_DELETE] > 0) + (n[SET_INSERT] > 0) + (n[SET_DELETE_AGAIN] > 0);
+    if ((n[SET_UPDATE] && !updates) || g->n_nets < LEAST_ROWS * statements)
+        return false;
+    if (g->target->rest > 0) {
+        g->target->rest--;
+        return false;
+    }
+    return true;
+}
+
+static void take_off(struct apply *a)
+{
+    struct chunk *c = a->filling;
+    a->flight = (struct flight){.chunk = c, .stage = FLIGHT_ROWS, .culprit = -1};
+    a->filling = c == &a->chunks[0] ? &a->chunks[1] : &a->chunks[0];
+    for (size_t i = 0; i < c->n_groups; i++) {
+        c->groups[i].is_set = is_worth_a_set(&c->groups[i]);
+        a->flight.has_sets |= c->groups[i].is_set;
+    }
+}
+
+/* --- one by one ------------------------------------------------------------------------------ */
+
+/* As many as there is room for, of the groups that go as sets or of the others. */
+static bool send_rows(struct apply *a, bool of_sets, bool *is_done, struct err *err)
+{
+    struct flight *f = &a->flight;
+    for (; f->next < f->chunk->n; f->next++) {
+        const struct change *x = &f->chunk->changes[f->next];
+        const struct group *g = &f->chunk->groups[x->group];
+        if (g->is_set != of_sets)
+            continue;
+        *is_done = apply_pipe_has_room(a);
+        if (!*is_done)
+            return true;
+        struct pgo_message m = chunk_message(f->chunk, x);
+        a->row_lsn = x->lsn;
+        if (!apply_send_row(a, g->target, &m, x->bytes, err))
+            return false;
+    }
+    *is_done = true;
+    return true;
+}
+
+/* --- sets ------------------------------------------------------------------------------------ */
+
+struct rows {
+    size_t n;
+    const struct net **items;
+};
+
+static struct rows rows_of(const struct group *g, enum set_phase phase)
+{
+    struct rows r = {.items = mem_calloc(g->n_nets + 1, sizeof *r.items)};
+    for (size_t i = 0; i < g->n_nets; i++) {
+        enum set_phase second, first = phase_of(&g->nets[i], &second);
+        if (first == phase || second == phase)
+            r.items[r.n++] = &g->nets[i];
+    }
+    return r;
+}
+
+static bool send_set(struct apply *a, const struct group *g, enum pgo_kind op, size_t n,
+                     struct err *err)
+{
+    struct set_sql *s = &a->set_sql;
+    if (!pg_pipe_query(a->dest, buf_text(&s->sql), (int)s->n, s->values, err))
+        return false;
+    struct expect *e = apply_expect(a, EXPECT_SET, op, g->target->number, 0);
+    e->n = (uint32_t)n;
+    return true;
+}
+
+/* Rows with the same unchanged columns as the first one go to the front; returns how many. */
+static size_t gather_mask(const struct target *t, const struct net **items, size_t n)
+{
+    size_t same = 1;
+    for (size_t i = 1; i < n; i++)
+        if (has_same_mask(t, items[0], items[i])) {
+            const struct net *swap = items[same];
+            items[same++] = items[i];
+            items[i] = swap;
+        }
+    return same;
+}
+
+static bool send_updates(struct apply *a, const struct group *g, const struct rows *r,
+                         struct err *err)
+{
+    for (size_t at = 0, n; at < r->n; at += n) {
+        n = gather_mask(g->target, r->items + at, r->n - at);
+        set_sql_update(&a->set_sql, g->target, n, r->items + at);
+        if (!send_set(a, g, PGO_UPDATE, n, err))
+            return false;
+    }
+    return true;
+}
+
+static bool send_phase(struct apply *a, const struct group *g, enum set_phase phase,
+                       struct err *err)
+{
+    struct rows r = rows_of(g, phase);
+    bool ok = true;
+    if (r.n && phase == SET_UPDATE) {
+        ok = send_updates(a, g, &r, err);
+    } else if (r.n && phase == SET_INSERT) {
+        set_sql_insert(&a->set_sql, g->target, r.n, r.items);
+        ok = send_set(a, g, PGO_INSERT, r.n, err);
+    } else if (r.n) {
+        set_sql_delete(&a->set_sql, g->target, r.n, r.items);
+        ok = send_set(a, g, PGO_DELETE, r.n, err);
+    }
+    free(r.items);
+    return ok;
+}
+
+static bool send_group(struct apply *a, const struct group *g, struct err *err)
+{
+    for (int phase = SET_NONE + 1; phase < SET_PHASES; phase++)
+        if (!send_phase(a, g, (enum set_phase)phase, err))
+            return false;
+    return true;
+}
+
+/* Behind a savepoint, and with a sync: the server answers, and goes on behind an error. */
+static bool send_sets(struct apply *a, struct err *err)
+{
+    struct flight *f = &a->flight;
+    f->stage = FLIGHT_SETS;
+    if (!apply_open(a, err))
+        return false;
+    a->is_in_set = true;
+    bool ok = apply_send_query(a, "SAVEPOINT " SAVEPOINT, 0, NULL, EXPECT_OTHER, err);
+    for (size_t i = 0; ok && i < f->chunk->n_groups; i++)
+        ok = !f->chunk->groups[i].is_set || send_group(a, &f->chunk->groups[i], err);
+    ok = ok && apply_send_query(a, "SELECT", 0, NULL, EXPECT_SETS_END, err) && apply_sync(a, err);
+    a->is_in_set = false;
+    return ok;
+}
+
+void flight_result(struct apply *a, const struct expect *e, const struct pg_result *r,
+                   const struct err *err)
+{
+    struct flight *f = &a->flight;
+    f->has_ended |= e->kind == EXPECT_SETS_END;
+    bool is_short = r && e->kind == EXPECT_SET && pg_affected(r) != e->n;
+    if ((r && !is_short) || f->has_failed)
+        return;
+    f->has_failed = true;
+    f->culprit = e->target;
+    str_copy(f->why, sizeof f->why, is_short ? "a row is missing" : err->sqlstate);
+}
+
+/* A table whose sets fail again and again costs twice the work: it rests. */
+static void note_failure(struct apply *a)
+{
+    const struct flight *f = &a->flight;
+    struct target *t = f->culprit >= 0 ? a->targets[f->culprit] : NULL;
+    log_info("apply", a->o.mirror, "changes=%zu are applied again, one by one table=%s why=%s",
+             f->chunk->n, t ? t->source : "", f->why);
+    if (!t)
+        return;
+    if (t->rests < MAX_RESTS)
+        t->rests++;
+    t->rest = 1 << t->rests;
+}
+
+static void note_success(struct apply *a)
+{
+    const struct flight *f = &a->flight;
+    a->flights_by_set++;
+    for (size_t i = 0; i < f->chunk->n_groups; i++)
+        if (f->chunk->groups[i].is_set)
+            f->chunk->groups[i].target->rests = 0;
+}
+
+/* All sets are answered. */
+static bool end_sets(struct apply *a, struct err *err)
+{
+    struct flight *f = &a->flight;
+    if (f->has_failed) {
+        note_failure(a);
+        f->stage = FLIGHT_AGAIN;
+        f->next = 0;
+        if (!apply_send_query(a, "ROLLBACK TO SAVEPOINT " SAVEPOINT, 0, NULL, EXPECT_OTHER, err))
+            return false;
+    } else {
+        note_success(a);
+        f->stage = FLIGHT_DONE;
+    }
+    return apply_send_query(a, "RELEASE SAVEPOINT " SAVEPOINT, 0, NULL, EXPECT_OTHER, err);
+}
+
+/* --- the flight ------------------------------------------------------------------------------ */
+
+static void land(struct apply *a)
+{
+    struct chunk *c = a->flight.chunk;
+    if (c->is_last) {
+        a->closing.is_due = true;
+        a->closing.end_lsn = c->end_lsn;
+    }
+    chunk_clear(c);
+    a->flight.chunk = NULL;
+}
+
+/* One step; *has_moved false: it has to wait for the destination. */
+static bool fly(struct apply *a, bool *has_moved, struct err *err)
+{
+    struct flight *f = &a->flight;
+    *has_moved = true;
+    switch (f->stage) {
+    case FLIGHT_ROWS:
+        if (!send_rows(a, false, has_moved, err))
+            return false;
+        if (*has_moved)
+            f->stage = f->has_sets ? FLIGHT_OPENING : FLIGHT_DONE;
+        return true;
+    case FLIGHT_OPENING:
+        return send_sets(a, err);
+    case FLIGHT_SETS:
+        *has_moved = f->has_ended;
+        return !f->has_ended || end_sets(a, err);
+    case FLIGHT_AGAIN:
+        if (!send_rows(a, true, has_moved, err))
+            return false;
+        if (*has_moved)
+            f->stage = FLIGHT_DONE;
+        return true;
+    case FLIGHT_DONE:
+        land(a);
+        return true;
+    }
+    return err_set(err, ERR_INTERNAL, "a chunk is at no place");
+}
+
+bool flight_advance(struct apply *a, struct err *err)
+{
+    for (bool has_moved = true; has_moved;) {
+        if (a->flight.chunk) {
+            if (!fly(a, &has_moved, err))
+                return false;
+        } else if (a->closing.is_due) {
+            if (!apply_end(a, &has_moved, err))
+                return false;
+        } else if (a->filling->n && (a->filling->is_last || is_full(a) || a->is_clearing)) {
+            take_off(a);
+        } else {
+            return true;
+        }
+    }
+    return true;
+}
+
+/* --- waiting --------------------------------------------------------------------------------- */
+
+bool apply_wait(struct apply *a, struct err *err)
+{
+    return apply_exchange(a, err) &&
+           (pg_wait(a->dest, a->task, apply_wants_write(a), WAIT_SLICE_MS, err) ||
+            err->code == ERR_TIMEOUT) &&
+           apply_exchange(a, err);
+}
+
+bool flight_clear(struct apply *a, struct err *err)
+{
+    int64_t until = clock_mono_ms() + DRAIN_LIMIT_MS;
+    a->is_clearing = true;
+    bool ok = flight_advance(a, err);
+    while (ok && !flight_is_clear(a)) {
+        ok = apply_wait(a, err);
+        if (ok && clock_mono_ms() >= until)
+            ok = err_set(err, ERR_TIMEOUT, "the destination did not answer for %d s",
+                         DRAIN_LIMIT_MS / 1000);
+    }
+    a->is_clearing = false;
+    return ok;
+}
