@@ -3,18 +3,18 @@
 
 #include <errno.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
+
+#include "base/log.h"
 
 int wake_new(void)
 {
     int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    if (fd < 0) {
-        perror("bunnydb: eventfd");
-        abort();
-    }
+    if (fd < 0)
+        log_warn("main", NULL, "no descriptor for wake-ups: commands take a moment longer: %s",
+                 strerror(errno));
     return fd;
 }
 

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "control/peer_target.h"
+#include "control/roster.h"
 #include "control/verify.h"
 #include "copy/restore.h"
 #include "copy/swap.h"
@@ -148,6 +149,7 @@ bool mirror_delete(struct mirror *m, struct command *c, struct err *err)
         pthread_mutex_lock(&m->lock);
         m->is_gone = true;
         pthread_mutex_unlock(&m->lock);
+        roster_is_gone(m->engine->roster); /* before the answer: who asked for it clears it away */
         return true;
     }
     if (before == WISH_DELETE)

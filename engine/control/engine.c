@@ -74,6 +74,7 @@ bool engine_open(const struct engine_options *options, struct engine **out, stru
     e->options = *options;
     e->state_dir = mem_strdup(options->state_dir);
     e->options.state_dir = e->state_dir;
+    applier_describe(e->state_dir, &e->applier);
     if (!e->options.memory_budget)
         e->options.memory_budget = DEFAULT_MEMORY;
     if (!e->options.sequence_interval_s)

@@ -9,6 +9,7 @@
 #include "control/tokens.h"
 #include "engine.h"
 #include "pg/pg.h"
+#include "stream/applier.h"
 
 struct roster;  /* all mirrors, control/roster.h */
 struct sampler; /* slots and WAL ends, control/sampler.h */
@@ -16,6 +17,7 @@ struct sampler; /* slots and WAL ends, control/sampler.h */
 struct engine {
     struct engine_options options;
     char *state_dir;
+    struct applier applier;  /* immutable: who we are to the destinations */
     struct catalog *catalog; /* thread-safe by itself */
     struct logbook *logbook; /* thread-safe by itself */
     struct roster *roster;   /* thread-safe by itself */

@@ -87,7 +87,8 @@ static bool connect_all(struct run *r, struct err *err)
     return run_load_peers(r, err) && run_connect_source(r, err) && run_connect_repl(r, err) &&
            run_connect_dest(r, err) &&
            source_identify(r->repl, r->source, &m->task, r->identity, err) &&
-           progress_open(r->dest, &m->task, m->row.mirror_id, LOCK_WAIT_MS, err) &&
+           progress_open(r->dest, &m->task, m->row.mirror_id, &m->engine->applier, LOCK_WAIT_MS,
+                         err) &&
            progress_claim(r->dest, &m->task, m->row.mirror_id, r->progress, err);
 }
 

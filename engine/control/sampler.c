@@ -62,7 +62,7 @@ static struct group hold_mirrors(struct watch *w)
     struct group g = {0};
     struct mirror *m;
     for (size_t i = 0; (m = roster_hold_at(r, i)); i++) {
-        if (!strcmp(mirror_config_of(m)->source_peer, w->peer))
+        if (!mirror_is_gone(m) && !strcmp(mirror_config_of(m)->source_peer, w->peer))
             MEM_PUSH(g.mirrors, g.n, g.cap, m);
         else
             roster_release(r, m);

@@ -176,7 +176,8 @@ static bool sync_once(struct run *r, size_t *left, size_t *effect, struct err *e
     struct mirror *m = r->m;
     struct schema_plan plan = {0};
     if (!run_load_peers(r, err) || !run_connect_source(r, err) || !run_connect_dest(r, err) ||
-        !progress_open(r->dest, &m->task, m->row.mirror_id, LOCK_WAIT_MS, err) ||
+        !progress_open(r->dest, &m->task, m->row.mirror_id, &m->engine->applier, LOCK_WAIT_MS,
+                       err) ||
         !progress_claim(r->dest, &m->task, m->row.mirror_id, r->progress, err))
         return false;
     bool ok = definitions_note(r, err) && schema_diff(r->source, r->dest, &m->task, &m->row.config,

@@ -92,8 +92,8 @@ static bool take_answers(struct side *s, struct err *err)
 
 static bool exchange(struct side *s, struct err *err)
 {
-    return !s->is_waiting ||
-           (pg_flush(s->conn, err) >= 0 && pg_consume(s->conn, err) && take_answers(s, err));
+    return !s->is_waiting || (pg_bear_silence(s->conn, true, err) && pg_flush(s->conn, err) >= 0 &&
+                              pg_consume(s->conn, err) && take_answers(s, err));
 }
 
 static bool poll_both(struct verifier *v, struct err *err)

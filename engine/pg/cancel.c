@@ -3,10 +3,11 @@
  * runs in a short-lived thread with its share of what it needs, and nobody waits long for it. */
 #include "pg/pg_private.h"
 
+#include <linux/close_range.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -14,6 +15,7 @@
 
 #define SETTLE_MS 800 /* within the second in which a cancelled call has to be back */
 #define AGAIN_MS 150
+#define REQUEST_MS 5000
 #define MAX_RUNNING 4 /* requests of one connection that no server has answered */
 
 struct canceller {
@@ -65,30 +67,63 @@ static void finished(struct canceller *k)
     canceller_release(k);
 }
 
+struct request {
+    struct canceller *k; /* a share of it */
+    bool is_sent;        /* under k->lock */
+    char text[256];      /* what libpq says when it failed; the sender's until is_sent */
+};
+
+/* PQcancel cannot be told how long to wait, so that it may have to be ended inside recv(2). Its
+ * thread has a descriptor table of its own, with nothing in it: what it leaves open goes with it,
+ * and it keeps nothing of ours open. It must not log: the log's descriptor is not in that table. */
 static void *send_request(void *arg)
 {
-    struct canceller *k = arg;
-    char text[256] = "";
-    if (!PQcancel(k->key, text, sizeof text))
-        log_debug("pg", NULL, "cancel request failed: %s", text);
-    finished(k);
+    struct request *r = arg;
+    (void)close_range(3, ~0U, CLOSE_RANGE_UNSHARE);
+    (void)!PQcancel(r->k->key, r->text, sizeof r->text);
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
+    pthread_mutex_lock(&r->k->lock);
+    r->is_sent = true;
+    pthread_cond_broadcast(&r->k->changed);
+    pthread_mutex_unlock(&r->k->lock);
     return NULL;
 }
 
-/* A detached thread that takes no signals; false when there is none to be had. */
-static bool start_thread(struct canceller *k)
+static struct timespec moment_after(int ms)
 {
-    pthread_t thread;
-    pthread_attr_t attr;
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_attr_init(&attr);
-    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int failed = pthread_create(&thread, &attr, send_request, k);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    pthread_attr_destroy(&attr);
-    return !failed;
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    t.tv_sec += ms / 1000;
+    t.tv_nsec += (long)(ms % 1000) * 1000000;
+    if (t.tv_nsec >= 1000000000) {
+        t.tv_sec++;
+        t.tv_nsec -= 1000000000;
+    }
+    return t;
+}
+
+/* Sends a request, and gives it up when no server takes it. */
+static void *watch_request(void *arg)
+{
+    struct canceller *k = arg;
+    struct request r = {.k = k};
+    struct timespec until = moment_after(REQUEST_MS);
+    pthread_t sender;
+    if (!pthread_create(&sender, NULL, send_request, &r)) { /* takes no signals, as we do */
+        int rc = 0;
+        pthread_mutex_lock(&k->lock);
+        while (!r.is_sent && !rc)
+            rc = pthread_cond_timedwait(&k->changed, &k->lock, &until);
+        bool is_sent = r.is_sent;
+        pthread_mutex_unlock(&k->lock);
+        if (!is_sent)
+            pthread_cancel(sender);
+        pthread_join(sender, NULL);
+        if (r.text[0] || !is_sent)
+            log_debug("pg", NULL, "cancel request failed: %s", is_sent ? r.text : "no answer");
+    }
+    finished(k);
+    return NULL;
 }
 
 void canceller_start(struct canceller *k)
@@ -102,7 +137,7 @@ void canceller_start(struct canceller *k)
         k->refs++;
     }
     pthread_mutex_unlock(&k->lock);
-    if (may && !start_thread(k)) {
+    if (may && !thread_start_detached(watch_request, k)) {
         log_warn("pg", NULL, "no thread for a cancel request");
         finished(k);
     }
@@ -110,16 +145,9 @@ void canceller_start(struct canceller *k)
 
 bool canceller_wait(struct canceller *k, int limit_ms)
 {
-    struct timespec until;
     if (!k)
         return true;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += limit_ms / 1000;
-    until.tv_nsec += (long)(limit_ms % 1000) * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
+    struct timespec until = moment_after(limit_ms);
     pthread_mutex_lock(&k->lock);
     int rc = 0;
     while (k->running && !rc)
@@ -173,7 +201,7 @@ bool conn_give_up(struct pg_conn *c)
 {
     int64_t deadline = wait_deadline(SETTLE_MS);
     bool settled = false;
-    if (!c->is_eof && PQstatus(c->pq) == CONNECTION_OK) {
+    if (!c->is_broken && !c->is_eof && PQstatus(c->pq) == CONNECTION_OK) {
         canceller_start(c->canceller);
         settled = PQpipelineStatus(c->pq) == PQ_PIPELINE_OFF && settle(c, deadline);
         /* A request that is still on its way would hit the session's next statement. */

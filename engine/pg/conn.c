@@ -11,6 +11,7 @@
 #include "base/mem.h"
 
 #define SEND_BUFFER_BYTES (4 << 20)
+#define PATIENCE_MS 10000 /* with silence, unless the peer's connect_timeout is another */
 
 /* Never row values: DETAIL may quote them, and so may whatever a function of the user's says (only
  * that has a CONTEXT). */
@@ -50,15 +51,11 @@ static void widen(struct pg_conn *c)
         (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
 }
 
-/* PQconnectStart looks up the name of the host and blocks as long as the resolver does (see
- * resolv.conf(5)); addresses and Unix sockets do not. */
-static bool log_in(struct pg_conn *c, const struct params *p, struct task *task, int limit_ms,
-                   struct err *err)
+/* libpq itself, in our wait: nothing in it blocks. */
+static bool poll_login(struct pg_conn *c, const struct params *p, struct task *task,
+                       int64_t deadline, struct err *err)
 {
     short got;
-    int64_t deadline = wait_deadline(login_limit_ms(p, limit_ms));
-    if (!wait_turn(task, err))
-        return false;
     c->pq = PQconnectStartParams(p->names, p->values, 0);
     if (!c->pq)
         return err_set(err, ERR_MEMORY, "no memory for a connection");
@@ -66,14 +63,27 @@ static bool log_in(struct pg_conn *c, const struct params *p, struct task *task,
     PQsetErrorVerbosity(c->pq, PQERRORS_VERBOSE); /* has the SQLSTATE, see error.c */
     PostgresPollingStatusType step =
         PQstatus(c->pq) == CONNECTION_BAD ? PGRES_POLLING_FAILED : PGRES_POLLING_WRITING;
-    while (step != PGRES_POLLING_OK) {
-        if (step == PGRES_POLLING_FAILED)
-            return error_of_login(c, err);
+    while (step != PGRES_POLLING_OK && step != PGRES_POLLING_FAILED) {
         if (!wait_socket(c, task, step == PGRES_POLLING_READING ? POLLIN : POLLOUT, deadline, &got,
                          err))
             return false;
         step = PQconnectPoll(c->pq);
     }
+    return true;
+}
+
+static bool log_in(struct pg_conn *c, const struct params *p, struct task *task, int limit_ms,
+                   struct err *err)
+{
+    int64_t deadline = wait_deadline(login_limit_ms(p, limit_ms));
+    if (!wait_turn(task, err))
+        return false;
+    if (!(login_looks_up(p) ? login_in_thread(p, task, deadline, &c->pq, err)
+                            : poll_login(c, p, task, deadline, err)))
+        return false;
+    if (PQstatus(c->pq) != CONNECTION_OK)
+        return error_of_login(c, err);
+    PQsetNoticeReceiver(c->pq, take_notice, c);
     PQsetErrorVerbosity(c->pq, PQERRORS_DEFAULT);
     if (PQsetnonblocking(c->pq, 1))
         return error_of_conn(c, err);
@@ -93,12 +103,27 @@ static bool set_encoding(struct pg_conn *c, struct task *task, int limit_ms, str
            pg_exec(c, task, limit_ms, "SET client_encoding = 'SQL_ASCII'", NULL, err);
 }
 
+/* A backend that works on a long statement notices that we have ended, and ends too, instead of
+ * keeping its locks; where the server's system cannot tell, it refuses the setting. */
+static bool set_check(struct pg_conn *c, struct task *task, int limit_ms, struct err *err)
+{
+    struct err refused;
+    if (pg_exec(c, task, limit_ms, "SET client_connection_check_interval = 5000", NULL, &refused) ||
+        refused.code == ERR_SQL)
+        return true;
+    if (err)
+        *err = refused;
+    return false;
+}
+
 /* Settings that only newer servers know, the encoding, and the one that needs a right. */
 static bool set_up(struct pg_conn *c, enum pg_kind kind, struct task *task, int limit_ms,
                    struct err *err)
 {
     int version = pg_version(c);
     if (version >= 140000 && !pg_exec(c, task, limit_ms, "SET idle_session_timeout = 0", NULL, err))
+        return false;
+    if (version >= 140000 && !set_check(c, task, limit_ms, err))
         return false;
     if (version >= 170000 && !pg_exec(c, task, limit_ms, "SET transaction_timeout = 0", NULL, err))
         return false;
@@ -116,6 +141,32 @@ static bool set_up(struct pg_conn *c, enum pg_kind kind, struct task *task, int 
     return false;
 }
 
+/* Behind a pooler the PID that libpq was told is not that of the session: nobody could be asked
+ * about it. */
+static bool set_probe(struct pg_conn *c, const struct params *p, struct task *task, int limit_ms,
+                      struct err *err)
+{
+    struct pg_result *r;
+    if (!pg_exec(c, task, limit_ms, "SELECT pg_catalog.pg_backend_pid()", &r, err))
+        return false;
+    if (pg_int(r, 0, 0) == PQbackendPID(c->pq))
+        c->probe = probe_new(p, PQbackendPID(c->pq), login_limit_ms(p, PATIENCE_MS));
+    pg_free(r);
+    return true;
+}
+
+bool conn_open(const struct params *p, int limit_ms, struct pg_conn **out, struct err *err)
+{
+    struct pg_conn *c = mem_calloc(1, sizeof *c);
+    *out = NULL;
+    bool ok = log_in(c, p, NULL, limit_ms, err);
+    if (ok)
+        *out = c;
+    else
+        pg_close(c, false);
+    return ok;
+}
+
 bool pg_connect(const struct pg_target *target, enum pg_kind kind, const char *app,
                 const char *extra_options, struct task *task, int limit_ms, struct pg_conn **out,
                 struct err *err)
@@ -124,7 +175,8 @@ bool pg_connect(const struct pg_target *target, enum pg_kind kind, const char *a
     struct pg_conn *c = mem_calloc(1, sizeof *c);
     *out = NULL;
     bool ok = params_build(&p, target, kind, app, extra_options, err) &&
-              log_in(c, &p, task, limit_ms, err) && set_up(c, kind, task, limit_ms, err);
+              log_in(c, &p, task, limit_ms, err) && set_up(c, kind, task, limit_ms, err) &&
+              set_probe(c, &p, task, limit_ms, err);
     params_free(&p);
     if (ok)
         *out = c;
@@ -144,6 +196,7 @@ void pg_close(struct pg_conn *c, bool cancel)
     }
     PQfinish(c->pq);
     canceller_release(c->canceller);
+    probe_release(c->probe);
     buf_free(&c->out);
     free(c);
 }

@@ -35,6 +35,11 @@ static const struct {
     {"idle_in_transaction_session_timeout", "0"},
     {"default_transaction_isolation", "read committed"},
     {"default_transaction_read_only", "off"},
+    /* that a server notices within a minute when we are cut off: what we left locked is free then
+     */
+    {"tcp_keepalives_idle", "30"},
+    {"tcp_keepalives_interval", "10"},
+    {"tcp_keepalives_count", "3"},
 };
 
 /* A tcp_user_timeout only for replication: it also ends a connection whose receiver is alive and

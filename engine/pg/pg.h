@@ -60,8 +60,7 @@ enum pg_kind {
 /* Opens a session: UTF8, ISO dates, hex bytea, UTC, search_path '', no statement, lock or idle
  * timeouts of the server's, TCP keepalives. extra_options: more "-c name=value" for the server
  * (they win over ours; blanks in a value as "\ "), or NULL. app goes to application_name. The
- * name of the host is looked up by libpq, which blocks; everything else keeps to limit and task.
- * The shorter of limit_ms and the peer's connect_timeout (10 s unless it names one) holds. */
+ * shorter of limit_ms and the peer's connect_timeout (10 s unless it names one) holds. */
 bool pg_connect(const struct pg_target *target, enum pg_kind kind, const char *app,
                 const char *extra_options, struct task *task, int limit_ms, struct pg_conn **out,
                 struct err *err) MUST_CHECK;
@@ -86,6 +85,15 @@ void pg_cancel(struct pg_conn *c);
  * of the calls that never wait. Leaves a running statement alone, also when cancelled. */
 bool pg_wait(struct pg_conn *c, struct task *task, bool for_write, int limit_ms,
              struct err *err) MUST_CHECK;
+/* For callers that poll by themselves; all other waits do it inside. To be called in each turn,
+ * with whether the server owes us an answer now. After a silence as long as a login may take, and
+ * then now and again, a session of its own (in a short-lived thread) asks the server about this
+ * one. False with ERR_CONNECT when it hangs: it is gone, cannot be asked about, or waits for us.
+ * One that works or waits for a lock is borne for ever. Never waits. */
+bool pg_bear_silence(struct pg_conn *c, bool is_owed, struct err *err) MUST_CHECK;
+/* A replication stream has been silent for so long that the source should be asked for a word: the
+ * next pg_repl_feedback does it. */
+bool pg_wants_ping(const struct pg_conn *c);
 /* Bytes handed over and perhaps not yet with the kernel: an upper bound, 0 after a full flush. */
 size_t pg_queued_bytes(const struct pg_conn *c);
 /* True when err carries this SQLSTATE. */

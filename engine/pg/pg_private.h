@@ -16,11 +16,22 @@ enum copy_state {
     COPY_ENDING, /* the data is over, the statement's result is still to come */
 };
 
+/* How long nothing has come while we waited (probe.c); all 0: something has just come. */
+struct silence {
+    int64_t since, ask_at, waited_at; /* monotonic ms */
+    int pause_ms;                     /* between two questions */
+    int strikes, unsent;
+    bool is_asked, is_pinged;
+};
+
+struct probe;     /* probe.c: what asks about a silent session, shared with its threads */
 struct canceller; /* cancel.c: what a cancel request needs, shared with the threads that send one */
 
 struct pg_conn {
     PGconn *pq;
     struct canceller *canceller; /* NULL until connected */
+    struct probe *probe;         /* NULL: its silence is borne for ever */
+    struct silence silence;
     enum copy_state copy;
     bool is_stream; /* the COPY under way is a replication stream */
     bool is_replica_role;
@@ -47,11 +58,39 @@ bool params_build(struct params *p, const struct pg_target *target, enum pg_kind
                   const char *app, const char *extra_options, struct err *err) MUST_CHECK;
 const char *params_get(const struct params *p, const char *name);
 void params_free(struct params *p);
+/* With strings of its own; freed with params_free_copy. */
+void params_copy(const struct params *p, struct params *out);
+void params_free_copy(struct params *p);
+
+/* Logs in and nothing else; such a connection has no probe. */
+bool conn_open(const struct params *p, int limit_ms, struct pg_conn **out,
+               struct err *err) MUST_CHECK;
+/* Whether libpq would ask the resolver. */
+bool login_looks_up(const struct params *p);
+/* A login in a thread of its own: *out may be a connection that failed. */
+bool login_in_thread(const struct params *p, struct task *task, int64_t deadline, PGconn **out,
+                     struct err *err) MUST_CHECK;
+/* A thread that takes no signals and is never joined; false when there is none to be had. */
+bool thread_start_detached(void *(*main)(void *), void *arg) MUST_CHECK;
+
+/* pid: of the session; login_ms: how long a login may take, and so how long silence is natural. */
+struct probe *probe_new(const struct params *p, int pid, int login_ms);
+/* NULL is fine. A thread that still asks keeps its share. */
+void probe_release(struct probe *o);
+/* Something came, or bytes of ours went. */
+void conn_heard(struct pg_conn *c);
+/* While we wait and nothing comes; never waits. False with ERR_CONNECT, and the session is broken,
+ * when the server is known not to answer any more. */
+bool conn_bear_silence(struct pg_conn *c, int64_t now, struct err *err) MUST_CHECK;
+/* When to call that again at the latest. */
+int64_t conn_silence_look_at(const struct pg_conn *c, int64_t now);
 
 /* A limit in ms as a point of the monotonic clock; 0 = none. */
 int64_t wait_deadline(int limit_ms);
 /* Runs a due tick; false with ERR_CANCELLED when the task says so. */
 bool wait_turn(struct task *task, struct err *err) MUST_CHECK;
+/* As wait_socket, for a descriptor that is no connection. */
+bool wait_fd(int fd, struct task *task, short events, int64_t deadline, struct err *err) MUST_CHECK;
 /* Until poll(2) has one of events (or an error) for the connection; *got: what it has. */
 bool wait_socket(struct pg_conn *c, struct task *task, short events, int64_t deadline, short *got,
                  struct err *err) MUST_CHECK;

@@ -149,7 +149,9 @@ bool pg_repl_feedback(struct pg_conn *c, lsn_t written, lsn_t flushed, lsn_t app
     buf_be64(&b, flushed);
     buf_be64(&b, applied);
     buf_be64(&b, (uint64_t)(clock_wall_us() - EPOCH_2000_US));
-    buf_putc(&b, 0); /* no answer wanted */
+    bool ask = pg_wants_ping(c);
+    buf_putc(&b, ask); /* an answer is wanted */
+    c->silence.is_pinged |= ask;
     int put = PQputCopyData(c->pq, b.data, STATUS_UPDATE_SIZE);
     buf_free(&b);
     if (put > 0)

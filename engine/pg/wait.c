@@ -1,15 +1,17 @@
 /* The one wait of this room: a connection, a task's wake descriptor and a deadline in poll(2). All
- * connections are non-blocking, so that nothing but this file (and the look-up of a host's name)
- * ever sleeps. */
+ * connections are non-blocking, so that nothing but this file ever sleeps. */
 #include "pg/pg_private.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 #include "base/clock.h"
 #include "base/wake.h"
+
+#define SILENCE_SEAM_MS 2000 /* between two waits that count as one */
 
 static int tick_ms(const struct task *task)
 {
@@ -41,13 +43,15 @@ bool wait_turn(struct task *task, struct err *err)
 }
 
 /* How long poll may sleep. */
-static int sleep_ms(const struct task *task, int64_t now, int64_t deadline)
+static int sleep_ms(const struct task *task, int64_t now, int64_t deadline, int64_t look_at)
 {
     int64_t until = INT64_MAX;
     if (task)
         until = task->next_tick;
     if (deadline && deadline < until)
         until = deadline;
+    if (look_at < until)
+        until = look_at;
     if (until == INT64_MAX)
         return -1;
     if (until <= now)
@@ -55,13 +59,10 @@ static int sleep_ms(const struct task *task, int64_t now, int64_t deadline)
     return until - now > INT_MAX ? INT_MAX : (int)(until - now);
 }
 
-/* One poll: 1 = the connection has something, 0 = go round again, -1 = error. */
-static int poll_once(int fd, struct task *task, short events, int64_t now, int64_t deadline,
-                     short *got, bool *woken, struct err *err)
+/* One poll: 1 = the descriptor has something, 0 = go round again, -1 = error. */
+static int poll_once(struct pollfd p[2], int ms, bool *woken, struct err *err)
 {
-    struct pollfd p[2] = {{.fd = fd, .events = events},
-                          {.fd = task ? task->wake_fd : -1, .events = POLLIN}};
-    int n = poll(p, 2, sleep_ms(task, now, deadline));
+    int n = poll(p, 2, ms);
     if (n < 0 && errno != EINTR) {
         err_set(err, ERR_IO, "poll: %s", strerror(errno));
         return -1;
@@ -72,24 +73,26 @@ static int poll_once(int fd, struct task *task, short events, int64_t now, int64
         wake_clear(p[1].fd);
         *woken = true;
     }
-    *got = p[0].revents;
     return p[0].revents != 0;
 }
 
-bool wait_socket(struct pg_conn *c, struct task *task, short events, int64_t deadline, short *got,
-                 struct err *err)
+/* c: whose silence counts; NULL: that of no session. */
+static bool wait_long(struct pg_conn *c, int fd, struct task *task, short events, int64_t deadline,
+                      short *got, struct err *err)
 {
     bool woken = false;
     bool ok = false;
-    int fd = PQsocket(c->pq);
-    *got = POLLHUP;
-    if (fd < 0)
-        return true; /* libpq has closed it and knows why */
     for (;;) {
         int64_t now = clock_mono_ms();
-        if (!turn_at(task, now, err))
+        int64_t look_at = INT64_MAX;
+        if (!turn_at(task, now, err) || (c && !conn_bear_silence(c, now, err)))
             break;
-        int ready = poll_once(fd, task, events, now, deadline, got, &woken, err);
+        if (c)
+            look_at = conn_silence_look_at(c, now);
+        struct pollfd p[2] = {{.fd = fd, .events = events},
+                              {.fd = task ? task->wake_fd : -1, .events = POLLIN}};
+        int ready = poll_once(p, sleep_ms(task, now, deadline, look_at), &woken, err);
+        *got = p[0].revents;
         ok = ready > 0;
         if (ready)
             break;
@@ -104,10 +107,35 @@ bool wait_socket(struct pg_conn *c, struct task *task, short events, int64_t dea
     return ok;
 }
 
+bool wait_fd(int fd, struct task *task, short events, int64_t deadline, struct err *err)
+{
+    short got;
+    return wait_long(NULL, fd, task, events, deadline, &got, err);
+}
+
+bool wait_socket(struct pg_conn *c, struct task *task, short events, int64_t deadline, short *got,
+                 struct err *err)
+{
+    int fd = PQsocket(c->pq);
+    *got = POLLHUP;
+    if (fd < 0)
+        return true; /* libpq has closed it and knows why */
+    if (clock_mono_ms() - c->silence.waited_at > SILENCE_SEAM_MS)
+        conn_heard(c); /* until now nobody has waited */
+    bool ok = wait_long(c, fd, task, events, deadline, got, err);
+    if (ok)
+        conn_heard(c);
+    c->silence.waited_at = clock_mono_ms();
+    return ok;
+}
+
 bool conn_read(struct pg_conn *c, struct err *err)
 {
     if (c->is_eof)
         return error_of_conn(c, err);
+    int n = 0;
+    if (c->silence.since && (ioctl(PQsocket(c->pq), FIONREAD, &n) || n > 0))
+        conn_heard(c);
     /* What came before the end (mostly the reason for it) is still to be parsed by our caller. */
     c->is_eof = !PQconsumeInput(c->pq);
     return true;

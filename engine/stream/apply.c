@@ -397,6 +397,11 @@ bool apply_pipe_has_room(const struct apply *a)
            pg_queued_bytes(a->dest) < MAX_QUEUED;
 }
 
+bool apply_awaits_answer(const struct apply *a)
+{
+    return a->syncs > 0 || !apply_has_room(a);
+}
+
 bool apply_wants_write(const struct apply *a)
 {
     return pg_queued_bytes(a->dest) > 0;

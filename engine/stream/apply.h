@@ -96,6 +96,9 @@ bool apply_can_replay(const struct apply *a);
 /* A hand-over only waits for the end of a source transaction: look after each. */
 bool apply_wants_boundary(const struct apply *a);
 bool apply_wants_write(const struct apply *a);
+/* The destination owes an answer whatever we do; what it keeps to itself inside a unit it need not
+ * tell yet. */
+bool apply_awaits_answer(const struct apply *a);
 bool apply_is_in_transaction(const struct apply *a); /* of the source */
 /* Durable at the destination: what the slot may be told. */
 lsn_t apply_durable(const struct apply *a);

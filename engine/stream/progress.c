@@ -30,18 +30,39 @@ static const char create_sql[] =
     "mirror_id text PRIMARY KEY, mirror text NOT NULL, epoch bigint NOT NULL, "
     "system_id text NOT NULL, database_oid bigint NOT NULL, slot text NOT NULL, "
     "slot_lsn pg_lsn NOT NULL, lsn pg_lsn NOT NULL, is_streaming boolean NOT NULL, "
-    "updated_at timestamptz NOT NULL DEFAULT now()) WITH (fillfactor = 10)";
+    "updated_at timestamptz NOT NULL DEFAULT now(), applier text, applier_id text, "
+    "applier_session integer, applier_since timestamptz) WITH (fillfactor = 10)";
+
+static const char upgrade_sql[] =
+    "ALTER TABLE _bunnydb.progress ADD COLUMN IF NOT EXISTS applier text, ADD COLUMN IF NOT EXISTS "
+    "applier_id text, ADD COLUMN IF NOT EXISTS applier_session integer, ADD COLUMN IF NOT EXISTS "
+    "applier_since timestamptz";
+
+/* Whoever opened the session told it who it is. */
+#define APPLIER_COLUMNS "applier, applier_id, applier_session, applier_since"
+#define APPLIER_VALUES                                                                      \
+    "pg_catalog.current_setting('bunnydb.applier', true), "                                 \
+    "pg_catalog.current_setting('bunnydb.applier_id', true), pg_catalog.pg_backend_pid(), " \
+    "pg_catalog.clock_timestamp()"
 
 static const char lock_sql[] =
     "SELECT pg_catalog.pg_try_advisory_lock(" MIRROR_LOCK_CLASS ", pg_catalog.hashtext($1))";
 
+/* The session that holds the lock, and what the applier in the row, if it has that session, is. */
+#define HOLDER_FROM                                                                              \
+    " FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid LEFT JOIN " \
+    "_bunnydb.progress p ON p.mirror_id = $1 AND p.applier_session = l.pid WHERE l.locktype = "  \
+    "'advisory' AND l.granted AND l.objsubid = 2 AND l.classid = " MIRROR_LOCK_CLASS             \
+    " AND l.objid::int8 = (pg_catalog.hashtext($1)::int8 & 4294967295) AND l.database = "        \
+    "(SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())"
+
 static const char holder_sql[] =
-    "SELECT a.pid, coalesce(a.client_addr::text, 'local'), a.application_name FROM "
-    "pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid WHERE l.locktype = "
-    "'advisory' AND l.granted AND l.objsubid = 2 AND l.classid = " MIRROR_LOCK_CLASS
-    " AND l.objid::int8 = (pg_catalog.hashtext($1)::int8 & 4294967295) AND l.database = "
-    "(SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()) LIMIT "
-    "1";
+    "SELECT a.pid, coalesce(a.client_addr::text, 'local'), coalesce(p.applier, 'a process that '"
+    "'calls itself ' || a.application_name), pg_catalog.to_char(coalesce(p.applier_since, "
+    "a.backend_start) AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS')" HOLDER_FROM " LIMIT 1";
+
+static const char end_own_sql[] =
+    "SELECT pg_catalog.pg_terminate_backend(l.pid)" HOLDER_FROM " AND p.applier_id = $2";
 
 /* Nobody else has a row, or is about to write one (its session lock comes first). */
 static const char last_sql[] =
@@ -57,8 +78,9 @@ static bool name_holder(struct pg_conn *dest, struct task *task, const char *mir
         return false;
     if (pg_rows(r))
         err_set(err, ERR_FENCED,
-                "another process applies to this mirror: %s, PID %s at the destination, client %s",
-                pg_text(r, 0, 2), pg_text(r, 0, 0), pg_text(r, 0, 1));
+                "another process applies to this mirror: %s, since %s UTC (session %s at the "
+                "destination, client %s)",
+                pg_text(r, 0, 2), pg_text(r, 0, 3), pg_text(r, 0, 0), pg_text(r, 0, 1));
     else
         err_set(err, ERR_FENCED, "another process applies to this mirror");
     err_hint(err,
@@ -67,9 +89,17 @@ static bool name_holder(struct pg_conn *dest, struct task *task, const char *mir
     return false;
 }
 
-/* A session of ours that was cut off may hold the lock for a moment longer. */
-static bool take_lock(struct pg_conn *dest, struct task *task, const char *mirror_id, int limit_ms,
-                      struct err *err)
+/* A session that this process, or one before it on the same state directory, has left: cut off, it
+ * would hold the lock until the server notices. */
+static bool end_own(struct pg_conn *dest, struct task *task, const char *mirror_id,
+                    const struct applier *who, struct err *err)
+{
+    const char *values[] = {mirror_id, who->id};
+    return pg_exec_params(dest, task, LIMIT_MS, end_own_sql, COUNT_OF(values), values, NULL, err);
+}
+
+static bool take_lock(struct pg_conn *dest, struct task *task, const char *mirror_id,
+                      const struct applier *who, int limit_ms, struct err *err)
 {
     int64_t until = clock_mono_ms() + limit_ms;
     for (;;) {
@@ -82,40 +112,56 @@ static bool take_lock(struct pg_conn *dest, struct task *task, const char *mirro
             return true;
         if (clock_mono_ms() >= until)
             return name_holder(dest, task, mirror_id, err);
-        if (!pg_exec(dest, task, LIMIT_MS, "SELECT pg_catalog.pg_sleep(0.1)", NULL, err))
+        if ((who && !end_own(dest, task, mirror_id, who, err)) ||
+            !pg_exec(dest, task, LIMIT_MS, "SELECT pg_catalog.pg_sleep(0.1)", NULL, err))
             return false;
     }
+}
+
+static bool introduce(struct pg_conn *dest, struct task *task, const struct applier *who,
+                      struct err *err)
+{
+    const char *values[] = {who->name, who->id};
+    return pg_exec_params(dest, task, LIMIT_MS,
+                          "SELECT pg_catalog.set_config('bunnydb.applier', $1, false), "
+                          "pg_catalog.set_config('bunnydb.applier_id', $2, false)",
+                          COUNT_OF(values), values, NULL, err);
 }
 
 static bool create_tables(struct pg_conn *dest, struct task *task, struct err *err)
 {
     struct buf sql = {0};
-    buf_printf(&sql, "%s; %s; %s; %s; %s; COMMIT", create_sql, sync_rows_create_sql,
-               sync_rows_upgrade_sql, schema_book_create_sql, sequences_create_sql);
+    buf_printf(&sql, "%s; %s; %s; %s; %s; %s; COMMIT", create_sql, upgrade_sql,
+               sync_rows_create_sql, sync_rows_upgrade_sql, schema_book_create_sql,
+               sequences_create_sql);
     bool ok = pg_exec(dest, task, LIMIT_MS, buf_text(&sql), NULL, err);
     buf_free(&sql);
     return ok || err_context(err, "create _bunnydb's tables at the destination");
 }
 
 /* An earlier version made some of the tables. */
-bool progress_open(struct pg_conn *dest, struct task *task, const char *mirror_id, int limit_ms,
-                   struct err *err)
+bool progress_open(struct pg_conn *dest, struct task *task, const char *mirror_id,
+                   const struct applier *who, int limit_ms, struct err *err)
 {
     struct pg_result *r;
-    if (!pg_exec(dest, task, LIMIT_MS,
-                 "SELECT pg_catalog.to_regclass('_bunnydb.progress') IS NOT NULL AND "
-                 "pg_catalog.to_regclass('_bunnydb.table_sync') IS NOT NULL AND "
-                 "pg_catalog.to_regclass('_bunnydb.table_parts') IS NOT NULL AND "
-                 "pg_catalog.to_regclass('_bunnydb.sequences') IS NOT NULL AND EXISTS (SELECT FROM "
-                 "pg_catalog.pg_attribute WHERE attrelid = "
-                 "pg_catalog.to_regclass('_bunnydb.table_sync') AND attname = 'stopped')",
-                 &r, err))
+    if (!pg_exec(
+            dest, task, LIMIT_MS,
+            "SELECT pg_catalog.to_regclass('_bunnydb.progress') IS NOT NULL AND "
+            "pg_catalog.to_regclass('_bunnydb.table_sync') IS NOT NULL AND "
+            "pg_catalog.to_regclass('_bunnydb.table_parts') IS NOT NULL AND "
+            "pg_catalog.to_regclass('_bunnydb.sequences') IS NOT NULL AND EXISTS (SELECT FROM "
+            "pg_catalog.pg_attribute WHERE attrelid = "
+            "pg_catalog.to_regclass('_bunnydb.table_sync') AND attname = 'stopped') AND EXISTS "
+            "(SELECT FROM pg_catalog.pg_attribute WHERE attrelid = "
+            "pg_catalog.to_regclass('_bunnydb.progress') AND attname = 'applier_since')",
+            &r, err))
         return false;
     bool exists = pg_bool(r, 0, 0);
     pg_free(r);
     if (!exists && !create_tables(dest, task, err))
         return false;
-    return take_lock(dest, task, mirror_id, limit_ms, err);
+    return (!who || introduce(dest, task, who, err)) &&
+           take_lock(dest, task, mirror_id, who, limit_ms, err);
 }
 
 bool progress_claim(struct pg_conn *dest, struct task *task, const char *mirror_id,
@@ -123,11 +169,13 @@ bool progress_claim(struct pg_conn *dest, struct task *task, const char *mirror_
 {
     struct pg_result *r;
     *out = (struct progress){0};
-    if (!pg_exec_params(dest, task, LIMIT_MS,
-                        "UPDATE _bunnydb.progress SET epoch = epoch + 1 WHERE mirror_id = $1 "
-                        "RETURNING epoch, system_id, database_oid, slot, slot_lsn, lsn, "
-                        "is_streaming",
-                        1, &mirror_id, &r, err))
+    if (!pg_exec_params(
+            dest, task, LIMIT_MS,
+            "UPDATE _bunnydb.progress SET epoch = epoch + 1, (" APPLIER_COLUMNS
+            ") = ROW (" APPLIER_VALUES
+            ") WHERE mirror_id = $1 RETURNING epoch, system_id, database_oid, slot, slot_lsn, lsn, "
+            "is_streaming",
+            1, &mirror_id, &r, err))
         return err_context(err, "read the progress at the destination");
     out->exists = pg_rows(r) == 1;
     if (out->exists) {
@@ -153,13 +201,14 @@ bool progress_start(struct pg_conn *dest, struct task *task, const char *mirror_
     str_printf(oid, sizeof oid, "%u", p->database_oid);
     if (!pg_exec_params(dest, task, LIMIT_MS,
                         "INSERT INTO _bunnydb.progress (mirror_id, mirror, epoch, system_id, "
-                        "database_oid, slot, slot_lsn, lsn, is_streaming) VALUES ($1, $2, 1, $3, "
-                        "$4, $5, $6, $6, true) ON CONFLICT (mirror_id) DO UPDATE SET mirror = "
+                        "database_oid, slot, slot_lsn, lsn, is_streaming, " APPLIER_COLUMNS
+                        ") VALUES ($1, $2, 1, $3, $4, $5, $6, $6, true, " APPLIER_VALUES
+                        ") ON CONFLICT (mirror_id) DO UPDATE SET mirror = "
                         "excluded.mirror, epoch = progress.epoch + 1, system_id = "
                         "excluded.system_id, database_oid = excluded.database_oid, slot = "
                         "excluded.slot, slot_lsn = excluded.slot_lsn, lsn = excluded.lsn, "
-                        "is_streaming = true, updated_at = pg_catalog.clock_timestamp() "
-                        "RETURNING epoch",
+                        "is_streaming = true, updated_at = pg_catalog.clock_timestamp(), "
+                        "(" APPLIER_COLUMNS ") = ROW (" APPLIER_VALUES ") RETURNING epoch",
                         COUNT_OF(values), values, &r, err))
         return err_context(err, "write the progress at the destination");
     p->exists = true;

@@ -6,6 +6,7 @@
 #define BUNNY_PROGRESS_H
 
 #include "pg/pg.h"
+#include "stream/applier.h"
 
 struct progress {
     bool exists;
@@ -20,10 +21,11 @@ struct progress {
 };
 
 /* Creates schema and table when missing, and takes the mirror's session lock, so that a second
- * process finds out before it does anything. Waits up to limit_ms for the lock; then ERR_FENCED
- * names the holder. */
-bool progress_open(struct pg_conn *dest, struct task *task, const char *mirror_id, int limit_ms,
-                   struct err *err) MUST_CHECK;
+ * process finds out before it does anything. Waits up to limit_ms for the lock, and ends a session
+ * that this applier has left with it; then ERR_FENCED names the holder. who (NULL: nobody special)
+ * is written to the row with the next claim or start. */
+bool progress_open(struct pg_conn *dest, struct task *task, const char *mirror_id,
+                   const struct applier *who, int limit_ms, struct err *err) MUST_CHECK;
 /* Takes a new epoch and reads the row. exists = false when there is none. */
 bool progress_claim(struct pg_conn *dest, struct task *task, const char *mirror_id,
                     struct progress *out, struct err *err) MUST_CHECK;

@@ -55,7 +55,7 @@ static bool feedback_if_due(struct stream *s, struct err *err)
 {
     int64_t since = clock_mono_ms() - s->reported_at;
     bool moved = apply_durable(s->apply) > s->reported;
-    if (s->answer_now || since >= s->o.keepalive_ms ||
+    if (s->answer_now || pg_wants_ping(s->o.source) || since >= s->o.keepalive_ms ||
         (moved && (since >= FEEDBACK_MS || apply_is_idle(s->apply))))
         return send_feedback(s, err);
     return true;
@@ -275,9 +275,20 @@ static void note_busy(struct stream *s)
     s->is_busy = !apply_is_idle(s->apply) && !(s->is_dry && apply_is_waiting(s->apply));
 }
 
+/* Neither side may be silent for ever where it owes us a word: the source answers a ping, as long
+ * as we read; the destination each unit that was sent to it. */
+static bool bear_silence(struct stream *s, struct err *err)
+{
+    bool reads = apply_may_read(s->apply) && !s->kept_out;
+    if (!pg_bear_silence(s->o.source, reads, err))
+        return err_context(err, "source");
+    return pg_bear_silence(s->o.dest, apply_awaits_answer(s->apply), err) ||
+           err_context(err, "destination");
+}
+
 static bool turn(struct stream *s, struct err *err)
 {
-    if (!read_burst(s, err) || !apply_replay(s->apply, err) ||
+    if (!bear_silence(s, err) || !read_burst(s, err) || !apply_replay(s->apply, err) ||
         !apply_pump(s->apply, s->is_dry && !apply_can_replay(s->apply), err) ||
         !stand_if_asked(s, err) || !move_idle_if_due(s, err) || !feedback_if_due(s, err))
         return false;
