@@ -8,7 +8,7 @@ build_packages="build-essential autoconf automake pkg-config libpq-dev libncurse
 	libinih-dev libmicrohttpd-dev libjansson-dev libsodium-dev"
 server_packages="postgresql postgresql-contrib curl util-linux procps"
 test_packages="libcmocka-dev clang-format jq openssl ncurses-term xz-utils python3-pytest python3-pytest-xdist
-	python3-psycopg python3-pexpect python3-pyte"
+	python3-psycopg python3-pexpect python3-pyte libfaketime"
 fuzz_packages="clang libclang-rt-dev"
 
 say() { printf '%s\n' "$*"; }

@@ -10,7 +10,6 @@
 #include "ui/facts.h"
 #include "ui/logview.h"
 #include "ui/meter.h"
-#include "ui/sheet.h"
 #include "ui/rows.h"
 
 enum screen_id {
@@ -19,7 +18,6 @@ enum screen_id {
     SCREEN_LOG,
     SCREEN_MESSAGES,
     SCREEN_HELP,
-    SCREEN_REPORT,
     SCREEN_COUNT
 };
 enum tab {
@@ -51,42 +49,26 @@ enum {
     INPUT_SIZE = 64, /* a filter, a search */
 };
 
-struct app;
-
 struct message {
     int64_t at; /* us */
     enum severity level;
     char text[300];
 };
-/* What is asked for, on the message line, in a dialog, or by a name to be typed: captured when the
- * key was pressed, and refused when the mirror's state has changed until it is confirmed. */
+/* What was asked on the message line, and about which mirror in which state. */
 struct confirm {
-    struct order order; /* kind NO_COMMAND: detach */
+    enum mirror_command command; /* NO_COMMAND: detach */
+    char mirror[NAME_SIZE];
     enum mirror_state state;
     char text[300];
-    const char *typed_name; /* what has to be typed: the order's mirror or table */
 };
 struct prompt {
-    char label[200];
-    char *target; /* size bytes: follows what is typed */
-    size_t size;
-    char before[INPUT_SIZE]; /* comes back with esc */
-    void (*done)(struct app *a);
-};
-/* A dialog's buttons; the last one cancels, and has the focus at first. */
-struct choice {
-    int key;
-    const char *label;
-    void (*run)(struct app *a); /* NULL: cancels */
-};
-struct dialog {
-    char title[200];
-    struct facts lines;
-    const struct choice *choices;
-    int n, focus;
+    char label[16];
+    char *target; /* INPUT_SIZE bytes: follows what is typed */
+    char before[INPUT_SIZE];
 };
 struct pending {
-    struct order order; /* mirror empty: free */
+    char mirror[NAME_SIZE]; /* empty: free */
+    enum mirror_command command;
     int64_t since_ms;
 };
 /* How fast a source writes WAL, measured between two samples of a mirror's slot. */
@@ -126,10 +108,7 @@ struct app {
     enum mode mode;
     struct confirm confirm;
     struct prompt prompt;
-    char typed[2 * NAME_SIZE + 2];
-    struct dialog dialog;
-    struct sheets *sheets;
-    struct sheet sheet; /* the one that SCREEN_REPORT shows */
+    int dialog_focus;
 
     struct message messages[MESSAGES];
     size_t n_messages; /* ever */
@@ -157,8 +136,7 @@ struct screen {
     enum layout_kind layout;
     void (*draw)(struct app *a);
 };
-extern const struct screen screen_list, screen_detail, screen_log, screen_messages, screen_help,
-    screen_report;
+extern const struct screen screen_list, screen_detail, screen_log, screen_messages, screen_help;
 
 static inline enum screen_id app_screen(const struct app *a)
 {
@@ -187,13 +165,8 @@ double app_wal_rate(const struct app *a, const char *mirror);
 
 void app_draw(struct app *a);         /* frame.c */
 void app_key(struct app *a, int key); /* input.c */
-/* dialog.c: a box with lines (a->dialog.lines, added before) and buttons. */
-void dialog_open(struct app *a, const char *title, const struct choice *choices, int n);
+void dialog_open(struct app *a);      /* dialog.c: the quit dialog */
 void dialog_draw(struct app *a);
 void dialog_key(struct app *a, int key);
-/* asks.c: the quit dialog; ends at once when nothing runs that would stop. */
-void quit_ask(struct app *a);
-/* Hands the confirmed order over, unless the mirror's state has changed. */
-void confirm_submit(struct app *a);
 
 #endif

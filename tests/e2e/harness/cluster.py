@@ -116,6 +116,22 @@ class Cluster:
         return subprocess.run([f"{BINDIR}/pg_isready", "-q", "-h", self.host, "-p",
                                str(self.port), "-U", "postgres", "-d", "postgres"], check=False).returncode == 0
 
+    def wait_ready(self, gone):
+        """After a crash that the server recovers from by itself: the sessions gone were there before,
+        and all others are dead as well."""
+        def ready():
+            if not self._is_ready():
+                return False
+            try:
+                with self.connect() as c:
+                    return not c.execute("SELECT FROM pg_stat_activity WHERE pid = ANY(%s)",
+                                         (list(gone),)).fetchall()
+            except psycopg.Error:
+                return False
+        wait_for(ready, 60, f"cluster {self.name} to be ready again")
+        self.starts += 1
+        self._admin = None
+
     def stop(self, mode="fast"):
         """fast: sessions end, data is flushed; immediate: as a crash."""
         if self._admin is not None:
