@@ -115,7 +115,7 @@ struct table_status {
     int64_t rows_inserted, rows_updated, rows_deleted; /* by the stream, since creation */
     int64_t rows_missing;     /* updates and deletes that found no row, since it was last copied */
     int64_t rows_conflicting; /* changes that a row at the destination was in the way of */
-    int64_t bytes_done, bytes_total; /* of the snapshot; heap bytes, estimated */
+    int64_t bytes_done, bytes_total; /* of the snapshot, with indexes; estimated */
     int64_t rows_total;              /* estimated; -1 unknown */
     int workers;                     /* copying it now */
     int indexes_done, indexes_total;

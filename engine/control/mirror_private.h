@@ -191,8 +191,11 @@ bool resume_is_possible(struct run *r, bool *is_possible, struct err *err) MUST_
 bool resume_prepare(struct run *r, struct err *err) MUST_CHECK;
 /* All tables are shown as finished: those that are not are then shown as what they are. */
 void resume_show_finished(struct mirror *m);
-/* How far all of it is. */
-void resume_show(struct mirror *m);
+/* What is there already is not what this run copies: its own pace is counted from here. */
+void resume_begin(struct mirror *m);
+/* How far all of it is. copy_ms: what the copy under way still takes, -1 not known; waiting: bytes
+ * of tables that come after it. */
+void resume_show(struct mirror *m, int64_t copy_ms, int64_t waiting);
 
 /* --- trouble.c: missing rows, rows in the way --------------------------------------------------
  */

@@ -14,6 +14,7 @@
 
 #define STATEMENT_MS 60000
 #define SLOT_FREE_MS 10000
+#define ETA_FIRST_MS 1000
 
 /* Which tables are still to be copied: those that the destination does not have, and those that
  * came into the mirror since. */
@@ -201,23 +202,37 @@ static void sum_up(struct mirror *m)
     }
 }
 
-void resume_show(struct mirror *m)
+/* What is left of this part of the copy it knows itself; what waits for its turn will take as long
+ * for a byte as that and all that was copied in this run. */
+static int64_t eta_ms(const struct mirror *m, int64_t now, int64_t copy_ms, int64_t waiting)
+{
+    const struct mirror_status *l = &m->live;
+    double ms = (double)(now - m->resumed_at), bytes = (double)(l->bytes_done - m->resumed_bytes);
+    if (copy_ms < 0 && (bytes <= 0 || ms < ETA_FIRST_MS))
+        return -1;
+    if (copy_ms < 0)
+        return (int64_t)(ms / bytes * (double)(l->bytes_total - l->bytes_done));
+    bytes = (double)(l->bytes_total - waiting - m->resumed_bytes);
+    double pace = bytes > 0 ? (ms + (double)copy_ms) / bytes : 0;
+    return copy_ms + (int64_t)(pace * (double)waiting);
+}
+
+void resume_begin(struct mirror *m)
+{
+    sum_up(m);
+    m->resumed_at = clock_mono_ms();
+    m->resumed_bytes = m->live.bytes_done;
+}
+
+void resume_show(struct mirror *m, int64_t copy_ms, int64_t waiting)
 {
     struct mirror_status *l = &m->live;
     int64_t before = l->bytes_done, now = clock_mono_ms();
     sum_up(m);
-    if (!m->resumed_at) {
-        m->resumed_at = now;
-        m->resumed_bytes = l->bytes_done;
-    } else if (l->bytes_done > before) {
+    if (l->bytes_done > before)
         m->bytes_total += l->bytes_done - before;
-    }
-    int64_t gained = l->bytes_done - m->resumed_bytes;
-    double seconds = (double)(now - m->resumed_at) / 1000.0;
-    l->eta_seconds =
-        gained > 0 && seconds >= 1
-            ? (int64_t)(seconds * (double)(l->bytes_total - l->bytes_done) / (double)gained + 0.5)
-            : -1;
+    int64_t ms = m->resumed_at ? eta_ms(m, now, copy_ms, waiting) : -1;
+    l->eta_seconds = ms < 0 ? -1 : (ms + 500) / 1000;
     if (l->state == MIRROR_SNAPSHOTTING && strcmp(l->phase, phase_of(m)) != 0)
         show_state(m, MIRROR_SNAPSHOTTING, phase_of(m));
 }

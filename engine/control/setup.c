@@ -231,20 +231,21 @@ static void show_table(struct mirror *m, const struct snapshot_job *job, size_t 
     m->live.tables_done += p.state == SNAP_DONE;
     m->live.tables_total++;
     m->rows_total += p.rows;
+    m->bytes_total += p.heap_done; /* what goes over the wire makes the rate */
 }
 
 static void show_copy(struct mirror *m, const struct snapshot_job *job)
 {
     m->live.bytes_done = m->live.bytes_total = 0;
-    m->rows_total = 0;
+    m->rows_total = m->bytes_total = 0;
     int done = m->live.tables_done;
     m->live.tables_done = m->live.tables_total = 0;
     for (size_t i = 0; i < m->n_tables; i++)
         show_table(m, job, i);
     if (m->live.tables_done > done)
         show_save_counters(m); /* an interruption does not copy them again */
-    m->bytes_total = m->live.bytes_done;
-    m->live.eta_seconds = snapshot_eta_seconds(job);
+    int64_t ms = snapshot_eta_ms(job);
+    m->live.eta_seconds = ms < 0 ? -1 : (ms + 500) / 1000;
     if (strcmp(m->live.phase, snapshot_phase(job)) != 0)
         show_state(m, MIRROR_SNAPSHOTTING, snapshot_phase(job));
     show_dirty(m);
@@ -335,7 +336,6 @@ bool setup_set_done(struct mirror *m, struct err *err)
         return false;
     m->row.snapshot_done = true;
     m->has_compared = false;
-    m->live.eta_seconds = -1;
     show_save_counters(m);
     return true;
 }

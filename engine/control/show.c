@@ -81,6 +81,8 @@ void show_state(struct mirror *m, enum mirror_state state, const char *phase)
     if (!m->live.state_since)
         m->live.state_since = clock_wall_us();
     str_copy(m->live.phase, sizeof m->live.phase, phase);
+    if (state != MIRROR_SNAPSHOTTING)
+        m->live.eta_seconds = -1;
     if (state != MIRROR_RUNNING && state != MIRROR_SNAPSHOTTING) {
         m->live.rows_per_second = 0;
         m->live.bytes_per_second = 0;
@@ -168,6 +170,17 @@ static void show_mapping(struct mirror *m)
     table_name_list_free(&wished);
 }
 
+/* Of those that are or were built, as far as the definitions tell. */
+static int64_t index_bytes(const struct mirror *m, const struct schema_table *t)
+{
+    int64_t n = 0;
+    if (m->row.config.replicate_indexes)
+        return t->index_bytes;
+    for (size_t i = 0; i < t->n_indexes; i++)
+        n += t->indexes[i].bytes;
+    return n;
+}
+
 void show_schema(struct mirror *m, const struct schema *s)
 {
     if (m->tables) {
@@ -186,7 +199,7 @@ void show_schema(struct mirror *m, const struct schema *s)
                 continue;
             fill_table(&m->tables[i], t->schema, t->name, t->dest_schema, t->dest_name,
                        m->row.snapshot_done);
-            m->tables[i].bytes_total = t->bytes;
+            m->tables[i].bytes_total = t->bytes + index_bytes(m, t);
             m->tables[i].rows_total = t->rows < 0 ? -1 : (int64_t)t->rows;
         }
     }

@@ -142,10 +142,25 @@ static bool set_aside(struct table_sync *s, struct err *err)
     return ok;
 }
 
+/* Of tables whose turn has not come. */
+static int64_t bytes_waiting(const struct table_sync *s)
+{
+    const struct schema *schema = s->r->schema;
+    int64_t n = 0;
+    for (size_t k = 0; k < s->n_items; k++) {
+        const struct item *item = &s->items[k];
+        for (size_t i = 0; i < schema->n_tables; i++)
+            if (schema->tables[i].mapping == item->mapping && item->is_aside && !item->is_copying &&
+                !item->is_stopped)
+                n += mirror_of(s)->tables[i].bytes_total - mirror_of(s)->tables[i].bytes_done;
+    }
+    return n;
+}
+
 static void show_snapshot(const struct table_sync *s)
 {
     if (s->is_snapshot)
-        resume_show(mirror_of(s));
+        resume_show(mirror_of(s), s->copy ? table_copy_eta_ms(s->copy) : -1, bytes_waiting(s));
     show_dirty(mirror_of(s));
 }
 
@@ -246,6 +261,8 @@ bool table_sync_open(struct run *r, struct table_sync **out, struct err *err)
         if (s->is_snapshot)
             resume_show_finished(m);
         mark_tables(s);
+        if (s->is_snapshot)
+            resume_begin(m);
         show_stopped(s, &rows);
         s->is_idle = !has_work(s) && !s->wants_restore && !s->is_snapshot;
         if (has_work(s))
@@ -634,7 +651,7 @@ static bool snapshot_has_ended(const struct table_sync *s)
 static bool end_snapshot(struct table_sync *s, struct err *err)
 {
     struct mirror *m = mirror_of(s);
-    resume_show(m);
+    resume_show(m, -1, 0);
     if (!setup_set_done(m, err))
         return false;
     s->is_snapshot = false;

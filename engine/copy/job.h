@@ -20,6 +20,7 @@ enum unit_kind {
     UNIT_RELEASE, /* give the source's session back: every range is in */
     UNIT_RANGE,
     UNIT_INDEX,
+    UNIT_ADOPT, /* a table's constraints take over the indexes that were built for them */
     UNIT_ADD_FKEY,
     UNIT_VALIDATE_FKEY,
     UNIT_SETTLE, /* ANALYZE of a mapping's table, which makes the mapping complete */
@@ -46,6 +47,12 @@ enum phase {
     PHASE_FKEYS,
 };
 
+/* What was done of one kind of work: how long it took on the job's clock (outlook.c), and what it
+ * was expected to take on some machine. */
+struct pace {
+    double ms, cost;
+};
+
 /* How a table is cut: range i holds the blocks [i * blocks, (i + 1) * blocks), the last is open. */
 struct cut {
     size_t n; /* 0: a partitioned parent; 1: the whole table */
@@ -56,11 +63,13 @@ struct cut {
 struct table_run {
     const struct schema_table *def;
     struct cut cut;
-    size_t *index_order; /* those that lock out everyone else come first */
+    size_t *index_order; /* those that lock out everyone else come first, then the largest */
     enum snapshot_table_state state;
     bool is_open; /* a range was taken, and not all are in */
     size_t ranges_taken, ranges_done;
     size_t indexes_taken, indexes_done;
+    double *index_parts;                     /* how much of each index is built: 0 to 1 */
+    bool has_twins, is_adopted, has_adopted; /* adoption: is any to be done, taken, done */
     size_t fkeys_added, fkeys_validated;
     int running;       /* workers on it now */
     bool is_locked;    /* one of them needs the table for itself */
@@ -73,9 +82,11 @@ struct table_run {
     size_t tree_left; /* of a root: ranges and indexes of it and all its partitions */
     bool is_settled;  /* of a root: that was taken */
     struct table_run *building_parent; /* the one parent of the tree that has workers */
-    int64_t rows, bytes_done;
+    int64_t rows, heap_done;
     int64_t received;   /* bytes that went through */
     int64_t started_ms; /* monotonic */
+    int64_t shown;      /* bytes done at the last look */
+    struct pace pace;   /* of its ranges */
 };
 
 struct worker {
@@ -91,6 +102,9 @@ struct worker {
     bool has_unit;         /* under the lock */
     struct unit unit;      /* under the lock */
     int64_t unit_since;    /* monotonic ms, under the lock */
+    double unit_clock;     /* the job's clock then, under the lock */
+    int64_t busy_ms;       /* in units that are done, under the lock */
+    atomic_int dest_pid;   /* of the session at the destination; 0: not yet */
     atomic_llong rows;     /* of the running range */
     atomic_llong received; /* bytes of the running range */
 };
@@ -110,13 +124,20 @@ struct snapshot_job {
     pthread_mutex_t lock;
     pthread_cond_t changed; /* a unit is done, or the job is to stop */
     enum stage stage;
+    bool is_ready; /* the first worker has made room: units are handed out */
     int n_running; /* units under way */
     int n_open;    /* tables with is_open */
     size_t ranges_left, indexes_left;
-    int64_t began; /* monotonic ms */
-    struct pace {  /* of what is done: workers' time, and bytes of the tables */
-        int64_t ms, bytes;
-    } ranges, indexes;
+    int64_t began;    /* monotonic ms */
+    size_t n_untaken; /* ranges and indexes */
+    double clock;     /* see outlook.c */
+    int64_t clock_at; /* monotonic ms */
+    bool is_here;     /* the destination is on this machine */
+    double capacity;  /* as much gets on at full speed side by side */
+    double others;    /* that is not ours, on this machine */
+    int64_t looked_at;
+    struct pace ranges, indexes, settlings, validations;
+    struct observer *observer;
     size_t n_returned, cap_returned; /* ranges of contested tables that were begun in vain */
     struct unit *returned;
     bool is_sealed;
@@ -140,7 +161,24 @@ bool range_is_binary(const struct schema_table *t);
 char *range_source_sql(const struct table_run *t, size_t i);
 char *range_dest_sql(const struct schema_table *t);
 
+/* outlook.c: how far the job is, and how long the rest takes. Under the lock, but for the first. */
+void outlook_init(struct snapshot_job *j);
+/* Called when the number of running units is about to change. */
+void outlook_tick(struct snapshot_job *j);
+/* The worker's unit is done. */
+void outlook_note(struct worker *w);
+/* How far the worker's unit is: of 0 to 1, as far as it is known. */
+double outlook_live_part(const struct worker *w);
+/* How much of the time each worker had something to do, to the log; takes the lock itself. */
+void outlook_say_busy(struct snapshot_job *j, const char *until);
+
+/* observe.c: asks the destination how far indexes are that take long; never an error. */
+struct observer *observer_start(struct snapshot_job *j);
+void observer_finish(struct observer *o); /* NULL does nothing */
+
 /* queue.c: what is to be done next. Called by workers. */
+/* From now on units are handed out. */
+void queue_open(struct snapshot_job *j);
 /* Waits for the next unit; false when the job is over or to be stopped. */
 bool queue_take(struct worker *w, struct unit *out);
 /* The unit is done well; rows and bytes: of a range. */
@@ -160,11 +198,13 @@ bool transfer_range(struct worker *w, const struct unit *u, int64_t *rows, int64
                     struct err *err) MUST_CHECK;
 
 /* post.c: what comes after a table's data. */
-/* Made by ALTER TABLE … ADD CONSTRAINT, which locks the table for itself; CREATE INDEX only shuts
- * writers out. */
+/* A constraint's. */
 bool post_is_constraint(const struct schema_index *i);
-/* That, or made with those of the partitions, which are attached under a lock like it. */
+/* Made by ALTER TABLE … ADD CONSTRAINT, which locks the table for itself, or with those of the
+ * partitions, which are attached under a lock like it; CREATE INDEX only shuts writers out. */
 bool post_is_exclusive(const struct schema_index *i);
+/* Removes what an earlier try left of indexes for constraints; the tables are empty. */
+bool post_remove_twins(struct worker *w, struct err *err) MUST_CHECK;
 bool post_run(struct worker *w, const struct unit *u, struct err *err) MUST_CHECK;
 
 #endif

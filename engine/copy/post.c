@@ -3,7 +3,10 @@
  * there already is looked up first. */
 #include "copy/job.h"
 
+#include <stdlib.h>
+
 #include "base/log.h"
+#include "base/mem.h"
 
 #define LOOK_LIMIT_MS 60000
 
@@ -84,7 +87,7 @@ bool post_is_constraint(const struct schema_index *i)
 
 bool post_is_exclusive(const struct schema_index *i)
 {
-    return post_is_constraint(i) || i->branches_sql;
+    return (post_is_constraint(i) && !i->twin) || i->branches_sql;
 }
 
 /* One message is one transaction. Where a partition of the destination has something of its own in
@@ -104,7 +107,18 @@ static bool make_index(struct worker *w, const struct schema_table *t, const str
                  "index built by the server's choice table=%s.%s index=%s"
                  " reason=\"%s\"",
                  t->dest_schema, t->dest_name, i->name, why.text);
-    return pg_exec(w->dest, &w->task, 0, i->create_sql, NULL, err);
+    return pg_exec(w->dest, &w->task, 0, i->twin ? i->twin_sql : i->create_sql, NULL, err);
+}
+
+static bool build_twin(struct worker *w, const struct schema_table *t, const struct schema_index *i,
+                       struct err *err)
+{
+    struct index_there there;
+    if (!look_up_index(w, t, i->twin, &there, err))
+        return false;
+    if (there.exists && there.is_valid)
+        return true;
+    return (!there.exists || drop_index(w, t, i->twin, false, err)) && make_index(w, t, i, err);
 }
 
 static bool build_index(struct worker *w, const struct schema_table *t,
@@ -117,9 +131,71 @@ static bool build_index(struct worker *w, const struct schema_table *t,
         return true;
     if (i->kind == INDEX_PRIMARY && there.has_primary)
         return true; /* the operator's own table has its key under another name */
+    if (i->twin)
+        return build_twin(w, t, i, err);
     if (there.exists && !there.is_valid && !drop_index(w, t, i->name, there.is_constraint, err))
         return false;
     return make_index(w, t, i, err);
+}
+
+/* All of a table's at once, under one short lock. Those whose constraint is there have no twin. */
+static bool adopt(struct worker *w, const struct schema_table *t, struct err *err)
+{
+    struct buf sql = {0};
+    bool ok = true;
+    buf_puts(&sql, "ALTER TABLE ");
+    pg_quote_qualified(&sql, t->dest_schema, t->dest_name);
+    size_t empty = sql.len;
+    for (size_t i = 0; ok && i < t->n_indexes; i++) {
+        const struct schema_index *x = &t->indexes[i];
+        struct index_there there = {0};
+        ok = !x->twin || look_up_index(w, t, x->twin, &there, err);
+        if (there.exists)
+            buf_printf(&sql, "%s %s", sql.len > empty ? "," : "", x->adopt_sql);
+    }
+    ok = ok && (sql.len == empty || pg_exec(w->dest, &w->task, 0, buf_text(&sql), NULL, err));
+    buf_free(&sql);
+    return ok || err_context(err, "constraints of %s.%s", t->schema, t->name);
+}
+
+bool post_remove_twins(struct worker *w, struct err *err)
+{
+    const struct snapshot_job *j = w->job;
+    struct pg_result *r = NULL;
+    struct buf schemas = {0}, names = {0}, sql = {0};
+    const char **a = mem_calloc(j->n_tables + 1, sizeof *a),
+               **b = mem_calloc(j->n_tables + 1, sizeof *b);
+    for (size_t i = 0; i < j->n_tables; i++) {
+        a[i] = j->tables[i].def->dest_schema;
+        b[i] = j->tables[i].def->dest_name;
+    }
+    pg_quote_array(&schemas, j->n_tables, a);
+    pg_quote_array(&names, j->n_tables, b);
+    const char *values[] = {buf_text(&schemas), buf_text(&names)};
+    bool ok = pg_exec_params(w->dest, &w->task, LOOK_LIMIT_MS,
+                             "SELECT n.nspname, k.relname FROM unnest($1::pg_catalog.text[], "
+                             "$2::pg_catalog.text[]) u (s, t) "
+                             "JOIN pg_catalog.pg_namespace n ON n.nspname = u.s "
+                             "JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid "
+                             "AND c.relname = u.t "
+                             "JOIN pg_catalog.pg_index x ON x.indrelid = c.oid "
+                             "JOIN pg_catalog.pg_class k ON k.oid = x.indexrelid "
+                             "WHERE pg_catalog.starts_with(k.relname, '" SCHEMA_TWIN_PREFIX "') "
+                             "AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint o "
+                             "WHERE o.conindid = k.oid)",
+                             COUNT_OF(values), values, &r, err);
+    for (size_t i = 0; ok && i < pg_rows(r); i++) {
+        buf_puts(&sql, i ? ", " : "DROP INDEX ");
+        pg_quote_qualified(&sql, pg_text(r, i, 0), pg_text(r, i, 1));
+    }
+    ok = ok && (!sql.len || pg_exec(w->dest, &w->task, 0, buf_text(&sql), NULL, err));
+    pg_free(r);
+    buf_free(&schemas);
+    buf_free(&names);
+    buf_free(&sql);
+    free(a);
+    free(b);
+    return ok || err_context(err, "remove indexes of an earlier copy");
 }
 
 static bool add_fkey(struct worker *w, const struct schema_table *t, const struct schema_fkey *f,
@@ -212,6 +288,8 @@ bool post_run(struct worker *w, const struct unit *u, struct err *err)
     case UNIT_INDEX:
         return build_index(w, t, &t->indexes[u->item], err) ||
                err_context(err, "index %s of %s.%s", t->indexes[u->item].name, s, n);
+    case UNIT_ADOPT:
+        return adopt(w, t, err);
     case UNIT_ADD_FKEY:
         f = &t->fkeys[u->item];
         return add_fkey(w, t, f, err) || leave_out(w, t, f, f->add_sql, err) ||

@@ -70,6 +70,19 @@ static void take_index(struct snapshot_job *j, struct table_run *t, struct unit 
     *u = (struct unit){UNIT_INDEX, table_of(j, t), t->index_order[t->indexes_taken++]};
 }
 
+/* Once every index of the table is there, and nobody works on it. */
+static bool can_adopt(const struct table_run *t)
+{
+    return t->has_twins && !t->is_adopted && t->running == 0 &&
+           t->indexes_done == t->def->n_indexes;
+}
+
+static void take_adoption(struct snapshot_job *j, struct table_run *t, struct unit *u)
+{
+    t->is_adopted = true;
+    *u = (struct unit){UNIT_ADOPT, table_of(j, t), 0};
+}
+
 /* ANALYZE of a partitioned table goes through its partitions. */
 static bool can_settle(const struct table_run *t)
 {
@@ -87,12 +100,12 @@ static void take_settling(struct snapshot_job *j, struct table_run *t, struct un
  * it then. */
 static bool pick_data(struct snapshot_job *j, const struct worker *w, struct unit *u)
 {
-    struct table_run *copy = NULL, *build = NULL, *settle = NULL;
+    struct table_run *copy = NULL, *build = NULL, *settle = NULL, *adopt = NULL;
     if (w->index == 0 && j->n_returned > 0) { /* somebody is waiting for them */
         *u = j->returned[--j->n_returned];
         return true;
     }
-    for (size_t i = 0; i < j->n_tables && !settle; i++) {
+    for (size_t i = 0; i < j->n_tables && !settle && !adopt; i++) {
         struct table_run *t = j->order[i];
         if (!copy && can_copy(j, t, w))
             copy = t;
@@ -100,14 +113,18 @@ static bool pick_data(struct snapshot_job *j, const struct worker *w, struct uni
             build = t;
         if (can_settle(t))
             settle = t;
+        if (can_adopt(t))
+            adopt = t;
     }
-    if (settle)
+    if (adopt)
+        take_adoption(j, adopt, u);
+    else if (settle)
         take_settling(j, settle, u);
     else if (build && (!copy || build->weight >= bytes_untaken(copy)))
         take_index(j, build, u);
     else if (copy)
         take_range(j, copy, u);
-    return copy || build || settle;
+    return copy || build || settle || adopt;
 }
 
 static bool pick_add_fkeys(struct snapshot_job *j, const struct worker *w, struct unit *u)
@@ -183,6 +200,7 @@ static void enter_phase_of(struct snapshot_job *j, enum unit_kind kind)
     case UNIT_RELEASE:
     case UNIT_RANGE:
         break;
+    case UNIT_ADOPT:
     case UNIT_INDEX:
         if (j->ranges_left == 0)
             enter_phase(j, PHASE_INDEXES);
@@ -209,11 +227,14 @@ static void say_phase(struct snapshot_job *j)
     wake_signal(j->plan.done_fd);
 }
 
-static void begin_unit(struct worker *w, const struct unit *u)
+/* True for the last range or index: others may have nothing to do from now on. */
+static bool begin_unit(struct worker *w, const struct unit *u)
 {
     struct snapshot_job *j = w->job;
+    outlook_tick(j);
     w->unit = *u;
     w->unit_since = clock_mono_ms();
+    w->unit_clock = j->clock;
     w->has_unit = true;
     atomic_store(&w->rows, 0);
     atomic_store(&w->received, 0);
@@ -221,14 +242,28 @@ static void begin_unit(struct worker *w, const struct unit *u)
         j->tables[u->table].running++;
     j->n_running++;
     enter_phase_of(j, u->kind);
+    return (u->kind == UNIT_RANGE || u->kind == UNIT_INDEX) && j->n_untaken > 0 &&
+           --j->n_untaken == 0;
+}
+
+void queue_open(struct snapshot_job *j)
+{
+    pthread_mutex_lock(&j->lock);
+    j->is_ready = true;
+    pthread_cond_broadcast(&j->changed);
+    pthread_mutex_unlock(&j->lock);
 }
 
 bool queue_take(struct worker *w, struct unit *out)
 {
     struct snapshot_job *j = w->job;
-    bool got = false;
+    bool got = false, is_last = false;
     pthread_mutex_lock(&j->lock);
     while (!got && j->stage < STAGE_OVER && !atomic_load(&j->stop)) {
+        if (!j->is_ready) {
+            pthread_cond_wait(&j->changed, &j->lock);
+            continue;
+        }
         if (w->source && j->ranges_left == 0) {
             /* Its transaction would hold back the source's vacuum while indexes are built. */
             *out = (struct unit){.kind = UNIT_RELEASE};
@@ -237,13 +272,15 @@ bool queue_take(struct worker *w, struct unit *out)
         }
         got = pick(j, w, out);
         if (got)
-            begin_unit(w, out);
+            is_last = begin_unit(w, out);
         else if (j->stage < STAGE_OVER)
             pthread_cond_wait(&j->changed, &j->lock);
         else
             pthread_cond_broadcast(&j->changed);
     }
     pthread_mutex_unlock(&j->lock);
+    if (is_last)
+        outlook_say_busy(j, "last_taken");
     if (got)
         say_phase(j);
     return got;
@@ -254,7 +291,7 @@ static void end_range(struct snapshot_job *j, struct table_run *t, size_t range,
 {
     t->rows += rows;
     t->received += bytes;
-    t->bytes_done += range_bytes(t, range);
+    t->heap_done += range_bytes(t, range);
     t->ranges_done++;
     j->ranges_left--;
     if (t->ranges_done == t->cut.n) {
@@ -266,9 +303,10 @@ static void end_range(struct snapshot_job *j, struct table_run *t, size_t range,
         enter_phase(j, PHASE_INDEXES);
 }
 
-static void end_index(struct snapshot_job *j, struct table_run *t)
+static void end_index(struct snapshot_job *j, struct table_run *t, size_t index)
 {
     t->is_locked = false;
+    t->index_parts[index] = 1;
     t->indexes_done++;
     j->indexes_left--;
     if (t->def->is_partitioned && t->running == 0)
@@ -279,32 +317,27 @@ static void end_index(struct snapshot_job *j, struct table_run *t)
 static bool is_complete(const struct table_run *t)
 {
     return !t->def->is_partitioned && t->ranges_done == t->cut.n &&
-           t->indexes_done == t->def->n_indexes;
-}
-
-static void note_pace(struct pace *p, const struct worker *w, int64_t bytes)
-{
-    p->ms += clock_mono_ms() - w->unit_since;
-    p->bytes += bytes;
+           t->indexes_done == t->def->n_indexes && t->has_adopted == t->has_twins;
 }
 
 static void end_unit(struct worker *w, int64_t rows, int64_t bytes)
 {
     struct snapshot_job *j = w->job;
+    outlook_tick(j);
+    outlook_note(w);
     w->has_unit = false;
     j->n_running--;
     if (w->unit.kind == UNIT_SEAL)
         return;
     struct table_run *t = &j->tables[w->unit.table];
     t->running--;
-    if (w->unit.kind == UNIT_RANGE) {
-        note_pace(&j->ranges, w, range_bytes(t, w->unit.item));
+    if (w->unit.kind == UNIT_RANGE)
         end_range(j, t, w->unit.item, rows, bytes);
-    } else if (w->unit.kind == UNIT_INDEX) {
-        note_pace(&j->indexes, w, t->weight);
-        end_index(j, t);
-    }
-    if (w->unit.kind != UNIT_RANGE && w->unit.kind != UNIT_INDEX)
+    else if (w->unit.kind == UNIT_INDEX)
+        end_index(j, t, w->unit.item);
+    else if (w->unit.kind == UNIT_ADOPT)
+        t->has_adopted = true;
+    else
         return;
     t->root->tree_left--;
     t->root->leaves_left -= is_complete(t);
@@ -350,6 +383,7 @@ void queue_hand_back(struct worker *w)
     struct snapshot_job *j = w->job;
     pthread_mutex_lock(&j->lock);
     struct table_run *t = &j->tables[w->unit.table];
+    outlook_tick(j);
     t->is_contested = true;
     t->running--;
     j->n_running--;

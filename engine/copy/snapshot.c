@@ -5,14 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/mem.h"
 #include "base/wake.h"
 #include "copy/job.h"
 
 #define GATHER_BYTES (64 * 1024)
-#define ETA_FIRST_MS 1000
-#define INDEX_SHARE 0.3 /* of the time that a table's rows take: a guess */
 #define GATHER_LEAST_BYTES (8 * 1024)
 #define INDEX_MEMORY_KB (512 * 1024)
 #define INDEX_MEMORY_ALL_KB (2048 * 1024)
@@ -36,16 +33,31 @@ static struct table_run *find_root(struct snapshot_job *j, size_t table)
     return &j->tables[table];
 }
 
+static bool comes_before(const struct schema_index *a, const struct schema_index *b)
+{
+    if (post_is_exclusive(a) != post_is_exclusive(b))
+        return post_is_exclusive(a);
+    return a->bytes > b->bytes;
+}
+
 static size_t *order_indexes(const struct schema_table *t)
 {
-    size_t *order = mem_calloc(t->n_indexes, sizeof *order), n = 0;
-    for (int constraints = 1; constraints >= 0; constraints--) {
-        for (size_t i = 0; i < t->n_indexes; i++) {
-            if (post_is_constraint(&t->indexes[i]) == (constraints == 1))
-                order[n++] = i;
-        }
+    size_t *order = mem_calloc(t->n_indexes, sizeof *order);
+    for (size_t i = 0; i < t->n_indexes; i++) {
+        size_t at = i;
+        for (; at > 0 && comes_before(&t->indexes[i], &t->indexes[order[at - 1]]); at--)
+            order[at] = order[at - 1];
+        order[at] = i;
     }
     return order;
+}
+
+static bool has_twins(const struct schema_table *t)
+{
+    for (size_t i = 0; i < t->n_indexes; i++)
+        if (t->indexes[i].twin)
+            return true;
+    return false;
 }
 
 static int by_size(const void *a, const void *b)
@@ -67,13 +79,15 @@ static void add_tables(struct snapshot_job *j, const struct snapshot_plan *p)
         t->def = &s->tables[i];
         t->cut = range_cut(t->def, s->server_version, p->rows_per_part, p->workers_per_table);
         t->index_order = order_indexes(t->def);
+        t->index_parts = mem_calloc(t->def->n_indexes, sizeof *t->index_parts);
+        t->has_twins = has_twins(t->def);
         t->state = t->def->is_partitioned ? SNAP_NONE : SNAP_QUEUED;
         t->weight = t->def->bytes;
         t->root = find_root(j, i);
         if (t->root != t)
             t->root->weight += t->weight;
         t->root->leaves_left += !t->def->is_partitioned;
-        t->root->tree_left += t->cut.n + t->def->n_indexes;
+        t->root->tree_left += t->cut.n + t->def->n_indexes + t->has_twins;
         t->is_settled = p->is_aside && t->def->is_partitioned;
         j->ranges_left += t->cut.n;
         j->indexes_left += t->def->n_indexes;
@@ -139,7 +153,8 @@ static struct snapshot_job *job_new(const struct snapshot_plan *p)
     add_tables(j, p);
     add_workers(j);
     share_memory(j);
-    j->began = clock_mono_ms();
+    j->n_untaken = j->ranges_left + j->indexes_left;
+    outlook_init(j);
     return j;
 }
 
@@ -150,8 +165,10 @@ static void job_free(struct snapshot_job *j)
         buf_free(&j->workers[i].gather);
         free(j->workers[i].holds);
     }
-    for (size_t i = 0; i < j->n_tables; i++)
+    for (size_t i = 0; i < j->n_tables; i++) {
         free(j->tables[i].index_order);
+        free(j->tables[i].index_parts);
+    }
     free(j->workers);
     free(j->tables);
     free(j->order);
@@ -202,6 +219,7 @@ bool snapshot_start(const struct snapshot_plan *plan, struct snapshot_job **out,
         job_free(j);
         return err_set(err, ERR_MEMORY, "start a copy worker: %s", strerror(failed));
     }
+    j->observer = observer_start(j);
     *out = j;
     return true;
 }
@@ -226,7 +244,10 @@ bool snapshot_finish(struct snapshot_job *j, struct err *err)
     if (!snapshot_is_over(j))
         queue_stop(j);
     join_workers(j, j->n_workers);
+    observer_finish(j->observer);
     bool ok = j->stage == STAGE_OVER && !j->has_failed;
+    if (ok)
+        outlook_say_busy(j, "end");
     if (j->has_failed && err)
         *err = j->err;
     else if (!ok)
@@ -236,128 +257,6 @@ bool snapshot_finish(struct snapshot_job *j, struct err *err)
 }
 
 /* --- Progress -------------------------------------------------------------------------------- */
-
-/* How much of a running range is done, in the table's bytes: by rows where their number is known,
- * else by what came through, which is smaller than the heap. */
-static int64_t live_bytes(const struct table_run *t, const struct worker *w)
-{
-    int64_t all = range_bytes(t, w->unit.item);
-    double share = 0;
-    if (t->def->rows > 0 && t->def->bytes > 0)
-        share =
-            (double)atomic_load(&w->rows) / (t->def->rows * ((double)all / (double)t->def->bytes));
-    else if (all > 0)
-        share = (double)atomic_load(&w->received) / (double)all;
-    return share >= 1 ? all : (int64_t)(share * (double)all);
-}
-
-static double most(double a, double b)
-{
-    return a > b ? a : b;
-}
-
-/* What is left, in workers' time: an index is work of its table's size. */
-struct outlook {
-    double range_pace, index_pace; /* ms a byte */
-    double busy_ms;                /* of all workers, so far */
-    double left_ms;                /* of all that is to be done */
-    double longest_ms;             /* of the index that is being built for longest yet */
-};
-
-/* Measured; of indexes a guess before the first one is built. */
-static void take_paces(const struct snapshot_job *j, int64_t now, struct outlook *o)
-{
-    double ms = (double)j->ranges.ms, bytes = (double)j->ranges.bytes;
-    o->busy_ms = (double)(j->ranges.ms + j->indexes.ms);
-    for (int i = 0; i < j->n_workers; i++) {
-        const struct worker *w = &j->workers[i];
-        if (!w->has_unit || (w->unit.kind != UNIT_RANGE && w->unit.kind != UNIT_INDEX))
-            continue;
-        o->busy_ms += (double)(now - w->unit_since);
-        if (w->unit.kind != UNIT_RANGE)
-            continue;
-        ms += (double)(now - w->unit_since);
-        bytes += (double)live_bytes(&j->tables[w->unit.table], w);
-    }
-    o->range_pace = bytes > 0 ? ms / bytes : 0;
-    o->index_pace = j->indexes.bytes > 0 ? (double)j->indexes.ms / (double)j->indexes.bytes
-                                         : o->range_pace * INDEX_SHARE;
-}
-
-/* An index that takes longer than expected takes longer still. */
-static void add_running(const struct snapshot_job *j, int64_t now, struct outlook *o)
-{
-    for (int i = 0; i < j->n_workers; i++) {
-        const struct worker *w = &j->workers[i];
-        const struct table_run *t = &j->tables[w->unit.table];
-        double ms = (double)(now - w->unit_since);
-        if (!w->has_unit)
-            continue;
-        if (w->unit.kind == UNIT_RANGE) {
-            o->left_ms -= (double)live_bytes(t, w) * o->range_pace;
-        } else if (w->unit.kind == UNIT_INDEX) {
-            double whole = (double)t->weight * o->index_pace, left = most(whole - ms, ms / 2);
-            o->left_ms += left - whole;
-            o->longest_ms = most(o->longest_ms, left);
-        }
-    }
-}
-
-static struct outlook look_ahead(const struct snapshot_job *j, int64_t now)
-{
-    struct outlook o = {0};
-    take_paces(j, now, &o);
-    for (size_t i = 0; i < j->n_tables; i++) {
-        const struct table_run *t = &j->tables[i];
-        if (!t->def->is_partitioned)
-            o.left_ms += (double)(t->def->bytes - t->bytes_done) * o.range_pace;
-        o.left_ms +=
-            (double)t->weight * (double)(t->def->n_indexes - t->indexes_done) * o.index_pace;
-    }
-    add_running(j, now, &o);
-    return o;
-}
-
-int64_t snapshot_eta_seconds(const struct snapshot_job *job)
-{
-    struct snapshot_job *j = (struct snapshot_job *)job; /* only the lock is touched */
-    int64_t now = clock_mono_ms();
-    pthread_mutex_lock(&j->lock);
-    struct outlook o = look_ahead(j, now);
-    pthread_mutex_unlock(&j->lock);
-    double wall = (double)(now - j->began);
-    if (wall < ETA_FIRST_MS || o.range_pace <= 0)
-        return -1;
-    double ms = most(o.left_ms, 0) / most(o.busy_ms / wall, 1);
-    return (int64_t)(most(ms, o.longest_ms) / 1000 + 0.5);
-}
-
-void snapshot_progress(const struct snapshot_job *job, size_t table,
-                       struct snapshot_table_progress *out)
-{
-    struct snapshot_job *j = (struct snapshot_job *)job; /* only the lock is touched */
-    pthread_mutex_lock(&j->lock);
-    const struct table_run *t = &j->tables[table];
-    *out = (struct snapshot_table_progress){
-        .state = t->state,
-        .workers = t->running,
-        .rows = t->rows,
-        .bytes_done = t->bytes_done,
-        .bytes_total = t->def->is_partitioned ? 0 : t->def->bytes,
-        .indexes_done = (int)t->indexes_done,
-        .indexes_total = (int)t->def->n_indexes,
-    };
-    for (int i = 0; i < j->n_workers; i++) {
-        const struct worker *w = &j->workers[i];
-        if (!w->has_unit || w->unit.kind != UNIT_RANGE || w->unit.table != table)
-            continue;
-        out->rows += atomic_load(&w->rows);
-        out->bytes_done += live_bytes(t, w);
-    }
-    pthread_mutex_unlock(&j->lock);
-    if (out->bytes_done > out->bytes_total)
-        out->bytes_done = out->bytes_total;
-}
 
 const char *snapshot_phase(const struct snapshot_job *j)
 {

@@ -48,7 +48,9 @@ struct snapshot_table_progress {
         SNAP_DONE, /* and so are all other tables of its mapping */
     } state;
     int workers;
-    int64_t rows, bytes_done, bytes_total; /* heap bytes by the share of ctid blocks done */
+    int64_t rows;
+    int64_t bytes_done, bytes_total; /* of rows and indexes, by the sizes that the source has */
+    int64_t heap_done;               /* of rows alone */
     int indexes_done, indexes_total;
 };
 
@@ -61,8 +63,8 @@ bool snapshot_is_imported(const struct snapshot_job *j);
 bool snapshot_is_over(const struct snapshot_job *j);
 void snapshot_progress(const struct snapshot_job *j, size_t table,
                        struct snapshot_table_progress *out);
-/* How long the rest takes, indexes included, at the pace so far; -1: not known yet. */
-int64_t snapshot_eta_seconds(const struct snapshot_job *j);
+/* How long the rest takes, with indexes, statistics and foreign keys; -1: not known yet. */
+int64_t snapshot_eta_ms(const struct snapshot_job *j);
 /* "copying", "building_indexes", "analyzing", "adding_foreign_keys" */
 const char *snapshot_phase(const struct snapshot_job *j);
 /* Asks all workers to give up: their statements are cancelled at the servers; returns at once. */

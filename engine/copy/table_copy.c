@@ -38,6 +38,7 @@ struct table_copy {
     pthread_mutex_t lock; /* leaf: the rest */
     struct table_copy_status status;
     struct snapshot_table_progress *progress; /* of each table of the schema; NULL: none yet */
+    int64_t eta_ms;
 };
 
 static struct task *task_of(struct table_copy *c)
@@ -282,7 +283,9 @@ static void note_progress(struct table_copy *c, struct snapshot_job *job)
     struct snapshot_table_progress *now = mem_calloc(n + 1, sizeof *now), *before;
     for (size_t i = 0; i < n; i++)
         snapshot_progress(job, i, &now[i]);
+    int64_t eta_ms = snapshot_eta_ms(job);
     pthread_mutex_lock(&c->lock);
+    c->eta_ms = eta_ms;
     before = c->progress;
     c->progress = now;
     pthread_mutex_unlock(&c->lock);
@@ -425,6 +428,7 @@ bool table_copy_start(const struct table_copy_plan *plan, struct table_copy **ou
     c->plan.owner.mirror_id = c->mirror_id;
     c->app = mem_printf("bunnydb copy %s", c->config->name);
     pthread_mutex_init(&c->lock, NULL);
+    c->eta_ms = -1;
     take_maps(c);
     errand_init(&c->errand, "b:table-copy", table_copy_main, c, plan->wake_fd);
     c->errand.task.tick = explain_wait;
@@ -461,6 +465,14 @@ bool table_copy_progress(struct table_copy *c, const char *schema, const char *t
     }
     pthread_mutex_unlock(&c->lock);
     return found;
+}
+
+int64_t table_copy_eta_ms(struct table_copy *c)
+{
+    pthread_mutex_lock(&c->lock);
+    int64_t ms = c->eta_ms;
+    pthread_mutex_unlock(&c->lock);
+    return ms;
 }
 
 const struct schema *table_copy_schema(struct table_copy *c)

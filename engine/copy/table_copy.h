@@ -52,6 +52,8 @@ void table_copy_status(struct table_copy *c, struct table_copy_status *out);
 /* How far a table is; false: its rows are not being copied yet. */
 bool table_copy_progress(struct table_copy *c, const char *schema, const char *table,
                          struct snapshot_table_progress *out);
+/* How long its rows, indexes and foreign keys still take; -1: not known yet. */
+int64_t table_copy_eta_ms(struct table_copy *c);
 /* The definitions that the tables were copied with; from TABLE_COPY_COPIED until table_copy_finish.
  */
 const struct schema *table_copy_schema(struct table_copy *c);

@@ -64,9 +64,11 @@ static bool open_sessions(struct worker *w, struct err *err)
     const struct snapshot_plan *p = &w->job->plan;
     if (!open_source(w, err))
         return false;
-    return pg_connect(p->dest, PG_APPLY, w->job->app, DEST_OPTIONS, &w->task, CONNECT_LIMIT_MS,
-                      &w->dest, err) ||
-           err_context(err, "copy worker at the destination");
+    if (!pg_connect(p->dest, PG_APPLY, w->job->app, DEST_OPTIONS, &w->task, CONNECT_LIMIT_MS,
+                    &w->dest, err))
+        return err_context(err, "copy worker at the destination");
+    atomic_store(&w->dest_pid, pg_backend_pid(w->dest));
+    return true;
 }
 
 /* Before a worker reads a table for the first time: nobody may be waiting for it at the source, as
@@ -112,6 +114,7 @@ static bool run_unit(struct worker *w, const struct unit *u, struct err *err)
             return false;
         break;
     case UNIT_INDEX:
+    case UNIT_ADOPT:
     case UNIT_ADD_FKEY:
     case UNIT_VALIDATE_FKEY:
     case UNIT_SETTLE:
@@ -124,6 +127,16 @@ static bool run_unit(struct worker *w, const struct unit *u, struct err *err)
     return true;
 }
 
+static bool open_queue(struct worker *w, struct err *err)
+{
+    if (w->index > 0)
+        return true;
+    bool ok = post_remove_twins(w, err);
+    if (ok)
+        queue_open(w->job);
+    return ok;
+}
+
 void *worker_main(void *arg)
 {
     struct worker *w = arg;
@@ -133,7 +146,7 @@ void *worker_main(void *arg)
     char name[16];
     str_printf(name, sizeof name, "b:copy-%d", w->index + 1);
     pthread_setname_np(pthread_self(), name);
-    bool ok = open_sessions(w, &err);
+    bool ok = open_sessions(w, &err) && open_queue(w, &err);
     while (ok && queue_take(w, &u))
         ok = run_unit(w, &u, &err);
     if (!ok)

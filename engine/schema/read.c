@@ -55,7 +55,10 @@ static const char tables_sql[] =
                 "p.proname)) f(place, name) WHERE d.classid = 'pg_class'::regclass AND d.objid = "
                 "c.oid AND d.refclassid = 'pg_proc'::regclass AND d.refobjid >= 16384 AND NOT "
                 "EXISTS (SELECT FROM pg_depend e WHERE e.classid = 'pg_proc'::regclass AND e.objid "
-                "= p.oid AND e.deptype = 'e')) END"
+                "= p.oid AND e.deptype = 'e')) END,"
+                " (SELECT sum(k.relpages::int8) * current_setting('block_size')::int8"
+                " FROM pg_index x JOIN pg_class k ON k.oid = x.indexrelid"
+                " WHERE x.indrelid = c.oid AND k.relkind = 'i')"
                 " FROM tree JOIN pg_class c ON c.oid = tree.oid JOIN pg_namespace n ON n.oid = "
                 "c.relnamespace"
                 " JOIN (SELECT oid, max(n) AS n FROM level GROUP BY oid) l ON l.oid = tree.oid"
@@ -98,6 +101,7 @@ static void take_table(struct reader *r, const struct pg_result *res, size_t row
         .pages = pg_int(res, row, 14),
         .bytes = pg_int(res, row, 15),
         .rows = strtod(pg_text(res, row, 16), NULL),
+        .index_bytes = pg_int(res, row, 21),
     };
     struct read_table rt = {
         .relkind = pg_text(res, row, 6)[0],
@@ -294,8 +298,11 @@ static bool read_once(struct pg_conn *source, struct task *task, const struct ta
                       size_t n, bool with_indexes, bool with_fkeys, bool in_transaction,
                       struct schema **out, struct err *err)
 {
-    struct reader r = {
-        .conn = source, .task = task, .with_indexes = with_indexes, .with_fkeys = with_fkeys};
+    struct reader r = {.conn = source,
+                       .task = task,
+                       .with_indexes = with_indexes,
+                       .with_fkeys = with_fkeys,
+                       .with_sizes = in_transaction};
     *out = NULL;
     bool ok = in_transaction ||
               pg_exec(source, task, SCHEMA_QUERY_MS,

@@ -8,7 +8,9 @@
 /* Column 3 is the exact beginning of pg_get_indexdef's text, up to and with the table's name, so
  * that only it is replaced. 7: one of the columns is excluded. 9: needed even when indexes are not
  * mirrored (a mapped foreign key refers to it). 12: its OID; 13: of the valid index of a mapped
- * parent that it hangs under, and is built with. */
+ * parent that it hangs under, and is built with. 14: bytes, with those under it; 15: of a
+ * constraint that can take an index over: the index, else NULL; 16: the constraint without its
+ * columns; 17: its first column is text in some language. */
 #define INDEX_NEEDS_OBJECTS                                                                   \
     NEEDS_OBJECTS("pg_class", "x.indexrelid", "u.oid")                                        \
     " OR (con.oid IS NOT NULL AND " NEEDS_OBJECTS(                                            \
@@ -44,7 +46,17 @@ static const char indexes_sql[] =
     " " INDEX_NEEDS_OBJECTS ","
     " CASE WHEN x.indisprimary THEN (SELECT string_agg(kc.num::text, ' ' ORDER BY kc.pos)"
     "  FROM unnest(con.conkey) WITH ORDINALITY kc(num, pos)) END,"
-    " x.indexrelid, px.indexrelid"
+    " x.indexrelid, px.indexrelid,"
+    " CASE WHEN NOT $4::bool THEN 0 WHEN k.relkind = 'I' THEN (SELECT "
+    "sum(pg_relation_size(pt.relid)) FROM"
+    "  pg_partition_tree(k.oid) pt) ELSE pg_relation_size(k.oid) END,"
+    " CASE WHEN con.contype IN ('p', 'u') AND c.relkind = 'r' THEN pg_get_indexdef(k.oid) END,"
+    " CASE con.contype WHEN 'p' THEN 'PRIMARY KEY' ELSE 'UNIQUE' END || ' USING INDEX '"
+    "  || '_bunnydb_' || k.oid"
+    "  || CASE WHEN con.condeferrable THEN ' DEFERRABLE' ELSE '' END"
+    "  || CASE WHEN con.condeferred THEN ' INITIALLY DEFERRED' ELSE '' END,"
+    " x.indcollation[0] <> 0 AND NOT EXISTS (SELECT FROM pg_collation l WHERE"
+    "  l.oid = x.indcollation[0] AND l.collcollate IN ('C', 'POSIX'))"
     " FROM u JOIN pg_index x ON x.indrelid = u.oid JOIN pg_class k ON k.oid = x.indexrelid"
     " JOIN pg_class c ON c.oid = u.oid JOIN pg_namespace n ON n.oid = c.relnamespace"
     " LEFT JOIN pg_constraint con ON con.conindid = x.indexrelid AND con.conrelid = u.oid"
@@ -60,6 +72,9 @@ struct index_row {
     char kind;
     uint32_t oid, parent;
     bool is_valid, is_excluded, is_identity, is_referenced, needs_objects;
+    int64_t bytes;
+    bool is_collated;
+    const char *twin, *adoption;
 };
 
 static struct index_row index_row(const struct pg_result *res, size_t row)
@@ -78,6 +93,10 @@ static struct index_row index_row(const struct pg_result *res, size_t row)
         .key = pg_text(res, row, 11),
         .oid = (uint32_t)pg_int(res, row, 12),
         .parent = (uint32_t)pg_int(res, row, 13),
+        .bytes = pg_int(res, row, 14),
+        .twin = pg_text(res, row, 15),
+        .adoption = pg_text(res, row, 16),
+        .is_collated = pg_bool(res, row, 17),
     };
 }
 
@@ -120,6 +139,25 @@ static bool create_text(const struct schema_table *t, const struct index_row *x,
     *tail = b->len + 1;
     buf_printf(b, " %s", x->definition + strlen(x->prefix));
     return true;
+}
+
+/* A table that others build indexes on, too, gets its constraint's index like one of those, under a
+ * name of ours; the constraint takes it over (PostgreSQL, "ALTER TABLE", USING INDEX). */
+static void add_twin(const struct schema_table *t, const struct index_row *x,
+                     struct schema_index *out)
+{
+    struct buf build = {0}, adopt = {0};
+    if (!x->twin[0] || strncmp(x->twin, x->prefix, strlen(x->prefix)) != 0)
+        return;
+    out->twin = mem_printf(SCHEMA_TWIN_PREFIX "%u", (unsigned)x->oid);
+    buf_printf(&build, "CREATE UNIQUE INDEX %s ON ", out->twin);
+    pg_quote_qualified(&build, t->dest_schema, t->dest_name);
+    buf_printf(&build, " %s", x->twin + strlen(x->prefix));
+    buf_puts(&adopt, "ADD CONSTRAINT ");
+    pg_quote_ident(&adopt, x->constraint);
+    buf_printf(&adopt, " %s", x->adoption);
+    out->twin_sql = buf_take(&build);
+    out->adopt_sql = buf_take(&adopt);
 }
 
 static bool is_wanted(const struct reader *r, const struct schema_table *t,
@@ -266,10 +304,14 @@ static bool take_index(struct reader *r, struct tree *tree, size_t i, const stru
                                .is_replica_identity = x->is_identity,
                                .is_valid = x->is_valid,
                                .tail = tail,
-                               .needs_objects = x->needs_objects};
+                               .needs_objects = x->needs_objects,
+                               .bytes = x->bytes,
+                               .is_collated = x->is_collated};
     for (size_t k = 0; k < COUNT_OF(kinds); k++)
         if (kinds[k].letter == x->kind)
             out.kind = kinds[k].kind;
+    if (!r->is_dest)
+        add_twin(t, x, &out);
     MEM_PUSH(t->indexes, t->n_indexes, *cap, out);
     if (t->replica_identity == 'i' && x->is_identity && !r->is_dest)
         add_identity(r, t, out.name);
@@ -279,7 +321,8 @@ static bool take_index(struct reader *r, struct tree *tree, size_t i, const stru
 bool read_indexes(struct reader *r, struct err *err)
 {
     struct pg_result *res = NULL;
-    const char *values[] = {r->oids, r->excluded_oids, r->excluded_nums};
+    const char *values[] = {r->oids, r->excluded_oids, r->excluded_nums,
+                            r->with_sizes ? "true" : "false"};
     if (!read_query(r, indexes_sql, COUNT_OF(values), values, &res, err))
         return false;
     bool ok = true;

@@ -78,6 +78,9 @@ void schema_drop_index(struct schema_table *t, size_t i)
     free(t->indexes[i].name);
     free(t->indexes[i].create_sql);
     free(t->indexes[i].branches_sql);
+    free(t->indexes[i].twin);
+    free(t->indexes[i].twin_sql);
+    free(t->indexes[i].adopt_sql);
     t->n_indexes--;
     memmove(&t->indexes[i], &t->indexes[i + 1], (t->n_indexes - i) * sizeof t->indexes[0]);
 }

@@ -43,7 +43,15 @@ struct schema_index {
     bool is_valid;      /* always, of the source's */
     size_t tail;        /* where in create_sql the part behind all names begins */
     bool needs_objects; /* functions, operators, … that are not mirrored: schema_create tries it */
+    int64_t bytes;      /* at the source, with those of partitions; 0: not in_transaction */
+    bool is_collated;   /* its first column is sorted by a collation */
+    /* Of a constraint that can be made in two steps, so that other indexes are built meanwhile;
+     * else NULL: the name of an index like its own, CREATE INDEX of that name, and what ALTER TABLE
+     * then says to make it the constraint's (and gives it the constraint's name). */
+    char *twin, *twin_sql, *adopt_sql;
 };
+/* Of twins; such an index is never the operator's. */
+#define SCHEMA_TWIN_PREFIX "_bunnydb_"
 struct schema_fkey {
     char *name;
     int to;        /* index of the table it refers to */
@@ -72,10 +80,11 @@ struct schema_table {
     size_t n_fkeys;
     struct schema_fkey *fkeys;
     size_t n_key;
-    char **key;    /* column names of the primary key, in key order; none: n_key 0 */
-    int64_t pages; /* heap size in blocks now (pg_relation_size), for ctid ranges */
-    int64_t bytes; /* pages * block size, and TOAST */
-    double rows;   /* reltuples; -1 unknown */
+    char **key;          /* column names of the primary key, in key order; none: n_key 0 */
+    int64_t pages;       /* heap size in blocks now (pg_relation_size), for ctid ranges */
+    int64_t bytes;       /* pages * block size, and TOAST */
+    int64_t index_bytes; /* of all its indexes, as statistics say */
+    double rows;         /* reltuples; -1 unknown */
 };
 
 enum schema_object {

@@ -82,6 +82,7 @@ struct reader {
     struct pg_conn *conn;
     struct task *task;
     bool with_indexes, with_fkeys;
+    bool with_sizes; /* of indexes, exactly: that waits for who has locked one */
     /* The destination's tables are read, as they are: each mapping is one relation that may be
      * missing, partitions do not come along, and indexes need not be valid. */
     bool is_dest;

@@ -530,6 +530,38 @@ static void test_indexes_of_an_earlier_try_are_kept(void **state)
     pair_close(&p);
 }
 
+/* Keys are built as indexes and taken over by their constraints; what a killed process left of that
+ * is no index of the copy, and would refuse these rows. */
+static void test_keys_are_the_sources_and_nothing_else_is_left(void **state)
+{
+    (void)state;
+    static const char keys[] =
+        "SELECT count(*) FROM pg_constraint k JOIN pg_index x ON x.indexrelid = k.conindid WHERE "
+        "(pg_get_constraintdef(k.oid), pg_get_indexdef(k.conindid), k.conname, x.indisprimary, "
+        "x.indimmediate) IN (VALUES "
+        "('PRIMARY KEY (id) INCLUDE (v)', 'CREATE UNIQUE INDEX \"Key\" ON public.keyed USING "
+        "btree (id) INCLUDE (v) WITH (fillfactor=''70'')', 'Key'::name, true, true), "
+        "('UNIQUE (v, id) DEFERRABLE INITIALLY DEFERRED', 'CREATE UNIQUE INDEX keyed_v ON "
+        "public.keyed USING btree (v, id)', 'keyed_v', false, false))";
+    struct copy_pair p;
+    open_pair(&p);
+    pair_run(p.src, "CREATE TABLE public.keyed (id int, v int, CONSTRAINT \"Key\" PRIMARY KEY (id) "
+                    "INCLUDE (v) WITH (fillfactor = 70), CONSTRAINT keyed_v UNIQUE (v, id) "
+                    "DEFERRABLE INITIALLY DEFERRED);"
+                    "INSERT INTO public.keyed SELECT g, 1 FROM generate_series(1, 1000) g;"
+                    "CREATE INDEX keyed_plain ON public.keyed (v);");
+    assert_int_equal(pair_int(p.src, keys), 2);
+    pair_prepare(&p);
+    pair_run(p.dst, "CREATE UNIQUE INDEX _bunnydb_77 ON public.keyed (v)");
+    pair_start(&p);
+    finish_well(&p);
+    assert_int_equal(pair_int(p.dst, keys), 2);
+    assert_int_equal(pair_int(p.src, INDEXES), pair_int(p.dst, INDEXES));
+    assert_int_equal(pair_int(p.dst, "SELECT count(*) FROM pg_class WHERE relname ~ '^_bunnydb'"),
+                     0);
+    pair_close(&p);
+}
+
 /* The one cannot be added, as the destination's column has another type; the other not be
  * validated. A key that can be had is there nevertheless. */
 static void test_foreign_keys_that_are_refused_are_left_out(void **state)
@@ -591,6 +623,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_a_gone_snapshot_is_an_error),
         cmocka_unit_test(test_a_fence_that_falls_keeps_all_rows_out),
         cmocka_unit_test(test_indexes_of_an_earlier_try_are_kept),
+        cmocka_unit_test(test_keys_are_the_sources_and_nothing_else_is_left),
         cmocka_unit_test(test_foreign_keys_that_are_refused_are_left_out),
     };
     server_start(&server, "max_connections=60");
