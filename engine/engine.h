@@ -10,6 +10,7 @@
 #ifndef BUNNY_ENGINE_H
 #define BUNNY_ENGINE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -169,6 +170,7 @@ struct mirror_status {
     char dest_peer[NAME_SIZE];
     char slot_name[NAME_SIZE];
     char publication[NAME_SIZE];
+    char on_table_error[16], resync_strategy[16]; /* as configured */
     enum mirror_state state;
     char phase[24];
     struct operation operation; /* the one that holds the mirror */
@@ -223,9 +225,10 @@ bool engine_mirror_report(struct engine *e, const char *name, struct verify_repo
 
 /* What stands between the mirror and a cutover: its state, lag, definitions, sequences, the last
  * comparison, who still writes at the source. Changes nothing. A server that does not answer is a
- * check that says so. out: cutover_free. (waits, at most about 60 s a server) */
-bool engine_mirror_cutover(struct engine *e, const char *name, struct cutover *out,
-                           struct err *err) MUST_CHECK;
+ * check that says so. give_up (may be NULL): ends it within about 100 ms once it is true. out:
+ * cutover_free. (waits, at most about 60 s a server) */
+bool engine_mirror_cutover(struct engine *e, const char *name, const atomic_bool *give_up,
+                           struct cutover *out, struct err *err) MUST_CHECK;
 /* New sessions of the mirror's source database only read from now on (ALTER DATABASE … SET
  * default_transaction_read_only), or may write again. (waits, 10 s) */
 bool engine_mirror_read_only(struct engine *e, const char *name, bool on,

@@ -16,7 +16,7 @@ struct action {
     const char *name;      /* one or two words: the hint line */
     const char *help;      /* one sentence: what it does */
     unsigned screens;      /* ON(…) */
-    bool hint;             /* stands in the hint line */
+    unsigned hints;        /* ON(…): stands in the hint line there */
     const char *group;     /* of the help screen */
     /* Why it cannot be done now, into reason; NULL: it always can. */
     bool (*enabled)(struct app *a, char *reason, size_t size);

@@ -28,7 +28,7 @@ void app_back(struct app *a)
     else if (a->depth > 0)
         a->depth--;
     else
-        dialog_open(a);
+        quit_ask(a);
 }
 
 void app_say(struct app *a, enum severity level, const char *fmt, ...)
@@ -135,17 +135,31 @@ static bool is_reached(enum mirror_command k, const struct mirror_status *m)
 /* Commands that the engine went on with after their time limit: has it done them? */
 static void update_pending(struct app *a, const struct picture *p)
 {
-    char took[FORMAT_SIZE];
+    char took[FORMAT_SIZE], text[300];
     for (int i = 0; i < PENDING; i++) {
         struct pending *x = &a->pending[i];
-        const struct mirror_status *m = *x->mirror ? picture_find(p, x->mirror) : NULL;
-        if (!*x->mirror || (m && !is_reached(x->command, m)))
+        const char *name = x->order.mirror;
+        const struct mirror_status *m = *name ? picture_find(p, name) : NULL;
+        bool is_comparison = x->order.kind == MIRROR_VERIFY || x->order.kind == MIRROR_REPAIR;
+        if (!*name || (m && !is_reached(x->order.kind, m)))
             continue;
         if (m)
-            app_say(a, SEVERITY_OK, "%s %s: done (%s)", command_name(x->command), x->mirror,
-                    format_seconds((double)(clock_mono_ms() - x->since_ms) / 1000, took));
-        *x->mirror = '\0';
+            app_say(a, SEVERITY_OK, "%s: %s (%s)%s", order_text(&x->order, text, sizeof text),
+                    order_is_long(&x->order) ? "ended" : "done",
+                    format_seconds((double)(clock_mono_ms() - x->since_ms) / 1000, took),
+                    is_comparison ? "; V shows what it found" : "");
+        x->order = (struct order){0};
     }
+}
+
+/* A comparison has ended whose report is on the screen. */
+static void update_report(struct app *a, const struct picture *p)
+{
+    const struct sheet *r = &a->sheet;
+    const struct mirror_status *was = picture_find(a->picture, r->mirror);
+    const struct mirror_status *is = picture_find(p, r->mirror);
+    if (app_screen(a) == SCREEN_REPORT && was && is && *was->operation.name && !*is->operation.name)
+        sheets_ask(a->sheets, r->kind, r->mirror);
 }
 
 static void update_changes(struct app *a, const struct picture *p)
@@ -155,6 +169,8 @@ static void update_changes(struct app *a, const struct picture *p)
         if (was)
             say_change(a, was, &p->mirrors[i]);
     }
+    if (a->picture)
+        update_report(a, p);
 }
 
 void app_update(struct app *a)
@@ -181,30 +197,41 @@ static void pend(struct app *a, const struct command_result *r)
 {
     for (int i = 0; i < PENDING; i++) {
         struct pending *x = &a->pending[i];
-        if (*x->mirror && strcmp(x->mirror, r->mirror))
+        if (*x->order.mirror && strcmp(x->order.mirror, r->order.mirror))
             continue;
-        str_copy(x->mirror, sizeof x->mirror, r->mirror);
-        x->command = r->kind;
+        x->order = r->order;
         x->since_ms = clock_mono_ms() - r->took_ms;
         return;
+    }
+}
+
+static void say_result(struct app *a, const struct command_result *r)
+{
+    char took[FORMAT_SIZE], text[300];
+    order_text(&r->order, text, sizeof text);
+    format_seconds((double)r->took_ms / 1000, took);
+    if (r->ok && order_is_long(&r->order)) {
+        app_say(a, SEVERITY_OK, "%s: accepted (%s)", text, took);
+        pend(a, r);
+    } else if (r->ok) {
+        app_say(a, SEVERITY_OK, "%s: done (%s)", text, took);
+    } else if (r->err.code == ERR_TIMEOUT) {
+        app_say(a, SEVERITY_INFO, "%s: still under way after %s, it goes on", text, took);
+        pend(a, r);
+    } else {
+        app_say(a, SEVERITY_ERROR, "%s: %s%s%s", text, r->err.text, *r->err.hint ? "; " : "",
+                r->err.hint);
     }
 }
 
 void app_take_results(struct app *a)
 {
     struct command_result r;
-    char took[FORMAT_SIZE];
-    while (commands_take(a->commands, &r)) {
-        format_seconds((double)r.took_ms / 1000, took);
-        if (r.ok) {
-            app_say(a, SEVERITY_OK, "%s %s: done (%s)", command_name(r.kind), r.mirror, took);
-        } else if (r.err.code == ERR_TIMEOUT) {
-            app_say(a, SEVERITY_INFO, "%s %s: still under way after %s, it goes on",
-                    command_name(r.kind), r.mirror, took);
-            pend(a, &r);
-        } else {
-            app_say(a, SEVERITY_ERROR, "%s %s: %s%s%s", command_name(r.kind), r.mirror, r.err.text,
-                    *r.err.hint ? "; " : "", r.err.hint);
-        }
+    struct sheet sheet;
+    while (commands_take(a->commands, &r))
+        say_result(a, &r);
+    if (sheets_take(a->sheets, &sheet)) {
+        sheet_free(&a->sheet);
+        a->sheet = sheet;
     }
 }

@@ -10,6 +10,7 @@
 #include "ui/facts.h"
 #include "ui/logview.h"
 #include "ui/meter.h"
+#include "ui/sheet.h"
 #include "ui/rows.h"
 
 enum screen_id {
@@ -18,6 +19,7 @@ enum screen_id {
     SCREEN_LOG,
     SCREEN_MESSAGES,
     SCREEN_HELP,
+    SCREEN_REPORT,
     SCREEN_COUNT
 };
 enum tab {
@@ -49,26 +51,42 @@ enum {
     INPUT_SIZE = 64, /* a filter, a search */
 };
 
+struct app;
+
 struct message {
     int64_t at; /* us */
     enum severity level;
     char text[300];
 };
-/* What was asked on the message line, and about which mirror in which state. */
+/* What is asked for, on the message line, in a dialog, or by a name to be typed: captured when the
+ * key was pressed, and refused when the mirror's state has changed until it is confirmed. */
 struct confirm {
-    enum mirror_command command; /* NO_COMMAND: detach */
-    char mirror[NAME_SIZE];
+    struct order order; /* kind NO_COMMAND: detach */
     enum mirror_state state;
     char text[300];
+    const char *typed_name; /* what has to be typed: the order's mirror or table */
 };
 struct prompt {
-    char label[16];
-    char *target; /* INPUT_SIZE bytes: follows what is typed */
-    char before[INPUT_SIZE];
+    char label[200];
+    char *target; /* size bytes: follows what is typed */
+    size_t size;
+    char before[INPUT_SIZE]; /* comes back with esc */
+    void (*done)(struct app *a);
+};
+/* A dialog's buttons; the last one cancels, and has the focus at first. */
+struct choice {
+    int key;
+    const char *label;
+    void (*run)(struct app *a); /* NULL: cancels */
+};
+struct dialog {
+    char title[200];
+    struct facts lines;
+    const struct choice *choices;
+    int n, focus;
 };
 struct pending {
-    char mirror[NAME_SIZE]; /* empty: free */
-    enum mirror_command command;
+    struct order order; /* mirror empty: free */
     int64_t since_ms;
 };
 /* How fast a source writes WAL, measured between two samples of a mirror's slot. */
@@ -108,7 +126,10 @@ struct app {
     enum mode mode;
     struct confirm confirm;
     struct prompt prompt;
-    int dialog_focus;
+    char typed[2 * NAME_SIZE + 2];
+    struct dialog dialog;
+    struct sheets *sheets;
+    struct sheet sheet; /* the one that SCREEN_REPORT shows */
 
     struct message messages[MESSAGES];
     size_t n_messages; /* ever */
@@ -136,7 +157,8 @@ struct screen {
     enum layout_kind layout;
     void (*draw)(struct app *a);
 };
-extern const struct screen screen_list, screen_detail, screen_log, screen_messages, screen_help;
+extern const struct screen screen_list, screen_detail, screen_log, screen_messages, screen_help,
+    screen_report;
 
 static inline enum screen_id app_screen(const struct app *a)
 {
@@ -165,8 +187,13 @@ double app_wal_rate(const struct app *a, const char *mirror);
 
 void app_draw(struct app *a);         /* frame.c */
 void app_key(struct app *a, int key); /* input.c */
-void dialog_open(struct app *a);      /* dialog.c: the quit dialog */
+/* dialog.c: a box with lines (a->dialog.lines, added before) and buttons. */
+void dialog_open(struct app *a, const char *title, const struct choice *choices, int n);
 void dialog_draw(struct app *a);
 void dialog_key(struct app *a, int key);
+/* asks.c: the quit dialog; ends at once when nothing runs that would stop. */
+void quit_ask(struct app *a);
+/* Hands the confirmed order over, unless the mirror's state has changed. */
+void confirm_submit(struct app *a);
 
 #endif

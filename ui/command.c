@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -25,11 +26,32 @@ struct commands {
     size_t n_queue, n_results;
 };
 
+const char *order_text(const struct order *o, char *out, size_t size)
+{
+    if (*o->table)
+        str_printf(out, size, "resync %s of %s", o->table, o->mirror);
+    else
+        str_printf(out, size, "%s %s", command_name(o->kind), o->mirror);
+    if (o->strategy)
+        str_printf(out + strlen(out), size - strlen(out), " (%s)", o->strategy);
+    return out;
+}
+
+bool order_is_long(const struct order *o)
+{
+    return o->kind == MIRROR_RESYNC || o->kind == MIRROR_RESYNC_TABLE || o->kind == MIRROR_VERIFY ||
+           o->kind == MIRROR_REPAIR;
+}
+
 static void command_run(struct engine *e, struct command_result *r)
 {
-    struct mirror_request request = {.command = r->kind, .by = "console"};
+    const struct order *o = &r->order;
+    struct mirror_request request = {.command = o->kind,
+                                     .by = "console",
+                                     .table = *o->table ? o->table : NULL,
+                                     .strategy = o->strategy};
     int64_t begin = clock_mono_ms();
-    r->ok = engine_mirror_command(e, r->mirror, &request, LIMIT_MS, NULL, &r->err);
+    r->ok = engine_mirror_command(e, o->mirror, &request, LIMIT_MS, NULL, &r->err);
     r->took_ms = clock_mono_ms() - begin;
 }
 
@@ -75,14 +97,12 @@ struct commands *commands_start(struct engine *e, int wake_fd)
     return c;
 }
 
-bool commands_submit(struct commands *c, enum mirror_command kind, const char *mirror)
+bool commands_submit(struct commands *c, const struct order *o)
 {
     pthread_mutex_lock(&c->lock);
     bool fits = c->n_queue < QUEUE;
     if (fits) {
-        struct command_result *r = &c->queue[c->n_queue++];
-        *r = (struct command_result){.kind = kind};
-        str_copy(r->mirror, sizeof r->mirror, mirror);
+        c->queue[c->n_queue++] = (struct command_result){.order = *o};
         pthread_cond_signal(&c->more);
     }
     pthread_mutex_unlock(&c->lock);

@@ -153,6 +153,8 @@ static void app_free(struct app *a)
     rows_free(&a->mirrors);
     rows_free(&a->tables);
     facts_free(&a->page);
+    facts_free(&a->dialog.lines);
+    sheet_free(&a->sheet);
     meters_free(&a->meters);
     free(a->rates);
     free(a->log_rows);
@@ -171,6 +173,7 @@ enum console_end console_run(struct engine *e, const struct console_options *o, 
     l->fds[FROM_PROCESS] = (struct pollfd){.fd = o->stop_fd, .events = POLLIN};
     app_init(&l->app, e, o);
     l->app.commands = commands_start(e, results);
+    l->app.sheets = sheets_start(e, results);
     engine_subscribe(e, changed);
 
     loop_run(l);
@@ -178,6 +181,7 @@ enum console_end console_run(struct engine *e, const struct console_options *o, 
     enum console_end end = l->app.end;
     engine_unsubscribe(e, changed);
     terminal_close(end == CONSOLE_LOST);
+    sheets_stop(l->app.sheets);
     commands_stop(l->app.commands);
     app_free(&l->app);
     wake_free(changed);

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "ui/asks.h"
 #include "ui/format.h"
 #include "ui/mirrors.h"
 #include "ui/moves.h"
@@ -47,6 +48,26 @@ bool can_retry(struct app *a, char *reason, size_t size)
     return can(a, MIRROR_RETRY, reason, size);
 }
 
+bool can_verify(struct app *a, char *reason, size_t size)
+{
+    return can(a, MIRROR_VERIFY, reason, size);
+}
+
+bool can_resync(struct app *a, char *reason, size_t size)
+{
+    return can(a, MIRROR_RESYNC, reason, size);
+}
+
+bool can_resync_table(struct app *a, char *reason, size_t size)
+{
+    const struct table_status *t = a->tab == TAB_TABLES ? rows_selected(&a->tables) : NULL;
+    if (!can(a, MIRROR_RESYNC_TABLE, reason, size))
+        return false;
+    if (!t || !*t->source)
+        str_copy(reason, size, "no table is selected");
+    return t && *t->source;
+}
+
 bool in_log(struct app *a, char *reason, size_t size)
 {
     bool is = moves_log(a) != NULL;
@@ -72,9 +93,7 @@ void do_pause(struct app *a)
     char kept[FORMAT_SIZE], rate[FORMAT_SIZE];
     double per_second = app_wal_rate(a, m->name);
     struct confirm *c = &a->confirm;
-    c->command = MIRROR_PAUSE;
-    c->state = m->state;
-    str_copy(c->mirror, sizeof c->mirror, m->name);
+    ask_begin(a, m, MIRROR_PAUSE);
     if (per_second >= 0)
         str_printf(c->text, sizeof c->text, "pause %s: %s will keep WAL at %s/min (now %s)",
                    m->name, m->source_peer, format_bytes((int64_t)(per_second * 60), rate),
@@ -82,12 +101,14 @@ void do_pause(struct app *a)
     else
         str_printf(c->text, sizeof c->text, "pause %s: %s will keep WAL for it (now %s)", m->name,
                    m->source_peer, format_bytes(m->slot.retained_bytes, kept));
-    a->mode = MODE_CONFIRM;
+    ask_line(a);
 }
 
 static void submit(struct app *a, enum mirror_command k, const struct mirror_status *m)
 {
-    if (!commands_submit(a->commands, k, m->name))
+    struct order o = {.kind = k};
+    str_copy(o.mirror, sizeof o.mirror, m->name);
+    if (!commands_submit(a->commands, &o))
         app_say(a, SEVERITY_ERROR, "%s %s: too many commands are waiting", command_name(k),
                 m->name);
 }
@@ -105,13 +126,11 @@ void do_resume(struct app *a)
 static void ask_to_take_slot(struct app *a, const struct mirror_status *m)
 {
     struct confirm *c = &a->confirm;
-    c->command = MIRROR_TAKE_SLOT;
-    c->state = m->state;
-    str_copy(c->mirror, sizeof c->mirror, m->name);
+    ask_begin(a, m, MIRROR_TAKE_SLOT);
     str_printf(c->text, sizeof c->text, "%s? %s",
                m->error.code == ERR_SLOT_EXISTS ? "drop it, copy anew" : "end that session",
                m->error.text);
-    a->mode = MODE_CONFIRM;
+    ask_line(a);
 }
 
 void do_retry(struct app *a)
@@ -124,6 +143,49 @@ void do_retry(struct app *a)
     app_say(a, SEVERITY_INFO, "retry %s: attempt %d begins, back-off skipped, slot kept", m->name,
             m->error_count + 1);
     submit(a, MIRROR_RETRY, m);
+}
+
+/* What the last comparison found is repaired where it is shown. */
+void do_verify(struct app *a)
+{
+    const struct mirror_status *m = app_target(a);
+    bool shows = app_screen(a) == SCREEN_REPORT && a->sheet.kind == SHEET_VERIFY &&
+                 a->sheet.is_there && !strcmp(a->sheet.mirror, m->name);
+    if (shows && sheet_differences(&a->sheet))
+        ask_repair(a, m);
+    else
+        ask_verify(a, m);
+}
+
+static void open_report(struct app *a, enum sheet_kind kind)
+{
+    const struct mirror_status *m = app_target(a);
+    sheet_free(&a->sheet);
+    a->sheet.kind = kind;
+    str_copy(a->sheet.mirror, sizeof a->sheet.mirror, m->name);
+    str_copy(a->mirror, sizeof a->mirror, m->name);
+    sheets_ask(a->sheets, kind, a->sheet.mirror);
+    app_open(a, SCREEN_REPORT);
+}
+
+void do_found(struct app *a)
+{
+    open_report(a, SHEET_VERIFY);
+}
+
+void do_cutover(struct app *a)
+{
+    open_report(a, SHEET_CUTOVER);
+}
+
+void do_resync_table(struct app *a)
+{
+    ask_resync(a, app_target(a), rows_selected(&a->tables));
+}
+
+void do_resync(struct app *a)
+{
+    ask_resync(a, app_target(a), NULL);
 }
 
 void do_log(struct app *a)
@@ -156,7 +218,7 @@ void do_copy(struct app *a)
 void do_detach(struct app *a)
 {
     struct confirm *c = &a->confirm;
-    *c = (struct confirm){.command = NO_COMMAND};
+    *c = (struct confirm){.order = {.kind = NO_COMMAND}};
     str_printf(c->text, sizeof c->text, "detach: all mirrors go on without a screen%s%s",
                a->options->attach_hint ? "; " : "",
                a->options->attach_hint ? a->options->attach_hint : "");

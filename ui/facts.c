@@ -112,6 +112,15 @@ void facts_draw(const struct painter *p, const struct facts *f, const struct rec
             fact_draw(p, f, &f->items[i], r, y, 0, lines[i]);
 }
 
+int facts_lines(const struct painter *p, const struct facts *f, int columns)
+{
+    struct rect r = {.w = columns};
+    int n = 0;
+    for (size_t i = 0; i < f->n; i++)
+        n += fact_lines(p, f->items[i].text, text_width(f, &r));
+    return n;
+}
+
 int facts_draw_page(const struct painter *p, const struct facts *f, const struct rect *r, int *top)
 {
     int width = text_width(f, r), total = 0, line = 0;

@@ -26,6 +26,8 @@ void facts_add(struct facts *f, enum role role, int rank, const char *label, con
     __attribute__((format(printf, 5, 6)));
 /* Into r, from its first line; everything fits by dropping and cutting. */
 void facts_draw(const struct painter *p, const struct facts *f, const struct rect *r);
+/* How many lines they are in so many columns. */
+int facts_lines(const struct painter *p, const struct facts *f, int columns);
 /* Into r, beginning at wrapped line *top (kept in range); returns the number of wrapped lines. */
 int facts_draw_page(const struct painter *p, const struct facts *f, const struct rect *r, int *top);
 

@@ -16,7 +16,7 @@
 static const struct screen *const screens[SCREEN_COUNT] = {
     [SCREEN_LIST] = &screen_list, [SCREEN_DETAIL] = &screen_detail,
     [SCREEN_LOG] = &screen_log,   [SCREEN_MESSAGES] = &screen_messages,
-    [SCREEN_HELP] = &screen_help,
+    [SCREEN_HELP] = &screen_help, [SCREEN_REPORT] = &screen_report,
 };
 
 static void count_draw(struct app *a, const struct rect *r, int *x, int n, const char *word,
@@ -192,7 +192,7 @@ static void hint_draw(struct app *a)
         return;
     for (size_t i = 0; i < n_actions; i++) {
         const struct action *k = &actions[i];
-        if (!k->hint || !(k->screens & ON(app_screen(a))))
+        if (!(k->hints & k->screens & ON(app_screen(a))))
             continue;
         int w = text_columns(k->shown, false) + 1 + text_columns(k->name, false);
         if (x + w > end)

@@ -17,34 +17,28 @@ enum {
 
 static void confirm_key(struct app *a, int key)
 {
-    const struct confirm *c = &a->confirm;
-    const struct mirror_status *m = picture_find(a->picture, c->mirror);
     a->mode = MODE_KEYS;
     if (key != 'y') {
         app_say(a, SEVERITY_INFO, "not done");
-    } else if (c->command == NO_COMMAND) {
+    } else if (a->confirm.order.kind == NO_COMMAND) {
         a->done = true;
         a->end = CONSOLE_DETACHED;
-    } else if (!m || m->state != c->state) {
-        app_say(a, SEVERITY_WARNING, "%s %s: not done, its state has changed meanwhile",
-                command_name(c->command), c->mirror);
-    } else if (commands_submit(a->commands, c->command, c->mirror)) {
-        app_say(a, SEVERITY_INFO, "%s %s: under way", command_name(c->command), c->mirror);
     } else {
-        app_say(a, SEVERITY_ERROR, "%s %s: too many commands are waiting", command_name(c->command),
-                c->mirror);
+        confirm_submit(a);
     }
 }
 
-/* A search starts when it is entered; a filter follows what is typed. */
+static void prompt_leave(struct app *a)
+{
+    str_copy(a->prompt.target, a->prompt.size, a->prompt.before);
+    a->mode = MODE_KEYS;
+}
+
 static void prompt_enter(struct app *a)
 {
     a->mode = MODE_KEYS;
-    if (!strcmp(a->prompt.label, "search") && *a->prompt.target) {
-        const struct action *next = action_find(a, 'n');
-        if (next)
-            next->run(a);
-    }
+    if (a->prompt.done)
+        a->prompt.done(a);
 }
 
 static void prompt_erase(char *s)
@@ -59,8 +53,7 @@ static void prompt_key(struct app *a, int key)
 {
     char *s = a->prompt.target, add[5];
     if (key == KEY_ESCAPE || key == KEY_CTRL_C) {
-        str_copy(s, INPUT_SIZE, a->prompt.before);
-        a->mode = MODE_KEYS;
+        prompt_leave(a);
     } else if (key == '\r' || key == '\n' || key == (TERMINAL_FUNCTION | KEY_ENTER)) {
         prompt_enter(a);
     } else if (key == (TERMINAL_FUNCTION | KEY_BACKSPACE) || key == 127 || key == 8) {
@@ -69,8 +62,8 @@ static void prompt_key(struct app *a, int key)
         *s = '\0';
     } else if (key >= ' ' && key < TERMINAL_FUNCTION) {
         size_t n = text_encode((unsigned long)key, add), have = strlen(s);
-        if (have + n < INPUT_SIZE)
-            str_copy(s + have, INPUT_SIZE - have, add);
+        if (have + n < a->prompt.size)
+            str_copy(s + have, a->prompt.size - have, add);
     }
 }
 

@@ -268,6 +268,9 @@ static void facts_state(struct app *a, const struct mirror_status *m, struct fac
                   format_bytes(m->lag_bytes, t));
     facts_add(out, m->state == MIRROR_PAUSED ? ROLE_HELD : ROLE_TEXT, 0,
               m->state == MIRROR_PAUSED ? "effect" : "WAL", "%s", effect);
+    if (a->depth > 0)
+        facts_add(out, ROLE_TEXT, 4, "rules", "on_table_error %s, resync_strategy %s",
+                  m->on_table_error, m->resync_strategy);
     if (m->state == MIRROR_PAUSED)
         facts_add(out, ROLE_STRONG, 0, "do", "r resume: %s to catch up",
                   format_bytes(m->lag_bytes, t));

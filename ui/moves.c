@@ -35,7 +35,8 @@ static int pane_height(struct app *a)
 static bool on_page(const struct app *a)
 {
     enum screen_id s = app_screen(a);
-    return s == SCREEN_HELP || s == SCREEN_MESSAGES || (s == SCREEN_DETAIL && a->tab == TAB_SLOT);
+    return s == SCREEN_HELP || s == SCREEN_MESSAGES || s == SCREEN_REPORT ||
+           (s == SCREEN_DETAIL && a->tab == TAB_SLOT);
 }
 
 static void move_by(struct app *a, int delta)
@@ -128,12 +129,22 @@ void move_find_newer(struct app *a)
     find(a, 1);
 }
 
+/* A search starts when it is entered; a filter follows what is typed. */
+static void search(struct app *a)
+{
+    struct logview *v = moves_log(a);
+    if (v && *v->search)
+        find(a, -1);
+}
+
 void move_filter(struct app *a)
 {
     struct logview *v = moves_log(a);
     struct prompt *p = &a->prompt;
     str_copy(p->label, sizeof p->label, v ? "search" : "filter");
     p->target = v ? v->search : app_screen(a) == SCREEN_DETAIL ? a->table_filter : a->filter;
+    p->size = INPUT_SIZE;
+    p->done = v ? search : NULL;
     str_copy(p->before, sizeof p->before, p->target);
     *p->target = '\0';
     a->mode = MODE_PROMPT;

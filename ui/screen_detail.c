@@ -76,6 +76,19 @@ static void cell_name(struct app *a, const void *item, char *out, size_t size, e
     str_copy(out, size, t->source);
 }
 
+static const char *state_word(const struct table_status *t)
+{
+    static const char *const words[][2] = {{"queued", "QUEUED"},
+                                           {"copied", "COPIED"},
+                                           {"catching_up", "CATCH UP"},
+                                           {"streaming", "STREAM"},
+                                           {"set_aside", "ASIDE"}};
+    for (size_t i = 0; i < COUNT_OF(words); i++)
+        if (is_state(t, words[i][0]))
+            return words[i][1];
+    return "FAILED";
+}
+
 static void cell_state(struct app *a, const void *item, char *out, size_t size, enum role *role)
 {
     const struct table_status *t = item;
@@ -86,18 +99,15 @@ static void cell_state(struct app *a, const void *item, char *out, size_t size, 
     else if (is_state(t, "indexing"))
         str_printf(out, size, "INDEX %d/%d", t->indexes_done, t->indexes_total);
     else
-        str_copy(out, size,
-                 is_state(t, "queued")      ? "QUEUED"
-                 : is_state(t, "copied")    ? "COPIED"
-                 : is_state(t, "streaming") ? "STREAM"
-                                            : "FAILED");
+        str_copy(out, size, state_word(t));
 }
 
 static void draw_progress(struct app *a, const void *item, int y, int x, int width)
 {
     const struct table_status *t = item;
     char bar[512], percent[FORMAT_SIZE];
-    bool copied = is_state(t, "copied") || is_state(t, "streaming") || is_state(t, "indexing");
+    bool copied = is_state(t, "copied") || is_state(t, "streaming") || is_state(t, "indexing") ||
+                  is_state(t, "catching_up");
     double done = copied               ? 1
                   : t->bytes_total > 0 ? (double)t->bytes_done / (double)t->bytes_total
                                        : 0;
@@ -200,7 +210,12 @@ void detail_summary_draw(struct app *a, const struct rect *r, int x)
     char glyph = mirror_glyph(m, &role);
     x += draw_textf(&a->paint, r->y, r->x + x, r->w - x, role, "%c %s ", glyph, mirror_word(m));
     bool copying = m->state == MIRROR_SNAPSHOTTING;
-    if (!copying) {
+    const struct verify_status *v = &m->verify;
+    if (v->is_running) {
+        str_printf(text, sizeof text, " verify %d/%d tables  %s  %lld rows differ", v->tables_done,
+                   v->tables_total, format_percent(v->bytes_done, v->bytes_total, percent),
+                   (long long)v->differences);
+    } else if (!copying) {
         str_printf(text, sizeof text, " lag %s, %s", format_seconds(m->lag_seconds, eta),
                    format_bytes(m->lag_bytes, done));
     } else {
@@ -270,6 +285,8 @@ static void slot_facts(struct app *a, const struct mirror_status *m)
     facts_clear(f);
     facts_add(f, ROLE_TEXT, 0, "slot", "%s on %s", m->slot_name, m->source_peer);
     facts_add(f, ROLE_TEXT, 0, "publication", "%s", m->publication);
+    facts_add(f, ROLE_TEXT, 0, "rules", "on_table_error %s, resync_strategy %s", m->on_table_error,
+              m->resync_strategy);
     if (!s->sampled_at) {
         facts_add(f, ROLE_DIM, 0, "sampled", "not yet");
         return;
@@ -301,6 +318,35 @@ static void slot_draw(struct app *a, const struct mirror_status *m)
     a->cursor_y = body.y;
 }
 
+/* The finding of a table that has left the stream: its cause begins with the transaction's LSN. */
+static const struct finding *aside_finding(const struct mirror_status *m,
+                                           const struct table_status *t)
+{
+    size_t n = strlen(t->source);
+    for (size_t i = 0; i < m->n_findings; i++)
+        if (!strncmp(m->findings[i].title, t->source, n) &&
+            !strncmp(m->findings[i].title + n, " is set aside", strlen(" is set aside")))
+            return &m->findings[i];
+    return NULL;
+}
+
+static void aside_draw(struct app *a, const struct mirror_status *m, const struct table_status *t)
+{
+    const struct finding *x = aside_finding(m, t);
+    struct facts f = {0};
+    char title[2 * NAME_SIZE + 48];
+    str_printf(title, sizeof title, "%s: SET ASIDE, the others go on", t->source);
+    facts_add(&f, ROLE_FAIL, 0, "what", "%s", x ? x->cause : t->error);
+    facts_add(&f, ROLE_TEXT, 1, "effect",
+              "its rows stay at %s as they were before that transaction; later changes are not "
+              "applied",
+              m->dest_peer);
+    facts_add(&f, ROLE_STRONG, 0, "do",
+              "heal what the error names, then x copies this table alone  |  l log");
+    pane_facts_draw(a, ROLE_FAIL, title, &f);
+    facts_free(&f);
+}
+
 /* The selected table's error; without one the mirror's own finding. */
 static void table_finding_draw(struct app *a, const struct mirror_status *m)
 {
@@ -309,6 +355,10 @@ static void table_finding_draw(struct app *a, const struct mirror_status *m)
     char title[2 * NAME_SIZE + 32];
     if (!t || (!*t->error && t->rows_missing == 0) || m->state == MIRROR_ERROR) {
         pane_finding_draw(a, m);
+        return;
+    }
+    if (is_state(t, "set_aside")) {
+        aside_draw(a, m, t);
         return;
     }
     str_printf(title, sizeof title, "%s: %s", t->source, *t->error ? "FAILED" : "rows are missing");
@@ -320,8 +370,9 @@ static void table_finding_draw(struct app *a, const struct mirror_status *m)
     facts_add(&f, ROLE_TEXT, 1, "where", "%s %s %s on %s", t->source, theme_arrow(&a->theme),
               t->dest, m->dest_peer);
     facts_add(&f, ROLE_STRONG, 0, "do", "%s",
-              *t->error ? "t retry now  |  l log"
-                        : "compare the table on both sides; l log names the keys");
+              *t->error
+                  ? "t retry now  |  x resync  |  l log"
+                  : "v verify, then repair what V shows  |  x resync  |  l log names the keys");
     pane_facts_draw(a, ROLE_FAIL, title, &f);
     facts_free(&f);
 }

@@ -168,13 +168,14 @@ static bool look_at_verify(struct engine *e, const struct mirror_status *m, stru
 
 /* Everything that was written at the source before out->lsn is at the destination, now or in a
  * moment: the source's word about the end of its WAL has to come through the stream. */
-static void look_at_lag(struct engine *e, const char *name, struct cutover *out)
+static void look_at_lag(struct engine *e, const char *name, const atomic_bool *give_up,
+                        struct cutover *out)
 {
     struct mirror *m = roster_hold(e->roster, name);
     int64_t until = clock_mono_ms() + REACH_MS;
     lsn_t safe = m ? board_safe(mirror_board(m)) : 0;
     while (m && safe < out->lsn && clock_mono_ms() < until && !atomic_load(&e->is_stopping) &&
-           board_state(mirror_board(m)) == MIRROR_RUNNING) {
+           !(give_up && atomic_load(give_up)) && board_state(mirror_board(m)) == MIRROR_RUNNING) {
         (void)poll(NULL, 0, SLICE_MS);
         safe = board_safe(mirror_board(m));
     }
@@ -196,6 +197,7 @@ static void look_at_lag(struct engine *e, const char *name, struct cutover *out)
  */
 
 struct servers {
+    const atomic_bool *give_up;
     struct probe source, dest;
     struct mirror_row row;
 };
@@ -226,7 +228,7 @@ static void ask_servers(struct engine *e, struct servers *s, struct cutover *out
     if (!go_on(out, "writers", ready_writers(&r, err), err) ||
         !go_on(out, "definitions", ready_definitions(&r, err), err))
         return;
-    look_at_lag(e, s->row.config.name, out);
+    look_at_lag(e, s->row.config.name, s->give_up, out);
     if (!go_on(out, "sequences", ready_sequences(&r, err), err) ||
         !go_on(out, "identity", ready_identity(&r, err), err) ||
         !go_on(out, "read_only", ready_read_only(&r, err), err))
@@ -237,14 +239,18 @@ static void ask_servers(struct engine *e, struct servers *s, struct cutover *out
 static bool connect(struct servers *s, struct engine *e, struct cutover *out, struct err *err)
 {
     return go_on(out, "source",
-                 probe_begin_long(&s->source, e, s->row.config.source_peer, LIMIT_MS, err), err) &&
+                 probe_begin_long(&s->source, e, s->row.config.source_peer, LIMIT_MS, s->give_up,
+                                  err),
+                 err) &&
            go_on(out, "destination",
-                 probe_begin_long(&s->dest, e, s->row.config.dest_peer, LIMIT_MS, err), err);
+                 probe_begin_long(&s->dest, e, s->row.config.dest_peer, LIMIT_MS, s->give_up, err),
+                 err);
 }
 
-bool engine_mirror_cutover(struct engine *e, const char *name, struct cutover *out, struct err *err)
+bool engine_mirror_cutover(struct engine *e, const char *name, const atomic_bool *give_up,
+                           struct cutover *out, struct err *err)
 {
-    struct servers s = {0};
+    struct servers s = {.give_up = give_up};
     *out = (struct cutover){.taken_at = clock_wall_us()};
     if (!catalog_mirror_get(e->catalog, name, &s.row, err))
         return false;

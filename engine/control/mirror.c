@@ -473,6 +473,8 @@ struct mirror *mirror_new(struct engine *e, struct mirror_row *row)
     str_copy(m->live.dest_peer, sizeof m->live.dest_peer, c->dest_peer);
     str_copy(m->live.slot_name, sizeof m->live.slot_name, c->slot);
     str_copy(m->live.publication, sizeof m->live.publication, c->publication);
+    str_copy(m->live.on_table_error, sizeof m->live.on_table_error, c->on_table_error);
+    str_copy(m->live.resync_strategy, sizeof m->live.resync_strategy, c->resync_strategy);
     m->live.created_at = c->created_at;
     m->live.eta_seconds = -1;
     show_schema(m, NULL);

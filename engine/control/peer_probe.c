@@ -13,7 +13,8 @@
 static bool is_over(void *arg)
 {
     struct probe *p = arg;
-    return atomic_load(&p->engine->is_stopping) || clock_mono_ms() >= p->deadline;
+    return atomic_load(&p->engine->is_stopping) || (p->give_up && atomic_load(p->give_up)) ||
+           clock_mono_ms() >= p->deadline;
 }
 
 bool probe_explain(struct probe *p, struct err *err)
@@ -40,10 +41,13 @@ void probe_end(struct probe *p)
 }
 
 static bool begin(struct probe *p, struct engine *e, const char *name, int limit_ms,
-                  const char *settings, struct err *err)
+                  const char *settings, const atomic_bool *give_up, struct err *err)
 {
     struct pg_target target;
-    *p = (struct probe){.engine = e, .limit_ms = limit_ms, .deadline = clock_mono_ms() + limit_ms};
+    *p = (struct probe){.engine = e,
+                        .give_up = give_up,
+                        .limit_ms = limit_ms,
+                        .deadline = clock_mono_ms() + limit_ms};
     p->task = (struct task){.wake_fd = -1, .is_cancelled = is_over, .arg = p, .tick_ms = 100};
     if (!catalog_peer_get(e->catalog, name, &p->peer, err))
         return false;
@@ -58,13 +62,13 @@ static bool begin(struct probe *p, struct engine *e, const char *name, int limit
 
 bool probe_begin(struct probe *p, struct engine *e, const char *name, struct err *err)
 {
-    return begin(p, e, name, PROBE_LIMIT_MS, NULL, err);
+    return begin(p, e, name, PROBE_LIMIT_MS, NULL, NULL, err);
 }
 
 bool probe_begin_long(struct probe *p, struct engine *e, const char *name, int limit_ms,
-                      struct err *err)
+                      const atomic_bool *give_up, struct err *err)
 {
-    return begin(p, e, name, limit_ms, "-c lock_timeout=2s", err);
+    return begin(p, e, name, limit_ms, "-c lock_timeout=2s", give_up, err);
 }
 
 bool engine_peer_test(struct engine *e, const char *name, struct peer_report *out, struct err *err)
@@ -109,7 +113,7 @@ static bool check_source(struct probe *source, struct engine *e, const char *des
     bool has_dest = false;
     if (dest_name) {
         struct err why = {0};
-        has_dest = probe_begin_long(&dest, e, dest_name, CHECK_LIMIT_MS, &why);
+        has_dest = probe_begin_long(&dest, e, dest_name, CHECK_LIMIT_MS, NULL, &why);
         if (!has_dest && why.code == ERR_PEER_UNREACHABLE)
             findings_add(&out->destination, "destination_unreachable", SEVERITY_ERROR,
                          "the destination could not be reached", why.text,
@@ -161,7 +165,7 @@ bool engine_peer_check(struct engine *e, const char *source_name, const char *de
 {
     struct probe source;
     *out = (struct survey){0};
-    bool ok = probe_begin_long(&source, e, source_name, CHECK_LIMIT_MS, err) &&
+    bool ok = probe_begin_long(&source, e, source_name, CHECK_LIMIT_MS, NULL, err) &&
               check_source(&source, e, dest_name, out, err);
     spare_own_slots(e, &out->source);
     probe_end(&source);

@@ -10,6 +10,7 @@
 
 struct probe {
     struct engine *engine;
+    const atomic_bool *give_up; /* NULL: nobody does */
     int limit_ms;
     int64_t deadline; /* clock_mono_ms */
     struct peer peer;
@@ -22,7 +23,7 @@ bool probe_begin(struct probe *p, struct engine *e, const char *name, struct err
 /* The same for many questions that may take limit_ms in all; logging in has ten seconds of it. One
  * that meets a lock fails after two. */
 bool probe_begin_long(struct probe *p, struct engine *e, const char *name, int limit_ms,
-                      struct err *err) MUST_CHECK;
+                      const atomic_bool *give_up, struct err *err) MUST_CHECK;
 void probe_end(struct probe *p);
 /* What a failure means to the caller: our limit, the end of the process, or a server that cannot
  * be reached. The server's own words stay. Returns false. */

@@ -50,7 +50,7 @@ static json_t *cutover_to_json(const char *mirror, const struct cutover *r)
 bool mirror_cutover(struct call *c, struct err *err)
 {
     struct cutover r;
-    if (!engine_mirror_cutover(c->engine, c->args[0], &r, err))
+    if (!engine_mirror_cutover(c->engine, c->args[0], NULL, &r, err))
         return false;
     c->reply = cutover_to_json(c->args[0], &r);
     cutover_free(&r);

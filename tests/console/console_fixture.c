@@ -40,7 +40,7 @@ struct engine {
     int slow_ms;
     struct log_row log[LOG_RING];
     size_t n_log;
-    bool busy;
+    bool busy, is_repaired;
 };
 static int stop_fd;
 
@@ -174,6 +174,7 @@ static bool command(struct engine *e, const char *what, const char *name, int li
                     enum mirror_state to, struct err *err)
 {
     record(e, what, name);
+    e->is_repaired |= !strcmp(what, command_name(MIRROR_REPAIR));
     bool late = e->slow_ms > limit_ms;
     sleep_ms(late ? limit_ms : e->slow_ms);
     if (late)
@@ -190,9 +191,60 @@ static bool command(struct engine *e, const char *what, const char *name, int li
 bool engine_mirror_command(struct engine *e, const char *name, const struct mirror_request *r,
                            int limit_ms, char **note, struct err *err)
 {
+    char what[200];
     (void)note;
-    return command(e, command_name(r->command), name, limit_ms,
+    str_printf(what, sizeof what, "%s%s%s%s%s", command_name(r->command), r->table ? " " : "",
+               r->table ? r->table : "", r->strategy ? " " : "", r->strategy ? r->strategy : "");
+    return command(e, what, name, limit_ms,
                    r->command == MIRROR_PAUSE ? MIRROR_PAUSED : MIRROR_RUNNING, err);
+}
+
+/* Two tables were compared, and rows of one differ unless it was repaired. */
+bool engine_mirror_report(struct engine *e, const char *name, struct verify_report *out,
+                          struct err *err)
+{
+    *out = (struct verify_report){.lsn = 0x4A9C01F3B8, .ended_at = clock_wall_us()};
+    if (!strcmp(name, "users"))
+        return err_set(err, ERR_NOT_FOUND, "mirror users was never compared");
+    str_copy(out->ending, sizeof out->ending, "complete");
+    out->n_tables = 2;
+    out->tables = mem_calloc(2, sizeof *out->tables);
+    for (int i = 0; i < 2; i++) {
+        struct verify_table *t = &out->tables[i];
+        str_copy(t->source_schema, sizeof t->source_schema, "shop");
+        str_copy(t->source_table, sizeof t->source_table, i ? "prices" : "orders");
+        t->state = i && !e->is_repaired ? VERIFY_DIFFERENT : VERIFY_EQUAL;
+        t->equal = 1000;
+    }
+    struct verify_table *t = &out->tables[1];
+    t->n_key = t->n_rows = 1;
+    t->key = mem_calloc(1, sizeof *t->key);
+    t->key[0] = mem_strdup("id");
+    t->rows = mem_calloc(1, sizeof *t->rows);
+    t->rows[0] = (struct verify_row){.kind = VERIFY_DIFFERING,
+                                     .is_repaired = e->is_repaired,
+                                     .n_values = 1,
+                                     .values = mem_calloc(1, sizeof(char *))};
+    t->rows[0].values[0] = mem_strdup("88121");
+    t->differing = !e->is_repaired;
+    t->repaired = e->is_repaired;
+    return true;
+}
+
+/* archive: as long as nobody gives up. */
+bool engine_mirror_cutover(struct engine *e, const char *name, const atomic_bool *give_up,
+                           struct cutover *out, struct err *err)
+{
+    (void)e;
+    (void)err;
+    *out = (struct cutover){.taken_at = clock_wall_us()};
+    while (!strcmp(name, "archive") && !atomic_load(give_up))
+        sleep_ms(20);
+    cutover_add(out, "mirror", CUTOVER_OK, "It streams.");
+    struct cutover_check *k = cutover_add(out, "sequences", CUTOVER_CANNOT, "Sequences behind: 1.");
+    cutover_item(k, "shop.prices_id_seq", "behind by 7",
+                 "SELECT setval('shop.prices_id_seq', 42);");
+    return true;
 }
 
 /* One line of the control pipe: "state running NAME", "log LEVEL NAME TEXT", "gone NAME",

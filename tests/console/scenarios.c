@@ -21,6 +21,8 @@ static struct fixture_mirror *put(struct fixture_mirror *m, const char *name, co
     str_copy(s->dest_peer, sizeof s->dest_peer, dest);
     str_printf(s->slot_name, sizeof s->slot_name, "bunny_slot_%.50s", name);
     str_printf(s->publication, sizeof s->publication, "bunny_pub_%.50s", name);
+    str_copy(s->on_table_error, sizeof s->on_table_error, "stop");
+    str_copy(s->resync_strategy, sizeof s->resync_strategy, "truncate");
     s->last_lsn = 0x4A9C01F3B8;
     s->source_lsn = s->last_lsn + 12 * (lsn_t)MIB;
     s->lag_bytes = 12 * MIB;
@@ -178,6 +180,22 @@ static size_t fill_names(struct fixture_mirror *m)
     return 6;
 }
 
+/* One table has left the stream. */
+static size_t fill_aside(struct fixture_mirror *m)
+{
+    put_tables(put(&m[0], "shop", "eu-prod", "dwh", MIRROR_RUNNING), "shop", 8, 8);
+    struct table_status *t = &m[0].tables[5];
+    str_copy(m[0].status.on_table_error, sizeof m[0].status.on_table_error, "set_aside");
+    str_copy(t->state, sizeof t->state, "set_aside");
+    str_copy(t->error, sizeof t->error, "duplicate key value, key (id)=(88121)");
+    m[0].has_finding = true;
+    m[0].finding = (struct finding){.severity = SEVERITY_ERROR};
+    str_printf(m[0].finding.title, sizeof m[0].finding.title,
+               "%s is set aside: its changes are not applied", t->source);
+    str_printf(m[0].finding.cause, sizeof m[0].finding.cause, "4A/9C01F3B8: %s", t->error);
+    return 1;
+}
+
 bool scenario_fill(const char *name, struct fixture_mirror **out, size_t *n)
 {
     struct fixture_mirror *m = mem_calloc(200, sizeof *m);
@@ -189,6 +207,8 @@ bool scenario_fill(const char *name, struct fixture_mirror **out, size_t *n)
         *n = fill_many(m);
     } else if (!strcmp(name, "names")) {
         *n = fill_names(m);
+    } else if (!strcmp(name, "aside")) {
+        *n = fill_aside(m);
     } else if (!strcmp(name, "paused")) {
         put_tables(put(&m[0], "archive", "us-prod", "cold", MIRROR_PAUSED), "public", 8, 8);
         *n = 1;

@@ -529,6 +529,115 @@ def test_repaint(console):
     console.press(CTRL_L, "billing", "? help")
 
 
+
+# --- Copies and comparisons -------------------------------------------------------------------
+def open_mirror(console, name):
+    console.keys("/", name, ENTER, ENTER)
+    return console.wait(f"Mirrors > {name}", "[1 Tables]")
+
+
+def test_resync_of_the_selected_table(console):
+    open_mirror(console, "catalog")
+    table = console.selected()
+    console.press("x", f"Copy {table} again?", "readers keep the old rows", "truncate, as the mirror is",
+                  "[ c Cancel ]")
+    console.press(ENTER, gone=["Copy shop"])  # Enter alone does nothing
+    console.press("x", "Copy shop")
+    console.press("x", "Copy shop")  # nor does the key that asked
+    console.press("s", f"resync {table} of catalog (swap): ended")
+    assert console.commands() == [f"resync of a table {table} swap catalog"]
+
+
+def test_emptying_needs_the_name(console):
+    open_mirror(console, "catalog")
+    table = console.selected()
+    console.keys("x", "e")
+    console.wait(f"type {table} to empty and copy it:")
+    console.keys("y", ENTER)
+    console.wait("not done")
+    console.keys("x", "e", table, ESC)
+    console.wait(gone=["type shop"])
+    assert console.commands() == []
+    console.keys("x", "e", table, ENTER)
+    console.wait_record(f"resync of a table {table} truncate catalog")
+    console.keys("X", "s")
+    console.wait("type catalog to swap all its tables:")
+    console.keys("catalog", ENTER)
+    console.wait_record("resync swap catalog")
+
+
+def test_a_name_is_typed_for_the_state_it_was_asked_in(console):
+    open_mirror(console, "catalog")
+    console.keys("X", "e")
+    console.wait("type catalog to empty and copy it:")
+    console.tell("state paused catalog")
+    console.wait("PAUSED")
+    console.keys("catalog", ENTER)
+    console.wait("not done, its state has changed")
+    assert console.commands() == []
+    console.press("x", "is paused")
+
+
+def test_verify_what_it_found_and_repair(console):
+    open_mirror(console, "catalog")
+    console.press("v", "verify catalog: reads 12 tables", "y/N")
+    console.press("n", "not done")
+    console.keys("v", "y")
+    console.wait("verify catalog: ended", "V shows what it found")
+    console.press("V", "the last comparison", "different", "shop.prices", "differs: id=88121",
+                  "rows that differ: 1; v makes them")
+    console.press("v", "Repair rows of catalog?", "search alone", "[ c Cancel ]")
+    console.press(ENTER, gone=["Repair rows"])
+    console.press("v", "Repair rows")
+    console.press("r", "verify with repair catalog: ended", gone=["Repair rows"])
+    console.press("V", "repaired: id=88121", gone=["v makes them"])
+    console.press("v", "verify catalog: reads")  # nothing is left to repair
+    console.press("n", "not done")
+    console.press(ESC, "[1 Tables]")
+    assert console.commands() == ["verify catalog", "verify with repair catalog"]
+
+
+def test_never_compared(console):
+    console.keys("/", "users", ENTER, "V")
+    console.wait("users: the last comparison", "was never compared")
+
+
+def test_cutover_report(console):
+    console.keys("/", "orders_us", ENTER, "C")
+    text = console.wait("orders_us: what remains before a cutover", "not ready", "cannot",
+                        "sequences: Sequences behind", "shop.prices_id_seq: behind by 7",
+                        "SELECT setval")
+    assert text.index("sequences:") < text.index("mirror: It streams.")
+
+
+def test_a_report_that_does_not_come_keeps_nobody(console):
+    """Another one takes its place, and the console can be left."""
+    console.keys("/", "archive", ENTER, "C")
+    console.wait("archive: what remains", "asking both servers")
+    console.press("V", "archive: the last comparison", "shop.prices")
+    console.press("C", "asking both servers")
+    console.keys("D")
+    console.wait("detach")
+    began = time.monotonic()
+    console.keys("y")
+    console.wait_record("end detached")
+    console.end()
+    assert time.monotonic() - began < 2
+
+
+def test_a_table_that_is_set_aside(start):
+    c = start("aside")
+    c.wait("shop", "is set aside")
+    open_mirror(c, "shop")
+    text = c.wait("shop.invoices: SET ASIDE, the others go on", "4A/9C01F3B8: duplicate key value",
+                  "x copies this table alone")
+    assert re.search(r">! shop.invoices +ASIDE", text)  # first of all
+    c.press("x", "Copy shop.invoices again?", "duplicate key value")
+    c.keys("s")
+    c.wait_record("resync of a table shop.invoices swap shop")
+    c.press("2", "on_table_error set_aside, resync_strategy truncate")
+
+
 def test_quit_dialog(console):
     console.press("q", "Quit bunnydb? 6 mirrors at work", "[ c Cancel ]")
     console.settle()

@@ -179,3 +179,32 @@ def test_login_stays_good_beside_the_console(live):
     _, bunny, console = live
     console.wait("orders")
     assert bunny.api.login(ADMIN, PASSWORD)["role"] == "admin"
+
+
+def test_verify_repair_resync_and_cutover_by_keys(live):
+    pair, bunny, console = live
+    console.wait("orders", "RUNNING")
+    pair.dsql("UPDATE t SET v = 'wrong'")
+    console.key("\r")
+    console.wait("Mirrors > orders", "public.t")
+    console.key("v")
+    console.wait("verify orders: reads 1 tables", "y/N")
+    console.key("y")
+    console.wait("verify orders: ended", "V shows")
+    console.key("V")
+    console.wait("the last comparison", "differs: id=1", "rows that differ: 1")
+    console.key("v")
+    console.wait("Repair rows of orders?")
+    console.key("r")
+    console.wait("differs, repaired: id=1", gone=["rows that differ"], limit=30)
+    pair.wait_value("SELECT v FROM t", "a")
+    console.key("C")
+    console.wait("what remains before a cutover", "All tables were found equal", limit=30)
+    console.key("\x1b")
+    console.wait("[1 Tables]")
+    pair.dsql("UPDATE t SET v = 'wrong'")
+    console.key("x")
+    console.wait("Copy public.t again?")
+    console.key("s")
+    console.wait("resync public.t of orders (swap): ended", limit=30)
+    pair.assert_equal()

@@ -525,8 +525,10 @@ bool engine_logs(struct engine *e, const char *mirror, enum log_level least, boo
     return true;
 }
 
-bool engine_mirror_cutover(struct engine *e, const char *name, struct cutover *out, struct err *err)
+bool engine_mirror_cutover(struct engine *e, const char *name, const atomic_bool *give_up,
+                           struct cutover *out, struct err *err)
 {
+    (void)give_up;
     *out = (struct cutover){0};
     if (!find_mirror(e, name, err) || fails(e, NULL, err))
         return false;
