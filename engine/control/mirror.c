@@ -360,7 +360,8 @@ static void run_once(struct mirror *m)
     struct err err = {0};
     atomic_store(&m->shall_reconnect, false);
     m->retry_at = 0;
-    m->live.next_retry_at = 0;
+    /* an error that is shown while it is tried again is none that waits for the operator */
+    m->live.next_retry_at = m->live.state == MIRROR_ERROR ? clock_wall_us() : 0;
     history_begin(&m->history, m->row.snapshot_done ? "stream" : "snapshot", m->live.state,
                   m->live.phase);
     bool goes_on = mirror_run(m, &err), is_stopped = err.code == ERR_CANCELLED;

@@ -78,6 +78,8 @@ void show_state(struct mirror *m, enum mirror_state state, const char *phase)
                      state == MIRROR_ERROR && m->live.error.code ? m->live.error.text : NULL);
     }
     m->live.state = state;
+    if (state != MIRROR_ERROR)
+        m->live.next_retry_at = 0;
     if (!m->live.state_since)
         m->live.state_since = clock_wall_us();
     str_copy(m->live.phase, sizeof m->live.phase, phase);

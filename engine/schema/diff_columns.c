@@ -426,9 +426,12 @@ static void tell_dropped(struct diff *d, int i, const struct schema_column *dc)
     buf_puts(&b, "DROP COLUMN ");
     pg_quote_ident(&b, dc->name);
     if (strcmp(d->config->dropped_columns, "drop") == 0) {
-        /* After its default, NOT NULL … were looked at: those steps would miss it. */
-        diff_run(d, STAGE_DETAIL, i, buf_take(&b), diff_what(d, i, "drop column", dc->name))
-            ->is_late = true;
+        /* After its default, NOT NULL … were looked at: those steps would miss it. A view of the
+         * destination's own may need it. */
+        struct schema_step *s =
+            diff_run(d, STAGE_DETAIL, i, buf_take(&b), diff_what(d, i, "drop column", dc->name));
+        s->is_late = true;
+        s->is_optional = true;
         return;
     }
     diff_manual(d, STAGE_COLUMN, i, buf_take(&b), diff_what(d, i, "drop column", dc->name),
@@ -455,12 +458,14 @@ static void judge_extra(struct diff *d, int i, size_t k)
     }
 }
 
+/* Generated columns are made of the others: they go first. */
 static void judge_extras(struct diff *d, int i)
 {
     const struct schema_table *t = &d->src.s->tables[i], *u = dest_of(d, i);
-    for (size_t k = 0; k < u->n_columns; k++) {
+    for (size_t n = 0; n < 2 * u->n_columns; n++) {
+        size_t k = n % u->n_columns;
         const struct schema_column *c = find_column(t, u->columns[k].name);
-        if (!c || c->is_excluded)
+        if ((!c || c->is_excluded) && u->columns[k].is_generated == (n < u->n_columns))
             judge_extra(d, i, k);
     }
 }

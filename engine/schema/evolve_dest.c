@@ -31,7 +31,11 @@ static const char places_sql[] =
     "  JOIN pg_class c ON c.oid = up.oid JOIN pg_namespace n ON n.oid = c.relnamespace"
     "  ORDER BY up.depth DESC LIMIT 1),"
     " (SELECT p.number FROM _bunnydb.table_parts p WHERE p.mirror_id = $3"
-    "  AND p.source_oid = $4::int8 AND p.kind = 'c' AND p.name = a.attname LIMIT 1)"
+    "  AND p.source_oid = $4::int8 AND p.kind = 'c' AND p.name = a.attname LIMIT 1),"
+    " EXISTS (SELECT FROM pg_depend d WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid ="
+    "  t.oid AND d.refobjsubid = a.attnum AND d.deptype = 'n' AND NOT EXISTS (SELECT FROM pg_depend"
+    "  e WHERE e.classid = d.classid AND e.objid = d.objid AND e.refclassid = d.refclassid"
+    "  AND e.refobjid = d.refobjid AND e.refobjsubid = d.refobjsubid AND e.deptype IN ('a', 'i')))"
     " FROM t CROSS JOIN root LEFT JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum > 0"
     "  AND NOT a.attisdropped ORDER BY a.attnum";
 
@@ -45,7 +49,8 @@ static struct evolve_place take_place(const struct pg_result *res, size_t row)
                                  .has_identity = pg_bool(res, row, 9),
                                  .is_in_key = pg_bool(res, row, 10),
                                  .owner = read_text(res, row, 11),
-                                 .booked = (int)pg_int(res, row, 12)};
+                                 .booked = (int)pg_int(res, row, 12),
+                                 .is_needed = pg_bool(res, row, 13)};
 }
 
 bool evolve_read_dest(struct evolve_work *w, struct err *err)
@@ -360,7 +365,8 @@ static void lose_column(struct evolve_work *w, const struct known_column *c)
     bool is_reused = false;
     if (!p || p->is_generated)
         return;
-    if (w->q->drop_columns) {
+    /* What others need is dropped when definitions are compared: after them, or not at all. */
+    if (w->q->drop_columns && !p->is_needed) {
         struct buf b = alter(p->owner);
         buf_puts(&b, "DROP COLUMN ");
         pg_quote_ident(&b, p->name);

@@ -22,7 +22,8 @@ struct evolve_pair {
 struct evolve_place {
     char *name, *type, *owner; /* owner: the table that ALTER has to name, quoted */
     bool not_null, is_generated, has_default, has_identity, is_in_key, is_gone;
-    int booked; /* attnum that the book of parts has for it; 0: none */
+    bool is_needed; /* by what would not be dropped with it: a view, a generated column */
+    int booked;     /* attnum that the book of parts has for it; 0: none */
 };
 
 struct evolve_work {

@@ -9,6 +9,7 @@ import psycopg
 import pytest
 
 from harness.compare import assert_equal_structure, assert_equal_databases
+from harness.dump import assert_equal_definitions
 from harness.load import Load
 from harness.waiting import wait_for
 
@@ -275,3 +276,71 @@ def test_a_table_is_dropped(bunny, pair):
     pair.dsql("DROP TABLE u, p1")
     pair.sql("UPDATE t SET b = 5; UPDATE p SET id = -id")
     pair.assert_equal()
+
+
+HEIRS = """
+CREATE TABLE par (id int PRIMARY KEY, a int, b text DEFAULT 'b', gone int DEFAULT 3);
+CREATE TABLE ch (extra int, PRIMARY KEY (id)) INHERITS (par);
+CREATE TABLE joined (b text, id int PRIMARY KEY, gone int, own int, a int);
+ALTER TABLE joined INHERIT par;
+CREATE TABLE grand (more text, PRIMARY KEY (id)) INHERITS (ch);
+CREATE TABLE parts (id int PRIMARY KEY, gone text, c int) PARTITION BY RANGE (id);
+CREATE TABLE parts_1 PARTITION OF parts FOR VALUES FROM (0) TO (100);
+CREATE TABLE parts_2 PARTITION OF parts DEFAULT;
+CREATE TABLE plain (id int PRIMARY KEY, gone int CHECK (gone > 0), g int GENERATED ALWAYS AS (gone + 1)
+    STORED, c int, UNIQUE (gone, c)); CREATE INDEX ON plain (c) WHERE gone > 5"""
+HEIRS_CHANGED = """
+ALTER TABLE par ADD COLUMN added text DEFAULT 'new';
+ALTER TABLE par RENAME a TO "A a"; ALTER TABLE par ALTER "A a" TYPE bigint;
+UPDATE par SET b = id || '!' WHERE id % 3 = 0;
+ALTER TABLE par DROP COLUMN gone; ALTER TABLE joined DROP COLUMN gone;
+ALTER TABLE parts DROP COLUMN gone; ALTER TABLE plain DROP COLUMN gone CASCADE;
+ALTER TABLE par ADD CONSTRAINT positive CHECK (id > 0)"""
+
+
+def fill_heirs(run, first):
+    for n, t in enumerate(["par", "ch", "joined", "grand", "parts", "plain"]):
+        insert(run, t, first + n * 10)
+    run.execute(f"UPDATE par SET b = b || 'x' WHERE id > {first + 5};"
+                f"DELETE FROM par WHERE id IN ({first + 11}, {first + 31});"
+                f"DELETE FROM parts WHERE id = {first + 41}; UPDATE plain SET c = -c")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("mode", ["auto", "manual"])
+def test_heirs_follow_and_dropped_columns_go(bunny, pair, mode):
+    """With dropped_columns=drop nothing of what the source has dropped is left; children have what
+    their parents get, and rows of their own."""
+    pair.sql(HEIRS)
+    fill_heirs(pair.src, 1)
+    bunny.mirror("m", pair, schema_changes=mode, dropped_columns="drop")
+    with pair.src.transaction():
+        fill_heirs(pair.src, 101)
+        pair.sql(HEIRS_CHANGED)
+        fill_heirs(pair.src, 201)
+    settle_by_hand(bunny, pair)
+    fill_heirs(pair.src, 301)
+    equal(pair)
+    left = pair.dsql("SELECT attrelid::regclass::text FROM pg_attribute WHERE attname = 'gone'")
+    assert not left, left
+    wait_for(lambda: not bunny.cli("sync-schema", "m", "--dry-run").stdout.strip(), 60,
+             "nothing left to do")
+    assert_equal_definitions(pair)
+    assert bunny.status("m")["status"] == "running"
+
+
+def test_a_dropped_column_that_a_view_needs(bunny, pair):
+    """It stays, without values, until the view is gone; the rows go on."""
+    pair.sql("CREATE TABLE t (id int PRIMARY KEY, gone int NOT NULL, v int);"
+             "INSERT INTO t VALUES (1, 1, 1)")
+    bunny.mirror("m", pair, schema_changes="auto", dropped_columns="drop")
+    pair.dsql("CREATE VIEW seen AS SELECT gone FROM t")
+    pair.sql("ALTER TABLE t DROP COLUMN gone; INSERT INTO t VALUES (2, 2)")
+    pair.assert_equal()
+    wait_for(lambda: "seen" in bunny.cli("sync-schema", "m", "--dry-run").stdout or
+             "2BP01" in bunny.cli("sync-schema", "m", "--dry-run").stdout, 60, "the refusal")
+    pair.dsql("DROP VIEW seen")
+    bunny.cli("sync-schema", "m", "--wait", "60")
+    pair.sql("INSERT INTO t VALUES (3, 3)")
+    equal(pair)
+    assert_equal_definitions(pair)
