@@ -288,6 +288,7 @@ void run_end_operations(struct mirror *m)
     mirror_end_operation(m, MIRROR_RESYNC);
     mirror_end_operation(m, MIRROR_RETRY);
     mirror_end_operation(m, MIRROR_RECREATE);
+    mirror_end_operation(m, MIRROR_TAKE_SLOT);
 }
 
 void run_is_streaming(struct mirror *m)

@@ -53,24 +53,29 @@ static bool remove_leftovers(struct run *r, struct err *err)
            source_unpublish(r->source, task, c->publication, err);
 }
 
+/* Those of the tables that hold rows: name, and whether it is partitioned there. */
 static bool list_existing(struct run *r, struct pg_result **out, struct err *err)
 {
     const struct schema *s = r->schema;
     struct buf schemas = {0}, names = {0};
+    size_t n = 0;
     const char **a = mem_calloc(s->n_tables, sizeof *a), **b = mem_calloc(s->n_tables, sizeof *b);
     for (size_t i = 0; i < s->n_tables; i++) {
-        a[i] = s->tables[i].dest_schema;
-        b[i] = s->tables[i].dest_name;
+        if (s->tables[i].is_partitioned)
+            continue; /* its rows are in the partitions */
+        a[n] = s->tables[i].dest_schema;
+        b[n++] = s->tables[i].dest_name;
     }
-    pg_quote_array(&schemas, s->n_tables, a);
-    pg_quote_array(&names, s->n_tables, b);
+    pg_quote_array(&schemas, n, a);
+    pg_quote_array(&names, n, b);
     const char *values[] = {buf_text(&schemas), buf_text(&names)};
-    bool ok = pg_exec_params(r->dest, &r->m->task, STATEMENT_MS,
-                             "SELECT n.nspname, c.relname FROM unnest($1::pg_catalog.text[], "
-                             "$2::pg_catalog.text[]) AS w (s, t) JOIN pg_catalog.pg_namespace n ON "
-                             "n.nspname = w.s JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid "
-                             "AND c.relname = w.t AND c.relkind IN ('r', 'p')",
-                             2, values, out, err);
+    bool ok = pg_exec_params(
+        r->dest, &r->m->task, STATEMENT_MS,
+        "SELECT n.nspname, c.relname, c.relkind = 'p' FROM unnest($1::pg_catalog.text[], "
+        "$2::pg_catalog.text[]) AS w (s, t) JOIN pg_catalog.pg_namespace n ON "
+        "n.nspname = w.s JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid "
+        "AND c.relname = w.t AND c.relkind IN ('r', 'p')",
+        2, values, out, err);
     free(a);
     free(b);
     buf_free(&schemas);
@@ -78,23 +83,50 @@ static bool list_existing(struct run *r, struct pg_result **out, struct err *err
     return ok;
 }
 
+/* Just the tables themselves: what inherits from one, and partitions that the mirror does not have,
+ * keep their rows. */
+static char *empty_sql(const struct pg_result *res, bool by_delete)
+{
+    struct buf sql = {0};
+    const char *first = by_delete ? "BEGIN; DELETE FROM " : "TRUNCATE ";
+    const char *next = by_delete ? "; DELETE FROM " : ", ";
+    for (size_t i = 0; i < pg_rows(res); i++) {
+        buf_printf(&sql, "%s%s", sql.len ? next : first, pg_bool(res, i, 2) ? "" : "ONLY ");
+        pg_quote_qualified(&sql, pg_text(res, i, 0), pg_text(res, i, 1));
+    }
+    if (sql.len && by_delete)
+        buf_puts(&sql, "; COMMIT");
+    return buf_take(&sql);
+}
+
+static bool run_empty(struct run *r, const struct pg_result *res, bool by_delete, struct err *err)
+{
+    char *sql = empty_sql(res, by_delete);
+    bool ok = !*sql || pg_exec(r->dest, &r->m->task, by_delete ? 0 : STATEMENT_MS, sql, NULL, err);
+    free(sql);
+    return ok;
+}
+
 /* Rows that an unfinished snapshot of this mirror copied, or that a new one is to replace. Never
- * CASCADE: a table outside the mirror that refers to these must not lose rows. */
+ * CASCADE: a table outside the mirror that refers to these must not lose rows. Where there is one,
+ * rows are deleted, if no foreign key acts on that. */
 static bool empty_destination(struct run *r, struct err *err)
 {
     struct pg_result *res;
-    struct buf sql = {0};
     if (!list_existing(r, &res, err))
         return false;
-    for (size_t i = 0; i < pg_rows(res); i++) {
-        buf_puts(&sql, i ? ", " : "TRUNCATE ");
-        pg_quote_qualified(&sql, pg_text(res, i, 0), pg_text(res, i, 1));
+    bool ok = run_empty(r, res, false, err);
+    if (!ok && pg_server_error_is(err, "0A000") && pg_is_replica_role(r->dest)) {
+        err_clear(err);
+        ok = run_empty(r, res, true, err);
+    } else if (!ok && pg_server_error_is(err, "0A000")) {
+        err_hint(err,
+                 "A table outside of the mirror refers to it. Drop that foreign key for the time "
+                 "of the copy, or let the destination's user set session_replication_role: then "
+                 "rows are deleted without it.");
     }
     pg_free(res);
-    bool ok = !sql.len || pg_exec(r->dest, &r->m->task, STATEMENT_MS, buf_text(&sql), NULL, err) ||
-              err_context(err, "empty the destination's tables for a new copy");
-    buf_free(&sql);
-    return ok;
+    return ok || err_context(err, "empty the destination's tables for a new copy");
 }
 
 /* --- slot

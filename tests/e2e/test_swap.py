@@ -711,7 +711,7 @@ def test_retry_goes_the_mirrors_own_way_when_the_slot_is_lost(pair, bunny):
     bunny.start()
     wait_for(lambda: bunny.status("m")["error_code"] == "slot_missing", 60, "the slot to be missed")
     with Reader(pair, "SELECT count(*) FROM t") as reader:
-        bunny.api.post("/v1/mirrors/m/retry")
+        bunny.api.post("/v1/mirrors/m/retry", {"take_slot": True})
         wait_for(lambda: all_settled(bunny, "m"), 60, "the swap")
         assert reader.stop() == [(3000,)]
     assert log_count(bunny, "rows swapped table=public.t removed=1500 added=1500") == 1
