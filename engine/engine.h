@@ -32,6 +32,9 @@ struct engine_options {
     size_t memory_budget;    /* bytes; 0: 256 MiB */
     int log_keep_days;       /* logs in the catalog; 0: 14 */
     int sequence_interval_s; /* how often sequences are looked at; 0: 10 */
+    int lag_alarm_s;         /* from when on a mirror that is behind gets a finding; 0: 60 */
+    int64_t wal_room;        /* bytes of WAL that a slot may keep where the source has no limit */
+    bool wal_drops_slot;     /* at 80 % of that the mirror is paused and its slot dropped */
     bool catalog_only;       /* start no mirror: for a command on a state directory nobody runs */
 };
 

@@ -54,6 +54,14 @@ const struct setting setting_rows[] = {
      "How often the values of sequences are read at the sources; three times as seldom while "
      "nothing "
      "changes, and soon after rows were applied."},
+    {"alarm", "lag", SETTING_DURATION, AT(lag_alarm_s), 1, 86400, "60s",
+     "A mirror that is so far behind, or whose first copy takes longer, says what holds it up."},
+    {"alarm", "wal_room", SETTING_SIZE, AT(wal_room), 0, (int64_t)1 << 50, "0",
+     "How much WAL a slot may keep at a source whose max_slot_wal_keep_size sets no limit, mostly "
+     "what its disk has left. At 50 % a mirror warns, at 80 % it alarms. 0: not known."},
+    {"alarm", "wal_drops_slot", SETTING_BOOL, AT(wal_drops_slot), 0, 0, "no",
+     "At 80 % the mirror is paused and its slot dropped, so that the source goes on; afterwards "
+     "all tables have to be copied again."},
 };
 const size_t setting_count = COUNT_OF(setting_rows);
 

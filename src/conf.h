@@ -39,6 +39,9 @@ struct conf {
     int64_t log_keep_days;
     int64_t memory; /* bytes */
     int64_t sequence_interval_s;
+    int64_t lag_alarm_s;
+    int64_t wal_room; /* bytes; 0: not known */
+    bool wal_drops_slot;
     struct conf_objects peers, mirrors;
     bool has_secrets;   /* a password stands in the file */
     bool shows_secrets; /* and others can read it */

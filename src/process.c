@@ -77,6 +77,9 @@ static bool start_engine(struct process *p, struct err *err)
         .memory_budget = (size_t)p->conf->memory,
         .log_keep_days = (int)p->conf->log_keep_days,
         .sequence_interval_s = (int)p->conf->sequence_interval_s,
+        .lag_alarm_s = (int)p->conf->lag_alarm_s,
+        .wal_room = p->conf->wal_room,
+        .wal_drops_slot = p->conf->wal_drops_slot,
     };
     return engine_open(&options, &p->engine, err);
 }

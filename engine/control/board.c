@@ -21,6 +21,9 @@ struct board {
     void *arg;
     struct mirror_status s; /* its tables and findings are in lists */
     struct board_lists *lists;
+    size_t n_own; /* of the findings: the mirror's; the others were observed */
+    struct findings observed;
+    struct sight sights[2]; /* of the source, of the destination */
     lsn_t safe;
     struct lag lag;
 };
@@ -45,26 +48,34 @@ void board_free(struct board *b)
     if (!b)
         return;
     pthread_mutex_destroy(&b->lock);
+    findings_free(&b->observed);
     board_lists_release(b->lists);
     free(b);
 }
 
-/* Tables and findings of a status in one block, which *to then points into; NULL: there are none.
- */
-static struct board_lists *copy_lists(const struct mirror_status *from, struct mirror_status *to)
+/* Tables and findings of a status, and those that were observed, in one block, which *to then
+ * points into; NULL: there are none. */
+static struct board_lists *copy_lists(const struct mirror_status *from, size_t n_own,
+                                      const struct findings *observed, struct mirror_status *to)
 {
     size_t tables = from->n_tables * sizeof *from->tables;
-    size_t findings = from->n_findings * sizeof *from->findings;
+    size_t own = n_own * sizeof *from->findings;
+    size_t findings = own + observed->n * sizeof *from->findings;
+    const struct table_status *from_tables = from->tables;
+    const struct finding *from_findings = from->findings;
     to->tables = NULL;
     to->findings = NULL;
+    to->n_findings = n_own + observed->n;
     if (tables + findings == 0)
         return NULL;
     struct board_lists *l = mem_calloc(1, sizeof *l + tables + findings);
     atomic_store(&l->refs, 1);
     if (tables)
-        memcpy(l->data, from->tables, tables);
-    if (findings)
-        memcpy(l->data + tables, from->findings, findings);
+        memcpy(l->data, from_tables, tables);
+    if (own)
+        memcpy(l->data + tables, from_findings, own);
+    if (observed->n)
+        memcpy(l->data + tables + own, observed->items, observed->n * sizeof *observed->items);
     to->tables = (struct table_status *)(void *)l->data;
     to->findings = (struct finding *)(void *)(l->data + tables);
     return l;
@@ -86,10 +97,11 @@ static uint64_t next_revision(void)
 void board_publish(struct board *b, const struct mirror_status *s, lsn_t safe)
 {
     struct mirror_status next = *s;
-    struct board_lists *lists = copy_lists(s, &next);
     next.revision = next_revision();
     next.updated_at = clock_wall_us();
     pthread_mutex_lock(&b->lock);
+    struct board_lists *lists = copy_lists(s, s->n_findings, &b->observed, &next);
+    b->n_own = s->n_findings;
     next.slot = b->s.slot;
     next.source_lsn = b->s.source_lsn;
     memcpy(next.lag_history, b->s.lag_history, sizeof next.lag_history);
@@ -141,6 +153,49 @@ void board_sample(struct board *b, const struct slot_status *slot, lsn_t source_
     pthread_mutex_unlock(&b->lock);
     if (changed)
         b->changed(b->arg);
+}
+
+static bool is_observed(const struct board *b, const struct findings *f)
+{
+    return b->observed.n == f->n &&
+           (!f->n || !memcmp(b->observed.items, f->items, f->n * sizeof *f->items));
+}
+
+void board_observe(struct board *b, const struct findings *f)
+{
+    pthread_mutex_lock(&b->lock);
+    bool is_new = !is_observed(b, f);
+    struct board_lists *old = NULL;
+    if (is_new) {
+        findings_free(&b->observed);
+        for (size_t i = 0; i < f->n; i++)
+            findings_add(&b->observed, f->items[i].code, f->items[i].severity, f->items[i].title,
+                         f->items[i].cause, f->items[i].remedy, f->items[i].action);
+        struct mirror_status next = b->s;
+        old = b->lists;
+        b->lists = copy_lists(&b->s, b->n_own, &b->observed, &next);
+        b->s = next;
+        b->s.revision = next_revision();
+    }
+    pthread_mutex_unlock(&b->lock);
+    board_lists_release(old);
+    if (is_new)
+        b->changed(b->arg);
+}
+
+void board_see(struct board *b, bool of_dest, const struct sight *s)
+{
+    pthread_mutex_lock(&b->lock);
+    b->sights[of_dest] = *s;
+    pthread_mutex_unlock(&b->lock);
+}
+
+struct sight board_sight(struct board *b, bool of_dest)
+{
+    pthread_mutex_lock(&b->lock);
+    struct sight s = b->sights[of_dest];
+    pthread_mutex_unlock(&b->lock);
+    return s;
 }
 
 static void fill_lag(const struct board *b, struct mirror_status *s)

@@ -4,6 +4,7 @@
 #define BUNNY_BOARD_H
 
 #include "control/lag.h"
+#include "control/sight.h"
 #include "engine.h"
 
 struct board;
@@ -21,6 +22,12 @@ void board_reach(struct board *b, lsn_t safe);
 void board_heartbeat(struct board *b);
 /* The sampler: the slot's row, and the source's WAL end. */
 void board_sample(struct board *b, const struct slot_status *slot, lsn_t source_lsn);
+/* The sampler: what was found beside the mirror's thread; stands with the mirror's own findings
+ * until it is replaced. f is borrowed. */
+void board_observe(struct board *b, const struct findings *f);
+/* What a server said of the mirror's sessions there, for the sampler's other thread. */
+void board_see(struct board *b, bool of_dest, const struct sight *s);
+struct sight board_sight(struct board *b, bool of_dest);
 /* The sampler, every 5 s: adds a point to the lag's history. */
 void board_history(struct board *b);
 /* A copy for a picture. Its tables and findings are those that the mirror has published last,

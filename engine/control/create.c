@@ -135,7 +135,7 @@ static bool record_and_start(struct engine *e, struct mirror_config *config, str
              row.config.source_peer, row.config.dest_peer, row.config.n_tables);
     struct mirror *m = mirror_new(e, &row);
     roster_add(e->roster, m);
-    sampler_watch(e->sampler, mirror_config_of(m)->source_peer);
+    sampler_watch(e->sampler, mirror_config_of(m));
     return mirror_start(m, err);
 }
 

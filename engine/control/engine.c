@@ -14,6 +14,7 @@
 
 #define DEFAULT_MEMORY ((size_t)256 << 20)
 #define DEFAULT_LOG_DAYS 14
+#define DEFAULT_LAG_ALARM_S 60
 #define DEFAULT_SEQUENCE_INTERVAL_S 10
 
 const char *engine_version(void)
@@ -60,7 +61,7 @@ static bool start_mirrors(struct engine *e, struct err *err)
     for (size_t i = 0; ok && i < rows.n; i++) {
         struct mirror *m = mirror_new(e, &rows.items[i]);
         roster_add(e->roster, m);
-        sampler_watch(e->sampler, mirror_config_of(m)->source_peer);
+        sampler_watch(e->sampler, mirror_config_of(m));
         ok = mirror_start(m, err);
     }
     mirror_row_list_free(&rows);
@@ -79,6 +80,8 @@ bool engine_open(const struct engine_options *options, struct engine **out, stru
         e->options.memory_budget = DEFAULT_MEMORY;
     if (!e->options.sequence_interval_s)
         e->options.sequence_interval_s = DEFAULT_SEQUENCE_INTERVAL_S;
+    if (!e->options.lag_alarm_s)
+        e->options.lag_alarm_s = DEFAULT_LAG_ALARM_S;
     if (!e->options.log_keep_days)
         e->options.log_keep_days = DEFAULT_LOG_DAYS;
     tokens_init(&e->tokens);

@@ -158,6 +158,20 @@ void mirror_note_files(struct mirror *m, const char *digest)
         atomic_store(&m->shall_refresh, true);
 }
 
+bool mirror_keys(struct mirror *m, struct mirror_keys *out)
+{
+    pthread_mutex_lock(&m->lock);
+    bool is_known = m->keys.schemas != NULL;
+    *out = (struct mirror_keys){0};
+    if (is_known) {
+        out->schemas = mem_strdup(m->keys.schemas);
+        out->tables = mem_strdup(m->keys.tables);
+        out->columns = mem_strdup(m->keys.columns);
+    }
+    pthread_mutex_unlock(&m->lock);
+    return is_known;
+}
+
 void mirror_ask_stop(struct mirror *m)
 {
     atomic_store(&m->shall_stop, true);
@@ -533,6 +547,9 @@ void mirror_free(struct mirror *m)
     history_free(&m->history);
     mirror_forget_steps(m);
     mirror_row_free(&m->row);
+    free(m->keys.schemas);
+    free(m->keys.tables);
+    free(m->keys.columns);
     free(m->tables);
     free(m->findings);
     findings_free(&m->sequence_trouble);

@@ -33,6 +33,13 @@ void mirror_digest(struct mirror *m, char out[40]);
 /* What the files of its source's tables are like now: when they change it only takes note. */
 void mirror_note_files(struct mirror *m, const char *digest);
 
+/* The destination's tables that the stream writes, and what finds a row of each, as literals of
+ * text[] for the sampler; each freed by the caller. False: not known yet. */
+struct mirror_keys {
+    char *schemas, *tables, *columns; /* columns: an array of its own for each; {}: all of them */
+};
+bool mirror_keys(struct mirror *m, struct mirror_keys *out);
+
 /* True once after the mirror itself changed its publication. */
 bool mirror_has_republished(struct mirror *m);
 

@@ -45,8 +45,9 @@ struct mirror {
     pthread_cond_t answered;
     struct command *command;
     bool is_ended, is_gone;
-    char digest[40]; /* of the source's definitions: see mirror_digest */
-    char files[40];  /* the same of its tables' files, as the sampler saw them */
+    char digest[40];         /* of the source's definitions: see mirror_digest */
+    char files[40];          /* the same of its tables' files, as the sampler saw them */
+    struct mirror_keys keys; /* see mirror_keys; under the lock */
     int wake_fd;
     atomic_bool shall_stop, shall_reconnect, shall_compare, shall_refresh, has_republished;
 
@@ -254,6 +255,8 @@ void show_error(struct mirror *m, const struct err *err);
 void show_clear_error(struct mirror *m);
 /* The tables of a schema, with the counters that the catalog kept. */
 void show_schema(struct mirror *m, const struct schema *s);
+/* Of a schema, for mirror_keys. */
+void show_keys(struct mirror *m, const struct schema *s);
 /* Marks a change; it is published at the next show_tick that is due. */
 void show_dirty(struct mirror *m);
 void show_now(struct mirror *m);

@@ -15,16 +15,21 @@
 #include "control/drift.h"
 #include "control/peer_target.h"
 #include "control/roster.h"
+#include "control/tally.h"
 
 #define SAMPLE_MS 1000
 #define HISTORY_SAMPLES 5
 #define DRIFT_SAMPLES 2
 #define QUERY_LIMIT_MS 5000
 #define RECONNECT_MS 5000
+#define ROOM_SAMPLES 5
+#define GUARD_AT 0.8
+#define PAUSE_MS 10000
 
 struct watch {
     struct sampler *sampler;
     char peer[NAME_SIZE];
+    bool of_dest; /* what it is to the mirrors that are looked at */
     pthread_t thread;
     int wake_fd;
     bool is_over; /* with the sampler's lock */
@@ -33,6 +38,11 @@ struct watch {
     int64_t peer_version; /* updated_at of the peer the connection was made with */
     int64_t connect_at;   /* monotonic ms */
     unsigned turns;
+    size_t n_tallies, cap_tallies; /* of a source */
+    struct tally *tallies;
+    int64_t wal_limit; /* max_slot_wal_keep_size in bytes; -1: none */
+    int oldest_pid;    /* its oldest transaction that writes, if it is old */
+    int64_t oldest_s;
     struct drift *drift;
 };
 
@@ -62,7 +72,8 @@ static struct group hold_mirrors(struct watch *w)
     struct group g = {0};
     struct mirror *m;
     for (size_t i = 0; (m = roster_hold_at(r, i)); i++) {
-        if (!mirror_is_gone(m) && !strcmp(mirror_config_of(m)->source_peer, w->peer))
+        const struct mirror_config *c = mirror_config_of(m);
+        if (!mirror_is_gone(m) && !strcmp(w->of_dest ? c->dest_peer : c->source_peer, w->peer))
             MEM_PUSH(g.mirrors, g.n, g.cap, m);
         else
             roster_release(r, m);
@@ -84,7 +95,7 @@ static void disconnect(struct watch *w)
     w->connect_at = clock_mono_ms() + RECONNECT_MS;
 }
 
-static bool connect_source(struct watch *w)
+static bool connect_peer(struct watch *w)
 {
     struct peer p = {0};
     struct pg_target target;
@@ -175,15 +186,195 @@ static void look_for_drift(struct watch *w, const struct group *g)
     disconnect(w);
 }
 
+/* --- what holds mirrors up ---------------------------------------------------------------------
+ */
+
+static struct mirror_status status_of(struct mirror *m, struct board_lists **lists)
+{
+    struct mirror_status s;
+    board_copy(mirror_board(m), &s, lists);
+    return s;
+}
+
+/* Only a mirror that is behind, or copies, is worth a question. */
+static bool needs_look(const struct watch *w, struct mirror *m)
+{
+    struct board_lists *lists;
+    struct mirror_status s = status_of(m, &lists);
+    board_lists_release(lists);
+    return s.state == MIRROR_SNAPSHOTTING ||
+           (s.state == MIRROR_RUNNING &&
+            s.lag_seconds * 2 >= w->sampler->engine->options.lag_alarm_s);
+}
+
+static bool look_for_index(struct watch *w, struct mirror *m, struct sight *s, struct err *err)
+{
+    struct mirror_keys k;
+    if (!mirror_keys(m, &k))
+        return true;
+    bool ok =
+        sight_read_slow(w->conn, &w->task, QUERY_LIMIT_MS, k.schemas, k.tables, k.columns, s, err);
+    free(k.schemas);
+    free(k.tables);
+    free(k.columns);
+    return ok;
+}
+
+/* What the sessions of those mirrors wait for here. */
+static void look_at_sessions(struct watch *w, const struct group *g)
+{
+    struct group behind = {0}; /* borrowed from g */
+    struct err err = {0};
+    for (size_t i = 0; i < g->n; i++)
+        if (needs_look(w, g->mirrors[i]))
+            MEM_PUSH(behind.mirrors, behind.n, behind.cap, g->mirrors[i]);
+    const char **names = mem_calloc(behind.n + 1, sizeof *names);
+    struct sight *sights = mem_calloc(behind.n + 1, sizeof *sights);
+    for (size_t i = 0; i < behind.n; i++)
+        names[i] = mirror_name(behind.mirrors[i]);
+    bool ok = !behind.n || (connect_peer(w) && sight_read(w->conn, &w->task, QUERY_LIMIT_MS,
+                                                          behind.n, names, sights, &err));
+    for (size_t i = 0; ok && w->of_dest && i < behind.n; i++)
+        ok = look_for_index(w, behind.mirrors[i], &sights[i], &err);
+    for (size_t i = 0; ok && i < behind.n; i++)
+        board_see(mirror_board(behind.mirrors[i]), w->of_dest, &sights[i]);
+    if (!ok && w->conn) {
+        log_debug("sampler", "", "peer=%s %s", w->peer, err.text);
+        disconnect(w);
+    }
+    free(names);
+    free(sights);
+    free(behind.mirrors);
+}
+
+/* How much WAL the source lets a slot keep, and the transaction that holds the most of it. */
+static void look_at_room(struct watch *w)
+{
+    static const char sql[] =
+        "SELECT coalesce((SELECT setting::int8 FROM pg_catalog.pg_settings WHERE name = "
+        "'max_slot_wal_keep_size'), -1), coalesce(a.pid, 0), coalesce(a.s, 0) FROM (SELECT 1) one "
+        "LEFT JOIN (SELECT pid, extract(epoch FROM pg_catalog.clock_timestamp() - xact_start)::int8"
+        " s FROM pg_catalog.pg_stat_activity WHERE backend_xid IS NOT NULL AND xact_start < "
+        "pg_catalog.clock_timestamp() - interval '60 s' ORDER BY xact_start LIMIT 1) a ON true";
+    struct pg_result *r;
+    struct err err = {0};
+    if (!pg_exec(w->conn, &w->task, QUERY_LIMIT_MS, sql, &r, &err)) {
+        log_debug("sampler", "", "source=%s %s", w->peer, err.text);
+        disconnect(w);
+        return;
+    }
+    int64_t mb = pg_int(r, 0, 0);
+    w->wal_limit = mb < 0 ? -1 : mb << 20;
+    w->oldest_pid = (int)pg_int(r, 0, 1);
+    w->oldest_s = pg_int(r, 0, 2);
+    pg_free(r);
+}
+
+static struct tally *tally_of(struct watch *w, const char *mirror)
+{
+    for (size_t i = 0; i < w->n_tallies; i++)
+        if (!strcmp(w->tallies[i].mirror, mirror))
+            return &w->tallies[i];
+    struct tally new = {0};
+    str_copy(new.mirror, sizeof new.mirror, mirror);
+    MEM_PUSH(w->tallies, w->n_tallies, w->cap_tallies, new);
+    return &w->tallies[w->n_tallies - 1];
+}
+
+/* Of mirrors that are gone nothing is kept. */
+static void forget_tallies(struct watch *w, const struct group *g)
+{
+    for (size_t i = w->n_tallies; i-- > 0;) {
+        bool is_there = false;
+        for (size_t k = 0; k < g->n; k++)
+            is_there |= !strcmp(w->tallies[i].mirror, mirror_name(g->mirrors[k]));
+        if (!is_there)
+            w->tallies[i] = w->tallies[--w->n_tallies];
+    }
+}
+
+/* On the operator's order: the source goes on, and the mirror is copied anew some day. */
+static void guard(struct watch *w, const struct evidence *e, struct mirror *m)
+{
+    const struct mirror_config *c = mirror_config_of(m);
+    struct mirror_request pause = {.command = MIRROR_PAUSE, .by = "WAL guard"};
+    const char *value = c->slot;
+    struct err err = {0};
+    if (!w->sampler->engine->options.wal_drops_slot || reasons_wal_share(e) < GUARD_AT || !w->conn)
+        return;
+    log_error("super", c->name, "WAL guard: slot %s keeps %lld bytes of WAL, it is dropped",
+              c->slot, (long long)e->status->slot.retained_bytes);
+    bool is_paused =
+        mirror_command(m, &pause, NULL, 0, PAUSE_MS, NULL, &err) || err.code == ERR_ALREADY_PAUSED;
+    if (!is_paused ||
+        !pg_exec_params(w->conn, &w->task, QUERY_LIMIT_MS,
+                        "SELECT pg_catalog.pg_drop_replication_slot($1)", 1, &value, NULL, &err))
+        log_error("super", c->name, "WAL guard: %s", err.text);
+}
+
+static void judge(struct watch *w, struct mirror *m)
+{
+    const struct engine_options *o = &w->sampler->engine->options;
+    struct board *b = mirror_board(m);
+    struct board_lists *lists;
+    struct mirror_status s = status_of(m, &lists);
+    struct findings f = {0};
+    struct tally *t = tally_of(w, mirror_name(m));
+    struct evidence e = {.status = &s,
+                         .source = board_sight(b, false),
+                         .dest = board_sight(b, true),
+                         .now_ms = clock_mono_ms(),
+                         .alarm_s = o->lag_alarm_s,
+                         .wal_limit = w->wal_limit >= 0 ? w->wal_limit : o->wal_room,
+                         .limit_is_ours = w->wal_limit < 0};
+    bool keeps_old = s.slot.confirmed_flush > s.slot.restart &&
+                     (int64_t)(s.slot.confirmed_flush - s.slot.restart) * 2 > s.slot.retained_bytes;
+    if (keeps_old && w->oldest_pid) {
+        e.oldest_pid = w->oldest_pid;
+        e.oldest_s = w->oldest_s;
+    }
+    tally_note(t, &s, board_safe(b), e.now_ms);
+    tally_fill(t, &e);
+    reasons_judge(&e, &f);
+    board_observe(b, &f);
+    guard(w, &e, m);
+    findings_free(&f);
+    board_lists_release(lists);
+}
+
+/* A destination's thread holds no session while all is well. */
+static bool turn_of_dest(struct watch *w)
+{
+    struct group g = hold_mirrors(w);
+    bool is_used = g.n > 0, is_needed = false;
+    for (size_t i = 0; i < g.n; i++)
+        is_needed |= needs_look(w, g.mirrors[i]);
+    if (is_needed)
+        look_at_sessions(w, &g);
+    else if (w->conn)
+        disconnect(w);
+    release_mirrors(w, &g);
+    return is_used;
+}
+
 /* False when no mirror uses the source any more. */
 static bool turn(struct watch *w)
 {
+    if (w->of_dest)
+        return turn_of_dest(w);
     struct group g = hold_mirrors(w);
     bool is_used = g.n > 0;
-    if (is_used && connect_source(w))
+    if (is_used && connect_peer(w))
         sample(w, &g);
     if (is_used && w->conn && w->turns % DRIFT_SAMPLES == 0)
         look_for_drift(w, &g);
+    if (is_used && w->conn && w->turns % ROOM_SAMPLES == 0)
+        look_at_room(w);
+    if (is_used && w->conn)
+        look_at_sessions(w, &g);
+    for (size_t i = 0; i < g.n; i++)
+        judge(w, g.mirrors[i]);
+    forget_tallies(w, &g);
     if (++w->turns % HISTORY_SAMPLES == 0)
         for (size_t i = 0; i < g.n; i++)
             board_history(mirror_board(g.mirrors[i]));
@@ -208,7 +399,7 @@ static void *watch_main(void *arg)
 {
     struct watch *w = arg;
     char name[16];
-    str_printf(name, sizeof name, "b:smp %.9s", w->peer);
+    str_printf(name, sizeof name, "b:%s %.9s", w->of_dest ? "obs" : "smp", w->peer);
     pthread_setname_np(pthread_self(), name);
     do {
         while (!atomic_load(&w->sampler->shall_stop) && turn(w)) {
@@ -235,11 +426,12 @@ static void watch_free(struct watch *w)
     pthread_join(w->thread, NULL);
     wake_free(w->wake_fd);
     drift_free(w->drift);
+    free(w->tallies);
     free(w);
 }
 
 /* Ended threads are joined here, so that none is left when sources come and go. */
-static bool is_watched(struct sampler *s, const char *peer) /* with the lock */
+static bool is_watched(struct sampler *s, const char *peer, bool of_dest) /* with the lock */
 {
     bool found = false;
     for (size_t i = 0; i < s->n; i++) {
@@ -247,7 +439,7 @@ static bool is_watched(struct sampler *s, const char *peer) /* with the lock */
         if (w->is_over) {
             s->watches[i--] = s->watches[--s->n];
             watch_free(w); /* it has nothing left to do but return */
-        } else if (!strcmp(w->peer, peer)) {
+        } else if (!strcmp(w->peer, peer) && w->of_dest == of_dest) {
             found = true;
             wake_signal(w->wake_fd);
         }
@@ -255,21 +447,23 @@ static bool is_watched(struct sampler *s, const char *peer) /* with the lock */
     return found;
 }
 
-void sampler_watch(struct sampler *s, const char *source_peer)
+static void watch_peer(struct sampler *s, const char *peer, bool of_dest)
 {
     sigset_t all, before;
     pthread_mutex_lock(&s->lock);
-    if (!is_watched(s, source_peer)) {
+    if (!is_watched(s, peer, of_dest)) {
         struct watch *w = mem_calloc(1, sizeof *w);
         w->sampler = s;
         w->wake_fd = wake_new();
         w->drift = drift_new();
-        str_copy(w->peer, sizeof w->peer, source_peer);
+        w->wal_limit = -1;
+        w->of_dest = of_dest;
+        str_copy(w->peer, sizeof w->peer, peer);
         w->task = (struct task){.wake_fd = w->wake_fd, .is_cancelled = is_cancelled, .arg = w};
         sigfillset(&all);
         pthread_sigmask(SIG_SETMASK, &all, &before);
         if (pthread_create(&w->thread, NULL, watch_main, w)) {
-            log_error("sampler", "", "cannot start a thread for source=%s", source_peer);
+            log_error("sampler", "", "cannot start a thread for peer=%s", peer);
             wake_free(w->wake_fd);
             drift_free(w->drift);
             free(w);
@@ -279,6 +473,12 @@ void sampler_watch(struct sampler *s, const char *source_peer)
         pthread_sigmask(SIG_SETMASK, &before, NULL);
     }
     pthread_mutex_unlock(&s->lock);
+}
+
+void sampler_watch(struct sampler *s, const struct mirror_config *c)
+{
+    watch_peer(s, c->source_peer, false);
+    watch_peer(s, c->dest_peer, true);
 }
 
 void sampler_free(struct sampler *s)

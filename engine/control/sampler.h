@@ -1,5 +1,7 @@
 /* The sampler: for each source that mirrors read from, one thread asks once a second, in one query,
- * where the WAL ends and how the slots of all its mirrors stand, and writes it on their boards. */
+ * where the WAL ends and how the slots of all its mirrors stand, and writes it on their boards. For
+ * each destination one thread does nothing, until one of its mirrors copies or is behind: then it
+ * asks what the mirror's sessions wait for there. What comes of both is findings (reasons.h). */
 #ifndef BUNNY_SAMPLER_H
 #define BUNNY_SAMPLER_H
 
@@ -8,8 +10,9 @@
 struct sampler;
 
 struct sampler *sampler_new(struct engine *e);
-/* Makes sure that the source's thread runs; it ends by itself when no mirror uses it any more. */
-void sampler_watch(struct sampler *s, const char *source_peer);
+/* Makes sure that the threads of the mirror's source and destination run; each ends by itself when
+ * no mirror uses its peer any more. */
+void sampler_watch(struct sampler *s, const struct mirror_config *c);
 /* Stops and joins all threads. */
 void sampler_free(struct sampler *s);
 

@@ -183,6 +183,49 @@ static int64_t index_bytes(const struct mirror *m, const struct schema_table *t)
     return n;
 }
 
+/* {"a","b"} of the columns of a key, itself an item of an array. */
+static char *key_of(const struct schema_table *t)
+{
+    struct buf b = {0};
+    bool is_whole = t->replica_identity == 'f';
+    pg_quote_array(&b, is_whole ? 0 : t->n_key, (const char *const *)t->key);
+    return buf_take(&b);
+}
+
+static char *array_of_tables(const struct schema *s, char **keys, int which)
+{
+    struct buf b = {0};
+    const char **items = mem_calloc(s->n_tables + 1, sizeof *items);
+    size_t n = 0;
+    for (size_t i = 0; i < s->n_tables; i++)
+        if (!s->tables[i].is_partitioned)
+            items[n++] = which == 0   ? s->tables[i].dest_schema
+                         : which == 1 ? s->tables[i].dest_name
+                                      : keys[i];
+    pg_quote_array(&b, n, items);
+    free(items);
+    return buf_take(&b);
+}
+
+void show_keys(struct mirror *m, const struct schema *s)
+{
+    char **keys = mem_calloc(s->n_tables + 1, sizeof *keys);
+    for (size_t i = 0; i < s->n_tables; i++)
+        keys[i] = key_of(&s->tables[i]);
+    struct mirror_keys next = {array_of_tables(s, keys, 0), array_of_tables(s, keys, 1),
+                               array_of_tables(s, keys, 2)};
+    pthread_mutex_lock(&m->lock);
+    struct mirror_keys old = m->keys;
+    m->keys = next;
+    pthread_mutex_unlock(&m->lock);
+    free(old.schemas);
+    free(old.tables);
+    free(old.columns);
+    for (size_t i = 0; i < s->n_tables; i++)
+        free(keys[i]);
+    free(keys);
+}
+
 void show_schema(struct mirror *m, const struct schema *s)
 {
     if (m->tables) {
@@ -193,6 +236,7 @@ void show_schema(struct mirror *m, const struct schema *s)
     if (!s) {
         show_mapping(m);
     } else {
+        show_keys(m, s);
         m->n_tables = s->n_tables;
         m->tables = mem_calloc(m->n_tables, sizeof *m->tables);
         for (size_t i = 0; i < s->n_tables; i++) {

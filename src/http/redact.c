@@ -95,6 +95,19 @@ static void redact_member(json_t *o, const char *key)
     free(text);
 }
 
+/* Who holds a lock, without the statement: "… for 5 s: LOCK TABLE t)". */
+static void redact_statement(json_t *finding)
+{
+    const char *code = json_string_value(json_object_get(finding, "code"));
+    const char *cause = json_string_value(json_object_get(finding, "cause"));
+    const char *end = cause ? strstr(cause, " s: ") : NULL;
+    if (!code || strcmp(code, "lock_wait") != 0 || !end)
+        return;
+    char *text = mem_printf("%.*s)", (int)(end + 2 - cause), cause);
+    json_put_text(finding, "cause", text);
+    free(text);
+}
+
 void redact_status(json_t *status)
 {
     size_t i;
@@ -106,6 +119,7 @@ void redact_status(json_t *status)
     json_array_foreach(json_object_get(status, "findings"), i, o)
     {
         redact_member(o, "cause");
+        redact_statement(o);
         if (is_servers && json_equal(json_object_get(o, "code"), code))
             json_object_set_new(o, "remedy", json_null()); /* the error's hint */
     }

@@ -263,3 +263,120 @@ def test_a_foreign_key_that_is_checked_too_early(pair, bunny):
     finally:
         bunny.delete_all()
         pair.dsql(f"DROP OWNED BY {role} CASCADE; DROP ROLE {role}")
+
+
+# --- what holds a mirror up -------------------------------------------------------------------------
+@pytest.fixture
+def impatient(pair, lone_bunny):
+    """The program, whose alarms come early."""
+    conf = f"{lone_bunny.dir}/early.conf"
+    with open(conf, "w", encoding="utf-8") as f:
+        f.write("[alarm]\nlag = 2s\n")
+    lone_bunny.conf = conf
+    return lone_bunny.start("-c", conf)
+
+
+def test_a_lock_at_the_destination_names_its_holder(pair, impatient):
+    bunny = impatient
+    pair.sql(T)
+    bunny.mirror("m", pair)
+    other = pair.dest.connect(pair.ddb)
+    try:
+        other.execute("SET application_name = 'nightly job'")
+        pid = other.execute("SELECT pg_backend_pid()").fetchone()[0]
+        other.execute("BEGIN")
+        other.execute("LOCK TABLE t")
+        pair.sql("INSERT INTO t VALUES (2, 'b')")
+        f = finding(bunny, "lock_wait")
+        for word in (f"PID {pid} (nightly job", "LOCK TABLE t", "postgres"):
+            assert word in f["cause"], f
+        assert f"pg_terminate_backend({pid})" in f["remedy"] and "t holds" not in f["title"], f
+        told = str(bunny.api.get("/v1/mirrors/m/diagnostics")["status"]["findings"])
+        assert "nightly job" in told and "LOCK TABLE" not in told  # statements may hold values
+        pair.dest.sql("SELECT pg_terminate_backend(%s)", (pid,))
+    finally:
+        other.close()
+    healed(pair, bunny, 2)
+
+
+def test_a_missing_index_is_named_with_the_statement_that_makes_it(pair, impatient):
+    bunny = impatient
+    pair.sql("CREATE TABLE t (a int, b text); ALTER TABLE t REPLICA IDENTITY FULL;"
+             "INSERT INTO t SELECT g, repeat('x', 200) FROM generate_series(1, 20000) g")
+    bunny.mirror("m", pair)
+    pair.sql("UPDATE t SET b = 'y' WHERE a > 17500")
+    f = finding(bunny, "index_missing", 90)
+    assert "public.t" in f["title"] and "CREATE INDEX CONCURRENTLY ON public.t (a);" in f["remedy"]
+    pair.dsql(f["remedy"].split(": ", 1)[1])
+    healed(pair, bunny, 20000)
+
+
+def test_a_paused_mirror_says_what_waits(pair, impatient):
+    bunny = impatient
+    pair.sql(T)
+    bunny.mirror("m", pair)
+    bunny.api.post("/v1/mirrors/m/pause")
+    pair.sql("INSERT INTO t SELECT g, repeat('x', 100) FROM generate_series(2, 5000) g")
+    f = finding(bunny, "paused")
+    assert f["action"] == "resume" and f["severity"] == "info"
+    bunny.api.post("/v1/mirrors/m/resume")
+    healed(pair, bunny, 5000)
+
+
+def test_wal_that_piles_up_warns_then_alarms(pair, bunny):
+    pair.sql(T)
+    bunny.mirror("m", pair)
+    try:
+        pair.source.sql("ALTER SYSTEM SET max_slot_wal_keep_size = '64MB'")
+        pair.source.sql("SELECT pg_reload_conf()")
+        bunny.api.post("/v1/mirrors/m/pause")
+
+        def kept(severity):
+            f = [x for x in bunny.status("m")["findings"] if x["code"] == "wal_kept"]
+            if not f or f[0]["severity"] != severity:
+                pair.sql("SELECT pg_logical_emit_message(false, 'x', repeat('x', 4000000))")
+            assert f and f[0]["severity"] == severity, f
+            return f[0]
+        f = wait_for(lambda: kept("warning"), 60, "a warning", every=1)
+        assert f["action"] == "resume" and "max_slot_wal_keep_size" in f["cause"], f
+        f = wait_for(lambda: kept("error"), 60, "an alarm", every=1)
+        assert "full in" in f["cause"], f
+        pair.sql("INSERT INTO t VALUES (2, 'b')")
+        bunny.api.post("/v1/mirrors/m/resume")
+        healed(pair, bunny, 2)
+    finally:
+        pair.source.sql("ALTER SYSTEM RESET max_slot_wal_keep_size")
+        pair.source.sql("SELECT pg_reload_conf()")
+
+
+def test_the_wal_guard_drops_the_slot_where_that_was_asked_for(pair, lone_bunny):
+    bunny = lone_bunny
+    with open(f"{bunny.dir}/guard.conf", "w", encoding="utf-8") as f:
+        f.write("[alarm]\nwal_room = 24MB\nwal_drops_slot = yes\n")
+    bunny.start("-c", f"{bunny.dir}/guard.conf")
+    pair.sql(T)
+    bunny.mirror("m", pair)
+    bunny.api.post("/v1/mirrors/m/pause")
+    pair.sql("SELECT pg_logical_emit_message(false, 'x', repeat('x', 22000000))")
+    wait_for(lambda: not pair.slots(), 30, "the slot to be dropped")
+    pair.sql("INSERT INTO t VALUES (2, 'b')")
+    bunny.api.post("/v1/mirrors/m/resume")
+    failed(bunny, "slot_missing", is_held=True)
+    retry(bunny)
+    healed(pair, bunny, 2)
+
+
+def test_a_copy_says_what_limits_its_speed(pair, impatient):
+    bunny = impatient
+    pair.sql("CREATE TABLE t (id int PRIMARY KEY, v text);"
+             "INSERT INTO t SELECT g, repeat('x', 500) FROM generate_series(1, 100000) g")
+    pair.dsql("CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM "
+              "pg_sleep(0.0005); RETURN NEW; END $$; CREATE TABLE t (id int PRIMARY KEY, v text);"
+              "CREATE TRIGGER s BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION slow();"
+              "ALTER TABLE t ENABLE ALWAYS TRIGGER s")
+    bunny.create_mirror("m", pair)
+    f = finding(bunny, "copy_pace", 60)
+    assert "the destination writes" in f["cause"], f
+    bunny.wait_running("m", 120)
+    assert pair.assert_equal() == 100000
+    wait_told_off(bunny)

@@ -1,0 +1,34 @@
+/* Half a minute of a mirror; see tally.h. */
+#include "control/tally.h"
+
+#include <string.h>
+
+void tally_note(struct tally *t, const struct mirror_status *s, lsn_t reached, int64_t now_ms)
+{
+    bool copies = s->state == MIRROR_SNAPSHOTTING;
+    if (t->n == EVIDENCE_SAMPLES)
+        memmove(t->ring, t->ring + 1, --t->n * sizeof *t->ring);
+    t->ring[t->n].at_ms = now_ms;
+    t->ring[t->n].kept = s->slot.retained_bytes;
+    t->ring[t->n].busy_us = s->counters.busy_us;
+    t->ring[t->n++].reached = reached;
+    if (!copies)
+        t->copying_since = 0;
+    else if (!t->copying_since)
+        t->copying_since = now_ms;
+}
+
+void tally_fill(const struct tally *t, struct evidence *e)
+{
+    e->copy_ms = t->copying_since ? e->now_ms - t->copying_since : 0;
+    if (t->n < 2)
+        return;
+    size_t last = t->n - 1;
+    double seconds = (double)(t->ring[last].at_ms - t->ring[0].at_ms) / 1000.0;
+    if (seconds < 1)
+        return;
+    e->kept_per_s = (double)(t->ring[last].kept - t->ring[0].kept) / seconds;
+    e->busy = (double)(t->ring[last].busy_us - t->ring[0].busy_us) / 1e6 / seconds;
+    if (t->ring[last].reached > t->ring[0].reached)
+        e->moved_per_s = (double)(t->ring[last].reached - t->ring[0].reached) / seconds;
+}

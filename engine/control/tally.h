@@ -1,0 +1,21 @@
+/* What the sampler saw of one mirror over the last half minute: rates and shares come from it.
+ * Belongs to the sampler's thread of the source. */
+#ifndef BUNNY_TALLY_H
+#define BUNNY_TALLY_H
+
+#include "control/reasons.h"
+
+struct tally {
+    char mirror[NAME_SIZE];
+    struct {
+        int64_t at_ms, kept, busy_us;
+        lsn_t reached;
+    } ring[EVIDENCE_SAMPLES]; /* oldest first */
+    size_t n;
+    int64_t copying_since; /* monotonic ms; 0: it does not copy */
+};
+void tally_note(struct tally *t, const struct mirror_status *s, lsn_t reached, int64_t now_ms);
+/* Rates, shares and the time of the copy. */
+void tally_fill(const struct tally *t, struct evidence *e);
+
+#endif
