@@ -304,7 +304,9 @@ bool preflight_tables(struct preflight *k, struct err *err)
         return false;
     return (!k->dest || preflight_go_on(k, check_circle(k, err), "both databases", err)) &&
            (!k->dest || preflight_go_on(k, check_dest(k, err), "its tables", err)) &&
-           (!k->dest || preflight_go_on(k, check_definitions(k, err), "definitions", err));
+           (!k->dest || preflight_go_on(k, check_definitions(k, err), "definitions", err)) &&
+           (!k->dest || !k->is_report ||
+            preflight_go_on(k, preflight_order(k, err), "the order of text", err));
 }
 
 bool preflight_mirror(struct pg_conn *source, struct pg_conn *dest, struct task *task,

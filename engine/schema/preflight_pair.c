@@ -1,13 +1,39 @@
-/* What is to be known of two servers together, whatever the tables are: encodings, sort order,
+/* What is to be known of two servers together: encodings, sort order and which tables depend on it,
  * versions. */
 #include "schema/preflight_private.h"
 
 #include <string.h>
 
-static const char sql[] =
-    "SELECT pg_encoding_to_char(d.encoding), d.datcollate, d.datctype,"
-    " coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale', ''),"
-    " quote_ident(current_database()) FROM pg_database d WHERE d.datname = current_database()";
+/* The collation's version is of the library that is there now: servers before 15 do not say it. */
+#define FACTS_SQL(version)                                                                 \
+    "SELECT pg_encoding_to_char(d.encoding), d.datcollate, d.datctype,"                    \
+    " coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale', ''), " version \
+    " FROM pg_database d WHERE d.datname = current_database()"
+#define FIRST_FACT 1 /* of sort order */
+#define LAST_FACT 4
+static const char facts_sql[] =
+    FACTS_SQL("coalesce(pg_database_collation_actual_version(d.oid), '')");
+static const char old_facts_sql[] = FACTS_SQL("''");
+
+/* Whatever sorts or changes text by the database's own collation (OID 100, "default"), and is kept
+ * by the server: generated columns, expressions that are unique, partitions. Equality of text as it
+ * is does not depend on it. */
+static const char dependents_sql[] =
+    "WITH u AS (SELECT u.i, c.oid, format('%I.%I', n.nspname, c.relname) AS name" EACH_TARGET ")"
+    " SELECT u.i, format('%s.%I', u.name, a.attname) AS what, 'generated: ' ||"
+    "  pg_get_expr(ad.adbin, ad.adrelid) AS note FROM u JOIN pg_attribute a ON a.attrelid = u.oid"
+    "  AND a.attgenerated <> '' AND NOT a.attisdropped JOIN pg_attrdef ad ON ad.adrelid = u.oid"
+    "  AND ad.adnum = a.attnum WHERE EXISTS (SELECT FROM pg_depend d JOIN pg_attribute s"
+    "   ON s.attrelid = u.oid AND s.attnum = d.refobjsubid AND s.attcollation = 100"
+    "   AND s.attnum <> a.attnum WHERE d.classid = 'pg_attrdef'::regclass AND d.objid = ad.oid"
+    "   AND d.refclassid = 'pg_class'::regclass AND d.refobjid = u.oid)"
+    " UNION ALL SELECT u.i, format('%I', k.relname), 'index of ' || u.name FROM u"
+    "  JOIN pg_index x ON x.indrelid = u.oid JOIN pg_class k ON k.oid = x.indexrelid"
+    "  WHERE (x.indisunique AND x.indexprs IS NOT NULL OR x.indisexclusion)"
+    "  AND 100 = ANY (x.indcollation::oid[])"
+    " UNION ALL SELECT u.i, u.name, 'partitioned by ' || pg_get_partkeydef(u.oid) FROM u"
+    "  JOIN pg_partitioned_table p ON p.partrelid = u.oid WHERE (p.partstrat = 'r'"
+    "  OR p.partexprs IS NOT NULL) AND 100 = ANY (p.partcollation::oid[]) ORDER BY 1, 2";
 
 static void check_encodings(struct preflight *k, const char *source, const char *dest)
 {
@@ -38,8 +64,9 @@ static void check_encodings(struct preflight *k, const char *source, const char 
 static void check_order(struct preflight *k, const struct pg_result *a, const struct pg_result *b)
 {
     findings_begin(k->f, "sort_order", SEVERITY_INFO);
-    for (size_t col = 1; col <= 3; col++) {
-        static const char *const names[] = {"", "collation", "character types", "ICU locale"};
+    for (size_t col = FIRST_FACT; col <= LAST_FACT; col++) {
+        static const char *const names[] = {"", "collation", "character types", "ICU locale",
+                                            "version of the collation"};
         char note[300];
         str_printf(note, sizeof note, "%.120s at the source, %.120s at the destination",
                    pg_text(a, 0, col)[0] ? pg_text(a, 0, col) : "none",
@@ -68,11 +95,56 @@ static void check_versions(struct preflight *k)
                  "use a destination of the same version or a newer one");
 }
 
+static bool ask_facts(struct preflight *k, struct pg_result **a, struct pg_result **b,
+                      struct err *err)
+{
+    const char *source = pg_version(k->source) >= 150000 ? facts_sql : old_facts_sql;
+    const char *dest = pg_version(k->dest) >= 150000 ? facts_sql : old_facts_sql;
+    return pg_exec(k->source, k->source_task, PREFLIGHT_MS, source, a, err) &&
+           pg_exec(k->dest, k->dest_task, PREFLIGHT_MS, dest, b, err);
+}
+
+static bool is_other_order(const struct pg_result *a, const struct pg_result *b)
+{
+    for (size_t col = FIRST_FACT; col <= LAST_FACT; col++)
+        if (strcmp(pg_text(a, 0, col), pg_text(b, 0, col)) != 0)
+            return true;
+    return false;
+}
+
+static bool tell_dependents(struct preflight *k, struct err *err)
+{
+    struct pg_result *res = NULL;
+    const char *values[] = {k->oids};
+    if (!pg_exec_params(k->source, k->source_task, PREFLIGHT_MS, dependents_sql, 1, values, &res,
+                        err))
+        return false;
+    findings_begin(k->f, "depends_on_sort_order", SEVERITY_WARNING);
+    for (size_t row = 0; row < pg_rows(res); row++)
+        preflight_item(k, pg_int(res, row, 0) - 1, pg_text(res, row, 1), pg_text(res, row, 2),
+                       NULL);
+    findings_end(k->f, "it depends on how text sorts or compares, and the databases differ in that",
+                 "A generated column may get another value at the destination, a row may be a"
+                 " duplicate there, or belong to another partition or none.",
+                 "CREATE DATABASE … TEMPLATE template0 LC_COLLATE … LC_CTYPE … as the source has"
+                 " them");
+    pg_free(res);
+    return true;
+}
+
+bool preflight_order(struct preflight *k, struct err *err)
+{
+    struct pg_result *a = NULL, *b = NULL;
+    bool ok = ask_facts(k, &a, &b, err) && (!is_other_order(a, b) || tell_dependents(k, err));
+    pg_free(a);
+    pg_free(b);
+    return ok;
+}
+
 bool preflight_pair(struct preflight *k, struct err *err)
 {
     struct pg_result *a = NULL, *b = NULL;
-    bool ok = pg_exec(k->source, k->source_task, PREFLIGHT_MS, sql, &a, err) &&
-              pg_exec(k->dest, k->dest_task, PREFLIGHT_MS, sql, &b, err);
+    bool ok = ask_facts(k, &a, &b, err);
     if (ok) {
         check_encodings(k, pg_text(a, 0, 0), pg_text(b, 0, 0));
         check_order(k, a, b);

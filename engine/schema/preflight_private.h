@@ -88,6 +88,8 @@ bool preflight_go_on(struct preflight *k, bool ok, const char *what, struct err 
 bool preflight_needs(struct preflight *k, struct err *err) MUST_CHECK;
 /* Both servers together: preflight_pair.c. */
 bool preflight_pair(struct preflight *k, struct err *err) MUST_CHECK;
+/* The targets that depend on how text sorts, when the databases differ in it. */
+bool preflight_order(struct preflight *k, struct err *err) MUST_CHECK;
 
 /* What would stop a table, and (in a report) what else is to be known of it: preflight_tables.c. */
 extern const struct question table_questions[];

@@ -393,6 +393,21 @@ def test_encodings_and_sort_order(make_pair, root, dest):
             return {f["code"]: f["title"] for f in report["findings"]}
         assert "does not have every character" in codes(utf8, latin)["encoding"]
         assert "encoding" not in codes(latin, utf8) and "sort_order" in codes(latin, utf8)
+        assert "depends_on_sort_order" not in codes(latin, utf8)
+        latin.sql("CREATE TABLE shout (id int PRIMARY KEY, v text UNIQUE, n int, c text COLLATE \"C\","
+                  " up text GENERATED ALWAYS AS (upper(v)) STORED,"
+                  " twice int GENERATED ALWAYS AS (n * 2) STORED,"
+                  " upc text GENERATED ALWAYS AS (upper(c)) STORED);"
+                  "CREATE UNIQUE INDEX low ON shout (lower(v)); CREATE INDEX plain ON shout (v);"
+                  "CREATE TABLE ranged (v text) PARTITION BY RANGE (v);"
+                  "CREATE TABLE ranged1 PARTITION OF ranged FOR VALUES FROM ('a') TO ('b');"
+                  "CREATE TABLE listed (v text) PARTITION BY LIST (v)")
+        report = check(bunny, bunny.peer(latin.source, latin.sdb),
+                       bunny.peer(utf8.source, utf8.sdb))
+        assert sorted(names(report, "depends_on_sort_order")) == \
+            ["low", "public.ranged", "public.shout.up"], find(report, "depends_on_sort_order")
+        assert verdicts(report)["shout"] == "remarks"
+        assert "depends_on_sort_order" not in codes(latin, latin)
         assert "no encoding" in codes(ascii_, utf8)["encoding"]
         assert "no encoding" in codes(utf8, ascii_)["encoding"]
         assert "encoding" not in codes(ascii_, ascii_)
