@@ -200,17 +200,22 @@ size_t schema_plan_count(const struct schema_plan *p, const struct schema_point 
     return now;
 }
 
+void schema_step_free(struct schema_step *s)
+{
+    free(s->sql);
+    free(s->what);
+    free(s->table);
+    free(s->why);
+    free(s->left_sql);
+    free(s->done_sql);
+    free(s->needs);
+    *s = (struct schema_step){0};
+}
+
 void schema_plan_free(struct schema_plan *p)
 {
-    for (size_t i = 0; i < p->n; i++) {
-        free(p->items[i].sql);
-        free(p->items[i].what);
-        free(p->items[i].table);
-        free(p->items[i].why);
-        free(p->items[i].left_sql);
-        free(p->items[i].done_sql);
-        free(p->items[i].needs);
-    }
+    for (size_t i = 0; i < p->n; i++)
+        schema_step_free(&p->items[i]);
     free(p->items);
     free(p->record_sql);
     free(p->mirror_id);

@@ -232,6 +232,7 @@ struct schema_point {
     lsn_t applied;   /* everything that committed at the source before this is applied */
     bool is_waiting; /* it has stopped at a change that does not fit the destination */
 };
+void schema_step_free(struct schema_step *s); /* the contents */
 /* The strings of step are taken over. */
 void schema_plan_add(struct schema_plan *p, struct schema_step step);
 /* Is it STEP_RUN, and is this the time for it? */

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "control/definitions.h"
 #include "copy/follow.h"
 #include "copy/restore.h"
 #include "copy/swap.h"
@@ -564,6 +565,8 @@ static void finish_copy(struct table_sync *s, int64_t replayed)
     s->copy = NULL;
     if (!n_left)
         end_operation(s);
+    if (definitions_are_automatic(mirror_of(s))) /* steps may have waited for these rows */
+        definitions_want(mirror_of(s), 0);
     follow_poke(s->r->follow); /* the copy has set them to what they were when it began */
     show_save_counters(mirror_of(s));
 }

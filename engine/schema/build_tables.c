@@ -135,12 +135,14 @@ static void start_alter_column(const struct schema_table *t, const struct schema
     buf_putc(b, ' ');
 }
 
-static void add_part(struct reader *r, const struct schema_table *t, struct buf *sql, bool optional)
+static struct schema_statement *add_part(struct reader *r, const struct schema_table *t,
+                                         struct buf *sql, bool optional)
 {
     struct schema_statement *st =
         read_add_before(r, OBJECT_TABLE, t->dest_schema, t->dest_name, buf_take(sql));
     st->is_part = true;
     st->optional = optional;
+    return st;
 }
 
 /* A column that is declared here too has its parent's default, unless it is told otherwise. */
@@ -150,7 +152,7 @@ static void add_no_default(struct reader *r, const struct schema_table *t,
     struct buf b = {0};
     start_alter_column(t, c, &b);
     buf_puts(&b, "DROP DEFAULT");
-    add_part(r, t, &b, false);
+    (void)add_part(r, t, &b, false);
 }
 
 /* Default and NOT NULL of a column that a parent brings along may be its own. */
@@ -164,12 +166,12 @@ static void add_inherited_parts(struct reader *r, const struct schema_table *t,
             buf_printf(&b, "SET DEFAULT %s", rc->dest_default);
         else
             buf_puts(&b, "DROP DEFAULT");
-        add_part(r, t, &b, false);
+        (void)add_part(r, t, &b, false);
     }
     if (c->not_null) {
         start_alter_column(t, c, &b);
         buf_puts(&b, "SET NOT NULL");
-        add_part(r, t, &b, false);
+        (void)add_part(r, t, &b, false);
     }
 }
 
@@ -186,7 +188,7 @@ static void add_deferred_default(struct reader *r, const struct schema_table *t,
         start_alter_column(t, c, &b);
         buf_printf(&b, "SET DEFAULT %s", rc->dest_default);
     }
-    add_part(r, t, &b, true);
+    (void)add_part(r, t, &b, true);
 }
 
 static void add_comment(struct reader *r, const struct schema_table *t,
@@ -201,7 +203,7 @@ static void add_comment(struct reader *r, const struct schema_table *t,
     }
     buf_puts(&b, " IS ");
     pg_quote_literal(&b, comment);
-    add_part(r, t, &b, true);
+    (void)add_part(r, t, &b, true);
 }
 
 static void add_column_parts(struct reader *r, size_t i, size_t n)
@@ -221,12 +223,12 @@ static void add_column_parts(struct reader *r, size_t i, size_t n)
     if (rc->storage) {
         start_alter_column(t, c, &b);
         buf_printf(&b, "SET STORAGE %s", rc->storage);
-        add_part(r, t, &b, true);
+        (void)add_part(r, t, &b, true);
     }
     if (rc->statistics >= 0) {
         start_alter_column(t, c, &b);
         buf_printf(&b, "SET STATISTICS %d", rc->statistics);
-        add_part(r, t, &b, true);
+        (void)add_part(r, t, &b, true);
     }
     if (c->comment)
         add_comment(r, t, c, c->comment);
@@ -245,12 +247,12 @@ static void add_table_parts(struct reader *r, size_t i)
         for (size_t o = 0; o < rt->options.n; o++)
             buf_printf(&b, "%s%s", o ? ", " : "", rt->options.items[o]);
         buf_putc(&b, ')');
-        add_part(r, t, &b, true);
+        (void)add_part(r, t, &b, true);
     }
     if (t->replica_identity == 'f' || t->replica_identity == 'n') {
         start_alter(t, &b);
         buf_printf(&b, "REPLICA IDENTITY %s", t->replica_identity == 'f' ? "FULL" : "NOTHING");
-        add_part(r, t, &b, true);
+        (void)add_part(r, t, &b, true);
     }
     if (rt->comment)
         add_comment(r, t, NULL, rt->comment);
@@ -267,7 +269,7 @@ static void add_attach(struct reader *r, size_t i)
     buf_puts(&b, "ATTACH PARTITION ");
     pg_quote_qualified(&b, t->dest_schema, t->dest_name);
     buf_printf(&b, " %s", r->tables[i].part_bound);
-    add_part(r, t, &b, false);
+    add_part(r, t, &b, false)->below = (int)(parent - r->s->tables) + 1;
 }
 
 static void add_inherit(struct reader *r, size_t i)
@@ -280,7 +282,7 @@ static void add_inherit(struct reader *r, size_t i)
         start_alter(t, &b);
         buf_puts(&b, "INHERIT ");
         pg_quote_qualified(&b, parent->dest_schema, parent->dest_name);
-        add_part(r, t, &b, false);
+        add_part(r, t, &b, false)->below = (int)(parent - r->s->tables) + 1;
     }
 }
 

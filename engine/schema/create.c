@@ -91,6 +91,49 @@ static bool create_some(struct pg_conn *dest, struct task *task,
     return ok;
 }
 
+/* Columns that a table has and another one lacks: dropped ones that are kept here, the operator's
+ * own. */
+static const char extras_sql[] =
+    "SELECT format('ALTER TABLE %I.%I ADD COLUMN %I %s', $3, $4, a.attname, concat_ws(' ',"
+    " format_type(a.atttypid, a.atttypmod), (SELECT format('COLLATE %I.%I', n.nspname, l.collname)"
+    "  FROM pg_collation l JOIN pg_namespace n ON n.oid = l.collnamespace JOIN pg_type t"
+    "  ON t.oid = a.atttypid WHERE l.oid = a.attcollation AND a.attcollation <> t.typcollation),"
+    " CASE WHEN a.attgenerated <> '' THEN format('GENERATED ALWAYS AS (%s) STORED',"
+    "   pg_get_expr(d.adbin, d.adrelid)) ELSE 'DEFAULT ' || pg_get_expr(d.adbin, d.adrelid) END,"
+    " CASE WHEN a.attnotnull THEN 'NOT NULL' END))"
+    " FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid"
+    " JOIN pg_namespace n ON n.oid = c.relnamespace"
+    " LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum"
+    " WHERE n.nspname = $1 AND c.relname = $2 AND a.attnum > 0 AND NOT a.attisdropped"
+    " AND NOT EXISTS (SELECT FROM pg_attribute b JOIN pg_class k ON k.oid = b.attrelid"
+    "  JOIN pg_namespace m ON m.oid = k.relnamespace WHERE m.nspname = $3 AND k.relname = $4"
+    "  AND b.attname = a.attname AND NOT b.attisdropped) ORDER BY a.attnum";
+
+/* Was there before: what it has may be more than what the source's has. */
+static bool stood_before(const struct schema *s, const bool *exists, const struct schema_table *t)
+{
+    for (size_t i = 0; i < s->n_before; i++) {
+        const struct schema_statement *st = &s->before[i];
+        if (st->object == OBJECT_TABLE && !st->is_part && strcmp(st->name, t->dest_name) == 0 &&
+            strcmp(st->schema, t->dest_schema) == 0)
+            return exists[i];
+    }
+    return false;
+}
+
+/* A child needs all columns of its parent. */
+static bool add_extras(struct pg_conn *dest, struct task *task, const struct schema_statement *st,
+                       const struct schema_table *parent, struct err *err)
+{
+    const char *values[] = {parent->dest_schema, parent->dest_name, st->schema, st->name};
+    struct pg_result *res = NULL;
+    bool ok = pg_exec_params(dest, task, STATEMENT_MS, extras_sql, 4, values, &res, err);
+    for (size_t row = 0; ok && row < pg_rows(res); row++)
+        ok = run(dest, task, pg_text(res, row, 0), err);
+    pg_free(res);
+    return ok || err_context(err, "give %s the columns of its parent", st->what);
+}
+
 static bool create_all(struct pg_conn *dest, struct task *task, const struct schema *s,
                        const bool *exists, const char *mirror, size_t *n, struct err *err)
 {
@@ -100,6 +143,14 @@ static bool create_all(struct pg_conn *dest, struct task *task, const struct sch
     for (size_t i = 0; ok && i < s->n_before; i++) {
         if (exists[i] || !s->before[i].sql)
             continue;
+        int below = s->before[i].below;
+        if (below && stood_before(s, exists, &s->tables[below - 1])) {
+            ok = create_some(dest, task, some, k, mirror, err) &&
+                 add_extras(dest, task, &s->before[i], &s->tables[below - 1], err);
+            k = 0;
+        }
+        if (!ok)
+            break;
         some[k++] = &s->before[i];
         ++*n;
         if (k == SCHEMA_BATCH || *n % STATEMENTS_PER_TRANSACTION == 0) {

@@ -416,9 +416,12 @@ static bool mentions(const char *sql, const char *name)
     return false;
 }
 
-/* What counts on a new name, or a new label, has to wait with it. */
-static bool waits_for_point(const struct diff *d, const struct schema_step *s)
+/* What counts on a new name, or a new label, has to wait with it. What is given up does not: the
+ * rows that come first may need that already. */
+static bool waits_for_point(const struct diff *d, const struct schema_step *s, size_t stage)
 {
+    if (stage == STAGE_RELEASE || stage == STAGE_LOOSEN)
+        return false;
     for (size_t i = 0; s->table && i < d->src.s->n_tables; i++) {
         const struct schema_table *t = &d->src.s->tables[i];
         size_t n = strlen(t->dest_schema);
@@ -438,6 +441,50 @@ static const struct schema_step *step_of(const struct schema_plan *p, const char
         if (p->items[i].sql && strcmp(p->items[i].sql, sql) == 0)
             return &p->items[i];
     return NULL;
+}
+
+/* After the plan it is at the destination, and of a type that holds what the source's does. */
+static bool is_ready(const struct schema_table *u, const struct schema_column *c)
+{
+    const struct schema_column *dc = find_column(u, c->name);
+    return dc && (strcmp(dc->type, c->type) == 0 || type_widens(c->type, dc->type));
+}
+
+/* Does the statement name a column of source table i that only a copy, or the operator, makes what
+ * it is at the source? */
+static bool names_unready(const struct diff *d, size_t i, const char *sql)
+{
+    const struct schema_table *t = &d->src.s->tables[i];
+    const struct schema_table *u =
+        d->pairs[i].dest < 0 ? NULL : &d->dst.s->tables[d->pairs[i].dest];
+    for (size_t c = 0; u && c < t->n_columns; c++)
+        if (!t->columns[c].is_excluded && !is_ready(u, &t->columns[c]) &&
+            mentions(sql, t->columns[c].name))
+            return true;
+    return false;
+}
+
+static bool hangs_on_columns(const struct schema_step *s, size_t stage)
+{
+    if (stage == STAGE_COLUMN)
+        return s->is_late || strstr(s->sql, " GENERATED ALWAYS AS (");
+    return stage == STAGE_INDEX || stage == STAGE_CHECK || stage == STAGE_FKEY ||
+           stage == STAGE_TRAIT;
+}
+
+/* It would fail, and with it the whole plan, the copy that its column waits for included. */
+static bool is_premature(const struct diff *d, const struct schema_step *s, size_t stage,
+                         const struct schema_plan *so_far)
+{
+    if (s->kind != STEP_RUN || d->is_refit)
+        return false;
+    if (s->needs)
+        return !step_of(so_far, s->needs);
+    for (size_t i = 0; hangs_on_columns(s, stage) && i < d->src.s->n_tables; i++)
+        if ((s->oid == d->src.s->tables[i].oid || stage == STAGE_FKEY) &&
+            names_unready(d, i, s->sql))
+            return true;
+    return false;
 }
 
 /* What the destination has refused is no step that is left to be run: it is told, and tried. */
@@ -466,7 +513,11 @@ static void assemble(struct diff *d, struct schema_plan *out)
     for (size_t k = 0; k < n_stages; k++) {
         for (size_t i = 0; i < d->stages[k].n; i++) {
             struct schema_step *s = &d->stages[k].items[i];
-            s->at_point = s->at_point || (s->kind == STEP_RUN && waits_for_point(d, s));
+            if (is_premature(d, s, k, out)) {
+                schema_step_free(s);
+                continue;
+            }
+            s->at_point = s->at_point || (s->kind == STEP_RUN && waits_for_point(d, s, k));
             tell_refused(d, out, s);
             schema_plan_add(out, *s);
         }

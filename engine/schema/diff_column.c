@@ -321,7 +321,10 @@ void diff_drop_not_null(struct diff *d, int i, const char *column, const char *w
     bool in_key = false;
     for (size_t k = 0; k < u->n_key; k++)
         in_key = in_key || strcmp(u->key[k], column) == 0;
-    struct buf b = alter_column(d, i, column, false);
+    const struct schema_column *dc = find_column(u, column);
+    /* An identity goes first, as a step of the column. */
+    const char *before = dc->identity ? NULL : old_name(d, d->pairs[i].dest, dc);
+    struct buf b = alter_column(d, i, before ? before : column, false);
     buf_puts(&b, "DROP NOT NULL");
     char *what = diff_what(d, i, "drop NOT NULL of column", column);
     if (in_key && !drops_primary_key(d, i)) {
@@ -330,7 +333,7 @@ void diff_drop_not_null(struct diff *d, int i, const char *column, const char *w
             mem_printf("%s; it is in the destination's own primary key: drop that first", why));
         return;
     }
-    diff_run(d, STAGE_COLUMN, i, buf_take(&b), what);
+    diff_run(d, before ? STAGE_LOOSEN : STAGE_COLUMN, i, buf_take(&b), what);
     picture_change(d, d->pairs[i].dest,
                    &(struct column_change){.kind = CHANGE_NOT_NULL, .name = column});
 }

@@ -61,11 +61,16 @@ char *book_sql_of(const struct book *b, const char *mirror_id, const uint32_t *o
 
 /* --- The comparison ----------------------------------------------------------------------------
  */
+/* The order is a rule, not left to who finds a step: what is given up goes first, then columns
+ * (their types before defaults), then what hangs on columns, and last what looks at rows. What is
+ * given up waits for no place in the stream; what hangs on a column that a copy has to bring is
+ * left out until then (diff.c). */
 enum stage {
     STAGE_FIRST,   /* outside of the transaction */
     STAGE_UNTIE,   /* tables of types that change */
     STAGE_OBJECT,  /* schemas, extensions, collations, types, sequences */
     STAGE_RELEASE, /* constraints and indexes that have to go */
+    STAGE_LOOSEN,  /* NOT NULL that has to go, by the names that columns have before the plan */
     STAGE_COLUMN,
     STAGE_TABLE,  /* new tables */
     STAGE_DETAIL, /* options, comments … of tables */

@@ -60,10 +60,99 @@ static bool needs_copy(struct diff *d, int i, bool *out, struct err *err)
     return ok;
 }
 
+/* Parent k of a table at the source that the destination has already, or the one that comes next
+ * above it; -1: all above it is new, or none of the mirror's. */
+static int standing_parent(const struct diff *d, int i, size_t k)
+{
+    const struct read_table *rt = &d->src.tables[i];
+    uint32_t oid = k < rt->n_parents ? rt->parents[k] : k == rt->n_parents ? rt->parent : 0;
+    int above = oid ? read_find_oid(&d->src, oid) : -1;
+    if (above < 0 || d->pairs[above].dest >= 0)
+        return above;
+    for (size_t p = 0; p <= d->src.tables[above].n_parents; p++) {
+        int found = standing_parent(d, above, p);
+        if (found >= 0)
+            return found;
+    }
+    return -1;
+}
+
+/* The server refuses a child whose columns are not those of its parent, name by name and type by
+ * type; the names of those that the parent lacks, NULL: it would not. Caller frees. */
+static char *misfit(struct diff *d, int i, int above)
+{
+    const struct schema_table *t = &d->src.s->tables[i], *u = dest_of(d, above);
+    for (size_t c = 0; c < t->n_columns; c++) {
+        const struct schema_column *dc = find_column(u, t->columns[c].name);
+        bool is_shared = find_column(&d->src.s->tables[above], t->columns[c].name) != NULL;
+        if (!t->columns[c].is_excluded && is_shared &&
+            (!dc || strcmp(dc->type, t->columns[c].type) != 0))
+            return mem_printf("%s.%s is not yet what it is at the source, in column %s: this "
+                              "one follows it",
+                              u->dest_schema, u->dest_name, t->columns[c].name);
+    }
+    return NULL;
+}
+
+/* Columns that only the destination's parent has: dropped ones that are kept, the operator's own.
+ */
+static void add_extras(struct diff *d, int i, int above, struct name_list *added)
+{
+    const struct schema_table *t = &d->src.s->tables[i], *u = dest_of(d, above);
+    for (size_t k = 0; k < u->n_columns; k++) {
+        const struct schema_column *dc = &u->columns[k];
+        const struct read_column *drc = &d->dst.tables[d->pairs[above].dest].columns[k];
+        const struct schema_column *own = find_column(t, dc->name);
+        if ((own && !own->is_excluded) || name_list_has(added, dc->name))
+            continue;
+        struct buf b = alter_table(d, i, false);
+        buf_puts(&b, "ADD COLUMN ");
+        pg_quote_ident(&b, dc->name);
+        buf_printf(&b, " %s", dc->type);
+        if (dc->collation)
+            buf_printf(&b, " COLLATE %s", dc->collation);
+        if (dc->is_generated)
+            buf_printf(&b, " GENERATED ALWAYS AS (%s) STORED", dc->default_expr);
+        else if (drc->dest_default)
+            buf_printf(&b, " DEFAULT %s", drc->dest_default);
+        buf_puts(&b, dc->not_null ? " NOT NULL" : "");
+        diff_run(d, STAGE_TABLE, i, buf_take(&b), diff_what(d, i, "add column", dc->name));
+        name_list_add(added, mem_strdup(dc->name));
+    }
+}
+
+static void add_all_extras(struct diff *d, int i)
+{
+    struct name_list added = {0};
+    for (size_t k = 0; k <= d->src.tables[i].n_parents; k++) {
+        int above = standing_parent(d, i, k);
+        if (above >= 0)
+            add_extras(d, i, above, &added);
+    }
+    name_list_free(&added);
+}
+
+/* It would hold the whole plan up, and a copy that the parent needs with it. */
+static bool waits_for_parent(struct diff *d, int i)
+{
+    for (size_t k = 0; k <= d->src.tables[i].n_parents; k++) {
+        int above = standing_parent(d, i, k);
+        char *why = above < 0 ? NULL : misfit(d, i, above);
+        if (!why)
+            continue;
+        diff_manual(d, STAGE_TABLE, i, NULL, diff_what(d, i, "create table", NULL), why);
+        d->pairs[i].is_unfit = true;
+        return true;
+    }
+    return false;
+}
+
 bool diff_new_table(struct diff *d, int i, struct err *err)
 {
     const struct schema_table *t = &d->src.s->tables[i];
     bool is_copied;
+    if (waits_for_parent(d, i))
+        return true;
     if (!needs_copy(d, i, &is_copied, err))
         return false;
     for (size_t k = 0; k < d->src.s->n_before; k++) {
@@ -76,6 +165,8 @@ bool diff_new_table(struct diff *d, int i, struct err *err)
                      mem_printf("%s %s", st->is_part ? "define" : "create", st->what));
         s->is_optional = st->optional;
         s->needs_copy = is_copied && !st->is_part;
+        if (!st->is_part)
+            add_all_extras(d, i);
     }
     return true;
 }

@@ -197,6 +197,56 @@ def test_new_files_without_a_rewrite_stop_nothing(bunny, pair):
     assert bunny.status("m")["status"] == "running"
 
 
+@pytest.mark.parametrize("mode", ["auto", "manual"])
+def test_what_a_copy_brings_holds_up_no_other_step(bunny, pair, mode):
+    """Defaults, indexes and checks of a column that has another type until the copy, or is not there."""
+    make(pair, ["t"])
+    bunny.mirror("m", pair, schema_changes=mode)
+    bunny.api.post("/v1/mirrors/m/pause")
+    for sql in ("ALTER TABLE t ALTER a TYPE text USING 'v' || a", "ALTER TABLE t ALTER a SET DEFAULT 'x'",
+                "ALTER TABLE t ADD d float8 DEFAULT random()", "CREATE INDEX i ON t (d, a)",
+                "ALTER TABLE t ADD CHECK (a <> d::text), ALTER d SET NOT NULL", "INSERT INTO t (id) VALUES (777)"):
+        pair.sql(sql)
+    bunny.api.post("/v1/mirrors/m/resume")
+    if mode == "manual":
+        settle_by_hand(bunny, pair)
+        bunny.cli("sync-schema", "m", "--wait", "60")
+    equal(pair)
+
+
+def test_what_the_source_gave_up_waits_for_nothing(bunny, pair):
+    """NOT NULL, a check, a key that a row of the stream needs gone; a new name comes behind it."""
+    pair.sql("CREATE TABLE t (id int PRIMARY KEY, a int NOT NULL, b int CHECK (b > 0), c int UNIQUE);"
+             "INSERT INTO t VALUES (1, 1, 1, 1)")
+    bunny.mirror("m", pair, schema_changes="auto")
+    bunny.api.post("/v1/mirrors/m/pause")
+    for sql in ("ALTER TABLE t ALTER a DROP NOT NULL, DROP CONSTRAINT t_b_check, DROP CONSTRAINT t_c_key",
+                "INSERT INTO t VALUES (2, NULL, -1, 1)", "ALTER TABLE t RENAME a TO aa",
+                "INSERT INTO t VALUES (3, NULL, -1, 1)"):
+        pair.sql(sql)
+    bunny.api.post("/v1/mirrors/m/resume")
+    equal(pair)
+
+
+def test_new_partitions_of_a_parent_that_keeps_a_dropped_column(bunny, pair):
+    """By sync-schema, and by a copy of the table."""
+    pair.sql("CREATE TABLE p (id int, k int, old text COLLATE \"C\" DEFAULT 'o' NOT NULL,"
+             " PRIMARY KEY (id, k)) PARTITION BY LIST (k);"
+             "CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1); INSERT INTO p VALUES (1, 1)")
+    bunny.mirror("m", pair, schema_changes="auto")
+    pair.sql("ALTER TABLE p DROP old; INSERT INTO p VALUES (2, 1)")
+    pair.wait_value("SELECT count(*) FROM p", 2, 60)
+    pair.sql("CREATE TABLE p2 PARTITION OF p FOR VALUES IN (2); INSERT INTO p VALUES (2, 2)")
+    pair.wait_value("SELECT count(*) FROM p", 3, 60)
+    pair.sql("CREATE TABLE p3 PARTITION OF p FOR VALUES IN (3) PARTITION BY LIST (id);"
+             "CREATE TABLE p30 PARTITION OF p3 DEFAULT; INSERT INTO p VALUES (3, 3)")
+    bunny.cli("resync", "m", "public.p", "--wait", "60")
+    pair.wait_value("SELECT count(*) FROM p", 4, 60)
+    assert pair.dsql("SELECT old FROM p WHERE id = 1") in ([("o",)], [(None,)])
+    pair.dsql("ALTER TABLE p DROP old")
+    equal(pair)
+
+
 def test_a_table_gets_another_name(bunny, pair):
     make(pair, ["t"])
     pair.sql("CREATE SCHEMA s")

@@ -355,8 +355,8 @@ static const struct diff_case changed[] = {
      .before = "CREATE TABLE t.a (c int, d int NOT NULL, e int)",
      .rows = "INSERT INTO t.a VALUES (1, 2, NULL)",
      .after = "ALTER TABLE t.a ALTER c SET NOT NULL, ALTER d DROP NOT NULL, ALTER e SET NOT NULL",
-     .plan = "rl " ALTER "ALTER COLUMN `c` SET NOT NULL\n"
-             "r " ALTER "ALTER COLUMN `d` DROP NOT NULL\n"
+     .plan = "r " ALTER "ALTER COLUMN `d` DROP NOT NULL\n"
+             "rl " ALTER "ALTER COLUMN `c` SET NOT NULL\n"
              "m " ALTER "ALTER COLUMN `e` SET NOT NULL\n",
      .allowed = {"column t.a e"}},
     {.name = "other defaults",
@@ -482,9 +482,9 @@ static const struct diff_case families[] = {
      .after = "ALTER TABLE t.a ALTER id DROP NOT NULL, ALTER c SET NOT NULL, ALTER c SET DEFAULT 5;"
               "ALTER TABLE t.a1 ALTER c SET DEFAULT 6; ALTER TABLE t.a ADD g int GENERATED ALWAYS"
               " AS (c) STORED, ALTER id TYPE bigint; ALTER TABLE t.a1 ALTER id SET NOT NULL",
-     .plan = "r " ALTER "ADD COLUMN `g` integer GENERATED ALWAYS AS (c) STORED\n"
+     .plan = "r " ALTER "ALTER COLUMN `id` DROP NOT NULL\n"
+             "r " ALTER "ADD COLUMN `g` integer GENERATED ALWAYS AS (c) STORED\n"
              "r " ALTER "ALTER COLUMN `id` TYPE bigint\n"
-             "r " ALTER "ALTER COLUMN `id` DROP NOT NULL\n"
              "rl " ALTER "ALTER COLUMN `c` SET NOT NULL\n"
              "rl " ONLY "ALTER COLUMN `c` SET DEFAULT 5\n"
              "rl ALTER TABLE `t`.`a1` ALTER COLUMN `id` SET NOT NULL\n"
