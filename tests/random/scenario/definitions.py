@@ -4,7 +4,11 @@ keys are deferrable, identities can be written, columns that the mapping leaves 
 import re
 
 RELATION = """
-SELECT c.oid, c.relkind::text, c.relreplident::text, pg_catalog.obj_description(c.oid, 'pg_class'),
+SELECT c.oid, c.relkind::text,
+    -- of an index that was dropped the letter stays; no dump has it
+    CASE WHEN c.relreplident = 'i' AND NOT EXISTS (SELECT FROM pg_catalog.pg_index i
+        WHERE i.indrelid = c.oid AND i.indisreplident) THEN 'd' ELSE c.relreplident::text END,
+    pg_catalog.obj_description(c.oid, 'pg_class'),
     pg_catalog.pg_get_expr(c.relpartbound, c.oid),
     CASE WHEN c.relkind = 'p' THEN pg_catalog.pg_get_partkeydef(c.oid) END,
     (SELECT pg_catalog.array_agg(o ORDER BY o) FROM pg_catalog.unnest(c.reloptions) o)
