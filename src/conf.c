@@ -50,6 +50,9 @@ const struct setting setting_rows[] = {
      "Days that log lines stay in the catalog."},
     {"limits", "memory", SETTING_SIZE, AT(memory), 64 << 20, (int64_t)1 << 40, "256MB",
      "Memory for row data in flight; beyond it the sources are slowed down."},
+    {"limits", "index_memory", SETTING_SIZE, AT(index_memory), 1 << 20, (int64_t)1 << 40, "2GB",
+     "Memory at a destination for the indexes that a copy builds (maintenance_work_mem of its "
+     "sessions, together). What the server gives each session by itself is never lowered."},
     {"stream", "sequence_interval", SETTING_DURATION, AT(sequence_interval_s), 1, 3600, "10s",
      "How often the values of sequences are read at the sources; three times as seldom while "
      "nothing "

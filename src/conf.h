@@ -38,6 +38,7 @@ struct conf {
     enum log_level log_level;
     int64_t log_keep_days;
     int64_t memory; /* bytes */
+    int64_t index_memory;
     int64_t sequence_interval_s;
     int64_t lag_alarm_s;
     int64_t wal_room; /* bytes; 0: not known */

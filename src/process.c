@@ -75,6 +75,7 @@ static bool start_engine(struct process *p, struct err *err)
     struct engine_options options = {
         .state_dir = p->state_dir,
         .memory_budget = (size_t)p->conf->memory,
+        .index_memory = p->conf->index_memory,
         .log_keep_days = (int)p->conf->log_keep_days,
         .sequence_interval_s = (int)p->conf->sequence_interval_s,
         .lag_alarm_s = (int)p->conf->lag_alarm_s,

@@ -347,6 +347,7 @@ static bool run_copy(struct run *r, const char *snapshot, struct err *err)
         .workers_per_table = c->snapshot_max_parallel_workers,
         .tables_in_parallel = c->snapshot_num_tables_in_parallel,
         .memory_budget = m->engine->options.memory_budget,
+        .index_memory = m->engine->options.index_memory,
         .fence = fence,
         .copied = copied,
         .done_fd = m->wake_fd,

@@ -445,6 +445,7 @@ static void begin_copy(struct table_sync *s, struct apply *a)
                                    .source = &s->r->source_target,
                                    .dest = &s->r->dest_target,
                                    .memory_budget = m->engine->options.memory_budget,
+                                   .index_memory = m->engine->options.index_memory,
                                    .wake_fd = m->wake_fd};
     s->began = clock_mono_ms();
     s->is_point_told = s->is_handed_over = s->is_ending = false;

@@ -63,7 +63,8 @@ struct cut {
 struct table_run {
     const struct schema_table *def;
     struct cut cut;
-    size_t *index_order; /* those that lock out everyone else come first, then the largest */
+    size_t *index_order; /* those that lock out everyone else come first, then those that take
+                            longest */
     enum snapshot_table_state state;
     bool is_open; /* a range was taken, and not all are in */
     size_t ranges_taken, ranges_done;
@@ -107,6 +108,7 @@ struct worker {
     atomic_int dest_pid;   /* of the session at the destination; 0: not yet */
     atomic_llong rows;     /* of the running range */
     atomic_llong received; /* bytes of the running range */
+    atomic_llong unsent;   /* those that are still on our side */
 };
 
 struct snapshot_job {
@@ -161,8 +163,11 @@ bool range_is_binary(const struct schema_table *t);
 char *range_source_sql(const struct table_run *t, size_t i);
 char *range_dest_sql(const struct schema_table *t);
 
-/* outlook.c: how far the job is, and how long the rest takes. Under the lock, but for the first. */
+/* outlook.c: how far the job is, and how long the rest takes. Under the lock, but for the first
+ * two. */
 void outlook_init(struct snapshot_job *j);
+/* What building an index takes, in milliseconds of no particular machine; needs no lock. */
+double outlook_index_cost(const struct snapshot_job *j, const struct table_run *t, size_t index);
 /* Called when the number of running units is about to change. */
 void outlook_tick(struct snapshot_job *j);
 /* The worker's unit is done. */

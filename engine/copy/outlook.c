@@ -74,7 +74,7 @@ static void add_under(const struct snapshot_job *j, const struct table_run *t, d
 }
 
 /* Read, sorted, written; by a language's rules it takes longer. */
-static double index_cost(const struct snapshot_job *j, const struct table_run *t, size_t index)
+double outlook_index_cost(const struct snapshot_job *j, const struct table_run *t, size_t index)
 {
     const struct schema_index *x = &t->def->indexes[index];
     double rows, heap;
@@ -109,7 +109,7 @@ static double unit_cost(const struct snapshot_job *j, const struct unit *u)
                    ? range_cost(t) * (double)range_bytes(t, u->item) / (double)t->def->bytes
                    : range_cost(t) / (double)t->cut.n;
     case UNIT_INDEX:
-        return index_cost(j, t, u->item);
+        return outlook_index_cost(j, t, u->item);
     case UNIT_SETTLE:
         return settle_cost(t);
     case UNIT_VALIDATE_FKEY:
@@ -226,7 +226,9 @@ static double range_part(const struct worker *w)
         part = (double)atomic_load(&w->rows) / (t->def->rows * all / (double)t->def->bytes);
     else if (all > 0)
         part = (double)atomic_load(&w->received) / all;
-    return least(part, 1);
+    double received = (double)atomic_load(&w->received), unsent = (double)atomic_load(&w->unsent);
+    part = least(part, 1);
+    return received > 0 ? part * most(1 - unsent / received, 0) : part;
 }
 
 double outlook_live_part(const struct worker *w)
@@ -395,8 +397,8 @@ static double indexes_left(const struct snapshot_job *j, const struct table_run 
     for (size_t i = 0; i < t->def->n_indexes; i++) {
         if (t->index_parts[i] >= 1)
             continue;
-        double left = unit_left(j, worker_on(j, UNIT_INDEX, t, i), index_cost(j, t, i) * o->indexes,
-                                t->index_parts[i]);
+        double left = unit_left(j, worker_on(j, UNIT_INDEX, t, i),
+                                outlook_index_cost(j, t, i) * o->indexes, t->index_parts[i]);
         sum += left;
         if (post_is_exclusive(&t->def->indexes[i]))
             alone += left;

@@ -17,7 +17,8 @@ static bool prepare_for_building(struct worker *w, struct err *err)
         return true;
     struct buf sql = {0};
     buf_printf(&sql,
-               "SELECT pg_catalog.set_config(name, GREATEST(setting::bigint, %lld)::text, false) "
+               "SELECT pg_catalog.set_config(name, "
+               "GREATEST(setting::bigint, LEAST(max_val::bigint, %lld))::text, false) "
                "FROM pg_catalog.pg_settings WHERE name = 'maintenance_work_mem'",
                (long long)w->job->index_memory_kb);
     w->is_for_building = pg_exec(w->dest, &w->task, LOOK_LIMIT_MS, buf_text(&sql), NULL, err);

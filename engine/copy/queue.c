@@ -238,6 +238,7 @@ static bool begin_unit(struct worker *w, const struct unit *u)
     w->has_unit = true;
     atomic_store(&w->rows, 0);
     atomic_store(&w->received, 0);
+    atomic_store(&w->unsent, 0);
     if (u->kind != UNIT_SEAL)
         j->tables[u->table].running++;
     j->n_running++;

@@ -11,8 +11,8 @@
 
 #define GATHER_BYTES (64 * 1024)
 #define GATHER_LEAST_BYTES (8 * 1024)
-#define INDEX_MEMORY_KB (512 * 1024)
-#define INDEX_MEMORY_ALL_KB (2048 * 1024)
+#define UNSENT_MS 250 /* how often a worker that waits looks at what is still to be sent */
+#define INDEX_MEMORY ((int64_t)2 << 30)
 
 static bool is_stopping(void *arg)
 {
@@ -33,23 +33,24 @@ static struct table_run *find_root(struct snapshot_job *j, size_t table)
     return &j->tables[table];
 }
 
-static bool comes_before(const struct schema_index *a, const struct schema_index *b)
+static bool comes_before(const struct snapshot_job *j, const struct table_run *t, size_t a,
+                         size_t b)
 {
-    if (post_is_exclusive(a) != post_is_exclusive(b))
-        return post_is_exclusive(a);
-    return a->bytes > b->bytes;
+    bool alone = post_is_exclusive(&t->def->indexes[a]);
+    if (alone != post_is_exclusive(&t->def->indexes[b]))
+        return alone;
+    return outlook_index_cost(j, t, a) > outlook_index_cost(j, t, b);
 }
 
-static size_t *order_indexes(const struct schema_table *t)
+static void order_indexes(struct snapshot_job *j, struct table_run *t)
 {
-    size_t *order = mem_calloc(t->n_indexes, sizeof *order);
-    for (size_t i = 0; i < t->n_indexes; i++) {
+    t->index_order = mem_calloc(t->def->n_indexes, sizeof *t->index_order);
+    for (size_t i = 0; i < t->def->n_indexes; i++) {
         size_t at = i;
-        for (; at > 0 && comes_before(&t->indexes[i], &t->indexes[order[at - 1]]); at--)
-            order[at] = order[at - 1];
-        order[at] = i;
+        for (; at > 0 && comes_before(j, t, i, t->index_order[at - 1]); at--)
+            t->index_order[at] = t->index_order[at - 1];
+        t->index_order[at] = i;
     }
-    return order;
 }
 
 static bool has_twins(const struct schema_table *t)
@@ -78,7 +79,6 @@ static void add_tables(struct snapshot_job *j, const struct snapshot_plan *p)
         struct table_run *t = &j->tables[i];
         t->def = &s->tables[i];
         t->cut = range_cut(t->def, s->server_version, p->rows_per_part, p->workers_per_table);
-        t->index_order = order_indexes(t->def);
         t->index_parts = mem_calloc(t->def->n_indexes, sizeof *t->index_parts);
         t->has_twins = has_twins(t->def);
         t->state = t->def->is_partitioned ? SNAP_NONE : SNAP_QUEUED;
@@ -93,6 +93,8 @@ static void add_tables(struct snapshot_job *j, const struct snapshot_plan *p)
         j->indexes_left += t->def->n_indexes;
         j->order[i] = t;
     }
+    for (size_t i = 0; i < s->n_tables; i++)
+        order_indexes(j, &j->tables[i]);
     qsort(j->order, j->n_tables, sizeof(struct table_run *), by_size);
 }
 
@@ -119,7 +121,8 @@ static void add_workers(struct snapshot_job *j)
         w->index = i;
         w->holds = mem_calloc(j->n_tables + 1, sizeof *w->holds);
         w->wake_fd = wake_new();
-        w->task = (struct task){.wake_fd = w->wake_fd, .is_cancelled = is_stopping, .arg = w};
+        w->task = (struct task){
+            .wake_fd = w->wake_fd, .is_cancelled = is_stopping, .arg = w, .tick_ms = UNSENT_MS};
     }
 }
 
@@ -130,9 +133,8 @@ static void share_memory(struct snapshot_job *j)
     j->gather_bytes = GATHER_BYTES;
     if (share && share < j->gather_bytes)
         j->gather_bytes = share > GATHER_LEAST_BYTES ? share : GATHER_LEAST_BYTES;
-    j->index_memory_kb = INDEX_MEMORY_ALL_KB / j->n_workers;
-    if (j->index_memory_kb > INDEX_MEMORY_KB)
-        j->index_memory_kb = INDEX_MEMORY_KB;
+    int64_t all = j->plan.index_memory ? j->plan.index_memory : INDEX_MEMORY;
+    j->index_memory_kb = all / j->n_workers / 1024;
 }
 
 static struct snapshot_job *job_new(const struct snapshot_plan *p)

@@ -28,6 +28,7 @@ struct snapshot_plan {
     int workers_per_table;  /* snapshot_max_parallel_workers */
     int tables_in_parallel; /* snapshot_num_tables_in_parallel */
     size_t memory_budget;   /* bytes, for all workers together */
+    int64_t index_memory;   /* bytes at the destination, for all workers together; 0: 2 GiB */
     const char *fence; /* run at the end of each transaction that brings rows: fails with 22012 when
                         * another process has taken over; NULL: none. A copy of it is kept. */
     /* Of each mapping, run when all its tables are copied, indexed and analyzed: makes that durable

@@ -323,6 +323,7 @@ static bool copy_rows(struct table_copy *c, struct err *err)
                                  .workers_per_table = m->snapshot_max_parallel_workers,
                                  .tables_in_parallel = m->snapshot_num_tables_in_parallel,
                                  .memory_budget = c->plan.memory_budget,
+                                 .index_memory = c->plan.index_memory,
                                  .fence = fence,
                                  .done_fd = c->errand.wake_fd};
     struct snapshot_job *job;

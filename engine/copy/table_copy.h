@@ -25,6 +25,7 @@ struct table_copy_plan {
     struct sync_owner owner;
     const struct pg_target *source, *dest;
     size_t memory_budget;
+    int64_t index_memory;
     int wake_fd; /* of the owner */
 };
 

@@ -15,11 +15,20 @@ static bool is_trailer(const char *data, size_t len, bool is_binary)
     return is_binary && len == 2 && data[0] == '\xff' && data[1] == '\xff';
 }
 
+/* What lies in buffers, large ones, is not at the destination yet. */
+static void note_unsent(void *arg)
+{
+    struct worker *w = arg;
+    atomic_store_explicit(&w->unsent, (long long)(w->gather.len + pg_copy_unsent(w->dest)),
+                          memory_order_relaxed);
+}
+
 static bool flush(struct worker *w, struct err *err)
 {
     bool ok = w->gather.len == 0 ||
               pg_copy_write(w->dest, &w->task, STALL_MS, w->gather.data, w->gather.len, err);
     buf_reset(&w->gather);
+    note_unsent(w);
     return ok;
 }
 
@@ -81,12 +90,15 @@ static bool copy_through(struct worker *w, const char *source_sql, const char *d
         return err_context(err, "write to the destination");
     if (!pg_copy_start(w->source, &w->task, START_LIMIT_MS, source_sql, err))
         return err_context(err, "read from the source");
-    if (!pump(w, is_binary, err))
-        return false; /* the worker closes both sessions, which undoes the range */
+    w->task.tick = note_unsent;
+    bool ok = pump(w, is_binary, err);
     /* No limit: triggers that fire always may take their time; it can be cancelled. */
-    return pg_copy_finish(w->dest, &w->task, 0, NULL, rows, err)
-               ? commit(w, err)
-               : err_context(err, "write to the destination");
+    bool is_in = ok && pg_copy_finish(w->dest, &w->task, 0, NULL, rows, err);
+    w->task.tick = NULL;
+    if (is_in)
+        return commit(w, err);
+    return ok ? err_context(err, "write to the destination")
+              : false; /* the worker closes both sessions, which undoes the range */
 }
 
 /* COPY cannot name an empty list of columns: such rows are counted and made anew. */

@@ -5,9 +5,11 @@
  * has room for it. */
 #include "pg/pg_private.h"
 
+#include <linux/sockios.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 #include "base/clock.h"
 
@@ -327,6 +329,16 @@ bool pg_copy_write(struct pg_conn *c, struct task *task, int stall_ms, const cha
         c->push_at = c->out.len - c->out_at + PIECE; /* a full socket is not asked for each row */
     }
     return true;
+}
+
+size_t pg_copy_unsent(const struct pg_conn *c)
+{
+    int n = 0;
+    if (c->copy != COPY_IN)
+        return 0;
+    if (ioctl(PQsocket(c->pq), SIOCOUTQ, &n) != 0 || n < 0)
+        n = 0;
+    return c->out.len - c->out_at + c->queued + (size_t)n;
 }
 
 bool pg_copy_finish(struct pg_conn *c, struct task *task, int limit_ms, const char *abort_reason,

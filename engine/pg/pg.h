@@ -154,6 +154,8 @@ void pg_copy_free(char *data);
  * gives the COPY up early this fails with its error, soon, but not always with the next call. */
 bool pg_copy_write(struct pg_conn *c, struct task *task, int stall_ms, const char *data, size_t len,
                    struct err *err) MUST_CHECK;
+/* About how many bytes of a COPY FROM STDIN are still on this machine; from inside a tick, too. */
+size_t pg_copy_unsent(const struct pg_conn *c);
 /* Ends a COPY FROM STDIN (abort_reason NULL: well) and waits for the server's word. With a reason
  * the refusal that the server answers is success, and so is a COPY that is over already. rows may
  * be NULL. */

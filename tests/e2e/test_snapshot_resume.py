@@ -3,6 +3,7 @@ finished are not copied again, and stream from then on; afterwards both sides ar
 import os
 import random
 import threading
+import time
 
 import pytest
 
@@ -151,6 +152,35 @@ def test_finished_tables_are_not_copied_again(pair, bunny):
     assert pair.dsql("SELECT last_value FROM t0_id_seq")[0][0] >= last - 1
     assert pair.dsql("SELECT obj_description('t0'::regclass)")[0][0] == "about t0"
     assert pair.dsql("SELECT reltuples FROM pg_class WHERE relname = 't0'")[0][0] > 0
+
+
+@pytest.mark.long
+def test_what_is_left_is_estimated_at_its_own_pace(pair, bunny):
+    """1,000 rows that take 6 ms each, and are large beside what is on its way: neither the tables
+    that were there before nor the time of the interruption count."""
+    make(pair, milliseconds=6)
+    pair.sql("UPDATE big SET w = (SELECT string_agg(md5(id || ' ' || i), '') FROM "
+             "generate_series(1, 75) i)")
+    pair.sql("VACUUM FULL ANALYZE big")
+    bunny.create_mirror("m", pair, snapshot_num_tables_in_parallel=3)
+    until_small_are_copied(pair, bunny)
+    bunny.kill()
+    bunny.start()
+    seen = []
+
+    def done():
+        status = bunny.status("m")
+        seen.append((time.monotonic(), status["snapshot"]))
+        return status["status"] == "running"
+    wait_for(done, 60, "the snapshot to end", 0.05)
+    end = seen[-1][0]
+    known = [(round(end - at, 1), s["eta_seconds"]) for at, s in seen if s["eta_seconds"] is not None]
+    early = [(left, eta) for left, eta in known if 2 < left < 4.5]
+    assert early, known
+    assert all(abs(eta - left) <= left / 2 + 1 for left, eta in early), known
+    bytes_done = [s["bytes_done"] for _, s in seen if s["bytes_total"]]
+    assert bytes_done[-1] == seen[-1][1]["bytes_total"]
+    finish(pair, bunny)
 
 
 def test_a_pause_and_other_tables_meanwhile(pair, bunny):
