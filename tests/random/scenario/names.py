@@ -35,7 +35,7 @@ class Names:
         self.pool = LATIN if latin else ODD
         self.wide = "é" if latin else "☃"
         # names that a server makes of others are cut in its own encoding; these stay below that
-        self.most = 30 if latin else 63
+        self.most = 25 if latin else 63
         self.used = set()
 
     def fresh(self, stem, used=None):
@@ -56,4 +56,4 @@ class Names:
         if kind < 0.9:
             long = f"{self.rng.choice(self.pool)} {stem}{number} {self.wide * 30}"
             return clip(long, self.most)
-        return clip(f"{stem}{number}_" + "x" * 63)
+        return clip(f"{stem}{number}_" + "x" * 63, self.most)
