@@ -379,6 +379,7 @@ static void run_once(struct mirror *m)
     history_begin(&m->history, m->row.snapshot_done ? "stream" : "snapshot", m->live.state,
                   m->live.phase);
     bool goes_on = mirror_run(m, &err), is_stopped = err.code == ERR_CANCELLED;
+    goes_on = goes_on || (!is_stopped && mirror_swaps_anew(m, &err));
     m->takes_slot = false; /* one attempt was asked for */
     if (!is_stopped && !goes_on)
         run_failed(m, &err);

@@ -131,6 +131,9 @@ bool mirror_obeys_inside(const struct command *c);
 /* mapping.c */
 bool mirror_set_tables(struct mirror *m, struct command *c, struct err *err) MUST_CHECK;
 
+/* The slot is gone under a swap of all tables: from here on it is one with a new slot, and the next
+ * run begins. False: it is not, or this cannot be recorded. */
+bool mirror_swaps_anew(struct mirror *m, const struct err *why);
 /* Out of an error, at once, and on: the next run begins. */
 void mirror_go_on(struct mirror *m);
 

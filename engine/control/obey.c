@@ -179,6 +179,27 @@ static bool do_swap_all(struct mirror *m, const struct command *c, struct err *e
     return true;
 }
 
+bool mirror_swaps_anew(struct mirror *m, const struct err *why)
+{
+    struct catalog *catalog = m->engine->catalog;
+    const char *name = m->row.config.name;
+    struct table_name_list swaps = {0};
+    struct err err = {0};
+    if (!cause_needs_new_slot(why->code) || !m->row.snapshot_done ||
+        !mirror_is_pending(m, MIRROR_RESYNC))
+        return false;
+    bool ok = catalog_swaps(catalog, name, &swaps, &err) && swaps.n &&
+              wish_for_all_by_swap(m, &err) && setup_set_begun(m, false, &err) &&
+              mirror_save_flags(m, m->row.wish, false, &err);
+    table_name_list_free(&swaps);
+    if (ok)
+        log_warn("super", name, "the swap of all tables begins anew, with a new slot: %s",
+                 why->text);
+    else if (err.code)
+        log_error("super", name, "the swap cannot begin anew: %s", err.text);
+    return ok;
+}
+
 /* "schema.table" may be read in two ways when names hold dots; then none is taken. */
 static bool find_table(const struct mirror *m, const char *text, struct table_name *out,
                        struct err *err)

@@ -25,6 +25,7 @@ struct item {
     int mapping; /* index in the configuration */
     struct table_name name;
     bool by_swap;    /* readers keep the old rows until the new ones are there */
+    bool keeps_rows; /* an operator has asked for that */
     bool is_aside;   /* false once it has been handed over */
     bool is_copying; /* part of the present copy */
     bool is_alone;   /* a copy together with others has failed */
@@ -109,6 +110,7 @@ static void add_items(struct table_sync *s, const struct table_name_list *wishes
                             .is_owing = row && row->n_restore > 0};
         item.by_swap = is_wished ? table_name_list_has(swaps, t->source_schema, t->source_table)
                                  : swaps_others;
+        item.keeps_rows = is_wished && item.by_swap;
         str_copy(item.name.schema, sizeof item.name.schema, t->source_schema);
         str_copy(item.name.table, sizeof item.name.table, t->source_table);
         MEM_PUSH(s->items, s->n_items, s->cap_items, item);
@@ -375,7 +377,8 @@ static size_t choose(struct table_sync *s)
         if (item->is_alone && (!alone || item->retry_at < alone->retry_at))
             alone = item;
         int64_t bytes = bytes_of(s, item);
-        if (item->is_alone || (n && bytes > room) || (first && item->by_swap != first->by_swap))
+        if (item->is_alone || (n && bytes > room) ||
+            (first && (item->by_swap != first->by_swap || item->keeps_rows != first->keeps_rows)))
             continue;
         first = first ? first : item;
         item->is_copying = true;
@@ -432,6 +435,14 @@ static bool is_swap(const struct table_sync *s)
     return false;
 }
 
+static bool keeps_rows(const struct table_sync *s)
+{
+    for (size_t i = 0; i < s->n_items; i++)
+        if (s->items[i].is_copying)
+            return s->items[i].keeps_rows;
+    return false;
+}
+
 static void begin_copy(struct table_sync *s, struct apply *a)
 {
     struct mirror *m = mirror_of(s);
@@ -440,6 +451,7 @@ static void begin_copy(struct table_sync *s, struct apply *a)
     struct table_copy_plan plan = {.config = config_of(s),
                                    .wanted = s->wanted,
                                    .by_swap = is_swap(s),
+                                   .keeps_rows = keeps_rows(s),
                                    .known = s->r->schema,
                                    .owner = owner_of(s),
                                    .source = &s->r->source_target,

@@ -243,7 +243,8 @@ static bool empty_present(struct table_copy *c, struct err *err)
     return ok;
 }
 
-/* Columns that are others at the source now are changed on the empty table. */
+/* Columns that are others at the source now are changed on the empty table; or, where readers are
+ * to keep the rows, on those that are there. */
 static bool refit(struct table_copy *c, struct err *err)
 {
     struct mirror_config part = *c->config;
@@ -253,12 +254,16 @@ static bool refit(struct table_copy *c, struct err *err)
     part.n_tables = c->n_maps;
     if (!schema_refit(c->source, c->dest, task_of(c), &part, c->mirror_id, &plan, err))
         return false;
-    bool ok = true;
+    bool ok = true, keeps_rows = c->plan.by_swap && c->plan.keeps_rows;
     if (schema_plan_count(&plan, &end, NULL)) {
-        c->plan.by_swap = false; /* there is no exchange of rows between two definitions */
+        c->plan.by_swap = keeps_rows; /* there is no exchange of rows between two definitions */
         plan.record_sql = sync_rows_fence(&c->plan.owner);
-        ok = empty_present(c, err) &&
+        ok = (keeps_rows || empty_present(c, err)) &&
              schema_plan_run(c->dest, task_of(c), &plan, &end, c->config->name, err);
+        if (!ok && keeps_rows)
+            err_hint(err,
+                     "The source's definitions are others now, and the rows that are here do not "
+                     "take them. Strategy truncate empties the table first.");
     }
     schema_plan_free(&plan);
     return ok;

@@ -21,6 +21,7 @@ struct table_copy_plan {
     const struct mirror_config *config; /* borrowed until table_copy_finish, as all pointers here */
     const bool *wanted;                 /* which of config->tables; a copy of it is kept */
     bool by_swap;
+    bool keeps_rows; /* an operator asked for the swap: the tables are not emptied for anything */
     const struct schema *known; /* what the stream knows of the source's tables */
     struct sync_owner owner;
     const struct pg_target *source, *dest;

@@ -702,7 +702,8 @@ def test_readers_keep_their_rows_when_the_slot_is_lost(pair, bunny):
 
 
 def test_retry_goes_the_mirrors_own_way_when_the_slot_is_lost(pair, bunny):
-    """With resync_strategy swap it keeps the rows; an order to truncate takes back one to swap."""
+    """With resync_strategy swap it keeps the rows, also when the slot goes under a swap; truncate is
+    truncate."""
     pair.sql("CREATE TABLE t (id int PRIMARY KEY, v int); INSERT INTO t SELECT g, g FROM "
              "generate_series(1, 3000) g")
     bunny.mirror("m", pair, resync_strategy="swap")
@@ -724,13 +725,45 @@ def test_retry_goes_the_mirrors_own_way_when_the_slot_is_lost(pair, bunny):
     lose_slot(pair, bunny)
     fast_copy(pair)
     bunny.start()
-    wait_for(lambda: bunny.status("m")["error_code"] == "slot_missing", 60, "the slot to be missed")
-    bunny.api.post("/v1/mirrors/m/pause")  # the swap that goes on holds the mirror
-    bunny.api.post("/v1/mirrors/m/resume")
+    wait_for(lambda: all_settled(bunny, "m"), 60, "the swap, which goes on with a new slot")
+    assert log_count(bunny, "rows swapped") == 2
+    pair.assert_equal()
+    lose_slot(pair, bunny)
+    bunny.start()
     wait_for(lambda: bunny.status("m")["error_code"] == "slot_missing", 60, "the slot to be missed")
     bunny.api.post("/v1/mirrors/m/resync", {"strategy": "truncate"})
     wait_for(lambda: all_settled(bunny, "m"), 60, "the copy")
-    assert log_count(bunny, "rows swapped") == 1
+    assert log_count(bunny, "rows swapped") == 2
     pair.dsql("DROP FUNCTION slow CASCADE")
     pair.assert_equal()
+    assert_no_shadows(pair)
+
+
+def test_definitions_that_changed_while_the_slot_was_lost(pair, bunny):
+    """They follow on the rows that are there; what these do not take is said, and empties nothing."""
+    pair.sql("CREATE TABLE t (id int PRIMARY KEY, v int, gone text); CREATE TABLE u (id int PRIMARY KEY);"
+             "INSERT INTO t SELECT g, g, 'x' FROM generate_series(1, 3000) g;"
+             "INSERT INTO u SELECT generate_series(1, 300)")
+    bunny.mirror("m", pair)
+    lose_slot(pair, bunny)
+    pair.sql("ALTER TABLE t ADD w text DEFAULT 'new', ALTER v TYPE bigint, DROP gone;"
+             "ALTER TABLE u ADD n int; UPDATE u SET n = id; ALTER TABLE u ALTER n SET NOT NULL;"
+             "DELETE FROM t WHERE id > 2900")
+    bunny.start()
+    wait_for(lambda: bunny.status("m")["status"] == "error", 60, "the change to be seen")
+    with Reader(pair, "SELECT (SELECT count(*) FROM t) >= 2900, (SELECT count(*) FROM u) = 300") as reader:
+        ask_swap(bunny, "m")
+
+        def swapped_or_said():
+            tables = {t["table_name"]: t for t in bunny.status("m")["tables"]}
+            return (tables["public.t"]["status"] == "streaming" and
+                    (tables["public.u"]["status"] == "streaming" or tables["public.u"]["error_message"]))
+        wait_for(swapped_or_said, 90, "the tables")
+        assert reader.stop() == [(True, True)], reader.seen
+    if not all(t["status"] == "streaming" for t in bunny.status("m")["tables"]):
+        wait_for(lambda: not bunny.status("m")["operation"], 60, "the end of the operation")
+        bunny.api.post("/v1/mirrors/m/resync/public.u", {"strategy": "truncate"})
+    wait_for(lambda: all_settled(bunny, "m"), 60, "all tables")
+    pair.assert_equal(excluded=None, tables=[("public", "u")])
+    assert pair.sql("SELECT id, v, w FROM t ORDER BY id") == pair.dsql("SELECT id, v, w FROM t ORDER BY id")
     assert_no_shadows(pair)
