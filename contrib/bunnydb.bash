@@ -28,6 +28,7 @@ verify|MIRROR|--config=FILE --state-dir=DIR --last --repair --wait --json --time
 cutover|MIRROR|--config=FILE --state-dir=DIR --verify --read-only --wait --json --timeout=SECONDS --version --help 
 logs|MIRROR|--config=FILE --state-dir=DIR --follow --lines=N --level=debug,info,warn,error --search=TEXT --json --timeout=SECONDS --version --help 
 runs|MIRROR|--config=FILE --state-dir=DIR --lines=N --json --timeout=SECONDS --version --help 
+doctor|MIRROR|--config=FILE --state-dir=DIR --json --timeout=SECONDS --version --help 
 diagnose|MIRROR|--config=FILE --state-dir=DIR --json --timeout=SECONDS --version --help 
 '
 

@@ -266,6 +266,13 @@ void diagnosis_free(struct diagnosis *d);
 bool engine_mirror_diagnose(struct engine *e, const char *name, struct diagnosis *out,
                             struct err *err) MUST_CHECK;
 
+/* The checklist of what may be wrong with a mirror, in the order in which one looks: its status,
+ * findings, history, the process's log, the source, the destination. Each is a finding: code: the
+ * check; severity: SEVERITY_OK where all is well; cause: what was seen; remedy, action. Given up
+ * when give_up (may be NULL) is set. out: findings_free. (waits, 10 s) */
+bool engine_mirror_doctor(struct engine *e, const char *name, const atomic_bool *give_up,
+                          struct findings *out, struct err *err) MUST_CHECK;
+
 /* --- Users ------------------------------------------------------------------------------------ */
 /* Password hashes and tokens are made by the caller; the engine only keeps them. */
 bool engine_users(struct engine *e, struct user_list *out, struct err *err) MUST_CHECK;

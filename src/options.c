@@ -9,8 +9,8 @@
 
 const struct exit_row exit_rows[] = {
     {EXIT_OK, "Done; for bunnydb itself: ended as asked."},
-    {EXIT_FAILED, "Failed, or refused; the last message says why. check, cutover: something "
-                  "remains."},
+    {EXIT_FAILED, "Failed, or refused; the last message says why. check, cutover, doctor: "
+                  "something remains."},
     {EXIT_USAGE, "The command line or the configuration is wrong."},
     {EXIT_NO_PROCESS, "No bunnydb runs on that state directory."},
     {EXIT_WAITED, "The time of --wait is over; what was asked goes on."},
@@ -99,6 +99,11 @@ const struct command_row command_rows[COMMAND_COUNT] = {
                       "-f ends only with the mirror; it goes on after a restart of the process."},
     [COMMAND_RUNS] = {"runs", "MIRROR", cli_runs, NULL,
                       "The history: each run of a mirror and how it ended.", NULL},
+    [COMMAND_DOCTOR] = {"doctor", "MIRROR", cli_doctor, NULL,
+                        "What may be wrong with a mirror, as a checklist.",
+                        "Status, findings, history, the process's log, the source, the "
+                        "destination; each ok, info, warning or error, with what helps. Ends with "
+                        "1 unless all is well. Changes nothing."},
     [COMMAND_DIAGNOSE] = {"diagnose", "MIRROR", cli_diagnose, NULL,
                           "All that a report of a problem needs, as JSON, without secrets.", NULL},
 };

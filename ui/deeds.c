@@ -178,6 +178,11 @@ void do_cutover(struct app *a)
     open_report(a, SHEET_CUTOVER);
 }
 
+void do_doctor(struct app *a)
+{
+    open_report(a, SHEET_DOCTOR);
+}
+
 void do_resync_table(struct app *a)
 {
     ask_resync(a, app_target(a), rows_selected(&a->tables));

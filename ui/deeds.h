@@ -22,6 +22,7 @@ void do_retry(struct app *a);
 void do_verify(struct app *a);
 void do_found(struct app *a);
 void do_cutover(struct app *a);
+void do_doctor(struct app *a);
 void do_resync_table(struct app *a);
 void do_resync(struct app *a);
 void do_log(struct app *a);

@@ -25,18 +25,19 @@ struct logview *moves_log(struct app *a)
     return lists && (a->focus_log || a->zoom == ZOOM_LOG) ? pane : NULL;
 }
 
-static int pane_height(struct app *a)
-{
-    const struct rect *r = moves_log(a) && a->layout.log.h ? &a->layout.log : &a->layout.list;
-    int h = r->h - (moves_log(a) ? 1 : 0);
-    return h < 1 ? 1 : h;
-}
-
 static bool on_page(const struct app *a)
 {
     enum screen_id s = app_screen(a);
     return s == SCREEN_HELP || s == SCREEN_MESSAGES || s == SCREEN_REPORT ||
            (s == SCREEN_DETAIL && a->tab == TAB_SLOT);
+}
+
+static int pane_height(struct app *a)
+{
+    const struct rect *r = moves_log(a) && a->layout.log.h ? &a->layout.log : &a->layout.list;
+    bool is_titled = moves_log(a) || (on_page(a) && app_screen(a) != SCREEN_DETAIL);
+    int h = r->h - is_titled;
+    return h < 1 ? 1 : h;
 }
 
 static void move_by(struct app *a, int delta)

@@ -1,4 +1,5 @@
-/* A report on the whole screen: what a cutover waits for, or what the last comparison found. */
+/* A report on the whole screen: what a cutover waits for, what the last comparison found, or what
+ * may be wrong with a mirror. */
 #include <string.h>
 
 #include "base/clock.h"
@@ -90,23 +91,46 @@ static void put_verify(struct facts *f, const struct sheet *r)
             put_table(f, &v->tables[i]);
 }
 
+/* In the order in which one looks, as nothing of it is long. */
+static void put_doctor(struct facts *f, const struct findings *checks)
+{
+    static const enum role roles[] = {ROLE_OK, ROLE_TEXT, ROLE_WARN, ROLE_FAIL};
+    for (size_t i = 0; i < checks->n; i++) {
+        const struct finding *x = &checks->items[i];
+        facts_add(f, roles[x->severity], 0, severity_name(x->severity), "%s: %s", x->code,
+                  x->cause);
+        if (*x->remedy && x->severity >= SEVERITY_WARNING)
+            facts_add(f, ROLE_STRONG, 0, " ", "  %s", x->remedy);
+    }
+}
+
+static const char *title_of(enum sheet_kind kind)
+{
+    return kind == SHEET_CUTOVER  ? "what remains before a cutover"
+           : kind == SHEET_DOCTOR ? "doctor, what may be wrong"
+                                  : "the last comparison";
+}
+
 static void report_draw(struct app *a)
 {
     const struct rect *r = &a->layout.list;
     const struct sheet *x = &a->sheet;
-    bool cutover = x->kind == SHEET_CUTOVER;
+    bool asks = x->kind != SHEET_VERIFY;
     char title[NAME_SIZE + 64];
     facts_clear(&a->page);
-    str_printf(title, sizeof title, "%s: %s", x->mirror,
-               cutover ? "what remains before a cutover" : "the last comparison");
+    str_printf(title, sizeof title, "%s: %s", x->mirror, title_of(x->kind));
     draw_rule(&a->paint, r->y, r->x, r->w, ROLE_STRONG, title,
-              cutover ? "C asks again" : "V asks again");
+              x->kind == SHEET_CUTOVER  ? "C asks again"
+              : x->kind == SHEET_DOCTOR ? "h asks again"
+                                        : "V asks again");
     if (!x->is_there)
-        facts_add(&a->page, ROLE_BUSY, 0, " ", "%s", cutover ? "asking both servers" : "reading");
+        facts_add(&a->page, ROLE_BUSY, 0, " ", "%s", asks ? "asking both servers" : "reading");
     else if (x->err.code)
         facts_add(&a->page, x->err.code == ERR_NOT_FOUND ? ROLE_TEXT : ROLE_FAIL, 0, " ", "%s%s%s",
                   x->err.text, *x->err.hint ? "; " : "", x->err.hint);
-    else if (cutover)
+    else if (x->kind == SHEET_DOCTOR)
+        put_doctor(&a->page, &x->checks);
+    else if (asks)
         put_cutover(&a->page, &x->cutover);
     else
         put_verify(&a->page, x);

@@ -24,6 +24,7 @@ void sheet_free(struct sheet *r)
 {
     cutover_free(&r->cutover);
     verify_report_free(&r->verify);
+    findings_free(&r->checks);
     *r = (struct sheet){0};
 }
 
@@ -42,6 +43,8 @@ static void answer(struct sheets *s, struct sheet *r)
     r->is_there = true;
     if (r->kind == SHEET_CUTOVER
             ? engine_mirror_cutover(s->engine, r->mirror, &s->give_up, &r->cutover, err)
+        : r->kind == SHEET_DOCTOR
+            ? engine_mirror_doctor(s->engine, r->mirror, &s->give_up, &r->checks, err)
             : engine_mirror_report(s->engine, r->mirror, &r->verify, err))
         err_clear(err);
 }

@@ -9,6 +9,7 @@
 enum sheet_kind {
     SHEET_CUTOVER,
     SHEET_VERIFY,
+    SHEET_DOCTOR,
 };
 struct sheet {
     enum sheet_kind kind;
@@ -17,6 +18,7 @@ struct sheet {
     struct err err; /* code ERR_NONE: none */
     struct cutover cutover;
     struct verify_report verify;
+    struct findings checks;
 };
 void sheet_free(struct sheet *r); /* the contents */
 /* Rows that the comparison found to differ. */

@@ -234,27 +234,29 @@ void diagnosis_free(struct diagnosis *d)
     report_free(&d->destination);
 }
 
-static bool wait_for_both(struct engine *e, struct inquiry *source, struct inquiry *dest,
-                          struct err *err)
+static bool wait_for_both(struct engine *e, const atomic_bool *give_up, struct inquiry *source,
+                          struct inquiry *dest, struct err *err)
 {
     int64_t until = clock_mono_ms() + GIVE_UP_MS;
     const struct timespec slice = {.tv_nsec = SLICE_MS * 1000000L};
     while (!(inquiry_is_done(source) && inquiry_is_done(dest)) && clock_mono_ms() < until) {
         if (atomic_load(&e->is_stopping))
             return err_set(err, ERR_SHUTTING_DOWN, "bunnydb is stopping");
+        if (give_up && atomic_load(give_up))
+            return err_set(err, ERR_CANCELLED, "given up on command");
         nanosleep(&slice, NULL);
     }
     return true;
 }
 
-static bool ask_both(struct engine *e, const struct mirror_row *row, struct diagnosis *out,
-                     struct err *err)
+static bool ask_both(struct engine *e, const struct mirror_row *row, const atomic_bool *give_up,
+                     struct diagnosis *out, struct err *err)
 {
     struct inquiry *source = inquiry_new(row, true), *dest = inquiry_new(row, false);
     bool ok = catalog_peer_get(e->catalog, row->config.source_peer, &source->peer, err) &&
               catalog_peer_get(e->catalog, row->config.dest_peer, &dest->peer, err) &&
               inquiry_start(source, err) && inquiry_start(dest, err) &&
-              wait_for_both(e, source, dest, err);
+              wait_for_both(e, give_up, source, dest, err);
     inquiry_take(source, &out->source, &out->source_error);
     inquiry_take(dest, &out->destination, &out->destination_error);
     inquiry_unref(source);
@@ -262,8 +264,8 @@ static bool ask_both(struct engine *e, const struct mirror_row *row, struct diag
     return ok;
 }
 
-bool engine_mirror_diagnose(struct engine *e, const char *name, struct diagnosis *out,
-                            struct err *err)
+bool diagnose(struct engine *e, const char *name, const atomic_bool *give_up, struct diagnosis *out,
+              struct err *err)
 {
     struct mirror_row row;
     *out = (struct diagnosis){0};
@@ -271,9 +273,15 @@ bool engine_mirror_diagnose(struct engine *e, const char *name, struct diagnosis
         return false;
     describe_program(&out->program);
     describe_machine(&out->program);
-    bool ok = ask_both(e, &row, out, err);
+    bool ok = ask_both(e, &row, give_up, out, err);
     mirror_row_free(&row);
     if (!ok)
         diagnosis_free(out);
     return ok;
+}
+
+bool engine_mirror_diagnose(struct engine *e, const char *name, struct diagnosis *out,
+                            struct err *err)
+{
+    return diagnose(e, name, NULL, out, err);
 }

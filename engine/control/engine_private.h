@@ -31,6 +31,10 @@ struct task engine_caller_task(struct engine *e);
 /* What ERR_CANCELLED in such a call really means. Returns false. */
 bool engine_explain_cancel(struct engine *e, struct err *err);
 
+/* As engine_mirror_diagnose; given up when give_up (may be NULL) is set. */
+bool diagnose(struct engine *e, const char *name, const atomic_bool *give_up, struct diagnosis *out,
+              struct err *err) MUST_CHECK;
+
 /* Makes every mirror that uses the peer connect again with its new values. In control/roster.c. */
 void engine_peer_changed(struct engine *e, const char *peer);
 

@@ -33,6 +33,7 @@ enum exit_code cli_cutover(struct cli *c, struct err *err);
 
 enum exit_code cli_logs(struct cli *c, struct err *err);
 enum exit_code cli_runs(struct cli *c, struct err *err);
+enum exit_code cli_doctor(struct cli *c, struct err *err);
 enum exit_code cli_diagnose(struct cli *c, struct err *err);
 
 #endif

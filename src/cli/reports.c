@@ -30,6 +30,38 @@ enum exit_code cli_runs(struct cli *c, struct err *err)
     return code;
 }
 
+static void print_checks(const json_t *report)
+{
+    size_t i;
+    json_t *k;
+    json_array_foreach(json_object_get(report, "checks"), i, k)
+    {
+        char *head = mem_printf("%-7s  %-11s  ", cli_text(k, "state"), cli_text(k, "check"));
+        print_wrapped(stdout, head, cli_text(k, "text"));
+        if (cli_text(k, "remedy")[0])
+            print_wrapped(stdout, "                      > ", cli_text(k, "remedy"));
+        free(head);
+    }
+}
+
+enum exit_code cli_doctor(struct cli *c, struct err *err)
+{
+    struct answer a;
+    char *path = cli_mirror_path(c, "/doctor");
+    enum exit_code code = cli_call(c, "GET", path, NULL, &a, err);
+    if (code == EXIT_OK && cli_is_json(c))
+        cli_print_json(&a);
+    else if (code == EXIT_OK)
+        print_checks(a.json);
+    if (code == EXIT_OK && !json_is_true(json_object_get(a.json, "healthy"))) {
+        code = EXIT_FAILED;
+        (void)err_set(err, ERR_INVALID, "mirror %s is not well", c->options->arguments[0]);
+    }
+    answer_free(&a);
+    free(path);
+    return code;
+}
+
 enum exit_code cli_diagnose(struct cli *c, struct err *err)
 {
     struct answer a;

@@ -8,6 +8,7 @@
 extern const struct field_table mirror_runs_query;
 
 bool mirror_runs(struct call *c, struct err *err) MUST_CHECK;
+bool mirror_doctor(struct call *c, struct err *err) MUST_CHECK;
 bool mirror_diagnostics(struct call *c, struct err *err) MUST_CHECK;
 /* The last comparison. */
 bool mirror_verify_report(struct call *c, struct err *err) MUST_CHECK;

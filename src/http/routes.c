@@ -84,6 +84,8 @@ const struct route routes[] = {
      "The log of a mirror, newest first: limit, offset, level, search."},
     {GET, "/v1/mirrors/{name}/runs", AUTHED, mirror_runs, &mirror_runs_query, false,
      "The history of a mirror, newest run first: limit, offset."},
+    {GET, "/v1/mirrors/{name}/doctor", AUTHED, mirror_doctor, NULL, false,
+     "What may be wrong, as a checklist: status, findings, history, log, source, destination."},
     {GET, "/v1/mirrors/{name}/diagnostics", AUTHED, mirror_diagnostics, NULL, false,
      "What a bug report needs, without secrets and values: program, servers, mirror, errors."},
 };

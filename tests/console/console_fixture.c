@@ -247,6 +247,17 @@ bool engine_mirror_cutover(struct engine *e, const char *name, const atomic_bool
     return true;
 }
 
+bool engine_mirror_doctor(struct engine *e, const char *name, const atomic_bool *give_up,
+                          struct findings *out, struct err *err)
+{
+    (void)e, (void)name, (void)give_up, (void)err;
+    *out = (struct findings){0};
+    findings_add(out, "status", SEVERITY_OK, "status", "running, streaming", "", "");
+    findings_add(out, "slot", SEVERITY_ERROR, "slot", "slot s does not exist", "Retry (t).",
+                 "retry");
+    return true;
+}
+
 /* One line of the control pipe: "state running NAME", "log LEVEL NAME TEXT", "gone NAME",
  * "busy on", "busy off". */
 static void obey(struct engine *e, char *line)

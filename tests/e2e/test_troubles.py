@@ -380,3 +380,34 @@ def test_a_copy_says_what_limits_its_speed(pair, impatient):
     bunny.wait_running("m", 120)
     assert pair.assert_equal() == 100000
     wait_told_off(bunny)
+
+
+# --- the doctor -------------------------------------------------------------------------------------
+def test_the_doctor_says_what_is_well_and_what_is_not(pair, bunny):
+    pair.sql(T)
+    bunny.mirror("m", pair)
+    pair.assert_equal()
+
+    def checks():
+        report = bunny.api.get("/v1/mirrors/m/doctor")
+        assert report["mirror"] == "m", report
+        return report, {c["check"]: c for c in report["checks"]}
+    report, _ = wait_for(lambda: (r := checks())[0]["healthy"] and r, 60, "all to be well")
+    names = [c["check"] for c in report["checks"]]
+    for name in ("status", "heartbeat", "findings", "runs", "log", "source", "wal_level", "slot",
+                 "publication", "lag", "destination", "tables", "progress", "rows", "locks"):
+        assert name in names, names
+    bunny.api.post("/v1/mirrors/m/pause")
+    pair.sql("SELECT pg_drop_replication_slot('bunny_slot_m')")
+    pair.dsql("DROP TABLE t")
+    report, found = checks()
+    assert not report["healthy"]
+    assert (found["slot"]["state"], found["slot"]["action"]) == ("error", "retry"), found["slot"]
+    assert (found["tables"]["state"], found["status"]["state"]) == ("error", "warning"), found
+    said = bunny.cli("doctor", "m", expect=1).stdout
+    assert "slot bunny_slot_m does not exist" in said and "> Retry (t)" in said, said
+    pair.dsql("CREATE TABLE t (id int PRIMARY KEY, v text)")
+    bunny.api.post("/v1/mirrors/m/resume")
+    failed(bunny, "slot_missing", is_held=True)
+    retry(bunny)
+    healed(pair, bunny, 1)

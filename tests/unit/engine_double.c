@@ -537,6 +537,19 @@ bool engine_mirror_cutover(struct engine *e, const char *name, const atomic_bool
     return true;
 }
 
+bool engine_mirror_doctor(struct engine *e, const char *name, const atomic_bool *give_up,
+                          struct findings *out, struct err *err)
+{
+    (void)give_up;
+    *out = (struct findings){0};
+    if (!find_mirror(e, name, err) || fails(e, NULL, err))
+        return false;
+    findings_add(out, "status", SEVERITY_OK, "status", "running, streaming", "", "");
+    findings_add(out, "slot", SEVERITY_ERROR, "slot", "slot s does not exist", "Retry (t).",
+                 "retry");
+    return true;
+}
+
 bool engine_mirror_read_only(struct engine *e, const char *name, bool on, struct err *err)
 {
     (void)on;
