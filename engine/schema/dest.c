@@ -21,6 +21,22 @@ void dest_table_free(struct dest_table *t)
     *t = (struct dest_table){0};
 }
 
+/* Whether something but its own indexes and checks looks at a change of a row of k: triggers and
+ * rules fire as the session's role says. */
+#define IS_SEEN                                                                                \
+    "(k.relkind NOT IN ('r', 'p') OR k.relrowsecurity"                                         \
+    " OR EXISTS (SELECT FROM pg_catalog.pg_rewrite r WHERE r.ev_class = k.oid)"                \
+    " OR EXISTS (SELECT FROM pg_catalog.pg_trigger g WHERE g.tgrelid = k.oid AND (g.tgenabled" \
+    "  = 'A' OR g.tgenabled = CASE pg_catalog.current_setting('session_replication_role')"     \
+    "  WHEN 'replica' THEN 'R'::pg_catalog.\"char\" ELSE 'O'::pg_catalog.\"char\" END)))"
+
+const char schema_seen_sql[] =
+    "WITH RECURSIVE tree(oid, relkind) AS (SELECT c.oid, c.relkind FROM pg_catalog.pg_class c"
+    "  WHERE c.oid = ANY ($1::pg_catalog.regclass[]) UNION ALL SELECT k.oid, k.relkind FROM tree"
+    "  JOIN pg_catalog.pg_inherits i ON i.inhparent = tree.oid AND tree.relkind = 'p'"
+    "  JOIN pg_catalog.pg_class k ON k.oid = i.inhrelid)"
+    " SELECT FROM tree JOIN pg_catalog.pg_class k ON k.oid = tree.oid WHERE " IS_SEEN;
+
 /* Whether a type can be compared: domains and arrays are followed to the type at their end, which
  * needs a default btree or hash operator class, by itself or by the type it is stored as. The = of
  * an extension's type is in the extension's schema (arrays of it have pg_catalog's). */
@@ -69,12 +85,7 @@ static const char columns_sql[] =
     "  THEN format_type(y.typarray, -1) END, y.typdelim,"
     " NOT EXISTS (SELECT FROM pg_collation o WHERE o.oid = a.attcollation"
     "  AND NOT o.collisdeterministic),"
-    " NOT EXISTS (SELECT FROM tree JOIN pg_class k ON k.oid = tree.oid WHERE k.relkind NOT IN ('r',"
-    "  'p') OR k.relrowsecurity OR EXISTS (SELECT FROM pg_rewrite r WHERE r.ev_class = k.oid)"
-    "  OR EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = k.oid AND (g.tgenabled = 'A' OR"
-    "  g.tgenabled = CASE current_setting('session_replication_role') WHEN 'replica' THEN "
-    "'R'::\"char\""
-    "  ELSE 'O'::\"char\" END))),"
+    " NOT EXISTS (SELECT FROM tree JOIN pg_class k ON k.oid = tree.oid WHERE " IS_SEEN "),"
     " (SELECT max(u.n) FROM (SELECT count(x.indexrelid) AS n FROM tree LEFT JOIN pg_index x"
     "  ON x.indrelid = tree.oid AND (x.indisunique OR x.indisexclusion) GROUP BY tree.oid) u)"
     " FROM c LEFT JOIN a ON true LEFT JOIN pg_type y ON y.oid = a.atttypid ORDER BY a.attnum";

@@ -188,6 +188,9 @@ struct dest_table {
     size_t n_uniques; /* unique and exclusion indexes, of the partition that has most */
 };
 void dest_table_free(struct dest_table *t); /* the contents */
+/* A row for each of some tables ($1, an array of their quoted names), or of their partitions, that
+ * is not is_plain (any more). */
+extern const char schema_seen_sql[];
 bool schema_read_dest(struct pg_conn *dest, struct task *task, const char *schema,
                       const char *table, struct dest_table *out, struct err *err) MUST_CHECK;
 

@@ -138,6 +138,9 @@ static bool apply_start(struct apply *a, struct err *err)
         !pg_pipe_prepare(a->dest, MOVE_STATEMENT, progress_move_sql, err))
         return false;
     apply_expect(a, EXPECT_OTHER, PGO_OTHER, -1, 0);
+    if (!pg_pipe_prepare(a->dest, SEEN_STATEMENT, schema_seen_sql, err))
+        return false;
+    apply_expect(a, EXPECT_OTHER, PGO_OTHER, -1, 0);
     return apply_sync(a, err);
 }
 

@@ -9,7 +9,8 @@
 #include "stream/set_sql.h"
 
 #define DRAIN_LIMIT_MS 600000
-#define MAX_EXPECTED 32768 /* statements under way */
+#define SEEN_STATEMENT "bunnydb_seen" /* schema_seen_sql */
+#define MAX_EXPECTED 32768            /* statements under way */
 
 /* What a result that comes back belongs to. Results come in the order of the statements. */
 enum expect_kind {
@@ -19,7 +20,7 @@ enum expect_kind {
     EXPECT_END,   /* the rows of _bunnydb.table_sync, in a hand-over */
     EXPECT_COMMIT,
     EXPECT_SET,      /* so many rows touched */
-    EXPECT_SETS_END, /* behind the sets of a chunk */
+    EXPECT_SETS_END, /* behind the sets of a chunk: which of its tables are none for sets */
     EXPECT_FLUSH,    /* the progress row where it stands, so that what was committed is durable */
 };
 struct expect {
@@ -59,7 +60,7 @@ struct flight {
         FLIGHT_DONE,
     } stage;
     size_t next; /* FLIGHT_ROWS, FLIGHT_AGAIN: the change to be looked at */
-    bool has_sets, has_failed, has_ended;
+    bool has_sets, has_failed, has_ended, is_seen;
     int culprit; /* target; -1: not known */
     char why[24];
 };

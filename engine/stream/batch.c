@@ -7,7 +7,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
-#define OLD_MS 500
+#define OLD_MS 20
 
 void batch_queue_init(struct batch_queue *q, const struct batch_limits *limits, size_t n_tables)
 {

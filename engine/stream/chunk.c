@@ -102,6 +102,7 @@ static int group_of(struct chunk *c, struct target *t)
         g->target = t;
         g->is_exact = t->way == TARGET_ROWS;
         g->is_set = false;
+        g->n_changes = 0;
         g->n_nets = 0;
         if (t->way == TARGET_KEYED)
             set_slots(g, FIRST_SLOTS);
@@ -255,6 +256,7 @@ bool chunk_add(struct chunk *c, struct target *t, const struct pgo_message *m, s
     MEM_PUSH(c->changes, c->n, c->cap, x);
     c->bytes += bytes;
     struct group *g = &c->groups[x.group];
+    g->n_changes++;
     if (!g->is_exact)
         g->is_exact = !note_change(c, g, &c->changes[c->n - 1]);
     return true;

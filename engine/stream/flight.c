@@ -10,9 +10,9 @@
 
 #define CHUNK_CHANGES 10000
 #define CHUNK_BYTES (1 << 20)
-#define LEAST_ROWS 24 /* of a statement: below, single changes cost the destination less */
-#define MAX_MASKS 8   /* sets of unchanged columns, each of which is a statement */
-#define MAX_RESTS 6   /* at most 2^6 chunks are sent one by one after a set failed */
+#define LEAST_CHANGES 24 /* for a statement: fewer cost the destination less one by one */
+#define MAX_MASKS 8      /* sets of unchanged columns, each of which is a statement */
+#define MAX_RESTS 6      /* at most 2^6 chunks are sent one by one after a set failed */
 #define WAIT_SLICE_MS 1000
 #define SAVEPOINT "bunnydb"
 
@@ -119,12 +119,12 @@ static size_t count_updates(const struct group *g, size_t n_updates)
     return n;
 }
 
-/* Worth it when a statement has enough rows, on average. */
+/* Worth it when a statement stands for enough changes, on average. */
 static bool is_worth_a_set(struct group *g)
 {
     size_t n[SET_PHASES] = {0};
     enum set_phase second;
-    if (g->is_exact || g->n_nets < LEAST_ROWS)
+    if (g->is_exact || g->n_changes < LEAST_CHANGES)
         return false;
     for (size_t i = 0; i < g->n_nets; i++) {
         n[phase_of(&g->nets[i], &second)]++;
@@ -133,7 +133,7 @@ static bool is_worth_a_set(struct group *g)
     size_t updates = count_updates(g, n[SET_UPDATE]);
     size_t statements =
         updates + (n[SET_DELETE] > 0) + (n[SET_INSERT] > 0) + (n[SET_DELETE_AGAIN] > 0);
-    if ((n[SET_UPDATE] && !updates) || g->n_nets < LEAST_ROWS * statements)
+    if ((n[SET_UPDATE] && !updates) || g->n_changes < LEAST_CHANGES * statements)
         return false;
     if (g->target->rest > 0) {
         g->target->rest--;
@@ -256,6 +256,27 @@ static bool send_group(struct apply *a, const struct group *g, struct err *err)
     return true;
 }
 
+/* Somebody may have given a table a trigger since it was bound. Asked behind the sets, whose locks
+ * keep triggers and rules away until the transaction ends. */
+static bool send_question(struct apply *a, struct err *err)
+{
+    const struct chunk *c = a->flight.chunk;
+    const char **names = mem_calloc(c->n_groups, sizeof *names);
+    struct buf list = {0};
+    size_t n = 0;
+    for (size_t i = 0; i < c->n_groups; i++)
+        if (c->groups[i].is_set)
+            names[n++] = c->groups[i].target->dest;
+    pg_quote_array(&list, n, names);
+    const char *value = buf_text(&list);
+    bool ok = pg_pipe_run(a->dest, SEEN_STATEMENT, 1, &value, NULL, NULL, err);
+    if (ok)
+        apply_expect(a, EXPECT_SETS_END, PGO_OTHER, -1, 0);
+    buf_free(&list);
+    free(names);
+    return ok;
+}
+
 /* Behind a savepoint, and with a sync: the server answers, and goes on behind an error. */
 static bool send_sets(struct apply *a, struct err *err)
 {
@@ -267,7 +288,7 @@ static bool send_sets(struct apply *a, struct err *err)
     bool ok = apply_send_query(a, "SAVEPOINT " SAVEPOINT, 0, NULL, EXPECT_OTHER, err);
     for (size_t i = 0; ok && i < f->chunk->n_groups; i++)
         ok = !f->chunk->groups[i].is_set || send_group(a, &f->chunk->groups[i], err);
-    ok = ok && apply_send_query(a, "SELECT", 0, NULL, EXPECT_SETS_END, err) && apply_sync(a, err);
+    ok = ok && send_question(a, err) && apply_sync(a, err);
     a->is_in_set = false;
     return ok;
 }
@@ -277,6 +298,7 @@ void flight_result(struct apply *a, const struct expect *e, const struct pg_resu
 {
     struct flight *f = &a->flight;
     f->has_ended |= e->kind == EXPECT_SETS_END;
+    f->is_seen |= r && e->kind == EXPECT_SETS_END && pg_rows(r) > 0;
     bool is_short = r && e->kind == EXPECT_SET && pg_affected(r) != e->n;
     if ((r && !is_short) || f->has_failed)
         return;
@@ -308,11 +330,21 @@ static void note_success(struct apply *a)
             f->chunk->groups[i].target->rests = 0;
 }
 
+/* Until they are bound again. */
+static void leave_sets(struct chunk *c)
+{
+    for (size_t i = 0; i < c->n_groups; i++)
+        if (c->groups[i].is_set)
+            c->groups[i].target->way = TARGET_ALONE;
+}
+
 /* All sets are answered. */
 static bool end_sets(struct apply *a, struct err *err)
 {
     struct flight *f = &a->flight;
-    if (f->has_failed) {
+    if (f->is_seen)
+        leave_sets(f->chunk);
+    if (f->has_failed || f->is_seen) {
         note_failure(a);
         f->stage = FLIGHT_AGAIN;
         f->next = 0;

@@ -18,6 +18,7 @@
 #define IDLE_MOVE_MIN_MS 1000
 #define GATHER_MS 1       /* under load data gathers for so long before it is read */
 #define GATHER_BYTES 2048 /* what "load" means: so much was read in the last round */
+#define LOADED_ROUNDS 3   /* so many of them: the next one will have more for the open batch */
 #define STOP_LIMIT_MS 800
 #define STOP_TICK_MS 50
 #define HOLD_LOOK_MS 50 /* how often a stream that stands looks whether it does so for too long */
@@ -32,6 +33,7 @@ struct stream {
     int64_t reported_at, moved_at, published_at; /* monotonic ms */
     int64_t turn_at;                             /* monotonic us */
     size_t round_bytes;
+    int loaded_rounds;  /* one behind the other, so far */
     int64_t stop_until; /* monotonic ms; 0: not stopping */
     bool is_dry, is_busy, answer_now;
     char *kept_out; /* the BEGIN that a hold does not let in, as it came; NULL: none */
@@ -219,6 +221,7 @@ static bool poll_fds(struct stream *s, bool read_source, int ms, struct err *err
 static bool wait_for_work(struct stream *s, struct err *err)
 {
     bool is_loaded = s->round_bytes >= GATHER_BYTES;
+    s->loaded_rounds = is_loaded ? s->loaded_rounds + 1 : 0;
     s->round_bytes = 0;
     if ((!s->is_dry && apply_may_read(s->apply)) || apply_can_replay(s->apply))
         return true;
@@ -286,11 +289,18 @@ static bool bear_silence(struct stream *s, struct err *err)
            err_context(err, "destination");
 }
 
+/* Whether the open batch need not end though the source is dry. */
+static bool has_more(const struct stream *s)
+{
+    bool is_loaded = s->loaded_rounds >= LOADED_ROUNDS && s->round_bytes >= GATHER_BYTES;
+    return (is_loaded && !s->kept_out) || apply_can_replay(s->apply);
+}
+
 static bool turn(struct stream *s, struct err *err)
 {
     if (!bear_silence(s, err) || !read_burst(s, err) || !apply_replay(s->apply, err) ||
-        !apply_pump(s->apply, s->is_dry && !apply_can_replay(s->apply), err) ||
-        !stand_if_asked(s, err) || !move_idle_if_due(s, err) || !feedback_if_due(s, err))
+        !apply_pump(s->apply, s->is_dry && !has_more(s), err) || !stand_if_asked(s, err) ||
+        !move_idle_if_due(s, err) || !feedback_if_due(s, err))
         return false;
     note_busy(s);
     publish_if_due(s);

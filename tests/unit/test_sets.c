@@ -372,6 +372,26 @@ static void tables_with_triggers_keep_the_order_of_all(void **state)
         ask(w.c, "SELECT count(*) FROM d.log WHERE what LIKE 'DELETE%' AND had = 120 - n"), 60);
 }
 
+static void a_trigger_that_comes_later_ends_the_sets(void **state)
+{
+    (void)state;
+    seed = 12;
+    open_both("CREATE TABLE d.log (n bigint); CREATE FUNCTION d.note() RETURNS trigger LANGUAGE "
+              "plpgsql AS $$BEGIN INSERT INTO d.log VALUES (new.n); RETURN NULL; END$$");
+    transaction(200, 0);
+    ok(settle(true));
+    assert_true(w.a->flights_by_set > 0);
+    run_sql(w.c, "CREATE TRIGGER note AFTER INSERT OR UPDATE ON d.t FOR EACH ROW EXECUTE FUNCTION "
+                 "d.note(); ALTER TABLE d.t ENABLE ALWAYS TRIGGER note");
+    int64_t before = w.inserted + w.updated;
+    for (int i = 0; i < 3; i++) {
+        transaction(200, 0);
+        ok(settle(true));
+    }
+    assert_as_source();
+    assert_int_equal(ask(w.c, "SELECT count(*) * 2 FROM d.log"), w.inserted + w.updated - before);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -381,6 +401,7 @@ int main(void)
         IN_WORLD(a_value_that_is_refused_is_told_with_its_row),
         IN_WORLD(a_transaction_of_many_chunks_is_seen_as_a_whole),
         IN_WORLD(a_stale_epoch_applies_no_set),
+        IN_WORLD(a_trigger_that_comes_later_ends_the_sets),
         IN_WORLD(tables_with_triggers_keep_the_order_of_all),
     };
     return cmocka_run_group_tests(tests, world_start_cluster, world_stop_cluster);
