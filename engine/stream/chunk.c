@@ -26,7 +26,7 @@ void chunk_clear(struct chunk *c)
     for (size_t i = 0; i < c->n_groups; i++)
         c->group_of[c->groups[i].target->number] = 0;
     arena_reset(&c->arena);
-    c->n = c->n_groups = c->bytes = 0;
+    c->n = c->n_groups = c->bytes = c->memory = 0;
     c->is_last = false;
     c->end_lsn = 0;
 }
@@ -43,13 +43,14 @@ struct pgo_message chunk_message(const struct chunk *c, const struct change *x)
 /* --- copies ---------------------------------------------------------------------------------- */
 
 /* Values and their bytes in one piece, each value with its end. */
-static bool copy_tuple(struct arena *arena, const struct pgo_tuple *from, struct pgo_tuple *to)
+static bool copy_tuple(struct chunk *c, const struct pgo_tuple *from, struct pgo_tuple *to)
 {
     size_t bytes = from->n * sizeof *from->values;
     for (size_t i = 0; i < from->n; i++)
         bytes += from->values[i].data ? (size_t)from->values[i].len + 1 : 0;
     to->n = from->n;
-    to->values = arena_take(arena, bytes);
+    to->values = arena_take(&c->arena, bytes);
+    c->memory += bytes;
     if (!to->values)
         return false;
     char *at = (char *)(to->values + to->n);
@@ -249,8 +250,8 @@ bool chunk_add(struct chunk *c, struct target *t, const struct pgo_message *m, s
                        .old_kind = m->old_kind,
                        .bytes = bytes > UINT32_MAX ? UINT32_MAX : (uint32_t)bytes,
                        .lsn = lsn};
-    if ((m->kind != PGO_DELETE && !copy_tuple(&c->arena, &m->next, &x.next)) ||
-        (m->old_kind && !copy_tuple(&c->arena, &m->old, &x.old)))
+    if ((m->kind != PGO_DELETE && !copy_tuple(c, &m->next, &x.next)) ||
+        (m->old_kind && !copy_tuple(c, &m->old, &x.old)))
         return err_set(err, ERR_MEMORY, "no memory for a change of %zu bytes", bytes);
     x.group = group_of(c, t);
     MEM_PUSH(c->changes, c->n, c->cap, x);

@@ -52,7 +52,8 @@ struct chunk {
     struct arena arena;
     size_t n, cap;
     struct change *changes;
-    size_t bytes; /* of messages */
+    size_t bytes;  /* of messages */
+    size_t memory; /* of the copies */
     size_t n_groups, cap_groups;
     struct group *groups;
     size_t cap_group_of;

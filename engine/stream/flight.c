@@ -10,9 +10,11 @@
 
 #define CHUNK_CHANGES 10000
 #define CHUNK_BYTES (1 << 20)
-#define LEAST_CHANGES 24 /* for a statement: fewer cost the destination less one by one */
-#define MAX_MASKS 8      /* sets of unchanged columns, each of which is a statement */
-#define MAX_RESTS 6      /* at most 2^6 chunks are sent one by one after a set failed */
+#define CHUNK_MEMORY (4 << 20) /* rows of very many columns are larger than their messages */
+#define QUIET_CHANGES 256      /* memory of larger chunks goes back when nothing more waits */
+#define LEAST_CHANGES 24       /* for a statement: fewer cost the destination less one by one */
+#define MAX_MASKS 8            /* sets of unchanged columns, each of which is a statement */
+#define MAX_RESTS 6            /* at most 2^6 chunks are sent one by one after a set failed */
 #define WAIT_SLICE_MS 1000
 #define SAVEPOINT "bunnydb"
 
@@ -21,7 +23,8 @@
 static bool is_full(const struct apply *a)
 {
     size_t bytes = a->o.window / 2 < CHUNK_BYTES ? a->o.window / 2 : CHUNK_BYTES;
-    return a->filling->n >= CHUNK_CHANGES || a->filling->bytes >= bytes;
+    return a->filling->n >= CHUNK_CHANGES || a->filling->bytes >= bytes ||
+           a->filling->memory >= CHUNK_MEMORY;
 }
 
 bool flight_has_room(const struct apply *a)
@@ -366,7 +369,12 @@ static void land(struct apply *a)
         a->closing.is_due = true;
         a->closing.end_lsn = c->end_lsn;
     }
-    chunk_clear(c);
+    if (c->n > QUIET_CHANGES && !a->filling->n) {
+        chunk_free(c);
+        set_sql_free(&a->set_sql);
+    } else {
+        chunk_clear(c);
+    }
     a->flight.chunk = NULL;
 }
 
@@ -422,10 +430,14 @@ bool flight_advance(struct apply *a, struct err *err)
 
 bool apply_wait(struct apply *a, struct err *err)
 {
-    return apply_exchange(a, err) &&
-           (pg_wait(a->dest, a->task, apply_wants_write(a), WAIT_SLICE_MS, err) ||
-            err->code == ERR_TIMEOUT) &&
-           apply_exchange(a, err);
+    if (!apply_exchange(a, err))
+        return false;
+    if (!pg_wait(a->dest, a->task, apply_wants_write(a), WAIT_SLICE_MS, err)) {
+        if (err->code != ERR_TIMEOUT)
+            return false;
+        err_clear(err);
+    }
+    return apply_exchange(a, err);
 }
 
 bool flight_clear(struct apply *a, struct err *err)
