@@ -55,12 +55,13 @@ struct flight {
     enum {
         FLIGHT_ROWS,
         FLIGHT_OPENING,
-        FLIGHT_SETS,  /* sent; answers are awaited */
-        FLIGHT_AGAIN, /* undone */
+        FLIGHT_COPYING, /* the first half is sent; all answers are awaited before rows are copied */
+        FLIGHT_SETS,    /* sent; answers are awaited */
+        FLIGHT_AGAIN,   /* undone */
         FLIGHT_DONE,
     } stage;
     size_t next; /* FLIGHT_ROWS, FLIGHT_AGAIN: the change to be looked at */
-    bool has_sets, has_failed, has_ended, is_seen;
+    bool has_sets, has_copies, has_failed, has_ended, is_seen;
     int culprit; /* target; -1: not known */
     char why[24];
 };
@@ -171,6 +172,12 @@ bool apply_wait(struct apply *a, struct err *err) MUST_CHECK;
 /* --- results.c -------------------------------------------------------------------------------- */
 /* Takes what has come; never waits. */
 bool apply_take_results(struct apply *a, struct err *err) MUST_CHECK;
+
+/* --- set_copy.c ------------------------------------------------------------------------------- */
+/* Copies rows into the target, outside the pipeline. An error of the server leaves the session
+ * usable: the savepoint is to be rolled back to. */
+bool set_copy(struct apply *a, const struct target *t, size_t n, const struct net *const *rows,
+              struct err *err) MUST_CHECK;
 
 /* --- misses.c --------------------------------------------------------------------------------- */
 /* The change whose result this is found no row; told when its batch is committed. */

@@ -102,7 +102,7 @@ static int group_of(struct chunk *c, struct target *t)
         struct group *g = new_group(c);
         g->target = t;
         g->is_exact = t->way == TARGET_ROWS;
-        g->is_set = false;
+        g->is_set = g->is_copied = false;
         g->n_changes = 0;
         g->n_nets = 0;
         if (t->way == TARGET_KEYED)

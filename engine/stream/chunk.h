@@ -41,7 +41,8 @@ struct group {
     struct target *target; /* borrowed */
     bool is_exact;         /* one by one */
     size_t n_changes;
-    bool is_set; /* for who sends it: as statements of many rows */
+    bool is_copied; /* the same, its inserts by COPY */
+    bool is_set;    /* for who sends it: as statements of many rows */
     size_t n_nets, cap_nets;
     struct net *nets; /* of a table without key (TARGET_INSERTS): one for each INSERT */
     size_t n_slots, cap_slots;

@@ -13,6 +13,7 @@
 #define CHUNK_MEMORY (4 << 20) /* rows of very many columns are larger than their messages */
 #define QUIET_CHANGES 256      /* memory of larger chunks goes back when nothing more waits */
 #define LEAST_CHANGES 24       /* for a statement: fewer cost the destination less one by one */
+#define LEAST_COPIED 1000      /* rows that are inserted */
 #define MAX_MASKS 8            /* sets of unchanged columns, each of which is a statement */
 #define MAX_RESTS 6            /* at most 2^6 chunks are sent one by one after a set failed */
 #define WAIT_SLICE_MS 1000
@@ -142,6 +143,7 @@ static bool is_worth_a_set(struct group *g)
         g->target->rest--;
         return false;
     }
+    g->is_copied = n[SET_INSERT] >= LEAST_COPIED;
     return true;
 }
 
@@ -153,6 +155,7 @@ static void take_off(struct apply *a)
     for (size_t i = 0; i < c->n_groups; i++) {
         c->groups[i].is_set = is_worth_a_set(&c->groups[i]);
         a->flight.has_sets |= c->groups[i].is_set;
+        a->flight.has_copies |= c->groups[i].is_copied;
     }
 }
 
@@ -251,12 +254,18 @@ static bool send_phase(struct apply *a, const struct group *g, enum set_phase ph
     return ok;
 }
 
-static bool send_group(struct apply *a, const struct group *g, struct err *err)
+/* Of all groups: up to and without a phase. */
+static bool send_phases(struct apply *a, int from, int to, struct err *err)
 {
-    for (int phase = SET_NONE + 1; phase < SET_PHASES; phase++)
-        if (!send_phase(a, g, (enum set_phase)phase, err))
-            return false;
-    return true;
+    const struct chunk *c = a->flight.chunk;
+    bool ok = true;
+    a->is_in_set = true;
+    for (size_t i = 0; ok && i < c->n_groups; i++)
+        for (int phase = from; ok && c->groups[i].is_set && phase < to; phase++)
+            if (phase != SET_INSERT || !c->groups[i].is_copied)
+                ok = send_phase(a, &c->groups[i], (enum set_phase)phase, err);
+    a->is_in_set = false;
+    return ok;
 }
 
 /* Somebody may have given a table a trigger since it was bound. Asked behind the sets, whose locks
@@ -274,40 +283,81 @@ static bool send_question(struct apply *a, struct err *err)
     const char *value = buf_text(&list);
     bool ok = pg_pipe_run(a->dest, SEEN_STATEMENT, 1, &value, NULL, NULL, err);
     if (ok)
-        apply_expect(a, EXPECT_SETS_END, PGO_OTHER, -1, 0);
+        apply_expect(a, EXPECT_SETS_END, PGO_OTHER, -1, 0)->is_in_set = true;
     buf_free(&list);
     free(names);
     return ok;
 }
 
-/* Behind a savepoint, and with a sync: the server answers, and goes on behind an error. */
-static bool send_sets(struct apply *a, struct err *err)
+/* With a sync: the server answers, and goes on behind an error. */
+static bool send_end(struct apply *a, enum set_phase from, struct err *err)
 {
-    struct flight *f = &a->flight;
-    f->stage = FLIGHT_SETS;
-    if (!apply_open(a, err))
-        return false;
+    a->flight.stage = FLIGHT_SETS;
+    return send_phases(a, from, SET_PHASES, err) && send_question(a, err) && apply_sync(a, err);
+}
+
+static bool send_savepoint(struct apply *a, struct err *err)
+{
     a->is_in_set = true;
     bool ok = apply_send_query(a, "SAVEPOINT " SAVEPOINT, 0, NULL, EXPECT_OTHER, err);
-    for (size_t i = 0; ok && i < f->chunk->n_groups; i++)
-        ok = !f->chunk->groups[i].is_set || send_group(a, &f->chunk->groups[i], err);
-    ok = ok && send_question(a, err) && apply_sync(a, err);
     a->is_in_set = false;
     return ok;
+}
+
+static bool send_sets(struct apply *a, struct err *err)
+{
+    if (!apply_open(a, err) || !send_savepoint(a, err))
+        return false;
+    if (!a->flight.has_copies)
+        return send_end(a, SET_DELETE, err);
+    a->flight.stage = FLIGHT_COPYING;
+    return send_phases(a, SET_DELETE, SET_DELETE_AGAIN, err) && apply_sync(a, err);
+}
+
+static void note_trouble(struct flight *f, int target, const char *why)
+{
+    if (f->has_failed)
+        return;
+    f->has_failed = true;
+    f->culprit = target;
+    str_copy(f->why, sizeof f->why, why);
+}
+
+/* Everything before is answered. */
+static bool copy_rows(struct apply *a, struct err *err)
+{
+    struct flight *f = &a->flight;
+    if (!pg_pipe_leave(a->dest, err))
+        return false;
+    for (size_t i = 0; i < f->chunk->n_groups && !f->has_failed; i++) {
+        const struct group *g = &f->chunk->groups[i];
+        if (!g->is_copied)
+            continue;
+        struct rows r = rows_of(g, SET_INSERT);
+        bool ok = set_copy(a, g->target, r.n, r.items, err);
+        free(r.items);
+        if (!ok && err->code != ERR_SQL)
+            return false;
+        if (!ok)
+            note_trouble(f, g->target->number, err->sqlstate);
+        err_clear(err);
+    }
+    f->has_ended = f->has_failed;
+    f->stage = FLIGHT_SETS;
+    return pg_pipe_enter(a->dest, err) && (f->has_failed || send_end(a, SET_DELETE_AGAIN, err));
 }
 
 void flight_result(struct apply *a, const struct expect *e, const struct pg_result *r,
                    const struct err *err)
 {
     struct flight *f = &a->flight;
-    f->has_ended |= e->kind == EXPECT_SETS_END;
-    f->is_seen |= r && e->kind == EXPECT_SETS_END && pg_rows(r) > 0;
-    bool is_short = r && e->kind == EXPECT_SET && pg_affected(r) != e->n;
-    if ((r && !is_short) || f->has_failed)
-        return;
-    f->has_failed = true;
-    f->culprit = e->target;
-    str_copy(f->why, sizeof f->why, is_short ? "a row is missing" : err->sqlstate);
+    bool is_end = e->kind == EXPECT_SETS_END;
+    f->has_ended |= is_end;
+    f->is_seen |= r && is_end && pg_rows(r) > 0;
+    if (!r)
+        note_trouble(f, e->target, err->sqlstate);
+    else if (e->kind == EXPECT_SET && pg_affected(r) != e->n)
+        note_trouble(f, e->target, "a row is missing");
 }
 
 /* A table whose sets fail again and again costs twice the work: it rests. */
@@ -392,6 +442,11 @@ static bool fly(struct apply *a, bool *has_moved, struct err *err)
         return true;
     case FLIGHT_OPENING:
         return send_sets(a, err);
+    case FLIGHT_COPYING:
+        *has_moved = !a->n_expected && !a->syncs;
+        if (!*has_moved)
+            return true;
+        return f->has_failed ? end_sets(a, err) : copy_rows(a, err);
     case FLIGHT_SETS:
         *has_moved = f->has_ended;
         return !f->has_ended || end_sets(a, err);

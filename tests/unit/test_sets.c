@@ -22,7 +22,8 @@ struct row {
     char values[COLUMNS][48];
     bool is_null[COLUMNS];
 };
-static struct row rows[2 * KEYS]; /* the upper half: keys that rows were moved to */
+#define ROWS 3000
+static struct row rows[ROWS]; /* behind KEYS: keys that rows were moved to */
 static unsigned seed;
 static lsn_t lsn;
 static int64_t missed_of[2];
@@ -112,7 +113,7 @@ static void move_row(int from, int to)
 
 static void empty(void)
 {
-    for (int i = 0; i < 2 * KEYS; i++)
+    for (int i = 0; i < ROWS; i++)
         rows[i].is_there = false;
     ok(feed(sample_truncate(&w.s, T, U)));
 }
@@ -188,11 +189,11 @@ static void assert_as_source(void)
 {
     int n = 0;
     char sql[400];
-    for (int i = 0; i < 2 * KEYS; i++)
+    for (int i = 0; i < ROWS; i++)
         n += rows[i].is_there;
     assert_int_equal(ask(w.c, DIFFERENT), 0);
     assert_int_equal(ask(w.c, "SELECT count(*) FROM d.t"), n);
-    for (int i = 0; i < 2 * KEYS; i += 7) {
+    for (int i = 0; i < ROWS; i += 13) {
         struct buf b = {0};
         if (!rows[i].is_there)
             continue;
@@ -333,6 +334,60 @@ static void a_transaction_of_many_chunks_is_seen_as_a_whole(void **state)
     assert_as_source();
 }
 
+/* So many that they are copied, between sets of the other kinds. */
+static void copied_rows_are_those_of_the_source(void **state)
+{
+    (void)state;
+    seed = 13;
+    open_both("SELECT");
+    begin(lsn);
+    for (int key = 0; key < 1200; key++)
+        insert_row(key);
+    commit(lsn);
+    ok(settle(true));
+    begin(lsn += 10);
+    for (int key = 1200; key < 2600; key++)
+        insert_row(key);
+    for (int key = 100; key < 2000; key++)
+        key % 3 == 0 ? delete_row(key) : update_row(key);
+    for (int key = 600; key < 900; key += 3)
+        insert_row(key);
+    commit(lsn);
+    ok(settle(true));
+    assert_as_source();
+    assert_int_equal(w.a->flights_by_set, 2);
+    assert_int_equal(missed_of[0] + missed_of[1], 0);
+}
+
+/* A copy that fails is undone with the sets before it; what is in the way is named. */
+static void a_row_in_the_way_of_a_copy_is_found_by_name(void **state)
+{
+    (void)state;
+    seed = 14;
+    open_both("INSERT INTO d.t (id, n) VALUES (1505, 1)");
+    begin(lsn);
+    for (int key = 0; key < 1300; key++)
+        insert_row(key);
+    for (int key = 0; key < 100; key++)
+        delete_row(key);
+    commit(lsn);
+    ok(settle(true));
+    assert_int_equal(ask(w.c, "SELECT count(*) FROM d.t"), 1201);
+    begin(lsn += 10);
+    for (int key = 200; key < 300; key++)
+        update_row(key);
+    for (int key = 1300; key < 2400; key++)
+        insert_row(key);
+    commit(lsn);
+    assert_false(settle(true));
+    assert_error(&w.e, ERR_CONFLICT, "23505");
+    assert_string_equal(w.miss.key, "(id)=(1505)");
+    assert_int_equal(w.miss.lsn, lsn);
+    assert_int_equal(w.a->flights_by_set, 1);
+    assert_int_equal(ask(w.c, PROGRESS), lsn - 5);
+    assert_int_equal(ask(w.c, "SELECT count(*) FROM d.t"), 1201);
+}
+
 static void a_stale_epoch_applies_no_set(void **state)
 {
     struct progress other;
@@ -400,6 +455,8 @@ int main(void)
         IN_WORLD(a_row_in_the_way_is_found_by_name),
         IN_WORLD(a_value_that_is_refused_is_told_with_its_row),
         IN_WORLD(a_transaction_of_many_chunks_is_seen_as_a_whole),
+        IN_WORLD(copied_rows_are_those_of_the_source),
+        IN_WORLD(a_row_in_the_way_of_a_copy_is_found_by_name),
         IN_WORLD(a_stale_epoch_applies_no_set),
         IN_WORLD(a_trigger_that_comes_later_ends_the_sets),
         IN_WORLD(tables_with_triggers_keep_the_order_of_all),
