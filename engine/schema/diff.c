@@ -472,6 +472,25 @@ static bool hangs_on_columns(const struct schema_step *s, size_t stage)
            stage == STAGE_TRAIT;
 }
 
+/* A primary key that the plan leaves, as the operator's own foreign key holds it, forbids NULL. The
+ * step has the names of before. */
+static bool is_held_by_key(const struct diff *d, const struct schema_step *s)
+{
+    int i = read_find_oid(&d->src, s->oid), j = i < 0 ? -1 : d->pairs[i].dest;
+    const struct schema_table *u = j < 0 ? NULL : &d->dst.s->tables[j];
+    bool is_left = false;
+    for (size_t k = 0; u && k < u->n_indexes; k++)
+        is_left = is_left || u->indexes[k].kind == INDEX_PRIMARY;
+    for (size_t k = 0; is_left && k < u->n_key; k++) {
+        const struct schema_column *dc = find_column(u, u->key[k]);
+        for (size_t c = 0; dc && c < d->old[j].n; c++)
+            if (d->old[j].columns[c].attnum == dc->attnum &&
+                mentions(s->sql, d->old[j].columns[c].name))
+                return true;
+    }
+    return false;
+}
+
 /* It would fail, and with it the whole plan, the copy that its column waits for included. */
 static bool is_premature(const struct diff *d, const struct schema_step *s, size_t stage,
                          const struct schema_plan *so_far)
@@ -480,6 +499,8 @@ static bool is_premature(const struct diff *d, const struct schema_step *s, size
         return false;
     if (s->needs)
         return !step_of(so_far, s->needs);
+    if (stage == STAGE_LOOSEN && is_held_by_key(d, s))
+        return true;
     for (size_t i = 0; hangs_on_columns(s, stage) && i < d->src.s->n_tables; i++)
         if ((s->oid == d->src.s->tables[i].oid || stage == STAGE_FKEY) &&
             names_unready(d, i, s->sql))

@@ -359,6 +359,14 @@ static const struct diff_case changed[] = {
              "rl " ALTER "ALTER COLUMN `c` SET NOT NULL\n"
              "m " ALTER "ALTER COLUMN `e` SET NOT NULL\n",
      .allowed = {"column t.a e"}},
+    {.name = "NOT NULL of a key that the operator's own foreign key holds",
+     .before = "CREATE TABLE t.a (id int PRIMARY KEY, c int NOT NULL)",
+     .after = "ALTER TABLE t.a DROP CONSTRAINT a_pkey, ALTER id DROP NOT NULL, ALTER c DROP NOT"
+              " NULL",
+     .dest_after = "CREATE SCHEMA u; CREATE TABLE u.own (x int REFERENCES t.a)",
+     .plan = "m " ALTER "DROP CONSTRAINT `a_pkey`\n"
+             "r " ALTER "ALTER COLUMN `c` DROP NOT NULL\n",
+     .allowed = {"t.a", "own"}},
     {.name = "other defaults",
      .before = "CREATE TABLE t.a (c int DEFAULT 1, d int, e varchar DEFAULT 'x', f int DEFAULT 4);"
                "CREATE SEQUENCE t.s",
