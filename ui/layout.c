@@ -8,6 +8,8 @@ enum {
     MIN_ROWS = 6,
     MIN_COLS = 40,
     CRUMB_ROWS = 8,    /* from here on a second head line */
+    FINDING_MORE = 5,  /* lines that it gets of those that the list leaves; */
+    LOG_LEAST = 5,     /* so many stay for the log */
     FINDING_ROWS = 14, /* from here on the finding of the selected */
     LOG_ROWS = 19,     /* from here on its log */
     SIDE_COLS = 110,   /* from here on panes stand side by side */
@@ -51,6 +53,8 @@ static void layout_stacked(const struct layout_request *q, struct rect body, str
     int finding = q->rows >= 36 ? 8 : log || q->rows >= 16 ? 5 : 4;
     int rest = body.h - finding;
     int list = log ? list_share(q->items, rest - most(4, rest / 3)) : rest;
+    if (log) /* what is wrong, and what helps, goes before old lines of the log */
+        finding += least(FINDING_MORE, most(0, rest - list - LOG_LEAST));
     out->list = take_top(&body, list);
     out->finding = take_top(&body, finding);
     if (log)

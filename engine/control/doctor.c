@@ -158,7 +158,7 @@ static void look_at_slot(const struct visit *v, const struct mirror_status *m)
     }
     const char *wal = value(&s->rows[0], "wal_status");
     bool active = is_true(&s->rows[0], "active"), lost = !strcmp(wal, "lost");
-    bool streams = m->state == MIRROR_RUNNING || m->state == MIRROR_SNAPSHOTTING;
+    bool streams = m->state == MIRROR_RUNNING;
     enum severity severity = lost                         ? SEVERITY_ERROR
                              : !active && streams         ? SEVERITY_WARNING
                              : !strcmp(wal, "unreserved") ? SEVERITY_ERROR
