@@ -530,7 +530,7 @@ static void tell_refused(const struct diff *d, const struct schema_plan *so_far,
 /* The steps of all stages in one list. */
 static void assemble(struct diff *d, struct schema_plan *out)
 {
-    size_t n_stages = d->is_refit ? STAGE_COLUMN + 1 : STAGE_COUNT; /* the copy makes the rest */
+    size_t n_stages = d->is_refit ? STAGE_DETACH + 1 : STAGE_COUNT; /* the copy makes the rest */
     for (size_t k = 0; k < n_stages; k++) {
         for (size_t i = 0; i < d->stages[k].n; i++) {
             struct schema_step *s = &d->stages[k].items[i];

@@ -72,6 +72,7 @@ enum stage {
     STAGE_RELEASE, /* constraints and indexes that have to go */
     STAGE_LOOSEN,  /* NOT NULL that has to go, by the names that columns have before the plan */
     STAGE_COLUMN,
+    STAGE_DETACH, /* partitions that go: new ones may take their place */
     STAGE_TABLE,  /* new tables */
     STAGE_DETAIL, /* options, comments … of tables */
     STAGE_INDEX,

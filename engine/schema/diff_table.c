@@ -200,10 +200,10 @@ static void diff_partition(struct diff *d, int i)
     if (is == should && (is < 0 || is_equal(rt->part_bound, ru->part_bound)))
         return;
     if (is >= 0 && should < 0) /* its rows stay, in a table of its own */
-        diff_run(d, STAGE_DETAIL, i, attach_sql(d, is, i, "DETACH", NULL),
+        diff_run(d, STAGE_DETACH, i, attach_sql(d, is, i, "DETACH", NULL),
                  diff_what(d, i, "detach partition", NULL));
     else if (is >= 0)
-        diff_manual(d, STAGE_DETAIL, i, attach_sql(d, is, i, "DETACH", NULL),
+        diff_manual(d, STAGE_DETACH, i, attach_sql(d, is, i, "DETACH", NULL),
                     diff_what(d, i, "detach partition", NULL),
                     mem_strdup("it is another partition at the source"));
     if (should >= 0)
@@ -513,7 +513,7 @@ static bool detach_gone(struct diff *d, const struct gone *g)
     struct buf b = alter_table(d, parent, false);
     buf_puts(&b, "DETACH PARTITION ");
     pg_quote_qualified(&b, g->part->dest_schema, g->part->dest_name);
-    diff_run(d, STAGE_DETAIL, -1, buf_take(&b),
+    diff_run(d, STAGE_DETACH, -1, buf_take(&b),
              mem_printf("detach partition %s.%s", g->part->dest_schema, g->part->dest_name))
         ->table = mem_printf("%s.%s", g->part->dest_schema, g->part->dest_name);
     return true;

@@ -436,11 +436,14 @@ static const struct diff_case tables[] = {
                " OF t.a FOR VALUES IN (1); CREATE TABLE t.a2 PARTITION OF t.a FOR VALUES IN (2);"
                "CREATE TABLE t.a3 PARTITION OF t.a FOR VALUES IN (3)",
      .after = "DROP TABLE t.a1; ALTER TABLE t.a DETACH PARTITION t.a2; ALTER TABLE t.a DETACH"
-              " PARTITION t.a3; ALTER TABLE t.a ATTACH PARTITION t.a3 FOR VALUES IN (3, 4)",
+              " PARTITION t.a3; ALTER TABLE t.a ATTACH PARTITION t.a3 FOR VALUES IN (3, 4);"
+              " CREATE TABLE t.a5 PARTITION OF t.a FOR VALUES IN (1, 2, 5)",
      .plan = "m " ALTER "DETACH PARTITION `t`.`a3`\n"
-             "m " ALTER "ATTACH PARTITION `t`.`a3` FOR VALUES IN (3, 4)\n"
              "r " ALTER "DETACH PARTITION `t`.`a1`\n"
-             "r " ALTER "DETACH PARTITION `t`.`a2`\n",
+             "r " ALTER "DETACH PARTITION `t`.`a2`\n"
+             "r CREATE TABLE `t`.`a5` (     `id` integer,     `k` integer)\n"
+             "r " ONLY "ATTACH PARTITION `t`.`a5` FOR VALUES IN (1, 2, 5)\n"
+             "m " ALTER "ATTACH PARTITION `t`.`a3` FOR VALUES IN (3, 4)\n",
      .again = "m " ALTER "DETACH PARTITION `t`.`a3`\n"
               "m " ALTER "ATTACH PARTITION `t`.`a3` FOR VALUES IN (3, 4)\n"
               "m DROP TABLE `t`.`a1`\n",
