@@ -16,6 +16,7 @@
 #include "src/state_dir.h"
 
 #define PIECE (64U << 10)
+#define LOOK_MS 100 /* between two looks at a flag */
 #define ANSWER_MAX (256U << 20)
 
 /* One request under way. */
@@ -24,11 +25,26 @@ struct exchange {
     int limit_ms;
     int64_t until; /* clock_mono_ms */
     int fd;
+    const struct client_stop *stop; /* NULL: none */
     struct err *err;
 };
 
+static enum client_end given_up(const struct exchange *x)
+{
+    (void)err_set(x->err, ERR_CANCELLED, "given up before bunnydb answered");
+    return CLIENT_GIVEN_UP;
+}
+
+static bool is_given_up(const struct exchange *x)
+{
+    struct pollfd p = {.fd = x->stop && x->stop->fd > 0 ? x->stop->fd : -1, .events = POLLIN};
+    return x->stop && ((x->stop->give_up && atomic_load(x->stop->give_up)) || poll(&p, 1, 0) > 0);
+}
+
 static enum client_end no_answer(const struct exchange *x)
 {
+    if (is_given_up(x))
+        return given_up(x);
     (void)err_set(x->err, ERR_TIMEOUT, "bunnydb did not answer within %d.%d s", x->limit_ms / 1000,
                   x->limit_ms / 100 % 10);
     (void)err_hint(x->err, "the process that runs on %s is very busy, stopped, or hangs",
@@ -51,13 +67,18 @@ static enum client_end cannot_connect(const struct exchange *x, int error)
     return CLIENT_FAILED;
 }
 
-/* Waits for the descriptor; false at the end of the time. */
+/* Waits for the descriptor; false at the end of the time, or when it is given up. */
 static bool is_ready(const struct exchange *x, short events)
 {
     for (;;) {
         int64_t left = x->until - clock_mono_ms();
-        struct pollfd p = {.fd = x->fd, .events = events};
-        int n = poll(&p, 1, left > 0 ? (int)left : 0);
+        struct pollfd p[] = {
+            {.fd = x->fd, .events = events},
+            {.fd = x->stop && x->stop->fd > 0 ? x->stop->fd : -1, .events = POLLIN}};
+        int64_t slice = x->stop && x->stop->give_up && left > LOOK_MS ? LOOK_MS : left;
+        int n = poll(p, COUNT_OF(p), slice > 0 ? (int)slice : 0);
+        if (is_given_up(x))
+            return false;
         if (n > 0)
             return true;
         if (n == 0 && left <= 0)
@@ -174,7 +195,15 @@ enum client_end client_request(const char *state_dir, const char *method, const 
                                const json_t *body, int limit_ms, struct answer *out,
                                struct err *err)
 {
-    struct exchange x = {state_dir, limit_ms, clock_mono_ms() + limit_ms, -1, err};
+    return client_request_until(state_dir, method, path, body, limit_ms, NULL, out, err);
+}
+
+enum client_end client_request_until(const char *state_dir, const char *method, const char *path,
+                                     const json_t *body, int limit_ms,
+                                     const struct client_stop *stop, struct answer *out,
+                                     struct err *err)
+{
+    struct exchange x = {state_dir, limit_ms, clock_mono_ms() + limit_ms, -1, stop, err};
     struct buf request = {0}, got = {0};
     *out = (struct answer){0};
     put_request(&request, method, path, body);

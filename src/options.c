@@ -34,6 +34,11 @@ const struct command_row command_rows[COMMAND_COUNT] = {
     [COMMAND_RUN] = {"", "", NULL, NULL, "Run the engine with its console.", NULL},
     [COMMAND_USER_ADD] = {"user add", "NAME", NULL, NULL,
                           "Make a user of the HTTP API; asks for the password.", NULL},
+    [COMMAND_ATTACH] = {"attach", "", cli_attach, NULL,
+                        "The console of a running process, also of one that runs --headless.",
+                        "Over the Unix socket in the state directory, whose owner may do "
+                        "everything; several at the same time are possible. When the process "
+                        "ends, the console says so and waits for it."},
     [COMMAND_STATUS] = {"status", "[MIRROR]", cli_status, NULL,
                         "How all mirrors are, or one in detail.",
                         "Ends with 5 when a mirror that was asked for is in error."},
@@ -110,7 +115,7 @@ const struct command_row command_rows[COMMAND_COUNT] = {
 
 #define C(name) (UINT64_C(1) << COMMAND_##name)
 #define EVERY ((UINT64_C(1) << COMMAND_COUNT) - 1)
-#define CLIENTS (EVERY & ~(C(RUN) | C(USER_ADD)))
+#define CLIENTS (EVERY & ~(C(RUN) | C(USER_ADD) | C(ATTACH)))
 #define PEERS (C(PEER_ADD) | C(PEER_CHANGE))
 #define MAPPINGS (C(MIRROR_CREATE) | C(MIRROR_TABLES))
 #define WAITING                                                                          \
@@ -169,8 +174,9 @@ static const struct option_row own_rows[] = {
                        .text = "Make rows that differ what they are at the source, at most 10,000 "
                                "a table, and compare again."},
     [OPTION_VERIFY] = {"verify", .commands = C(CUTOVER), .text = "Compare all rows first."},
-    [OPTION_READ_ONLY] = {"read-only", .commands = C(CUTOVER),
-                          .text = "Let new sessions of the source's database only read, and wait "
+    [OPTION_READ_ONLY] = {"read-only", .commands = C(CUTOVER) | C(ATTACH),
+                          .text = "attach: no key changes anything. cutover: let new sessions of "
+                                  "the source's database only read, and wait "
                                   "until the destination has everything, a minute without --wait. "
                                   "The report names the sessions that exist, which may go on "
                                   "writing, and the statement that undoes it."},

@@ -30,6 +30,7 @@ extern const size_t exit_count;
 enum command {
     COMMAND_RUN,
     COMMAND_USER_ADD,
+    COMMAND_ATTACH,
     COMMAND_STATUS,
     COMMAND_PEER_ADD,
     COMMAND_PEER_LIST,

@@ -208,14 +208,15 @@ static bool obey_signals(struct process *p, bool *stop)
 static bool run_console(struct process *p, struct err *err)
 {
     char host[65] = "";
-    char *hint = mem_printf("curl --unix-socket %s/%s http://localhost/v1/mirrors", p->state_dir,
-                            SOCKET_FILE);
+    char *hint = mem_printf("bunnydb attach --state-dir %s", p->state_dir);
     bool again = true, stop = false, ok = true;
     (void)gethostname(host, sizeof host - 1);
+    struct model model;
+    model_of_engine(p->engine, &model);
     struct console_options options = {p->signal_fd, host, hint};
     lend_stderr(p);
     while (again) {
-        enum console_end end = console_run(p->engine, &options, err);
+        enum console_end end = console_run(&model, &options, err);
         again = false;
         switch (end) {
         case CONSOLE_STOPPED:

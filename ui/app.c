@@ -57,7 +57,7 @@ const struct mirror_status *app_target(const struct app *a)
     if (!a->picture)
         return NULL;
     if (a->depth > 0 && *a->mirror)
-        return picture_find(a->picture, a->mirror);
+        return model_find(a->picture, a->mirror);
     return a->depth > 0 ? NULL : rows_selected(&a->mirrors);
 }
 
@@ -139,7 +139,7 @@ static void update_pending(struct app *a, const struct picture *p)
     for (int i = 0; i < PENDING; i++) {
         struct pending *x = &a->pending[i];
         const char *name = x->order.mirror;
-        const struct mirror_status *m = *name ? picture_find(p, name) : NULL;
+        const struct mirror_status *m = *name ? model_find(p, name) : NULL;
         bool is_comparison = x->order.kind == MIRROR_VERIFY || x->order.kind == MIRROR_REPAIR;
         if (!*name || (m && !is_reached(x->order.kind, m)))
             continue;
@@ -156,8 +156,8 @@ static void update_pending(struct app *a, const struct picture *p)
 static void update_report(struct app *a, const struct picture *p)
 {
     const struct sheet *r = &a->sheet;
-    const struct mirror_status *was = picture_find(a->picture, r->mirror);
-    const struct mirror_status *is = picture_find(p, r->mirror);
+    const struct mirror_status *was = model_find(a->picture, r->mirror);
+    const struct mirror_status *is = model_find(p, r->mirror);
     if (app_screen(a) == SCREEN_REPORT && was && is && *was->operation.name && !*is->operation.name)
         sheets_ask(a->sheets, r->kind, r->mirror);
 }
@@ -165,7 +165,7 @@ static void update_report(struct app *a, const struct picture *p)
 static void update_changes(struct app *a, const struct picture *p)
 {
     for (size_t i = 0; a->picture && i < p->n; i++) {
-        const struct mirror_status *was = picture_find(a->picture, p->mirrors[i].name);
+        const struct mirror_status *was = model_find(a->picture, p->mirrors[i].name);
         if (was)
             say_change(a, was, &p->mirrors[i]);
     }
@@ -177,19 +177,19 @@ void app_update(struct app *a)
 {
     if (a->frozen && a->picture)
         return;
-    const struct picture *p = engine_picture(a->engine);
+    const struct picture *p = a->model->picture(a->model->arg);
     if (a->picture && p->version == a->picture->version) {
-        picture_release(p);
+        a->model->release(a->model->arg, p);
         return;
     }
     update_changes(a, p);
     update_pending(a, p);
     update_rates(a, p);
-    const struct mirror_status *open = *a->mirror ? picture_find(p, a->mirror) : NULL;
+    const struct mirror_status *open = *a->mirror ? model_find(p, a->mirror) : NULL;
     if (open)
         meters_update(&a->meters, open, p->taken_at);
     if (a->picture)
-        picture_release(a->picture);
+        a->model->release(a->model->arg, a->picture);
     a->picture = p;
 }
 

@@ -10,6 +10,7 @@
 #include "ui/facts.h"
 #include "ui/logview.h"
 #include "ui/meter.h"
+#include "ui/model.h"
 #include "ui/sheet.h"
 #include "ui/rows.h"
 
@@ -98,7 +99,7 @@ struct wal_rate {
 };
 
 struct app {
-    struct engine *engine;
+    const struct model *model;
     const struct console_options *options;
     const struct picture *picture; /* the one shown; one reference */
     struct theme theme;

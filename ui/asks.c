@@ -21,7 +21,7 @@ void ask_line(struct app *a)
 void confirm_submit(struct app *a)
 {
     const struct confirm *c = &a->confirm;
-    const struct mirror_status *m = picture_find(a->picture, c->order.mirror);
+    const struct mirror_status *m = model_find(a->picture, c->order.mirror);
     char text[300];
     order_text(&c->order, text, sizeof text);
     if (!m || m->state != c->state)
@@ -54,6 +54,10 @@ void quit_ask(struct app *a)
     const char *hint = a->options->attach_hint;
     char title[96];
     int n = 0;
+    if (a->model->is_attached) { /* nothing ends but this screen */
+        quit_detach(a);
+        return;
+    }
     for (size_t i = 0; a->picture && i < a->picture->n; i++)
         n += app_is_mirror_active(&a->picture->mirrors[i]);
     if (n == 0) {

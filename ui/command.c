@@ -16,7 +16,7 @@ enum {
 };
 
 struct commands {
-    struct engine *engine;
+    const struct model *model;
     int wake_fd;
     pthread_t thread;
     pthread_mutex_t lock;
@@ -43,7 +43,7 @@ bool order_is_long(const struct order *o)
            o->kind == MIRROR_REPAIR;
 }
 
-static void command_run(struct engine *e, struct command_result *r)
+static void command_run(const struct model *m, struct command_result *r)
 {
     const struct order *o = &r->order;
     struct mirror_request request = {.command = o->kind,
@@ -51,7 +51,7 @@ static void command_run(struct engine *e, struct command_result *r)
                                      .table = *o->table ? o->table : NULL,
                                      .strategy = o->strategy};
     int64_t begin = clock_mono_ms();
-    r->ok = engine_mirror_command(e, o->mirror, &request, LIMIT_MS, NULL, &r->err);
+    r->ok = m->command(m->arg, o->mirror, &request, LIMIT_MS, &r->err);
     r->took_ms = clock_mono_ms() - begin;
 }
 
@@ -75,7 +75,7 @@ static void *commands_main(void *arg)
             break;
         struct command_result r = take_first(c->queue, &c->n_queue);
         pthread_mutex_unlock(&c->lock);
-        command_run(c->engine, &r);
+        command_run(c->model, &r);
         pthread_mutex_lock(&c->lock);
         c->results[c->n_results++] = r;
         wake_signal(c->wake_fd);
@@ -84,10 +84,10 @@ static void *commands_main(void *arg)
     return NULL;
 }
 
-struct commands *commands_start(struct engine *e, int wake_fd)
+struct commands *commands_start(const struct model *m, int wake_fd)
 {
     struct commands *c = mem_calloc(1, sizeof *c);
-    c->engine = e;
+    c->model = m;
     c->wake_fd = wake_fd;
     pthread_mutex_init(&c->lock, NULL);
     pthread_cond_init(&c->more, NULL);

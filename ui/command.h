@@ -1,9 +1,9 @@
-/* Commands to the engine may wait for a server; they run in one worker thread, so that the screen
+/* Commands to the model may wait for a server; they run in one worker thread, so that the screen
  * never does. Results come back as messages. */
 #ifndef BUNNY_UI_COMMAND_H
 #define BUNNY_UI_COMMAND_H
 
-#include "engine.h"
+#include "ui/model.h"
 
 #define NO_COMMAND MIRROR_COMMAND_COUNT
 
@@ -28,7 +28,7 @@ struct command_result {
 struct commands;
 
 /* wake_fd is signalled when a result can be taken. */
-struct commands *commands_start(struct engine *e, int wake_fd);
+struct commands *commands_start(const struct model *m, int wake_fd);
 /* Queues one; false when the queue is full. Console thread. */
 bool commands_submit(struct commands *c, const struct order *o);
 /* The next result; false when there is none. Console thread. */

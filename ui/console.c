@@ -131,9 +131,9 @@ static void loop_run(struct loop *l)
     }
 }
 
-static void app_init(struct app *a, struct engine *e, const struct console_options *o)
+static void app_init(struct app *a, const struct model *m, const struct console_options *o)
 {
-    a->engine = e;
+    a->model = m;
     a->options = o;
     a->paint.theme = &a->theme;
     a->frame_ms = FRAME_MS;
@@ -149,7 +149,7 @@ static void app_init(struct app *a, struct engine *e, const struct console_optio
 static void app_free(struct app *a)
 {
     if (a->picture)
-        picture_release(a->picture);
+        a->model->release(a->model->arg, a->picture);
     rows_free(&a->mirrors);
     rows_free(&a->tables);
     facts_free(&a->page);
@@ -160,7 +160,8 @@ static void app_free(struct app *a)
     free(a->log_rows);
 }
 
-enum console_end console_run(struct engine *e, const struct console_options *o, struct err *err)
+enum console_end console_run(const struct model *m, const struct console_options *o,
+                             struct err *err)
 {
     if (!terminal_open(err))
         return CONSOLE_FAILED;
@@ -171,15 +172,15 @@ enum console_end console_run(struct engine *e, const struct console_options *o, 
     l->fds[FROM_ENGINE] = (struct pollfd){.fd = changed, .events = POLLIN};
     l->fds[FROM_WORKER] = (struct pollfd){.fd = results, .events = POLLIN};
     l->fds[FROM_PROCESS] = (struct pollfd){.fd = o->stop_fd, .events = POLLIN};
-    app_init(&l->app, e, o);
-    l->app.commands = commands_start(e, results);
-    l->app.sheets = sheets_start(e, results);
-    engine_subscribe(e, changed);
+    app_init(&l->app, m, o);
+    l->app.commands = commands_start(m, results);
+    l->app.sheets = sheets_start(m, results);
+    m->subscribe(m->arg, changed);
 
     loop_run(l);
 
     enum console_end end = l->app.end;
-    engine_unsubscribe(e, changed);
+    m->unsubscribe(m->arg, changed);
     terminal_close(end == CONSOLE_LOST);
     sheets_stop(l->app.sheets);
     commands_stop(l->app.commands);

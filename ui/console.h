@@ -2,7 +2,7 @@
 #ifndef BUNNY_CONSOLE_H
 #define BUNNY_CONSOLE_H
 
-#include "engine.h"
+#include "ui/model.h"
 
 enum console_end {
     CONSOLE_QUIT,     /* the operator chose to stop the process */
@@ -22,6 +22,7 @@ struct console_options {
  * and SIGTTOU are its own; SIGINT and SIGTERM stay the caller's. The caller has called
  * setlocale(LC_CTYPE, "") before it started threads, and has pointed stderr and the log away from
  * the terminal. May be called again after it returned, one at a time. */
-enum console_end console_run(struct engine *e, const struct console_options *o, struct err *err);
+enum console_end console_run(const struct model *m, const struct console_options *o,
+                             struct err *err);
 
 #endif

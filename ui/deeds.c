@@ -20,12 +20,27 @@ bool has_target(struct app *a, char *reason, size_t size)
     return app_target(a) != NULL;
 }
 
+/* Whether this console can ask for a command at all. */
+static bool can_command(const struct app *a, char *reason, size_t size)
+{
+    const struct model *m = a->model;
+    int64_t since;
+    struct err why;
+    if (m->is_read_only)
+        str_copy(reason, size, "this console only reads: attached with --read-only");
+    else if (m->is_connected && !m->is_connected(m->arg, &since, &why))
+        str_copy(reason, size, "the process does not answer");
+    else
+        return true;
+    return false;
+}
+
 /* The table of states and commands decides, as it does in the engine. */
 static bool can(struct app *a, enum mirror_command c, char *reason, size_t size)
 {
     const struct mirror_status *m = app_target(a);
     struct err err = {0};
-    if (!has_target(a, reason, size))
+    if (!can_command(a, reason, size) || !has_target(a, reason, size))
         return false;
     bool ok = command_check(m->name, m->state, &m->operation, c, &err);
     if (!ok)
@@ -223,6 +238,10 @@ void do_copy(struct app *a)
 void do_detach(struct app *a)
 {
     struct confirm *c = &a->confirm;
+    if (a->model->is_attached) {
+        quit_ask(a);
+        return;
+    }
     *c = (struct confirm){.order = {.kind = NO_COMMAND}};
     str_printf(c->text, sizeof c->text, "detach: all mirrors go on without a screen%s%s",
                a->options->attach_hint ? "; " : "",
@@ -261,7 +280,7 @@ void do_freeze(struct app *a)
     a->frozen = !a->frozen;
     a->frozen_at = clock_wall_us();
     a->frozen_log_id =
-        engine_log_tail(a->engine, NULL, LOG_LEVEL_DEBUG, &newest, 1) ? newest.id : 0;
+        a->model->log_tail(a->model->arg, NULL, LOG_LEVEL_DEBUG, &newest, 1) ? newest.id : 0;
 }
 
 void do_follow(struct app *a)
@@ -351,5 +370,10 @@ void do_ctrl_c(struct app *a)
 
 void do_ctrl_z(struct app *a)
 {
+    if (a->model->is_attached) {
+        terminal_suspend();
+        a->repaint = true;
+        return;
+    }
     app_say(a, SEVERITY_INFO, "the engine runs in this process and is not stopped: D detaches");
 }

@@ -62,6 +62,8 @@ static void head_draw(struct app *a)
     count_draw(a, r, &x, c.busy, "busy", ROLE_BUSY);
     count_draw(a, r, &x, c.held, "held", ROLE_HELD);
     count_draw(a, r, &x, c.ok, "ok", ROLE_OK);
+    if (a->model->is_read_only)
+        x += draw_text(&a->paint, r->y, r->x + x, r->w - x, ROLE_WARN, "RO ");
     clock_draw(a, r, x);
 }
 
@@ -95,10 +97,28 @@ static void list_crumbs(struct app *a, const struct rect *r)
         draw_text(&a->paint, r->y, r->x + r->w - w - 1, w, ROLE_TEXT, kept);
 }
 
+/* The connection is lost: what is shown is old. */
+static bool lost_draw(struct app *a, const struct rect *r)
+{
+    const struct model *m = a->model;
+    char t[FORMAT_SIZE], text[sizeof(((struct err *)0)->text) + 64];
+    int64_t since = 0, now = clock_wall_us();
+    struct err why = {0};
+    if (!m->is_connected || m->is_connected(m->arg, &since, &why))
+        return false;
+    app_tick(a, 1000);
+    str_printf(text, sizeof text, " NO CONNECTION for %s, trying again: %s",
+               format_seconds((double)((now - since) / 1000000), t), why.text);
+    draw_field(&a->paint, r->y, r->x, r->w, ROLE_FAIL, ALIGN_LEFT, text);
+    return true;
+}
+
 static void crumbs_draw(struct app *a)
 {
     const struct rect *r = &a->layout.crumbs;
     if (r->h == 0)
+        return;
+    if (lost_draw(a, r))
         return;
     if (a->depth == 0) {
         list_crumbs(a, r);
@@ -159,6 +179,8 @@ static void message_draw(struct app *a)
         prompt_draw(a, r);
         return;
     }
+    if (a->mode == MODE_KEYS && a->layout.crumbs.h == 0 && lost_draw(a, r))
+        return;
     if (a->mode == MODE_CONFIRM) {
         int x = 1 + draw_text(&a->paint, r->y, r->x + 1, r->w - 6, ROLE_WARN, a->confirm.text);
         draw_text(&a->paint, r->y, r->x + x, 6, ROLE_KEY, " y/N");

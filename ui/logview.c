@@ -17,11 +17,11 @@ void logview_set_mirror(struct logview *v, const char *mirror)
     v->left = 0;
 }
 
-void logview_fetch(const struct logview *v, struct engine *e, struct log_row *rows, size_t max,
+void logview_fetch(const struct logview *v, const struct model *m, struct log_row *rows, size_t max,
                    int64_t newest_id, struct log_window *w)
 {
     w->rows = rows;
-    w->n = engine_log_tail(e, *v->mirror ? v->mirror : NULL, v->least, rows, max);
+    w->n = m->log_tail(m->arg, *v->mirror ? v->mirror : NULL, v->least, rows, max);
     while (newest_id && w->n && rows[w->n - 1].id > newest_id)
         w->n--;
     w->bottom = w->n;

@@ -3,8 +3,8 @@
 #ifndef BUNNY_UI_LOGVIEW_H
 #define BUNNY_UI_LOGVIEW_H
 
-#include "engine.h"
 #include "ui/draw.h"
+#include "ui/model.h"
 
 enum {
     LOGVIEW_ROWS = 2000, /* what the engine keeps in memory */
@@ -31,7 +31,7 @@ struct log_window {
 /* Shows another mirror's log: follows again. */
 void logview_set_mirror(struct logview *v, const char *mirror);
 /* Reads the newest max lines into rows; those newer than newest_id are left out (0: none are). */
-void logview_fetch(const struct logview *v, struct engine *e, struct log_row *rows, size_t max,
+void logview_fetch(const struct logview *v, const struct model *m, struct log_row *rows, size_t max,
                    int64_t newest_id, struct log_window *w);
 /* Moves the bottom line by delta lines; at the newest it follows again. */
 void logview_move(struct logview *v, const struct log_window *w, long delta, int64_t now);

@@ -33,7 +33,7 @@ void pane_log_fetch(struct app *a, const struct logview *v, bool all, int height
     if (max > LOGVIEW_ROWS)
         max = LOGVIEW_ROWS;
     *w = (struct log_window){0};
-    logview_fetch(v, a->engine, a->log_rows, max, a->frozen ? a->frozen_log_id : 0, w);
+    logview_fetch(v, a->model, a->log_rows, max, a->frozen ? a->frozen_log_id : 0, w);
 }
 
 void pane_log_draw(struct app *a, struct logview *v, const char *mirror)

@@ -13,7 +13,7 @@
 
 static const struct mirror_status *detail_mirror(const struct app *a)
 {
-    return picture_find(a->picture, a->mirror);
+    return model_find(a->picture, a->mirror);
 }
 
 static bool is_state(const struct table_status *t, const char *state)

@@ -8,7 +8,7 @@
 #include "base/wake.h"
 
 struct sheets {
-    struct engine *engine;
+    const struct model *model;
     int wake_fd;
     pthread_t thread;
     pthread_mutex_t lock;
@@ -39,13 +39,12 @@ int64_t sheet_differences(const struct sheet *r)
 
 static void answer(struct sheets *s, struct sheet *r)
 {
+    const struct model *m = s->model;
     struct err *err = &r->err;
     r->is_there = true;
-    if (r->kind == SHEET_CUTOVER
-            ? engine_mirror_cutover(s->engine, r->mirror, &s->give_up, &r->cutover, err)
-        : r->kind == SHEET_DOCTOR
-            ? engine_mirror_doctor(s->engine, r->mirror, &s->give_up, &r->checks, err)
-            : engine_mirror_report(s->engine, r->mirror, &r->verify, err))
+    if (r->kind == SHEET_CUTOVER  ? m->cutover(m->arg, r->mirror, &s->give_up, &r->cutover, err)
+        : r->kind == SHEET_DOCTOR ? m->doctor(m->arg, r->mirror, &s->give_up, &r->checks, err)
+                                  : m->report(m->arg, r->mirror, &r->verify, err))
         err_clear(err);
 }
 
@@ -78,10 +77,10 @@ static void *sheets_main(void *arg)
     return NULL;
 }
 
-struct sheets *sheets_start(struct engine *e, int wake_fd)
+struct sheets *sheets_start(const struct model *m, int wake_fd)
 {
     struct sheets *s = mem_calloc(1, sizeof *s);
-    s->engine = e;
+    s->model = m;
     s->wake_fd = wake_fd;
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->more, NULL);

@@ -4,7 +4,7 @@
 #ifndef BUNNY_UI_SHEET_H
 #define BUNNY_UI_SHEET_H
 
-#include "engine.h"
+#include "ui/model.h"
 
 enum sheet_kind {
     SHEET_CUTOVER,
@@ -27,7 +27,7 @@ int64_t sheet_differences(const struct sheet *r);
 struct sheets;
 
 /* wake_fd is signalled when a report can be taken. */
-struct sheets *sheets_start(struct engine *e, int wake_fd);
+struct sheets *sheets_start(const struct model *m, int wake_fd);
 /* Console thread, as the next one. */
 void sheets_ask(struct sheets *s, enum sheet_kind kind, const char *mirror);
 /* The answer to the last question, moved to *out; false when it is not there. */

@@ -200,6 +200,13 @@ void terminal_show(int y, int x, bool all)
     doupdate();
 }
 
+void terminal_suspend(void)
+{
+    endwin();
+    (void)raise(SIGSTOP); /* the others are blocked or ours */
+    doupdate();           /* curses takes the terminal again */
+}
+
 void terminal_size(int *rows, int *cols)
 {
     *rows = LINES;

@@ -31,6 +31,9 @@ int terminal_key(int revents);
 bool terminal_can_write(void);
 /* Sends what changed since the last call, and puts the cursor to y, x. all: repaints everything. */
 void terminal_show(int y, int x, bool all);
+/* Gives the terminal back and stops this process, as Ctrl-Z does; returns once it goes on. The
+ * screen is to be painted as a whole then. */
+void terminal_suspend(void);
 void terminal_size(int *rows, int *cols);
 /* Puts text into the clipboard of the operator's terminal (OSC 52); false when it is too long. */
 bool terminal_copy(const char *text, size_t n);

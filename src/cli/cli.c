@@ -52,6 +52,7 @@ enum exit_code cli_call(struct cli *c, const char *method, const char *path, con
         return EXIT_NO_PROCESS;
     case CLIENT_TIMEOUT:
         return is_last ? no_time(err) : EXIT_FAILED;
+    case CLIENT_GIVEN_UP:
     case CLIENT_FAILED:
         break;
     }

@@ -4,10 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/wake.h"
 #include "src/http/auth.h"
 #include "src/http/url.h"
 #include "src/http/to_json.h"
@@ -270,6 +272,9 @@ static void log_request(const struct call *c, const struct url *t, int status, i
 void api_init(struct api *api, struct engine *e, int64_t token_ttl_s)
 {
     *api = (struct api){.engine = e, .token_ttl_s = token_ttl_s};
+    api->stop_fd = wake_new();
+    str_printf(api->instance, sizeof api->instance, "%llx-%x", (long long)clock_wall_us(),
+               (unsigned)getpid());
     throttle_init(&api->throttle);
     stats_init(&api->stats);
     rendered_init(&api->rendered);
@@ -280,6 +285,12 @@ void api_destroy(struct api *api)
     throttle_destroy(&api->throttle);
     stats_destroy(&api->stats);
     rendered_destroy(&api->rendered);
+    wake_free(api->stop_fd);
+}
+
+void api_interrupt(struct api *api)
+{
+    wake_signal(api->stop_fd); /* which nobody takes */
 }
 
 void api_handle(struct api *api, const struct request *request, struct response *out)
@@ -300,7 +311,8 @@ void api_handle(struct api *api, const struct request *request, struct response 
     }
     int64_t us = clock_mono_us() - began;
     stats_count(&api->stats, out->status, us);
-    log_request(&c, &t, out->status, us);
+    if (!c.is_quiet || out->status >= 300)
+        log_request(&c, &t, out->status, us);
     free(c.text);
     json_decref(c.reply);
     json_decref(c.body);

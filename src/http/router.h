@@ -5,6 +5,7 @@
 #define BUNNY_ROUTER_H
 
 #include <jansson.h>
+#include <stdatomic.h>
 #include <stdint.h>
 
 #include "engine.h"
@@ -20,6 +21,7 @@
 #define BODY_SMALL_MAX (16U << 10) /* where nobody has logged in, or nothing is expected */
 #define TOKEN_HASH_SIZE 65
 #define ROUTE_ARGS 2
+#define INSTANCE_SIZE 40
 
 /* What all requests share. Owned by the server (or a test). */
 struct api {
@@ -31,11 +33,16 @@ struct api {
     struct throttle throttle;
     struct stats stats;
     struct rendered rendered;
+    char instance[INSTANCE_SIZE]; /* of this process: no other has the same */
+    int stop_fd;                  /* readable: calls that wait for news end now */
+    atomic_int waiting;           /* how many wait for news */
 };
 
 /* Everything else of it is zero until the owner sets it. */
 void api_init(struct api *api, struct engine *e, int64_t token_ttl_s);
 void api_destroy(struct api *api);
+/* Calls that wait for news end now, and no later one waits. */
+void api_interrupt(struct api *api);
 
 /* All borrowed for the call of api_handle; NULL where the request has none. */
 struct request {
@@ -83,6 +90,7 @@ struct call {
     char *text;    /* an answer that is not JSON, instead of reply; owned by the call */
     size_t text_len;
     const char *text_type;    /* static */
+    bool is_quiet;            /* its request is not logged */
     struct findings findings; /* go into an error answer when there are any */
 };
 

@@ -1,6 +1,7 @@
 /* The table of routes: what the API has. The manual page is printed from it. */
 #include "src/http/auth.h"
 #include "src/http/check.h"
+#include "src/http/console.h"
 #include "src/http/cutover.h"
 #include "src/http/metrics.h"
 #include "src/http/mirror_reads.h"
@@ -50,6 +51,9 @@ const struct route routes[] = {
      "Log in, and check what a source and a destination need."},
     {POST, "/v1/peers/{name}/check", ADMIN, peers_check, NULL, true,
      "What a mirror of all its tables would meet, and what helps; destination: to that peer."},
+    {GET, "/v1/console", AUTHED, console_show, &console_query, false,
+     "What a console draws: all mirrors and the log. With instance, version, revision and line of "
+     "an earlier answer only what is new, after at most wait_ms."},
     {GET, "/v1/mirrors", AUTHED, mirrors_list, NULL, false, "All mirrors, in short."},
     {POST, "/v1/mirrors", ADMIN, mirrors_add, NULL, true, "Check both servers and make a mirror."},
     {GET, "/v1/mirrors/{name}", AUTHED, mirrors_show, NULL, false, "The status of a mirror."},

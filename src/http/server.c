@@ -262,6 +262,7 @@ void http_stop(struct http *h)
     if (!h)
         return;
     password_interrupt();
+    api_interrupt(&h->api);
     wait_for_answers(h);
     stop_listener(&h->tcp);
     bool has_socket = h->local.daemon != NULL;

@@ -263,6 +263,7 @@ static json_t *table_status_to_json(const struct table_status *t)
     put_int(o, "rows_conflicting", t->rows_conflicting);
     put_int(o, "bytes_done", t->bytes_done);
     put_int(o, "bytes_total", t->bytes_total);
+    put_int(o, "workers", t->workers);
     put_int(o, "indexes_done", t->indexes_done);
     put_int(o, "indexes_total", t->indexes_total);
     put_time(o, "last_synced_at", t->last_synced_at);
@@ -303,6 +304,16 @@ static json_t *sequences_to_json(const struct sequence_status *s)
     return o;
 }
 
+/* Seconds, 5 s apart, oldest first; null where there was no sample. */
+static json_t *lag_history_to_json(const struct mirror_status *m)
+{
+    json_t *array = json_array();
+    for (size_t i = 0; i < LAG_HISTORY; i++)
+        json_array_append_new(array, m->lag_history[i] < 0 ? json_null()
+                                                           : json_real((double)m->lag_history[i]));
+    return array;
+}
+
 json_t *mirror_status_to_json(const struct mirror_status *m)
 {
     json_t *o = mirror_summary_to_json(m), *rates = json_object(), *tables = json_array();
@@ -320,6 +331,9 @@ json_t *mirror_status_to_json(const struct mirror_status *m)
         json_array_append_new(tables, table_status_to_json(&m->tables[i]));
     json_object_set_new(o, "tables", tables);
     put_time(o, "state_since", m->state_since);
+    json_put_text(o, "on_table_error", m->on_table_error);
+    json_put_text(o, "resync_strategy", m->resync_strategy);
+    json_object_set_new(o, "lag_history", lag_history_to_json(m));
     return o;
 }
 

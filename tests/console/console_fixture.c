@@ -366,8 +366,10 @@ int main(int argc, char **argv)
     char now[32];
     str_printf(now, sizeof now, "%lld", (long long)clock_mono_us());
     record(&e, "begin", now);
+    struct model model;
+    model_of_engine(&e, &model);
     enum console_end end = console_run(
-        &e, &(struct console_options){stop_fd, "db-ops-1", "curl http://127.0.0.1:8642/health"},
+        &model, &(struct console_options){stop_fd, "db-ops-1", "curl http://127.0.0.1:8642/health"},
         &err);
     record(&e, "end", ends[end]);
     if (end == CONSOLE_FAILED)

@@ -19,12 +19,16 @@ class Console:
     """The program in the foreground of a terminal of rows x columns, read through pyte."""
 
     def __init__(self, bunny, rows=24, columns=80):
-        self.screen = Screen(columns, rows)
-        self.stream = Stream(self.screen)
+        self.screen, self.stream = self.terminal(rows, columns)
         command = bunny.command(headless=False)
         self.child = pexpect.spawn(command[0], command[1:], dimensions=(rows, columns),
                                    env=bunny.environment(TERM="xterm-256color", LANG="C.UTF-8",
                                                          LC_ALL="C.UTF-8"), timeout=10)
+
+    @staticmethod
+    def terminal(rows, columns):
+        screen = Screen(columns, rows)
+        return screen, Stream(screen)
 
     def read(self):
         """Takes what was drawn since; the screen's text."""

@@ -645,3 +645,33 @@ bool engine_mirror_diagnose(struct engine *e, const char *name, struct diagnosis
     (void)err_set(&out->destination_error, ERR_CONNECT, "no route");
     return true;
 }
+
+/* --- News ------------------------------------------------------------------------------------- */
+void engine_subscribe(struct engine *e, int fd)
+{
+    (void)e;
+    (void)fd;
+}
+
+void engine_unsubscribe(struct engine *e, int fd)
+{
+    (void)e;
+    (void)fd;
+}
+
+/* One line of the process itself, and one of a mirror. */
+size_t engine_log_tail(struct engine *e, const char *mirror, enum log_level least,
+                       struct log_row *out, size_t max)
+{
+    static const struct log_row rows[] = {
+        {.id = 1, .line = {.level = LOG_LEVEL_INFO, .component = "users", .text = "user created"}},
+        {.id = 2,
+         .line = {.level = LOG_LEVEL_INFO, .component = "apply", .mirror = "m", .text = "applied"}},
+    };
+    (void)e;
+    (void)mirror;
+    (void)least;
+    size_t n = max < COUNT_OF(rows) ? max : COUNT_OF(rows);
+    memcpy(out, rows + COUNT_OF(rows) - n, n * sizeof *out);
+    return n;
+}

@@ -1,0 +1,24 @@
+/* The API's JSON as the engine's data: the other direction of src/http/to_json.h, for a console in
+ * another process. What is missing or of another type is empty, 0 or "not known": the program that
+ * answers may be an older or a newer one. No state, any thread. */
+#ifndef BUNNY_FROM_JSON_H
+#define BUNNY_FROM_JSON_H
+
+#include <jansson.h>
+
+#include "engine.h"
+
+/* A whole status object. mirror_status_free in every case. */
+void mirror_status_from_json(const json_t *o, struct mirror_status *out);
+void mirror_status_free(struct mirror_status *m); /* the contents: tables and findings */
+void log_row_from_json(const json_t *o, struct log_row *out);
+void cutover_from_json(const json_t *o, struct cutover *out);
+/* The checks of …/doctor, each a finding as engine_mirror_doctor gives them. */
+void doctor_from_json(const json_t *o, struct findings *out);
+void verify_from_json(const json_t *o, struct verify_report *out);
+/* The code of an error answer ("already_paused"); ERR_NONE when it has none that is known. */
+enum err_code err_code_from_json(const json_t *o);
+/* "2026-11-22T14:32:07.123Z" in us; 0: none. */
+int64_t time_from_json(const json_t *o, const char *key);
+
+#endif

@@ -1,0 +1,8 @@
+/* bunnydb attach: the console on a running process. */
+#include "src/attach/attach.h"
+#include "src/cli/commands.h"
+
+enum exit_code cli_attach(struct cli *c, struct err *err)
+{
+    return attach_run(c->state_dir, options_has(c->options, OPTION_READ_ONLY), err);
+}

@@ -1,0 +1,173 @@
+"""Promise: a console can be opened on a running process, as often as one likes, shows the same, obeys
+the same keys, and neither its end nor the loss of any terminal stops the replication."""
+import os
+import signal
+import sys
+import pathlib
+import time
+
+import pexpect
+import pytest
+
+from harness.waiting import wait_for
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from test_console_real import Console as Foreground  # noqa: E402
+
+
+class Attached(Foreground):
+    """bunnydb attach in a terminal of its own."""
+
+    def __init__(self, bunny, *options, rows=24, columns=80):
+        self.screen, self.stream = self.terminal(rows, columns)
+        self.child = pexpect.spawn(
+            bunny.command()[0], ["attach", "--state-dir", str(bunny.state_dir), *options],
+            dimensions=(rows, columns), timeout=10,
+            env=bunny.environment(TERM="xterm-256color", LANG="C.UTF-8", LC_ALL="C.UTF-8"))
+
+    def ended(self):
+        """Waits for the end; its exit status."""
+        def over():
+            self.read()
+            return not self.child.isalive()
+        wait_for(over, 10, "the end of the console")
+        return self.child.exitstatus
+
+
+@pytest.fixture
+def attach(pair, bunny):
+    """A mirror in a headless process, and a way to open consoles on it."""
+    pair.sql("CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'a')")
+    bunny.mirror("orders", pair)
+    opened = []
+
+    def open_one(*options, **size):
+        opened.append(Attached(bunny, *options, **size))
+        return opened[-1]
+    yield open_one
+    for console in opened:
+        console.close()
+
+
+@pytest.mark.quick
+@pytest.mark.sanitize
+def test_two_consoles_on_a_headless_process(pair, bunny, attach):
+    first, second = attach(), attach(rows=40, columns=120)
+    for console in first, second:
+        console.wait("orders", "RUNNING")
+    first.key("p")
+    first.wait("y/N")
+    first.key("y")
+    second.wait("PAUSED")
+    assert bunny.status("orders")["status"] == "paused"
+    second.key("r")
+    first.wait("RUNNING")
+    first.key("\r")
+    first.wait("Mirrors > orders", "public.t")
+    pair.sql("INSERT INTO t SELECT i, 'b' FROM generate_series(2, 500) i")
+    first.wait("499")
+    first.key("V")
+    first.wait("orders was not compared yet")
+    first.key("v")
+    first.wait("y/N")
+    first.key("y")
+    first.wait("equal 500", limit=30)
+    first.key("C")
+    first.wait("what remains before a cutover", "All tables were found equal", limit=30)
+    first.key("4")
+    first.key("D")
+    second.key("l")
+    second.wait("log: orders", "INFO")
+    second.key("\x1b")
+    second.key("q")
+    assert first.ended() == 0 and second.ended() == 0
+    assert bunny.is_running and bunny.status("orders")["status"] == "running"
+    pair.assert_equal()
+
+
+def test_read_only_says_why_its_keys_are_off(pair, bunny, attach):
+    console = attach("--read-only")
+    console.wait("orders", "RUNNING", "RO")
+    for key, name in (("p", "pause"), ("v", "verify"), ("X", "resync")):
+        console.key(key)
+        console.wait(f"{name}", "this console only reads: attached with --read-only", gone=["y/N"])
+        console.key("m")
+        console.wait("Messages")
+        console.key("\x1b")
+        console.wait("RUNNING")
+    assert bunny.status("orders")["status"] == "running"
+    console.key("V")
+    console.wait("orders was not compared yet")
+    pair.assert_equal()
+
+
+def test_the_process_ends_and_comes_back(pair, bunny, attach):
+    console = attach()
+    console.wait("orders", "RUNNING")
+    bunny.kill()
+    console.wait("NO CONNECTION", "no bunnydb runs", "orders")
+    console.key("p")
+    console.wait("the process does not answer")
+    bunny.start()
+    console.wait("RUNNING", "LAG", gone=["NO CONNECTION"], limit=30)
+    console.key("p")
+    console.wait("y/N")
+    console.key("y")
+    console.wait("PAUSED")
+    console.key("r")
+    console.wait("RUNNING")
+    pair.sql("INSERT INTO t VALUES (2, 'b')")
+    pair.assert_equal()
+
+
+def test_a_closed_terminal_and_the_same_screen_elsewhere(pair, bunny, attach):
+    bunny.stop()
+    console = Foreground(bunny)
+    try:
+        console.wait("orders", "RUNNING")
+        pid = console.child.pid
+        os.close(console.child.child_fd)
+        console.child.closed = console.child.terminated = True
+        pair.sql("INSERT INTO t SELECT i, 'meanwhile' FROM generate_series(2, 300) i")
+        pair.wait_value("SELECT count(*) FROM t", 300)
+        again = attach()
+        again.wait("orders", "RUNNING")
+        again.key("\r")
+        again.wait("public.t", "299")
+        os.kill(again.child.pid, signal.SIGHUP)  # and this one is lost as well
+        again.child.wait()
+        pair.sql("INSERT INTO t VALUES (301, 'still')")
+        pair.assert_equal()
+        os.kill(pid, signal.SIGTERM)
+        wait_for(lambda: os.waitpid(pid, os.WNOHANG)[0] == pid, 10, "the end after SIGTERM")
+    finally:
+        console.close()
+        bunny.kill()
+        bunny.start()
+
+
+def test_nobody_is_there(bunny, attach):
+    bunny.stop()
+    try:
+        console = attach()
+        console.wait("no bunnydb runs on the state directory")
+        assert console.ended() == 3
+    finally:
+        bunny.start()
+
+
+def test_an_attached_console_costs_nearly_nothing(bunny, attach):
+    """An answer waits for news: between two of the engine's samples nothing is sent."""
+    console = attach()
+    console.wait("orders", "RUNNING")
+
+    def cpu(pid):
+        with open(f"/proc/{pid}/stat") as f:
+            fields = f.read().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    before, began = cpu(console.child.pid), time.monotonic()
+    while time.monotonic() - began < 5:
+        console.read()
+        time.sleep(0.2)
+    used = (cpu(console.child.pid) - before) / (time.monotonic() - began)
+    assert used < 0.03, f"{used:.1%} of a core"

@@ -1,0 +1,188 @@
+/* What a console in another process reads is what the engine published: to JSON and back. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "src/attach/from_json.h"
+#include "src/http/to_json.h"
+
+#define AT INT64_C(1764300727123000) /* whole milliseconds, as the API writes them */
+
+static struct table_status tables[2];
+static struct finding found;
+
+static struct mirror_status sample(void)
+{
+    struct mirror_status m = {
+        .name = "orders",
+        .source_peer = "eu",
+        .dest_peer = "dwh",
+        .slot_name = "bunny_slot_orders",
+        .publication = "bunny_pub_orders",
+        .on_table_error = "set_aside",
+        .resync_strategy = "swap",
+        .state = MIRROR_ERROR,
+        .phase = "streaming",
+        .operation = {"pause", "ana", AT},
+        .last_lsn = 0x4A9C01F3B8,
+        .source_lsn = 0x4A9C01FFFF,
+        .lag_bytes = 3143,
+        .lag_seconds = 1.25,
+        .last_batch_id = 77,
+        .error = {.code = ERR_CONFLICT, .sqlstate = "23505", .text = "duplicate", .hint = "heal"},
+        .error_count = 3,
+        .error_at = AT + 1000,
+        .next_retry_at = AT + 2000,
+        .heartbeat_at = AT + 3000,
+        .slot = {.sampled_at = AT,
+                 .exists = true,
+                 .active = true,
+                 .active_pid = 4711,
+                 .wal_status = "extended",
+                 .confirmed_flush = 0x1F00000001,
+                 .restart = 0x1F00000000,
+                 .retained_bytes = 9,
+                 .safe_wal_size = 10},
+        .rows_per_second = 3100.5,
+        .bytes_per_second = 2.5,
+        .tables_done = 1,
+        .tables_total = 2,
+        .bytes_done = 5,
+        .bytes_total = 6,
+        .eta_seconds = 14,
+        .verify = {true, 1, 2, 3, 4, 5, 6},
+        .sequences = {7, AT},
+        .n_findings = 1,
+        .findings = &found,
+        .n_tables = 2,
+        .tables = tables,
+        .state_since = AT,
+        .created_at = AT,
+        .updated_at = AT,
+    };
+    found = (struct finding){.code = "rows_missing", .severity = SEVERITY_WARNING};
+    str_copy(found.title, sizeof found.title, "3 rows are missing");
+    str_copy(found.cause, sizeof found.cause, "they were deleted");
+    str_copy(found.remedy, sizeof found.remedy, "verify");
+    str_copy(found.action, sizeof found.action, "verify");
+    for (int i = 0; i < 2; i++)
+        tables[i] = (struct table_status){.source = "public.t",
+                                          .dest = "public.u",
+                                          .state = "copying",
+                                          .rows_synced = 1,
+                                          .rows_inserted = 2,
+                                          .rows_updated = 3,
+                                          .rows_deleted = 4,
+                                          .rows_missing = 5,
+                                          .rows_conflicting = 6,
+                                          .bytes_done = 7,
+                                          .bytes_total = 8,
+                                          .rows_total = i ? -1 : 9,
+                                          .workers = 10,
+                                          .indexes_done = 11,
+                                          .indexes_total = 12,
+                                          .last_synced_at = AT,
+                                          .error = "an error"};
+    for (int i = 0; i < LAG_HISTORY; i++)
+        m.lag_history[i] = i % 7 ? (float)i / 4 : -1;
+    return m;
+}
+
+static void a_status_comes_back_as_it_was(void **state)
+{
+    struct mirror_status was = sample(), is;
+    (void)state;
+    json_t *o = mirror_status_to_json(&was);
+    mirror_status_from_json(o, &is);
+    json_decref(o);
+    assert_int_equal(is.n_tables, 2);
+    assert_int_equal(is.n_findings, 1);
+    for (int i = 0; i < 2; i++)
+        assert_memory_equal(&is.tables[i], &was.tables[i], sizeof *is.tables);
+    assert_memory_equal(&is.findings[0], &was.findings[0], sizeof *is.findings);
+    struct mirror_status lists = is;
+    is.tables = was.tables; /* compared */
+    is.findings = was.findings;
+    assert_memory_equal(&is, &was, sizeof is);
+    mirror_status_free(&lists);
+}
+
+static void what_is_not_known_stays_so(void **state)
+{
+    struct mirror_status is, was = {.name = "m",
+                                    .lag_bytes = -1,
+                                    .lag_seconds = -1,
+                                    .eta_seconds = -1,
+                                    .slot = {.safe_wal_size = -1}};
+    (void)state;
+    json_t *o = mirror_status_to_json(&was);
+    mirror_status_from_json(o, &is);
+    json_decref(o);
+    assert_int_equal(is.lag_bytes, -1);
+    assert_true(is.lag_seconds < 0 && is.eta_seconds == -1 && is.slot.safe_wal_size == -1);
+    assert_int_equal(is.slot.sampled_at, 0);
+    assert_int_equal(is.error.code, ERR_NONE);
+    mirror_status_free(&is);
+    mirror_status_from_json(NULL, &is); /* no object at all */
+    assert_string_equal(is.name, "");
+    mirror_status_free(&is);
+}
+
+static void a_comparison_comes_back_as_it_was(void **state)
+{
+    char id[] = "id", at[] = "at", number[] = "88121", now[] = "now", record[] = "(1,a)";
+    char why[] = "why", *key[] = {id, at}, *values[] = {number, now}, *row[] = {record};
+    struct verify_row named = {VERIFY_DIFFERING, true, 2, values};
+    struct verify_row whole = {VERIFY_MISSING, false, 1, row};
+    struct verify_table t[] = {
+        {.source_schema = "a",
+         .source_table = "t",
+         .dest_schema = "b",
+         .dest_table = "u",
+         .state = VERIFY_DIFFERENT,
+         .equal = 1,
+         .differing = 2,
+         .missing = 3,
+         .extra = 4,
+         .repaired = 5,
+         .n_key = 2,
+         .key = key,
+         .n_rows = 1,
+         .rows = &named},
+        {.state = VERIFY_LEFT_OUT, .reason = why, .n_rows = 1, .rows = &whole}};
+    struct verify_report is,
+        was = {
+            .lsn = 0x4A9C01F3B8, .ended_at = AT, .ending = "complete", .n_tables = 2, .tables = t};
+    (void)state;
+    json_t *o = verify_to_json(&was);
+    verify_from_json(o, &is);
+    json_decref(o);
+    assert_true(is.lsn == was.lsn && is.ended_at == AT && is.n_tables == 2);
+    const struct verify_table *x = &is.tables[0];
+    assert_string_equal(x->source_table, "t");
+    assert_string_equal(x->dest_schema, "b");
+    assert_true(x->equal == 1 && x->differing == 2 && x->missing == 3 && x->extra == 4);
+    assert_true(x->repaired == 5 && x->state == VERIFY_DIFFERENT && x->n_key == 2);
+    assert_string_equal(x->key[1], "at");
+    assert_true(x->rows[0].is_repaired && x->rows[0].kind == VERIFY_DIFFERING);
+    assert_string_equal(x->rows[0].values[1], "now");
+    assert_string_equal(is.tables[1].reason, "why");
+    assert_string_equal(is.tables[1].rows[0].values[0], "(1,a)");
+    verify_report_free(&is);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_status_comes_back_as_it_was),
+        cmocka_unit_test(what_is_not_known_stays_so),
+        cmocka_unit_test(a_comparison_comes_back_as_it_was),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
