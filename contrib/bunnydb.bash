@@ -6,6 +6,7 @@ _bunnydb_rows='
 ||--config=FILE --headless --http=ADDR:PORT --state-dir=DIR --version --help 
 user add|NAME|--config=FILE --state-dir=DIR --role=admin,viewer --password-stdin --version --help 
 attach||--config=FILE --state-dir=DIR --read-only --version --help 
+top||--config=FILE --state-dir=DIR --read-only --once --json --timeout=SECONDS --version --help 
 status|[MIRROR]|--config=FILE --state-dir=DIR --json --timeout=SECONDS --version --help 
 peer add|NAME|--config=FILE --state-dir=DIR --option=KEY=VALUE --password --password-stdin --file=FILE --json --timeout=SECONDS --version --help --host=TEXT --port=N --user=TEXT --database=TEXT --ssl-mode=TEXT 
 peer list||--config=FILE --state-dir=DIR --json --timeout=SECONDS --version --help 

@@ -39,6 +39,10 @@ const struct command_row command_rows[COMMAND_COUNT] = {
                         "Over the Unix socket in the state directory, whose owner may do "
                         "everything; several at the same time are possible. When the process "
                         "ends, the console says so and waits for it."},
+    [COMMAND_TOP] = {"top", "", cli_top, NULL, "What the console shows; with --once as plain text.",
+                     "--once prints all mirrors, problems first, and what is wrong with them, "
+                     "without control codes: for scripts and screen readers. Without it the "
+                     "console is opened, as by attach."},
     [COMMAND_STATUS] = {"status", "[MIRROR]", cli_status, NULL,
                         "How all mirrors are, or one in detail.",
                         "Ends with 5 when a mirror that was asked for is in error."},
@@ -174,12 +178,14 @@ static const struct option_row own_rows[] = {
                        .text = "Make rows that differ what they are at the source, at most 10,000 "
                                "a table, and compare again."},
     [OPTION_VERIFY] = {"verify", .commands = C(CUTOVER), .text = "Compare all rows first."},
-    [OPTION_READ_ONLY] = {"read-only", .commands = C(CUTOVER) | C(ATTACH),
-                          .text = "attach: no key changes anything. cutover: let new sessions of "
-                                  "the source's database only read, and wait "
-                                  "until the destination has everything, a minute without --wait. "
-                                  "The report names the sessions that exist, which may go on "
-                                  "writing, and the statement that undoes it."},
+    [OPTION_READ_ONLY] = {"read-only", .commands = C(CUTOVER) | C(ATTACH) | C(TOP),
+                          .text =
+                              "attach, top: no key changes anything. cutover: let new sessions of "
+                              "the source's database only read, and wait "
+                              "until the destination has everything, a minute without --wait. "
+                              "The report names the sessions that exist, which may go on "
+                              "writing, and the statement that undoes it."},
+    [OPTION_ONCE] = {"once", .commands = C(TOP), .text = "Print it once, as plain text."},
     [OPTION_FOLLOW] = {"follow", 'f', .commands = C(LOGS), .text = "Print new lines as they come."},
     [OPTION_LINES] = {"lines", 'n', .argument = "N", .commands = C(LOGS) | C(RUNS),
                       .text = "The newest N; 50 by default."},

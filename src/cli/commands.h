@@ -6,6 +6,7 @@
 #include "src/cli/cli.h"
 
 enum exit_code cli_attach(struct cli *c, struct err *err);
+enum exit_code cli_top(struct cli *c, struct err *err);
 enum exit_code cli_status(struct cli *c, struct err *err);
 
 enum exit_code cli_peer_add(struct cli *c, struct err *err);

@@ -1,5 +1,6 @@
 """Promise: a console can be opened on a running process, as often as one likes, shows the same, obeys
 the same keys, and neither its end nor the loss of any terminal stops the replication."""
+import json
 import os
 import signal
 import sys
@@ -135,7 +136,7 @@ def test_a_closed_terminal_and_the_same_screen_elsewhere(pair, bunny, attach):
         again.key("\r")
         again.wait("public.t", "299")
         os.kill(again.child.pid, signal.SIGHUP)  # and this one is lost as well
-        again.child.wait()
+        assert again.ended() == 0
         pair.sql("INSERT INTO t VALUES (301, 'still')")
         pair.assert_equal()
         os.kill(pid, signal.SIGTERM)
@@ -171,3 +172,25 @@ def test_an_attached_console_costs_nearly_nothing(bunny, attach):
         time.sleep(0.2)
     used = (cpu(console.child.pid) - before) / (time.monotonic() - began)
     assert used < 0.03, f"{used:.1%} of a core"
+
+
+def test_top_once_is_plain_text(pair, bunny, attach):
+    def top(*options):
+        return bunny.cli("top", "--once", *options).stdout
+    text = top()
+    assert text.isprintable() or not any(c < " " and c != "\n" for c in text), repr(text)
+    assert "1 mirror, 1 running" in text.splitlines()[0], text
+    row = dict(zip(text.splitlines()[1].split(), text.splitlines()[2].split()))
+    assert (row["MIRROR"], row["STATUS"], row["DONE"], row["TABLES"]) == \
+        ("orders", "running", "1", "1"), text
+    answer = json.loads(top("--json"))
+    assert [m["name"] for m in answer["mirrors"]] == ["orders"] and answer["log"]
+    assert len(answer["mirrors"][0]["lag_history"]) == 60
+    assert bunny.cli("top", "--json", expect=2).stderr.startswith("bunnydb: --json needs --once")
+    pair.dsql("ALTER TABLE t DROP COLUMN v")
+    pair.sql("INSERT INTO t VALUES (2, 'b')")
+    bunny.wait_status("orders", "error", may_fail=True)
+    assert "error: " in top() and "1 error" in top().splitlines()[0]
+    pair.dsql("ALTER TABLE t ADD COLUMN v text; UPDATE t SET v = 'a'")
+    bunny.cli("retry", "orders", "--wait", "60")
+    pair.assert_equal()
