@@ -318,8 +318,8 @@ static bool is_cancelled(void *arg)
 static void tick(void *arg)
 {
     struct mirror *m = arg;
-    if (atomic_exchange(&m->shall_compare, false))
-        definitions_want(m, 0);
+    if (atomic_exchange(&m->shall_compare, false) && !(m->wants_sync && m->sync_failures))
+        definitions_want(m, 0); /* else its back-off counts: a run has to get its turn, too */
     show_tick(arg);
     verify_tick(arg);
 }
