@@ -140,9 +140,10 @@ def _apart(what, left, right, extra=frozenset()):
     return lines
 
 
-def differences(src, dst, tables, mirror):
+def differences(src, dst, tables, mirror, left_out=frozenset()):
     """tables: (source, destination, excluded columns), each a (schema, name). mirror: its options.
-    Returns lines; none when all is equal."""
+    left_out: what the program names as refused by the destination ("validate constraint c of s.t").
+    Returns lines; none when all is equal but for that."""
     left = Side(src, {})
     right = Side(dst, {d: s for s, d, _ in tables})
     known = {s for s, _, _ in tables}
@@ -152,7 +153,7 @@ def differences(src, dst, tables, mirror):
     try:
         for source, dest, excluded in tables:
             lines += [f"{'.'.join(source)}: {line}" for line in
-                      _of_table(left, right, source, dest, set(excluded), mirror, known)]
+                      _of_table(left, right, source, dest, set(excluded), mirror, known, left_out)]
         there = right.types()
         lines += _apart("type", {n: t for n, t in left.types().items() if n in there}, there, there)
     finally:
@@ -161,7 +162,7 @@ def differences(src, dst, tables, mirror):
     return lines
 
 
-def _of_table(left, right, source, dest, excluded, mirror, known):
+def _of_table(left, right, source, dest, excluded, mirror, known, left_out):
     a, b = left.relation(source), right.relation(dest)
     if a is None or b is None:
         return [f"missing at the {'source' if a is None else 'destination'}"]
@@ -174,8 +175,9 @@ def _of_table(left, right, source, dest, excluded, mirror, known):
     with_fkeys = mirror.get("replicate_foreign_keys", True)
     mine = {n: c for n, c in left.constraints(a[0], excluded, with_fkeys).items()
             if not c[3] or c[3] in known}
-    lines += _apart("constraint", _reduced(mine, mirror),
-                    _reduced(right.constraints(b[0], excluded, with_fkeys), mirror))
+    there = right.constraints(b[0], excluded, with_fkeys)
+    lines += _apart("constraint", _reduced(_without(mine, there, dest, left_out), mirror),
+                    _reduced(there, mirror))
     if mirror.get("replicate_indexes", True):
         lines += _apart("index", left.indexes(a[0], excluded), right.indexes(b[0], excluded))
     lines += _apart("sequence of", left.sequences(a[0], excluded), right.sequences(b[0], excluded))
@@ -183,6 +185,19 @@ def _of_table(left, right, source, dest, excluded, mirror, known):
     if parents != right.parents(b[0]):
         lines.append(f"parents: {parents} and {right.parents(b[0])}")
     return lines
+
+
+def _without(mine, there, dest, left_out):
+    """The source's constraints, as the destination has them after what it is known to refuse."""
+    found = {}
+    for name, (kind, text, is_valid, other) in mine.items():
+        of = f"{name} of {'.'.join(dest)}"
+        if f"add foreign key {of}" in left_out and name not in there:
+            continue
+        if f"validate constraint {of}" in left_out and is_valid and name in there:
+            text, is_valid = text + " NOT VALID", False
+        found[name] = kind, text, is_valid, other
+    return found
 
 
 def _reduced(constraints, mirror):

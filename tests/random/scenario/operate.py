@@ -89,7 +89,7 @@ class Operator:
         before, again = None, 0
         for _ in range(ROUNDS):
             finding = self._wait(is_still)
-            steps = [s for s in self._preview() if s["kind"] != "note"]
+            steps = [s for s in self.preview() if s["kind"] != "note"]
             if not steps and not finding:
                 return
             key = str((finding and finding["cause"], sorted(str(s) for s in steps)))
@@ -114,7 +114,7 @@ class Operator:
             time.sleep(0.05)
         raise Stuck(f"not caught up: {self.player.last}")
 
-    def _preview(self):
+    def preview(self):
         """A server that is slow, or a lock, may hold the answer up."""
         end = time.monotonic() + 120 * SLOW
         while True:

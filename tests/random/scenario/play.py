@@ -442,9 +442,18 @@ class Player:
             raise Defect(str(e)) from e
         self._command("pause")  # sequences follow a last time
         wait_for(lambda: self.bunny.status(NAME)["status"] == "paused", LIMIT, "the pause")
-        apart = differences(self.pair.src, self.pair.dst, found, self.plan.mirror)
+        apart = differences(self.pair.src, self.pair.dst, found, self.plan.mirror,
+                            self._left_out() if self.live else frozenset())
         if apart:
             raise Defect("definitions differ:\n  " + "\n  ".join(apart[:30]))
+
+    def _left_out(self):
+        """What the destination refuses, as sync-schema's preview names it; a finding says so, too."""
+        refused = {s["what"] for s in self.operator.preview() if s["kind"] == "note" and s["sql"]}
+        told = {f["code"] for f in self.bunny.status(NAME)["findings"]}
+        if refused and "definitions_left_out" not in told:
+            raise Defect(f"left out, and no finding says so: {sorted(refused)}")
+        return refused
 
     def _ends(self):
         """(source, destination, columns that are left out) of each mapped table and partition.
