@@ -120,8 +120,9 @@ static void deletion_failed(struct mirror *m, const struct err *err)
     int64_t wait = mirror_backoff_ms(m->live.error_count);
     m->retry_at = clock_mono_ms() + wait;
     show_error(m, err);
-    m->live.next_retry_at = clock_wall_us() + wait * 1000;
     show_state(m, MIRROR_STOPPED, "deleting");
+    m->live.next_retry_at = clock_wall_us() + wait * 1000; /* behind what a state says of it */
+    show_now(m);
 }
 
 /* The mirror stays as it was. */

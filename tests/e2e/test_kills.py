@@ -25,7 +25,7 @@ LIMIT = pytest.mark.limit(180 + 45 * KILLS)
 @pytest.fixture(scope="module")
 def durable(root):
     """Two clusters with fsync."""
-    clusters = [Cluster(root, name, fsync="on").start() for name in ("ksrc", "kdst")]
+    clusters = [Cluster(root, f"{name}{Pair.count}", fsync="on").start() for name in ("ksrc", "kdst")]
     yield clusters
     for c in clusters:
         c.stop("immediate")

@@ -119,7 +119,7 @@ def test_a_deletion_that_was_cut_off_is_finished(pair, bunny):
         bunny.kill()
         request.join()
         bunny.start()
-        wait_for(lambda: bunny.status("m")["next_retry_at"], 20, "a failed try")
+        wait_for(lambda: bunny.status("m")["next_retry_at"], 30, "a failed try")
         status = bunny.status("m")
         assert (status["status"], status["phase"]) == ("stopped", "deleting") and \
             status["error_message"], status

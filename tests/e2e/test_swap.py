@@ -514,7 +514,7 @@ def test_a_table_that_was_set_aside_comes_back_by_a_swap(pair, bunny):
 @pytest.fixture(scope="module")
 def durable(root):
     """Two clusters with fsync."""
-    clusters = [Cluster(root, name, fsync="on").start() for name in ("wsrc", "wdst")]
+    clusters = [Cluster(root, f"{name}{Pair.count}", fsync="on").start() for name in ("wsrc", "wdst")]
     yield clusters
     for c in clusters:
         c.stop("immediate")

