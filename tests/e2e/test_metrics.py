@@ -81,7 +81,7 @@ def test_figures(pair, bunny):
     pair.sql("CREATE TABLE t (id int PRIMARY KEY, v text); "
              "INSERT INTO t SELECT i, 'x' FROM generate_series(1, 7) i")
     bunny.mirror("m", pair)
-    pair.sql("INSERT INTO t SELECT i, 'y' FROM generate_series(11, 15) i")
+    pair.sql("INSERT INTO t SELECT i, repeat('y', 1000000) FROM generate_series(11, 15) i")
     pair.sql("UPDATE t SET v = 'z' WHERE id < 4")
     pair.sql("DELETE FROM t WHERE id IN (1, 2)")
     pair.wait_confirmed()
