@@ -73,6 +73,29 @@ def dest(root):
     cluster.stop("immediate")
 
 
+@pytest.fixture(scope="session")
+def durable(root):
+    """Two more clusters, with fsync: for tests that kill servers and compare what is left."""
+    clusters = [Cluster(root, name, fsync="on").start() for name in ("fsrc", "fdst")]
+    yield clusters
+    for c in clusters:
+        c.stop("immediate")
+
+
+@pytest.fixture
+def loaded(durable, root):
+    """A pair on them and a process; afterwards all of it must go cleanly."""
+    p = Pair(*durable)
+    b = Bunny(root, f"f{Pair.count}").start()
+    try:
+        yield p, b
+        _finish(b)
+        p.assert_clean()
+    finally:
+        b.remove()
+        p.drop()
+
+
 @pytest.fixture(autouse=True)
 def _limit(request):
     """A test that hangs fails, and the session goes on."""

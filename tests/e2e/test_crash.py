@@ -9,7 +9,6 @@ import time
 import pytest
 
 from harness.bunny import Bunny
-from harness.cluster import Cluster
 from harness.load import Load, pgbench_init
 from harness.pair import Pair
 from harness.waiting import wait_for
@@ -24,15 +23,6 @@ DELETE FROM moving WHERE id = :a;
 INSERT INTO moving VALUES (:a, :d) ON CONFLICT (id) DO UPDATE SET v = EXCLUDED.v;
 END;
 """
-
-
-@pytest.fixture(scope="session")
-def durable(root):
-    """Two clusters with fsync, as these are killed too."""
-    clusters = [Cluster(root, name, fsync="on").start() for name in ("fsrc", "fdst")]
-    yield clusters
-    for c in clusters:
-        c.stop("immediate")
 
 
 @pytest.fixture

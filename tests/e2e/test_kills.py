@@ -9,40 +9,15 @@ import threading
 
 import pytest
 
-from harness.bunny import Bunny, find_program
-from harness.cluster import Cluster
+from harness.bunny import find_program
 from harness.compare import assert_equal_structure
 from harness.load import Load
-from harness.pair import Pair
 from harness.waiting import wait_for
 from test_swap import Reader, all_settled, ask_swap, assert_no_shadows
 from test_table_copy import GRAPH, GRAPH_WORK, NAMES, TABLES, WORK, put_tables
 
 KILLS = int(os.environ.get("KILLS", "2"))
 LIMIT = pytest.mark.limit(180 + 45 * KILLS)
-
-
-@pytest.fixture(scope="module")
-def durable(root):
-    """Two clusters with fsync."""
-    clusters = [Cluster(root, f"{name}{Pair.count}", fsync="on").start() for name in ("ksrc", "kdst")]
-    yield clusters
-    for c in clusters:
-        c.stop("immediate")
-
-
-@pytest.fixture
-def loaded(durable, root):
-    from conftest import _finish
-    p = Pair(*durable)
-    b = Bunny(root, f"k{Pair.count}").start()
-    try:
-        yield p, b
-        _finish(b)
-        p.assert_clean()
-    finally:
-        b.remove()
-        p.drop()
 
 
 def kill(bunny, seconds):

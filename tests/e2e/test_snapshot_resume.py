@@ -9,7 +9,6 @@ import pytest
 
 from conftest import _finish as finish_bunny
 from harness.bunny import Bunny
-from harness.cluster import Cluster
 from harness.compare import assert_equal_structure
 from harness.load import Load
 from harness.pair import Pair
@@ -264,15 +263,6 @@ def test_deletion_meanwhile_leaves_nothing(pair, bunny):
     wait_for(lambda: states(bunny).get("big") == "copying", 30, "the copy to go on", 0.05)
     bunny.api.delete("/v1/mirrors/m")
     pair.assert_clean()
-
-
-@pytest.fixture(scope="module")
-def durable(root):
-    """Two clusters with fsync, as these are killed too."""
-    clusters = [Cluster(root, name, fsync="on").start() for name in ("rsrc", "rdst")]
-    yield clusters
-    for c in clusters:
-        c.stop("immediate")
 
 
 @pytest.fixture

@@ -10,8 +10,7 @@ import time
 import psycopg
 import pytest
 
-from harness.bunny import Bunny
-from harness.cluster import BINDIR, Cluster
+from harness.cluster import BINDIR
 from harness.compare import assert_equal_structure
 from harness.load import Load
 from harness.pair import Pair
@@ -510,29 +509,6 @@ def test_a_table_that_was_set_aside_comes_back_by_a_swap(pair, bunny):
 
 
 # --- ends of every kind --------------------------------------------------------------------------
-
-@pytest.fixture(scope="module")
-def durable(root):
-    """Two clusters with fsync."""
-    clusters = [Cluster(root, f"{name}{Pair.count}", fsync="on").start() for name in ("wsrc", "wdst")]
-    yield clusters
-    for c in clusters:
-        c.stop("immediate")
-
-
-@pytest.fixture
-def loaded(durable, root):
-    from conftest import _finish
-    p = Pair(*durable)
-    b = Bunny(root, f"w{Pair.count}").start()
-    try:
-        yield p, b
-        _finish(b)
-        p.assert_clean()
-    finally:
-        b.remove()
-        p.drop()
-
 
 @pytest.mark.long
 @pytest.mark.limit(180 + 40 * KILLS)

@@ -9,7 +9,6 @@ import time
 import pytest
 
 from harness.bunny import Bunny
-from harness.cluster import Cluster
 from harness.compare import assert_equal_structure
 from harness.load import Load
 from harness.pair import Pair
@@ -512,29 +511,6 @@ def test_one_of_several_added_tables_cannot_be_copied(pair, bunny):
 
 
 # --- ends of every kind --------------------------------------------------------------------------
-
-@pytest.fixture(scope="module")
-def durable(root):
-    """Two clusters with fsync."""
-    clusters = [Cluster(root, name, fsync="on").start() for name in ("csrc", "cdst")]
-    yield clusters
-    for c in clusters:
-        c.stop("immediate")
-
-
-@pytest.fixture
-def loaded(durable, root):
-    from conftest import _finish
-    p = Pair(*durable)
-    b = Bunny(root, f"t{Pair.count}").start()
-    try:
-        yield p, b
-        _finish(b)
-        p.assert_clean()
-    finally:
-        b.remove()
-        p.drop()
-
 
 @pytest.mark.limit(180 + 40 * KILLS)
 @pytest.mark.parametrize("definitions, work, names", [
