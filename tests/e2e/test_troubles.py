@@ -212,7 +212,7 @@ def test_a_right_that_was_taken_away(pair, bunny):
         body["destination_peer"] = bunny.peer(pair.dest, pair.ddb, "plain", user=role)
         bunny.api.post("/v1/mirrors", body)
         bunny.wait_running("m")
-        pair.dsql(f"ALTER TABLE t OWNER TO postgres")
+        pair.dsql("ALTER TABLE t OWNER TO postgres")
         pair.sql("INSERT INTO t VALUES (2, 'b')")
         failed(bunny, "permission_denied")
         pair.dsql(f"ALTER TABLE t OWNER TO {role}")
