@@ -10,7 +10,7 @@ import pytest
 
 from harness.api import Api
 from harness.load import Load
-from harness.raw import Raw, ask, chunked, descriptors, drip, request, split, threads
+from harness.raw import Raw, ask, chunked, descriptors, drip, request, threads, what_is_held
 from harness.waiting import wait_for
 
 SLOW = int(os.environ.get("BUNNYDB_SLOW", 1))
@@ -59,7 +59,7 @@ class Held:
 
     def __init__(self, bunny):
         self.bunny, self.pid = bunny, bunny.process.pid
-        self.before = self._now()
+        self.before, self.what = self._now(), what_is_held(self.pid)
 
     def _now(self):
         return descriptors(self.pid), threads(self.pid)
@@ -68,7 +68,8 @@ class Held:
         def same():
             now = self._now()
             assert now[0] <= self.before[0] and now[1] <= self.before[1], \
-                f"(descriptors, threads) were {self.before}, are {now}"
+                f"(descriptors, threads) were {self.before}, {self.what}; " \
+                f"are {now}, {what_is_held(self.pid)}"
             return True
         assert self.bunny.is_running, self.bunny.log_tail()
         wait_for(same, 15 * SLOW, "descriptors and threads to be given back")
@@ -574,7 +575,10 @@ def _junk(rng, token):
 def test_bad_requests_beside_a_mirror(pair, bunny):
     pair.sql("CREATE TABLE t (id bigserial PRIMARY KEY, v int)")
     bunny.mirror("m", pair)
-    held = Held(bunny)
+    wait_for(lambda: pair.sql("SELECT 1 FROM pg_stat_activity WHERE datname = current_database() "
+                              "AND application_name = 'bunnydb sampler'"), 30 * SLOW,
+             "the last session that a mirror has for good")
+    before = Held(bunny)
     seed = random.randrange(1 << 32)
     print("seed", seed)
     address, stop = ("127.0.0.1", bunny.port), threading.Event()
@@ -612,4 +616,4 @@ def test_bad_requests_beside_a_mirror(pair, bunny):
     assert pair.assert_equal() > 1000 / SLOW
     assert bunny.status("m")["status"] == "running" and bunny.status("m")["error_count"] == 0
     assert len(bunny.api.get("/v1/mirrors")) == 1 and len(bunny.api.get("/v1/peers")) == 2
-    held.assert_same()
+    before.assert_same()

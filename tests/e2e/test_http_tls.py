@@ -109,7 +109,8 @@ def test_versions(lone_bunny, pem):
 def test_slow_clients_of_tls(lone_bunny, pem):
     """Before, in and after the handshake."""
     bunny = start(lone_bunny, pem, client_timeout="2s")
-    held = descriptors(bunny.process.pid), threads(bunny.process.pid)
+    pid = bunny.process.pid
+    before = descriptors(pid), threads(pid)
     address = ("127.0.0.1", bunny.port)
     silent, half, dripping = Raw(address), Raw(address), Raw(address)
     half.send(b"\x16\x03\x01\x02\x00\x01\x00")
@@ -122,7 +123,7 @@ def test_slow_clients_of_tls(lone_bunny, pem):
     assert greeted.rest() == []
     for c in (silent, half, dripping, greeted):
         c.close()
-    wait_for(lambda: (descriptors(bunny.process.pid), threads(bunny.process.pid)) <= held,
+    wait_for(lambda: descriptors(pid) <= before[0] and threads(pid) <= before[1],
              15 * SLOW, "descriptors and threads to be given back")
 
 

@@ -1,6 +1,5 @@
 """Changes that go on in the background: pgbench with its own or given scripts."""
 import os
-import signal
 import subprocess
 import tempfile
 
@@ -43,7 +42,7 @@ class Load:
     def stop(self):
         """Ends it and returns what it printed. It leaves no transaction open."""
         if self.is_running:
-            self.process.send_signal(signal.SIGINT)
+            self.process.terminate()  # SIGINT is ignored below a shell's background job
         return self.wait(30)
 
     def wait(self, limit):

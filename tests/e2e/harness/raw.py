@@ -152,6 +152,20 @@ def threads(pid):
     return len(os.listdir(f"/proc/{pid}/task"))
 
 
+def what_is_held(pid):
+    """The names of the process's threads and what its descriptors are, for a message."""
+    names, links = [], []
+    for task in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{task}/comm", encoding="utf-8") as f:
+            names.append(f.read().strip())
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        try:
+            links.append(os.readlink(f"/proc/{pid}/fd/{fd}"))
+        except OSError:
+            pass  # closed meanwhile
+    return sorted(names), sorted(links)
+
+
 def drip(connections, pieces, every, limit):
     """Sends each connection a byte of its text now and then. Returns when each was hung up on
     (seconds since the beginning; None: not within limit)."""

@@ -13,7 +13,7 @@ from harness.api import ApiError
 from harness.bunny import ADMIN, PASSWORD, Bunny
 from harness.compare import columns_of, fingerprint, tables_of
 from harness.pair import Pair
-from harness.raw import descriptors, threads
+from harness.raw import descriptors, threads, what_is_held
 from harness.waiting import SLOW, wait_for
 
 from .proxy import Proxy
@@ -90,21 +90,6 @@ class Writer(threading.Thread):
     def stop(self):
         self.ended.set()
         self.join(30)
-
-
-def held(pid):
-    """What the process's threads and descriptors are, for a message."""
-    names = []
-    for task in os.listdir(f"/proc/{pid}/task"):
-        with open(f"/proc/{pid}/task/{task}/comm", encoding="utf-8") as f:
-            names.append(f.read().strip())
-    links = []
-    for fd in os.listdir(f"/proc/{pid}/fd"):
-        try:
-            links.append(os.readlink(f"/proc/{pid}/fd/{fd}"))
-        except OSError:
-            pass
-    return sorted(names), sorted(links)
 
 
 class World:
@@ -290,7 +275,7 @@ class World:
         def is_slim():
             now = (threads(pid), descriptors(pid))
             assert now[0] <= self.baseline[0] and now[1] <= self.baseline[1] + 2, \
-                f"threads and descriptors {now}, at first {self.baseline}: {held(pid)}"
+                f"threads and descriptors {now}, at first {self.baseline}: {what_is_held(pid)}"
             return True
         wait_for(is_slim, 40, "threads and descriptors to go")
         code, seconds = self.bunny.stop()
