@@ -394,3 +394,33 @@ def test_a_dropped_column_that_a_view_needs(bunny, pair):
     pair.sql("INSERT INTO t VALUES (3, 3)")
     equal(pair)
     assert_equal_definitions(pair)
+
+
+@pytest.mark.parametrize("mode", ["auto", "manual"])
+@pytest.mark.parametrize("path", ["resync", "resync/public.t"])
+def test_a_copy_knows_what_the_source_has_dropped(bunny, pair, mode, path):
+    """And a whole one fits its tables to what the source's columns have become meanwhile."""
+    make(pair, ["t", "u"])
+    pair.sql("ALTER TABLE t ADD d int NOT NULL DEFAULT 7, ADD e int NOT NULL DEFAULT 8;"
+             "ALTER TABLE t ALTER d DROP DEFAULT")
+    bunny.mirror("m", pair, schema_changes=mode)
+    bunny.wait_status("m", "running")
+    pair.assert_equal()
+    bunny.api.post("/v1/mirrors/m/pause")
+    pair.sql("ALTER TABLE t DROP d, DROP e, ALTER c TYPE text, ALTER b TYPE text USING 'v' || b")
+    pair.sql("INSERT INTO t VALUES (1000, 1, 'b', repeat('c', 100))")
+    bunny.api.post("/v1/mirrors/m/resume")
+    for n in range(2):
+        bunny.api.post(f"/v1/mirrors/m/{path}")
+        wait_for(lambda: bunny.status("m")["status"] == "running" and
+                 not bunny.status("m")["operation"], 60, "the copy")
+        pair.sql(f"INSERT INTO t VALUES ({2000 + n}, 1, 'b', 'c')")
+        equal(pair, structure=False, tables=[("public", "u")])
+        steps = bunny.api.post("/v1/mirrors/m/sync-schema", {"dry_run": True})["steps"]
+        assert sorted((s["kind"], s["what"]) for s in steps) == [
+            ("manual", "drop column public.t.d"), ("manual", "drop column public.t.e")], steps
+        print(bunny.status("m")["findings"])
+    for s in steps:
+        pair.dst.execute(s["sql"])
+    assert bunny.api.post("/v1/mirrors/m/sync-schema", {"dry_run": True})["steps"] == []
+    pair.assert_equal()
