@@ -130,18 +130,6 @@ struct table_status {
 
 #define LAG_HISTORY 60 /* samples, 5 s apart, oldest first */
 
-struct slot_status {
-    int64_t sampled_at; /* us; 0: never */
-    bool exists;
-    bool active;
-    int active_pid;
-    char wal_status[16];
-    lsn_t confirmed_flush;
-    lsn_t restart;
-    int64_t retained_bytes;
-    int64_t safe_wal_size; /* -1: no limit */
-};
-
 /* What a mirror has done since the process started; these only grow. */
 struct mirror_counters {
     int64_t rows_copied; /* by snapshots */
@@ -222,6 +210,9 @@ const struct mirror_status *picture_find(const struct picture *p, const char *na
 void engine_subscribe(struct engine *e, int fd);
 void engine_unsubscribe(struct engine *e, int fd);
 
+/* All slots of all sources that mirrors read, as they were sampled last (once a second). */
+void engine_slots(struct engine *e, struct slot_list *out);
+
 /* The last comparison (MIRROR_VERIFY) that has ended: freed with verify_report_free. ERR_NOT_FOUND
  * when there was none. (waits for the disk) */
 bool engine_mirror_report(struct engine *e, const char *name, struct verify_report *out,
@@ -249,7 +240,8 @@ bool engine_logs(struct engine *e, const char *mirror, enum log_level least, boo
 size_t engine_log_tail(struct engine *e, const char *mirror, enum log_level least,
                        struct log_row *out, size_t max);
 
-/* The runs of a mirror, newest first, each with its states and phases. (waits for the disk) */
+/* The runs of a mirror or (NULL) of all, newest first, each with its states and phases. (waits for
+ * the disk) */
 bool engine_mirror_runs(struct engine *e, const char *mirror, int limit, int64_t offset,
                         struct run_page *out, struct err *err) MUST_CHECK;
 

@@ -6,21 +6,30 @@
 #include "base/mem.h"
 #include "ui/deeds.h"
 #include "ui/moves.h"
+#include "ui/peer_deeds.h"
 #include "ui/terminal.h"
 
 #define FN(k) (TERMINAL_FUNCTION | (k))
 #define CTRL(c) ((c)&0x1f)
 #define GROUP_MIRROR "Mirrors"
+#define GROUP_PEER "Peers"
 #define GROUP_VIEW "What is shown"
 #define GROUP_LOG "Logs"
 #define GROUP_MOVE "Moving"
 #define GROUP_REST "The console"
 
 enum {
-    EVERYWHERE = ON(SCREEN_LIST) | ON(SCREEN_DETAIL) | ON(SCREEN_LOG) | ON(SCREEN_MESSAGES) |
-                 ON(SCREEN_HELP) | ON(SCREEN_REPORT),
-    OF_MIRROR = ON(SCREEN_LIST) | ON(SCREEN_DETAIL) | ON(SCREEN_LOG),
+    /* What 1 to 6 show. */
+    ROOTS =
+        ON(SCREEN_LIST) | ON(SCREEN_SLOTS) | ON(SCREEN_PEERS) | ON(SCREEN_LOG) | ON(SCREEN_RUNS),
+    EVERYWHERE =
+        ROOTS | ON(SCREEN_DETAIL) | ON(SCREEN_MESSAGES) | ON(SCREEN_HELP) | ON(SCREEN_REPORT),
+    OF_LINE = ON(SCREEN_SLOTS) | ON(SCREEN_RUNS), /* of the mirror that the line belongs to */
+    OF_MIRROR = ON(SCREEN_LIST) | ON(SCREEN_DETAIL) | ON(SCREEN_LOG) | OF_LINE,
+    WITH_LOG = ON(SCREEN_LIST) | ON(SCREEN_DETAIL) | ON(SCREEN_LOG),
     LISTS = ON(SCREEN_LIST) | ON(SCREEN_DETAIL),
+    TABLES = ON(SCREEN_SLOTS) | ON(SCREEN_PEERS) | ON(SCREEN_RUNS),
+    ASKED = TABLES | ON(SCREEN_DETAIL) | ON(SCREEN_REPORT),
 };
 
 /* Keys, as shown, name; help; screens, in the hint line, group, condition, deed. The hint line
@@ -29,10 +38,10 @@ enum {
 const struct action actions[] = {
     {{'\r', '\n', FN(KEY_ENTER)}, "enter", "open",
      "Opens the selected mirror: tables, slot, logs.",
-     ON(SCREEN_LIST), EVERYWHERE, GROUP_MIRROR, has_target, do_enter},
+     ON(SCREEN_LIST) | OF_LINE, EVERYWHERE, GROUP_MIRROR, has_target, do_enter},
     {{033, 'q'}, "esc", "back",
      "One level out (q as well); on the main screen q quits.",
-     EVERYWHERE & ~ON(SCREEN_LIST), EVERYWHERE, GROUP_MIRROR, NULL, app_back},
+     EVERYWHERE & ~ON(SCREEN_LIST), EVERYWHERE & ~TABLES, GROUP_MIRROR, NULL, app_back},
     {{'p'}, "p", "pause",
      "Stops reading; the source keeps WAL meanwhile (asks y).",
      OF_MIRROR, EVERYWHERE, GROUP_MIRROR, can_pause, do_pause},
@@ -44,7 +53,7 @@ const struct action actions[] = {
      OF_MIRROR, EVERYWHERE, GROUP_MIRROR, can_retry, do_retry},
     {{'l'}, "l", "log",
      "The log of the mirror on the whole screen.",
-     LISTS, EVERYWHERE, GROUP_MIRROR, has_target, do_log},
+     LISTS | OF_LINE, EVERYWHERE, GROUP_MIRROR, has_target, do_log},
     {{'x'}, "x", "resync",
      "Copies the selected table again, swapped or emptied; asks first.",
      ON(SCREEN_DETAIL), EVERYWHERE, GROUP_MIRROR, can_resync_table, do_resync_table},
@@ -61,16 +70,38 @@ const struct action actions[] = {
     {{'C'}, "C", "cutover",
      "What remains before the applications move to the destination.",
      OF_MIRROR | ON(SCREEN_REPORT), ON(SCREEN_REPORT), GROUP_MIRROR, has_target, do_cutover},
-    {{'h', '6'}, "h 6", "doctor",
+    {{'d'}, "d", "definitions",
+     "How they differ, and what sync-schema would run.",
+     OF_MIRROR, ON(SCREEN_DETAIL), GROUP_MIRROR, has_target, do_plan},
+    {{'a'}, "a", "apply",
+     "Runs what 5 Schema shows at the destination; asks first.",
+     ON(SCREEN_DETAIL), 0, GROUP_MIRROR, can_sync, do_sync},
+    {{'K'}, "K", "delete",
+     "Deletes the mirror, its slot and publication; its name has to be typed.",
+     OF_MIRROR, 0, GROUP_MIRROR, can_delete, do_delete},
+    {{'h'}, "h", "doctor",
      "A checklist of what may be wrong with mirror and servers.",
-     OF_MIRROR | ON(SCREEN_REPORT), false, GROUP_MIRROR, has_target, do_doctor},
+     OF_MIRROR | ON(SCREEN_REPORT), 0, GROUP_MIRROR, has_target, do_doctor},
     {{'y'}, "y", "copy",
      "Copies the error, or the position, to the clipboard (OSC 52).",
      OF_MIRROR, 0, GROUP_MIRROR, has_target, do_copy},
 
+    {{'t', '\r', '\n', FN(KEY_ENTER)}, "enter t", "test",
+     "Logs in to the peer, and says what it lacks as a source and a destination.",
+     ON(SCREEN_PEERS), EVERYWHERE, GROUP_PEER, can_change_peer, do_peer_test},
+    {{'a'}, "a", "add",
+     "A new peer, by a form; then the connection is tested.",
+     ON(SCREEN_PEERS), EVERYWHERE, GROUP_PEER, can_add, do_peer_add},
+    {{'e'}, "e", "edit",
+     "Changes the peer; its mirrors connect again with the new values.",
+     ON(SCREEN_PEERS), EVERYWHERE, GROUP_PEER, can_change_peer, do_peer_change},
+    {{'K'}, "K", "delete",
+     "Forgets a peer that no mirror uses; its name has to be typed.",
+     ON(SCREEN_PEERS), EVERYWHERE, GROUP_PEER, can_change_peer, do_peer_delete},
+
     {{'/'}, "/", "filter",
      "Lists: only lines with this text, !text without it. Logs: search.",
-     OF_MIRROR, EVERYWHERE, GROUP_VIEW, NULL, move_filter},
+     OF_MIRROR | TABLES, EVERYWHERE, GROUP_VIEW, NULL, move_filter},
     {{'!'}, "!", "problems",
      "Only mirrors that have a problem, or all again.",
      ON(SCREEN_LIST), EVERYWHERE, GROUP_VIEW, NULL, do_problems},
@@ -82,29 +113,32 @@ const struct action actions[] = {
      ON(SCREEN_LIST), 0, GROUP_VIEW, NULL, do_invert},
     {{'o'}, "o", "maximise",
      "The pane with the keys takes the screen, or gives it back.",
-     LISTS, 0, GROUP_VIEW, NULL, do_zoom},
+     LISTS | TABLES, 0, GROUP_VIEW, NULL, do_zoom},
+    {{'R', FN(KEY_F(5))}, "R f5", "refresh",
+     "Asks again what this screen has asked for.",
+     ASKED, TABLES | ON(SCREEN_REPORT), GROUP_VIEW, NULL, do_refresh},
     {{'z'}, "z", "freeze",
      "Holds the picture still (not the engine), or lets it go on.",
      EVERYWHERE, 0, GROUP_VIEW, NULL, do_freeze},
 
     {{'f'}, "f", "follow",
      "Back to the newest line; new ones appear by themselves.",
-     OF_MIRROR, 0, GROUP_LOG, in_log, do_follow},
+     WITH_LOG, 0, GROUP_LOG, in_log, do_follow},
     {{'n'}, "n", "older",
      "The next older line with the searched text.",
-     OF_MIRROR, 0, GROUP_LOG, has_search, move_find_older},
+     WITH_LOG, 0, GROUP_LOG, has_search, move_find_older},
     {{'N'}, "N", "newer",
      "The next newer line with the searched text.",
-     OF_MIRROR, 0, GROUP_LOG, has_search, move_find_newer},
+     WITH_LOG, 0, GROUP_LOG, has_search, move_find_newer},
     {{'w'}, "w", "wrap",
      "Wraps long lines and shows their details.",
-     OF_MIRROR, 0, GROUP_LOG, in_log, do_wrap},
+     WITH_LOG, 0, GROUP_LOG, in_log, do_wrap},
     {{'+', '='}, "+", "more",
      "Logs: more detail. Elsewhere: refreshes more often.",
-     OF_MIRROR, 0, GROUP_LOG, NULL, move_more},
+     WITH_LOG, 0, GROUP_LOG, NULL, move_more},
     {{'-'}, "-", "less",
      "Logs: less detail. Elsewhere: refreshes less often.",
-     OF_MIRROR, 0, GROUP_LOG, NULL, move_less},
+     WITH_LOG, 0, GROUP_LOG, NULL, move_less},
 
     {{FN(KEY_UP), 'k'}, "up k", "up",
      "One line up.",
@@ -132,10 +166,10 @@ const struct action actions[] = {
      EVERYWHERE, 0, GROUP_MOVE, NULL, move_last},
     {{FN(KEY_LEFT)}, "left", "left",
      "Scrolls a log to the left.",
-     OF_MIRROR, 0, GROUP_MOVE, in_log, move_left},
+     WITH_LOG, 0, GROUP_MOVE, in_log, move_left},
     {{FN(KEY_RIGHT)}, "right", "right",
      "Scrolls a log to the right.",
-     OF_MIRROR, 0, GROUP_MOVE, in_log, move_right},
+     WITH_LOG, 0, GROUP_MOVE, in_log, move_right},
     {{'\t'}, "tab", "pane",
      "Moves between the list and the log below it.",
      LISTS, 0, GROUP_MOVE, NULL, do_tab},
@@ -148,12 +182,30 @@ const struct action actions[] = {
     {{'3'}, "3", "logs",
      "The log of this mirror.",
      ON(SCREEN_DETAIL), 0, GROUP_MOVE, NULL, do_logs},
+    {{'4'}, "4", "runs",
+     "What this mirror did, from when to when, and how it ended.",
+     ON(SCREEN_DETAIL), 0, GROUP_MOVE, NULL, do_tab_runs},
+    {{'5'}, "5", "schema",
+     "How the definitions of both sides differ.",
+     ON(SCREEN_DETAIL), 0, GROUP_MOVE, NULL, do_tab_schema},
+    {{'6'}, "6", "config",
+     "What this mirror was made of: settings and tables.",
+     ON(SCREEN_DETAIL), 0, GROUP_MOVE, NULL, do_tab_config},
     {{'1'}, "1", "mirrors",
      "The list of mirrors.",
-     ON(SCREEN_LOG) | ON(SCREEN_LIST), 0, GROUP_MOVE, NULL, do_mirrors},
+     ROOTS, 0, GROUP_MOVE, NULL, do_mirrors},
+    {{'2'}, "2", "slots",
+     "All slots of all sources: what they keep, how much room is left.",
+     ROOTS, ON(SCREEN_LIST), GROUP_MOVE, NULL, do_slots},
+    {{'3'}, "3", "peers",
+     "All peers: test, add, change, delete them.",
+     ROOTS, ON(SCREEN_LIST), GROUP_MOVE, NULL, do_peers},
     {{'4'}, "4", "all logs",
      "The log of all mirrors and of the process.",
-     ON(SCREEN_LIST) | ON(SCREEN_LOG), 0, GROUP_MOVE, NULL, do_log_all},
+     ROOTS, 0, GROUP_MOVE, NULL, do_log_all},
+    {{'5'}, "5", "runs",
+     "What all mirrors did, newest first.",
+     ROOTS, ON(SCREEN_LIST), GROUP_MOVE, NULL, do_runs},
 
     {{'m'}, "m", "messages",
      "The last 200 messages with their times.",

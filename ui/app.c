@@ -9,6 +9,9 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "ui/format.h"
+#include "ui/job.h"
+#include "ui/lists.h"
+#include "ui/peer_deeds.h"
 
 void app_open(struct app *a, enum screen_id s)
 {
@@ -29,6 +32,71 @@ void app_back(struct app *a)
         a->depth--;
     else
         quit_ask(a);
+}
+
+void app_switch(struct app *a, enum screen_id s)
+{
+    a->depth = 0;
+    if (s != SCREEN_LIST)
+        app_open(a, s);
+    a->zoom = ZOOM_NONE;
+    a->focus_log = false;
+}
+
+struct rows *app_rows(struct app *a)
+{
+    switch (app_screen(a)) {
+    case SCREEN_LIST:
+        return &a->mirrors;
+    case SCREEN_DETAIL:
+        return a->tab == TAB_TABLES ? &a->tables : a->tab == TAB_RUNS ? &a->mirror_runs : NULL;
+    case SCREEN_SLOTS:
+        return &a->slots;
+    case SCREEN_PEERS:
+        return &a->peers;
+    case SCREEN_RUNS:
+        return &a->runs;
+    case SCREEN_LOG:
+    case SCREEN_MESSAGES:
+    case SCREEN_HELP:
+    case SCREEN_REPORT:
+    case SCREEN_FORM:
+    case SCREEN_COUNT:
+        break;
+    }
+    return NULL;
+}
+
+/* --- Questions ------------------------------------------------------------------------------- */
+void app_ask(struct app *a, enum sheet_kind kind, const char *name)
+{
+    char copy[NAME_SIZE]; /* name may be what is replaced here */
+    str_copy(copy, sizeof copy, name);
+    sheets_ask(a->sheets, kind, copy);
+    a->asked_kind = kind;
+    str_copy(a->asked_name, sizeof a->asked_name, copy);
+    a->is_asked = true;
+}
+
+const struct sheet *app_need(struct app *a, enum sheet_kind kind, const char *name,
+                             int64_t every_ms)
+{
+    struct sheet *s = &a->lists[kind];
+    if (strcmp(s->mirror, name)) {
+        sheet_free(s);
+        str_copy(s->mirror, sizeof s->mirror, name);
+    }
+    bool pending = a->is_asked && a->asked_kind == kind && !strcmp(a->asked_name, name);
+    int64_t age_ms = (clock_wall_us() - s->at) / 1000;
+    bool due = !s->is_there || a->refresh || (every_ms && (age_ms >= every_ms || age_ms < 0));
+    a->refresh = false;
+    if (pending)
+        return s;
+    if (due)
+        app_ask(a, kind, name);
+    else if (every_ms)
+        app_tick(a, every_ms - age_ms);
+    return s;
 }
 
 void app_say(struct app *a, enum severity level, const char *fmt, ...)
@@ -56,6 +124,9 @@ const struct mirror_status *app_target(const struct app *a)
 {
     if (!a->picture)
         return NULL;
+    const char *name = lists_mirror(a);
+    if (name)
+        return *name ? model_find(a->picture, name) : NULL;
     if (a->depth > 0 && *a->mirror)
         return model_find(a->picture, a->mirror);
     return a->depth > 0 ? NULL : rows_selected(&a->mirrors);
@@ -127,7 +198,7 @@ static void say_change(struct app *a, const struct mirror_status *was,
 
 static bool is_reached(enum mirror_command k, const struct mirror_status *m)
 {
-    if (*m->operation.name)
+    if (*m->operation.name || k == MIRROR_DELETE || k == MIRROR_FORCE_DELETE)
         return false;
     return k == MIRROR_PAUSE ? m->state == MIRROR_PAUSED : m->state != MIRROR_PAUSED;
 }
@@ -148,6 +219,9 @@ static void update_pending(struct app *a, const struct picture *p)
                     order_is_long(&x->order) ? "ended" : "done",
                     format_seconds((double)(clock_mono_ms() - x->since_ms) / 1000, took),
                     is_comparison ? "; V shows what it found" : "");
+        else if (x->order.kind == MIRROR_DELETE || x->order.kind == MIRROR_FORCE_DELETE)
+            app_say(a, SEVERITY_OK, "%s: done", order_text(&x->order, text, sizeof text));
+        a->refresh |= x->order.kind == MIRROR_SYNC_SCHEMA; /* the plan on the screen is old */
         x->order = (struct order){0};
     }
 }
@@ -158,8 +232,9 @@ static void update_report(struct app *a, const struct picture *p)
     const struct sheet *r = &a->sheet;
     const struct mirror_status *was = model_find(a->picture, r->mirror);
     const struct mirror_status *is = model_find(p, r->mirror);
-    if (app_screen(a) == SCREEN_REPORT && was && is && *was->operation.name && !*is->operation.name)
-        sheets_ask(a->sheets, r->kind, r->mirror);
+    if (app_screen(a) == SCREEN_REPORT && r->kind != SHEET_PEER_TEST && was && is &&
+        *was->operation.name && !*is->operation.name)
+        app_ask(a, r->kind, r->mirror);
 }
 
 static void update_changes(struct app *a, const struct picture *p)
@@ -224,14 +299,54 @@ static void say_result(struct app *a, const struct command_result *r)
     }
 }
 
+static void note_test(struct app *a, const struct sheet *r)
+{
+    struct peer_test t = {.ok = !r->err.code, .at = r->at};
+    str_copy(t.peer, sizeof t.peer, r->mirror);
+    str_copy(t.text, sizeof t.text, t.ok ? r->test.version : r->err.text);
+    for (size_t i = 0; i < a->n_tests; i++)
+        if (!strcmp(a->tests[i].peer, t.peer)) {
+            a->tests[i] = t;
+            return;
+        }
+    MEM_PUSH(a->tests, a->n_tests, a->cap_tests, t);
+}
+
+static void say_job(struct app *a, const struct job_result *r)
+{
+    if (peer_job_done(a, r))
+        return;
+    a->refresh = true;
+    if (r->ok)
+        app_say(a, SEVERITY_OK, "%s", r->text);
+    else
+        app_say(a, SEVERITY_ERROR, "%s: %s%s%s", r->text, r->err.text, *r->err.hint ? "; " : "",
+                r->err.hint);
+}
+
 void app_take_results(struct app *a)
 {
+    struct job_result done;
+    if (jobs_take(a->jobs, &done))
+        say_job(a, &done);
     struct command_result r;
     struct sheet sheet;
     while (commands_take(a->commands, &r))
         say_result(a, &r);
-    if (sheets_take(a->sheets, &sheet)) {
-        sheet_free(&a->sheet);
-        a->sheet = sheet;
+    if (!sheets_take(a->sheets, &sheet))
+        return;
+    a->is_asked = false;
+    if (sheet.kind == SHEET_PEER_TEST)
+        note_test(a, &sheet);
+    struct sheet *place = sheet.kind <= SHEET_PEER_TEST ? &a->sheet : &a->lists[sheet.kind];
+    if (sheet.err.code && place->is_there && !strcmp(place->mirror, sheet.mirror) &&
+        place == &a->lists[sheet.kind]) {
+        place->err = sheet.err; /* what was known stays, with its age */
+        place->at = sheet.at;
+        sheet_free(&sheet);
+    } else {
+        sheet_free(place);
+        *place = sheet;
     }
+    app_rebuild(a); /* lines borrow from what has just been replaced */
 }

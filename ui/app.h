@@ -8,6 +8,7 @@
 #include "ui/console.h"
 #include "ui/draw.h"
 #include "ui/facts.h"
+#include "ui/form.h"
 #include "ui/logview.h"
 #include "ui/meter.h"
 #include "ui/model.h"
@@ -21,12 +22,19 @@ enum screen_id {
     SCREEN_MESSAGES,
     SCREEN_HELP,
     SCREEN_REPORT,
+    SCREEN_SLOTS,
+    SCREEN_PEERS,
+    SCREEN_RUNS,
+    SCREEN_FORM,
     SCREEN_COUNT
 };
 enum tab {
     TAB_TABLES,
     TAB_SLOT,
     TAB_LOGS,
+    TAB_RUNS,
+    TAB_SCHEMA,
+    TAB_CONFIG,
     TAB_COUNT
 };
 enum sort_key {
@@ -43,6 +51,7 @@ enum mode {
     MODE_PROMPT,  /* a filter or a search is typed */
     MODE_CONFIRM, /* y on the message line */
     MODE_DIALOG,
+    MODE_FORM, /* fields are filled in */
 };
 
 enum {
@@ -90,6 +99,20 @@ struct pending {
     struct order order; /* mirror empty: free */
     int64_t since_ms;
 };
+/* What the last test of a peer found. */
+struct peer_test {
+    char peer[NAME_SIZE];
+    bool ok;
+    int64_t at;     /* us */
+    char text[200]; /* the server's version, or the error */
+};
+/* A line of a list: its identity, which stays selected, and what it shows. */
+struct line {
+    char id[2 * NAME_SIZE + 2];
+    const void *of; /* borrowed from a sheet */
+    char glyph;
+    enum role role; /* of the glyph */
+};
 /* How fast a source writes WAL, measured between two samples of a mirror's slot. */
 struct wal_rate {
     char mirror[NAME_SIZE];
@@ -115,7 +138,11 @@ struct app {
     struct layout layout; /* of the last frame */
 
     struct rows mirrors, tables;
+    struct rows slots, peers, runs, mirror_runs; /* of lines, of the screen that is shown */
+    struct line *lines;
+    size_t n_lines, cap_lines;
     char filter[INPUT_SIZE], table_filter[INPUT_SIZE];
+    char slot_filter[INPUT_SIZE], peer_filter[INPUT_SIZE], run_filter[INPUT_SIZE];
     bool problems_only, invert;
     enum sort_key sort;
     struct logview pane_log, detail_log, page_log;
@@ -129,8 +156,17 @@ struct app {
     struct prompt prompt;
     char typed[2 * NAME_SIZE + 2];
     struct dialog dialog;
+    struct form form;
     struct sheets *sheets;
-    struct sheet sheet; /* the one that SCREEN_REPORT shows */
+    struct sheet sheet;              /* the one that SCREEN_REPORT shows */
+    struct sheet lists[SHEET_COUNT]; /* the others, by kind */
+    enum sheet_kind asked_kind;      /* the last question, */
+    char asked_name[NAME_SIZE];
+    bool is_asked, refresh; /* whether its answer is still to come; R was pressed */
+    struct peer_test *tests;
+    size_t n_tests, cap_tests;
+    struct jobs *jobs;
+    char wanted_peer[NAME_SIZE]; /* is selected once the list has it */
 
     struct message messages[MESSAGES];
     size_t n_messages; /* ever */
@@ -159,7 +195,7 @@ struct screen {
     void (*draw)(struct app *a);
 };
 extern const struct screen screen_list, screen_detail, screen_log, screen_messages, screen_help,
-    screen_report;
+    screen_report, screen_slots, screen_peers, screen_runs, screen_form;
 
 static inline enum screen_id app_screen(const struct app *a)
 {
@@ -167,6 +203,8 @@ static inline enum screen_id app_screen(const struct app *a)
 }
 /* Opens a screen above the present one; the same one twice is not stacked. */
 void app_open(struct app *a, enum screen_id s);
+/* One of the screens that 1 to 6 show: nothing is inside another. */
+void app_switch(struct app *a, enum screen_id s);
 /* One level out; at the root the quit dialog. */
 void app_back(struct app *a);
 /* The message line and the history. */
@@ -183,6 +221,14 @@ void app_rebuild(struct app *a);
 /* Takes over results of the command worker. */
 void app_take_results(struct app *a);
 bool app_is_mirror_active(const struct mirror_status *m);
+/* Asks for a report that SCREEN_REPORT shows. */
+void app_ask(struct app *a, enum sheet_kind kind, const char *name);
+/* What is known of that kind and name, asked for when nothing is, or again when it is older than
+ * every_ms (0: only with R). Console thread; never waits. */
+const struct sheet *app_need(struct app *a, enum sheet_kind kind, const char *name,
+                             int64_t every_ms);
+/* The list that the keys move in; NULL: there is none. */
+struct rows *app_rows(struct app *a);
 /* Bytes a second that the mirror's source writes; -1 when not known yet. */
 double app_wal_rate(const struct app *a, const char *mirror);
 

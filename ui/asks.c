@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "ui/format.h"
+#include "ui/mirror_pages.h"
 
 void ask_begin(struct app *a, const struct mirror_status *m, enum mirror_command kind)
 {
@@ -125,12 +126,13 @@ static void ask_name(struct app *a)
 {
     struct order *o = &a->confirm.order;
     struct prompt *p = &a->prompt;
-    bool truncates = !strcmp(o->strategy, "truncate");
+    bool truncates = o->strategy && !strcmp(o->strategy, "truncate");
     a->confirm.typed_name = *o->table ? o->table : o->mirror;
     str_printf(p->label, sizeof p->label, "type %s to %s", a->confirm.typed_name,
-               truncates   ? "empty and copy it"
-               : *o->table ? "swap it"
-                           : "swap all its tables");
+               !o->strategy ? "delete this mirror"
+               : truncates  ? "empty and copy it"
+               : *o->table  ? "swap it"
+                            : "swap all its tables");
     *a->typed = *p->before = '\0';
     p->target = a->typed;
     p->size = sizeof a->typed;
@@ -179,5 +181,62 @@ void ask_resync(struct app *a, const struct mirror_status *m, const struct table
     facts_add(f, ROLE_WARN, 0, "Empty", "readers find nothing until the rows have come");
     facts_add(f, ROLE_TEXT, 0, "usual", "%s, as the mirror is configured", m->resync_strategy);
     str_printf(title, sizeof title, "Copy %s again?", t ? t->source : m->name);
+    dialog_open(a, title, choices, COUNT_OF(choices));
+}
+
+/* --- sync-schema ------------------------------------------------------------------------------ */
+void ask_sync(struct app *a, const struct mirror_status *m)
+{
+    static const struct choice choices[] = {{'r', "[ r Run them ]", confirm_submit},
+                                            {'c', "[ c Cancel ]", NULL}};
+    struct facts *f = &a->dialog.lines;
+    char title[NAME_SIZE + 64];
+    size_t n, copies = 0;
+    const struct schema_plan *p = mirror_plan(a, &n);
+    ask_begin(a, m, MIRROR_SYNC_SCHEMA);
+    for (size_t i = 0; p && i < p->n; i++)
+        copies += p->items[i].kind == STEP_RUN && p->items[i].needs_copy;
+    facts_clear(f);
+    facts_add(f, ROLE_STRONG, 0, "runs", "%zu statement%s at %s, those that are due by then", n,
+              n == 1 ? "" : "s", m->dest_peer);
+    facts_add(f, ROLE_TEXT, 0, "holds",
+              "the stream waits meanwhile; ALTER TABLE locks its table, "
+              "and may rewrite it");
+    if (copies)
+        facts_add(f, ROLE_WARN, 0, "copies", "%zu table%s afterwards", copies,
+                  copies == 1 ? "" : "s");
+    facts_add(f, ROLE_TEXT, 0, "keeps", "the slot, and all rows");
+    str_printf(title, sizeof title, "Let the definitions of %s follow?", m->name);
+    dialog_open(a, title, choices, COUNT_OF(choices));
+}
+
+/* --- delete ----------------------------------------------------------------------------------- */
+static void choose_delete(struct app *a)
+{
+    ask_name(a);
+}
+
+static void choose_forget(struct app *a)
+{
+    a->confirm.order.kind = MIRROR_FORCE_DELETE;
+    ask_name(a);
+}
+
+void ask_delete(struct app *a, const struct mirror_status *m)
+{
+    static const struct choice choices[] = {{'d', "[ d Delete ]", choose_delete},
+                                            {'f', "[ f Forget ]", choose_forget},
+                                            {'c', "[ c Cancel ]", NULL}};
+    struct facts *f = &a->dialog.lines;
+    char title[NAME_SIZE + 32];
+    ask_begin(a, m, MIRROR_DELETE);
+    facts_clear(f);
+    facts_add(f, ROLE_WARN, 0, "Delete", "slot %s and publication %s go from %s", m->slot_name,
+              m->publication, m->source_peer);
+    facts_add(f, ROLE_TEXT, 0, "keeps", "the tables at %s, with their rows", m->dest_peer);
+    facts_add(f, ROLE_WARN, 0, "Forget",
+              "the same, also when a server is gone: the log says what is left there");
+    facts_add(f, ROLE_TEXT, 0, "after", "only a new mirror, with a new copy, brings it back");
+    str_printf(title, sizeof title, "Delete mirror %s?", m->name);
     dialog_open(a, title, choices, COUNT_OF(choices));
 }

@@ -15,5 +15,8 @@ void ask_verify(struct app *a, const struct mirror_status *m);
 void ask_repair(struct app *a, const struct mirror_status *m);
 /* t NULL: all tables. */
 void ask_resync(struct app *a, const struct mirror_status *m, const struct table_status *t);
+/* The plan on the screen. */
+void ask_sync(struct app *a, const struct mirror_status *m);
+void ask_delete(struct app *a, const struct mirror_status *m);
 
 #endif

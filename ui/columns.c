@@ -12,8 +12,8 @@ enum {
 };
 
 /* Widths of the shown columns; 0 for the others. Only the first and the last are elastic. */
-static void columns_widths(const struct app *a, const struct rows *r, const struct column *c,
-                           size_t n, int name_max, int *width)
+static void columns_widths(struct app *a, const struct rows *r, const struct column *c, size_t n,
+                           int name_max, int *width)
 {
     int cols = a->layout.list.w, fixed = GUTTER, names = NAME_LEAST;
     for (size_t i = 1; i < n; i++) {
@@ -25,7 +25,10 @@ static void columns_widths(const struct app *a, const struct rows *r, const stru
     bool rest = c[n - 1].width == 0 && width[n - 1] == 0;
     int room = cols - fixed - (rest ? REST_LEAST + 1 : 0);
     for (size_t i = 0; i < r->n; i++) {
-        int w = text_columns(r->items[i], a->theme.unicode);
+        char text[512];
+        enum role role;
+        c[0].cell(a, r->items[i], text, sizeof text, &role);
+        int w = text_columns(text, a->theme.unicode);
         names = w > names ? w : names;
     }
     names = names < 12 ? 12 : names;

@@ -40,7 +40,7 @@ const char *order_text(const struct order *o, char *out, size_t size)
 bool order_is_long(const struct order *o)
 {
     return o->kind == MIRROR_RESYNC || o->kind == MIRROR_RESYNC_TABLE || o->kind == MIRROR_VERIFY ||
-           o->kind == MIRROR_REPAIR;
+           o->kind == MIRROR_REPAIR || o->kind == MIRROR_SYNC_SCHEMA;
 }
 
 static void command_run(const struct model *m, struct command_result *r)

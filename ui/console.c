@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "base/wake.h"
 #include "ui/app.h"
+#include "ui/job.h"
 #include "ui/terminal.h"
 
 enum {
@@ -140,6 +141,7 @@ static void app_init(struct app *a, const struct model *m, const struct console_
     a->last_frame_ms = -FRAME_MS;
     a->dirty = true;
     a->mirrors.index = a->tables.index = -1;
+    a->slots.index = a->peers.index = a->runs.index = a->mirror_runs.index = -1;
     a->pane_log.least = LOG_LEVEL_WARN;
     a->detail_log.least = a->page_log.least = LOG_LEVEL_INFO;
     a->log_rows = mem_calloc(LOGVIEW_ROWS, sizeof *a->log_rows);
@@ -154,7 +156,16 @@ static void app_free(struct app *a)
     rows_free(&a->tables);
     facts_free(&a->page);
     facts_free(&a->dialog.lines);
+    explicit_bzero(&a->form, sizeof a->form); /* a password may be in it */
     sheet_free(&a->sheet);
+    for (int k = 0; k < SHEET_COUNT; k++)
+        sheet_free(&a->lists[k]);
+    rows_free(&a->slots);
+    rows_free(&a->peers);
+    rows_free(&a->runs);
+    rows_free(&a->mirror_runs);
+    free(a->lines);
+    free(a->tests);
     meters_free(&a->meters);
     free(a->rates);
     free(a->log_rows);
@@ -175,6 +186,7 @@ enum console_end console_run(const struct model *m, const struct console_options
     app_init(&l->app, m, o);
     l->app.commands = commands_start(m, results);
     l->app.sheets = sheets_start(m, results);
+    l->app.jobs = jobs_start(m, results);
     m->subscribe(m->arg, changed);
 
     loop_run(l);
@@ -183,6 +195,7 @@ enum console_end console_run(const struct model *m, const struct console_options
     m->unsubscribe(m->arg, changed);
     terminal_close(end == CONSOLE_LOST);
     sheets_stop(l->app.sheets);
+    jobs_stop(l->app.jobs);
     commands_stop(l->app.commands);
     app_free(&l->app);
     wake_free(changed);

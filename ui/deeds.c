@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "ui/asks.h"
 #include "ui/format.h"
+#include "ui/mirror_pages.h"
 #include "ui/mirrors.h"
 #include "ui/moves.h"
 #include "ui/terminal.h"
@@ -21,7 +22,7 @@ bool has_target(struct app *a, char *reason, size_t size)
 }
 
 /* Whether this console can ask for a command at all. */
-static bool can_command(const struct app *a, char *reason, size_t size)
+bool can_command(struct app *a, char *reason, size_t size)
 {
     const struct model *m = a->model;
     int64_t since;
@@ -81,6 +82,25 @@ bool can_resync_table(struct app *a, char *reason, size_t size)
     if (!t || !*t->source)
         str_copy(reason, size, "no table is selected");
     return t && *t->source;
+}
+
+bool can_sync(struct app *a, char *reason, size_t size)
+{
+    size_t n;
+    if (!can(a, MIRROR_SYNC_SCHEMA, reason, size))
+        return false;
+    if (a->tab != TAB_SCHEMA || !mirror_plan(a, &n)) {
+        str_copy(reason, size, "d shows first what would be run");
+        return false;
+    }
+    if (!n)
+        str_copy(reason, size, "there is no statement to run");
+    return n > 0;
+}
+
+bool can_delete(struct app *a, char *reason, size_t size)
+{
+    return can(a, MIRROR_DELETE, reason, size);
 }
 
 bool in_log(struct app *a, char *reason, size_t size)
@@ -179,7 +199,7 @@ static void open_report(struct app *a, enum sheet_kind kind)
     a->sheet.kind = kind;
     str_copy(a->sheet.mirror, sizeof a->sheet.mirror, m->name);
     str_copy(a->mirror, sizeof a->mirror, m->name);
-    sheets_ask(a->sheets, kind, a->sheet.mirror);
+    app_ask(a, kind, a->sheet.mirror);
     app_open(a, SCREEN_REPORT);
 }
 
@@ -220,7 +240,24 @@ void do_log_all(struct app *a)
 {
     logview_set_mirror(&a->page_log, "");
     *a->mirror = '\0';
-    app_open(a, SCREEN_LOG);
+    app_switch(a, SCREEN_LOG);
+}
+
+void do_slots(struct app *a)
+{
+    app_switch(a, SCREEN_SLOTS);
+}
+
+void do_runs(struct app *a)
+{
+    app_switch(a, SCREEN_RUNS);
+}
+
+void do_refresh(struct app *a)
+{
+    a->refresh = true;
+    if (app_screen(a) == SCREEN_REPORT)
+        app_ask(a, a->sheet.kind, a->sheet.mirror);
 }
 
 void do_copy(struct app *a)
@@ -344,9 +381,48 @@ void do_logs(struct app *a)
     a->tab = TAB_LOGS;
 }
 
+void do_tab_runs(struct app *a)
+{
+    a->tab = TAB_RUNS;
+}
+
+void do_tab_schema(struct app *a)
+{
+    a->tab = TAB_SCHEMA;
+    a->page_top = 0;
+}
+
+void do_tab_config(struct app *a)
+{
+    a->tab = TAB_CONFIG;
+    a->page_top = 0;
+    a->refresh = true; /* somebody may have changed it */
+}
+
+/* How definitions differ, and what would be run: always looked at anew. */
+void do_plan(struct app *a)
+{
+    const struct mirror_status *m = app_target(a);
+    str_copy(a->mirror, sizeof a->mirror, m->name);
+    if (app_screen(a) != SCREEN_DETAIL)
+        app_open(a, SCREEN_DETAIL);
+    do_tab_schema(a);
+    a->refresh = true;
+}
+
+void do_sync(struct app *a)
+{
+    ask_sync(a, app_target(a));
+}
+
+void do_delete(struct app *a)
+{
+    ask_delete(a, app_target(a));
+}
+
 void do_mirrors(struct app *a)
 {
-    a->depth = 0;
+    app_switch(a, SCREEN_LIST);
 }
 
 void do_help(struct app *a)

@@ -5,6 +5,8 @@
 #include "ui/app.h"
 
 /* Conditions: false says why not, into reason. */
+/* Whether this console can ask for anything that changes something. */
+bool can_command(struct app *a, char *reason, size_t size);
 bool has_target(struct app *a, char *reason, size_t size);
 bool can_pause(struct app *a, char *reason, size_t size);
 bool can_resume(struct app *a, char *reason, size_t size);
@@ -12,6 +14,8 @@ bool can_retry(struct app *a, char *reason, size_t size);
 bool can_verify(struct app *a, char *reason, size_t size);
 bool can_resync(struct app *a, char *reason, size_t size);
 bool can_resync_table(struct app *a, char *reason, size_t size);
+bool can_sync(struct app *a, char *reason, size_t size);
+bool can_delete(struct app *a, char *reason, size_t size);
 bool in_log(struct app *a, char *reason, size_t size);
 bool has_search(struct app *a, char *reason, size_t size);
 
@@ -27,6 +31,15 @@ void do_resync_table(struct app *a);
 void do_resync(struct app *a);
 void do_log(struct app *a);
 void do_log_all(struct app *a);
+void do_slots(struct app *a);
+void do_runs(struct app *a);
+void do_refresh(struct app *a);
+void do_tab_runs(struct app *a);
+void do_tab_schema(struct app *a);
+void do_tab_config(struct app *a);
+void do_plan(struct app *a);
+void do_sync(struct app *a);
+void do_delete(struct app *a);
 void do_copy(struct app *a);
 void do_detach(struct app *a);
 void do_problems(struct app *a);

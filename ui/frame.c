@@ -8,15 +8,18 @@
 #include "base/mem.h"
 #include "ui/actions.h"
 #include "ui/format.h"
+#include "ui/lists.h"
 #include "ui/mirrors.h"
 #include "ui/tables.h"
 #include "ui/terminal.h"
 #include "ui/text.h"
 
 static const struct screen *const screens[SCREEN_COUNT] = {
-    [SCREEN_LIST] = &screen_list, [SCREEN_DETAIL] = &screen_detail,
-    [SCREEN_LOG] = &screen_log,   [SCREEN_MESSAGES] = &screen_messages,
-    [SCREEN_HELP] = &screen_help, [SCREEN_REPORT] = &screen_report,
+    [SCREEN_LIST] = &screen_list,   [SCREEN_DETAIL] = &screen_detail,
+    [SCREEN_LOG] = &screen_log,     [SCREEN_MESSAGES] = &screen_messages,
+    [SCREEN_HELP] = &screen_help,   [SCREEN_REPORT] = &screen_report,
+    [SCREEN_SLOTS] = &screen_slots, [SCREEN_PEERS] = &screen_peers,
+    [SCREEN_RUNS] = &screen_runs,   [SCREEN_FORM] = &screen_form,
 };
 
 static void count_draw(struct app *a, const struct rect *r, int *x, int n, const char *word,
@@ -113,6 +116,14 @@ static bool lost_draw(struct app *a, const struct rect *r)
     return true;
 }
 
+/* One of the screens that 1 to 6 show. */
+static bool is_root(const struct app *a)
+{
+    enum screen_id s = app_screen(a);
+    return a->depth == 1 && (s == SCREEN_SLOTS || s == SCREEN_PEERS || s == SCREEN_RUNS ||
+                             (s == SCREEN_LOG && !*a->mirror));
+}
+
 static void crumbs_draw(struct app *a)
 {
     const struct rect *r = &a->layout.crumbs;
@@ -122,6 +133,10 @@ static void crumbs_draw(struct app *a)
         return;
     if (a->depth == 0) {
         list_crumbs(a, r);
+        return;
+    }
+    if (is_root(a)) {
+        lists_tabs_draw(a, r);
         return;
     }
     int x = 1 + draw_text(&a->paint, r->y, r->x + 1, r->w - 1, ROLE_TEXT, "Mirrors");
@@ -212,6 +227,11 @@ static void hint_draw(struct app *a)
     int x = r->x + 1, end = r->x + r->w - 8; /* "? help" always fits */
     if (r->h == 0)
         return;
+    if (a->mode == MODE_FORM) {
+        draw_text(&a->paint, r->y, x, r->w - 2, ROLE_TEXT,
+                  "enter next  tab up down move  blank changes a choice  ^U clears  esc leaves");
+        return;
+    }
     for (size_t i = 0; i < n_actions; i++) {
         const struct action *k = &actions[i];
         if (!(k->hints & k->screens & ON(app_screen(a))))
@@ -250,6 +270,7 @@ void app_rebuild(struct app *a)
         return; /* a key came before the first frame */
     mirrors_build(a);
     tables_build(a);
+    lists_build(a);
 }
 
 void app_draw(struct app *a)
@@ -258,7 +279,7 @@ void app_draw(struct app *a)
     struct layout_request q = {.kind = s->layout, .zoom = a->zoom};
     terminal_size(&q.rows, &q.cols);
     app_rebuild(a);
-    q.items = app_screen(a) == SCREEN_DETAIL ? (int)a->tables.n : (int)a->mirrors.n;
+    q.items = app_rows(a) ? (int)app_rows(a)->n : 100; /* a page takes what it gets */
     if (app_screen(a) == SCREEN_DETAIL && a->tab == TAB_LOGS)
         q.zoom = ZOOM_LOG;
     layout_compute(&q, &a->layout);

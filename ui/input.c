@@ -108,5 +108,8 @@ void app_key(struct app *a, int key)
     case MODE_DIALOG:
         dialog_key(a, key);
         break;
+    case MODE_FORM:
+        form_key(a, key);
+        break;
     }
 }

@@ -14,6 +14,8 @@ enum {
     LOG_ROWS = 19,     /* from here on its log */
     SIDE_COLS = 110,   /* from here on panes stand side by side */
     LIST_LEAST = 3,
+    TABLE_LEAST = 5, /* lines below a table */
+    TABLE_MOST = 14,
 };
 
 static int least(int a, int b)
@@ -71,6 +73,13 @@ static void layout_side(const struct layout_request *q, struct rect body, struct
     out->side_by_side = true;
 }
 
+static void layout_table(struct rect body, struct layout *out)
+{
+    int finding = most(TABLE_LEAST, least(TABLE_MOST, body.h / 2));
+    out->list = take_top(&body, body.h - finding);
+    out->finding = body;
+}
+
 static void layout_body(const struct layout_request *q, struct rect body, struct layout *out)
 {
     if (q->kind == LAYOUT_PAGE) {
@@ -84,6 +93,8 @@ static void layout_body(const struct layout_request *q, struct rect body, struct
     out->columns = take_top(&body, 1);
     if (q->zoom == ZOOM_MAIN || q->rows < FINDING_ROWS)
         out->list = body;
+    else if (q->kind == LAYOUT_TABLE)
+        layout_table(body, out);
     else if (q->cols >= SIDE_COLS && q->rows >= LOG_ROWS)
         layout_side(q, body, out);
     else

@@ -12,6 +12,7 @@ struct rect {
 enum layout_kind {
     LAYOUT_LIST,   /* a list with the finding and the log of what is selected */
     LAYOUT_DETAIL, /* as the list, with two lines about the mirror above */
+    LAYOUT_TABLE,  /* a list, and what there is to say of the selected line */
     LAYOUT_PAGE,   /* one body: a log, help, messages */
 };
 enum layout_zoom {

@@ -51,6 +51,49 @@ static bool in_doctor(void *arg, const char *mirror, const atomic_bool *give_up,
     return engine_mirror_doctor(arg, mirror, give_up, out, err);
 }
 
+static bool in_slots(void *arg, struct slot_list *out, struct err *err)
+{
+    (void)err;
+    engine_slots(arg, out);
+    return true;
+}
+
+static bool in_runs(void *arg, const char *mirror, int limit, struct run_page *out, struct err *err)
+{
+    return engine_mirror_runs(arg, mirror, limit, 0, out, err);
+}
+
+static bool in_config(void *arg, const char *mirror, struct mirror_config *out, struct err *err)
+{
+    return engine_mirror_config(arg, mirror, out, err);
+}
+
+static bool in_schema_plan(void *arg, const char *mirror, struct schema_plan *out, struct err *err)
+{
+    return engine_mirror_schema_plan(arg, mirror, out, err);
+}
+
+static bool in_peers(void *arg, struct peer_list *out, struct err *err)
+{
+    return engine_peers(arg, out, err);
+}
+
+static bool in_peer_test(void *arg, const char *peer, struct peer_report *out, struct err *err)
+{
+    return engine_peer_test(arg, peer, out, err);
+}
+
+static bool in_peer_save(void *arg, const struct peer *p, unsigned fields, struct err *err)
+{
+    return fields ? engine_peer_update(arg, p->name, p, fields, err)
+                  : engine_peer_create(arg, p, err);
+}
+
+static bool in_peer_delete(void *arg, const char *peer, struct err *err)
+{
+    return engine_peer_delete(arg, peer, err);
+}
+
 void model_of_engine(struct engine *e, struct model *out)
 {
     *out = (struct model){
@@ -64,5 +107,13 @@ void model_of_engine(struct engine *e, struct model *out)
         .report = in_report,
         .cutover = in_cutover,
         .doctor = in_doctor,
+        .slots = in_slots,
+        .runs = in_runs,
+        .config = in_config,
+        .schema_plan = in_schema_plan,
+        .peers = in_peers,
+        .peer_test = in_peer_test,
+        .peer_save = in_peer_save,
+        .peer_delete = in_peer_delete,
     };
 }

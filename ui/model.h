@@ -30,6 +30,18 @@ struct model {
                     struct err *err);
     bool (*doctor)(void *arg, const char *mirror, const atomic_bool *give_up, struct findings *out,
                    struct err *err);
+    /* As engine_slots; it fails only where the engine is in another process. (waits) */
+    bool (*slots)(void *arg, struct slot_list *out, struct err *err);
+    /* As engine_mirror_runs; mirror NULL: of all. (waits) */
+    bool (*runs)(void *arg, const char *mirror, int limit, struct run_page *out, struct err *err);
+    /* As the functions of engine.h of that name. (waits) */
+    bool (*config)(void *arg, const char *mirror, struct mirror_config *out, struct err *err);
+    bool (*schema_plan)(void *arg, const char *mirror, struct schema_plan *out, struct err *err);
+    bool (*peers)(void *arg, struct peer_list *out, struct err *err);
+    bool (*peer_test)(void *arg, const char *peer, struct peer_report *out, struct err *err);
+    /* fields 0: makes the peer; else changes these (enum peer_field). (waits) */
+    bool (*peer_save)(void *arg, const struct peer *p, unsigned fields, struct err *err);
+    bool (*peer_delete)(void *arg, const char *peer, struct err *err);
     /* Whether the picture is of now. Else why not, and since when (us); what it shows is the last
      * that was known. NULL: it always is. */
     bool (*is_connected)(void *arg, int64_t *since, struct err *why);

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "ui/format.h"
+#include "ui/lists.h"
 #include "ui/panes.h"
 
 enum {
@@ -25,11 +26,9 @@ struct logview *moves_log(struct app *a)
     return lists && (a->focus_log || a->zoom == ZOOM_LOG) ? pane : NULL;
 }
 
-static bool on_page(const struct app *a)
+static bool on_page(struct app *a)
 {
-    enum screen_id s = app_screen(a);
-    return s == SCREEN_HELP || s == SCREEN_MESSAGES || s == SCREEN_REPORT ||
-           (s == SCREEN_DETAIL && a->tab == TAB_SLOT);
+    return !moves_log(a) && !app_rows(a);
 }
 
 static int pane_height(struct app *a)
@@ -50,7 +49,7 @@ static void move_by(struct app *a, int delta)
     } else if (on_page(a)) {
         a->page_top = delta <= -ALL ? 0 : a->page_top + delta;
     } else {
-        rows_move(app_screen(a) == SCREEN_DETAIL ? &a->tables : &a->mirrors, delta);
+        rows_move(app_rows(a), delta);
     }
 }
 
@@ -143,7 +142,7 @@ void move_filter(struct app *a)
     struct logview *v = moves_log(a);
     struct prompt *p = &a->prompt;
     str_copy(p->label, sizeof p->label, v ? "search" : "filter");
-    p->target = v ? v->search : app_screen(a) == SCREEN_DETAIL ? a->table_filter : a->filter;
+    p->target = v ? v->search : lists_filter(a);
     p->size = INPUT_SIZE;
     p->done = v ? search : NULL;
     str_copy(p->before, sizeof p->before, p->target);

@@ -6,6 +6,8 @@
 #include "base/mem.h"
 #include "ui/columns.h"
 #include "ui/format.h"
+#include "ui/lists.h"
+#include "ui/mirror_pages.h"
 #include "ui/mirrors.h"
 #include "ui/panes.h"
 #include "ui/tables.h"
@@ -232,7 +234,8 @@ void detail_summary_draw(struct app *a, const struct rect *r, int x)
 
 static void tabs_draw(struct app *a, const struct mirror_status *m)
 {
-    static const char *const names[TAB_COUNT] = {"1 Tables", "2 Slot", "3 Logs"};
+    static const char *const names[TAB_COUNT] = {"1 Tables", "2 Slot",   "3 Logs",
+                                                 "4 Runs",   "5 Schema", "6 Config"};
     const struct rect *r = &a->layout.info;
     char peers[2 * NAME_SIZE + 8];
     int x = r->x + 1;
@@ -277,47 +280,6 @@ static void flow_draw(struct app *a, const struct mirror_status *m)
 }
 
 /* --- Panes ----------------------------------------------------------------------------------- */
-static void slot_facts(struct app *a, const struct mirror_status *m)
-{
-    const struct slot_status *s = &m->slot;
-    struct facts *f = &a->page;
-    char t[FORMAT_SIZE], u[FORMAT_SIZE], x[LSN_TEXT_SIZE], y[LSN_TEXT_SIZE];
-    facts_clear(f);
-    facts_add(f, ROLE_TEXT, 0, "slot", "%s on %s", m->slot_name, m->source_peer);
-    facts_add(f, ROLE_TEXT, 0, "publication", "%s", m->publication);
-    facts_add(f, ROLE_TEXT, 0, "rules", "on_table_error %s, resync_strategy %s", m->on_table_error,
-              m->resync_strategy);
-    if (!s->sampled_at) {
-        facts_add(f, ROLE_DIM, 0, "sampled", "not yet");
-        return;
-    }
-    facts_add(f, s->exists ? ROLE_TEXT : ROLE_FAIL, 0, "exists", "%s", s->exists ? "yes" : "NO");
-    if (s->active)
-        facts_add(f, ROLE_OK, 0, "active", "yes, WAL sender PID %d", s->active_pid);
-    else
-        facts_add(f, ROLE_WARN, 0, "active", "no: nothing reads it");
-    facts_add(f, ROLE_TEXT, 0, "wal_status", "%s", s->wal_status);
-    facts_add(f, ROLE_TEXT, 0, "kept WAL", "%s, limit: %s", format_bytes(s->retained_bytes, t),
-              s->safe_wal_size < 0 ? "none"
-                                   : format_bytes(s->retained_bytes + s->safe_wal_size, u));
-    facts_add(f, ROLE_TEXT, 0, "restart_lsn", "%s", lsn_format(s->restart, x));
-    facts_add(f, ROLE_TEXT, 0, "confirmed flush", "%s", lsn_format(s->confirmed_flush, x));
-    facts_add(f, ROLE_TEXT, 0, "applied", "%s, source at %s", lsn_format(m->last_lsn, x),
-              lsn_format(m->source_lsn, y));
-    facts_add(f, ROLE_TEXT, 0, "sampled", "%s", format_date_time(s->sampled_at, t));
-    facts_add(f, ROLE_TEXT, 0, "heartbeat", "%s", format_date_time(m->heartbeat_at, t));
-    facts_add(f, ROLE_TEXT, 0, "created", "%s", format_date_time(m->created_at, t));
-}
-
-static void slot_draw(struct app *a, const struct mirror_status *m)
-{
-    const struct rect *r = &a->layout.list;
-    struct rect body = {r->y - 1, r->x, r->h + 1, r->w}; /* over the column titles */
-    slot_facts(a, m);
-    facts_draw_page(&a->paint, &a->page, &body, &a->page_top);
-    a->cursor_y = body.y;
-}
-
 /* The finding of a table that has left the stream: its cause begins with the transaction's LSN. */
 static const struct finding *aside_finding(const struct mirror_status *m,
                                            const struct table_status *t)
@@ -405,9 +367,14 @@ static void detail_draw(struct app *a)
         flow_draw(a, m);
     if (a->tab == TAB_TABLES && a->layout.list.h > 0)
         tables_draw(a, m);
-    else if (a->tab == TAB_SLOT && a->layout.list.h > 0)
-        slot_draw(a, m);
-    table_finding_draw(a, m);
+    else if (a->tab == TAB_RUNS && a->layout.list.h > 0)
+        runs_draw(a, &a->mirror_runs, false);
+    else if (a->layout.list.h > 0)
+        mirror_page_draw(a, m);
+    if (a->tab == TAB_TABLES)
+        table_finding_draw(a, m);
+    else if (a->tab != TAB_RUNS)
+        pane_finding_draw(a, m);
     pane_log_draw(a, &a->detail_log, m->name);
 }
 

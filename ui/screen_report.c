@@ -104,11 +104,37 @@ static void put_doctor(struct facts *f, const struct findings *checks)
     }
 }
 
+static void put_role(struct facts *f, const struct findings *x, const char *role)
+{
+    static const enum role roles[] = {ROLE_OK, ROLE_TEXT, ROLE_WARN, ROLE_FAIL};
+    facts_add(f, ROLE_TEXT, 0, "", "%s", "");
+    facts_add(f, findings_have_errors(x) ? ROLE_FAIL : ROLE_STRONG, 0, role, "%s",
+              findings_have_errors(x) ? "not yet:"
+              : x->n                  ? "yes, with remarks:"
+                                      : "yes");
+    for (size_t i = 0; i < x->n; i++) {
+        const struct finding *k = &x->items[i];
+        facts_add(f, roles[k->severity], 0, severity_name(k->severity), "%s", k->title);
+        facts_add(f, ROLE_TEXT, 0, " ", "  %s", k->cause);
+        if (k->severity >= SEVERITY_WARNING)
+            facts_add(f, ROLE_STRONG, 0, " ", "  %s", k->remedy);
+    }
+}
+
+/* What a source needs and what a destination needs: a peer can be both. */
+static void put_test(struct facts *f, const struct sheet *x)
+{
+    facts_add(f, ROLE_OK, 0, "connected", "PostgreSQL %s", x->test.version);
+    put_role(f, &x->test.as_source, "as a source");
+    put_role(f, &x->test.as_destination, "as a destination");
+}
+
 static const char *title_of(enum sheet_kind kind)
 {
-    return kind == SHEET_CUTOVER  ? "what remains before a cutover"
-           : kind == SHEET_DOCTOR ? "doctor, what may be wrong"
-                                  : "the last comparison";
+    return kind == SHEET_CUTOVER     ? "what remains before a cutover"
+           : kind == SHEET_DOCTOR    ? "doctor, what may be wrong"
+           : kind == SHEET_PEER_TEST ? "test of the connection"
+                                     : "the last comparison";
 }
 
 static void report_draw(struct app *a)
@@ -122,12 +148,18 @@ static void report_draw(struct app *a)
     draw_rule(&a->paint, r->y, r->x, r->w, ROLE_STRONG, title,
               x->kind == SHEET_CUTOVER  ? "C asks again"
               : x->kind == SHEET_DOCTOR ? "h asks again"
-                                        : "V asks again");
+              : x->kind == SHEET_VERIFY ? "V asks again"
+                                        : "R asks again");
     if (!x->is_there)
-        facts_add(&a->page, ROLE_BUSY, 0, " ", "%s", asks ? "asking both servers" : "reading");
+        facts_add(&a->page, ROLE_BUSY, 0, " ", "%s",
+                  !asks                        ? "reading"
+                  : x->kind == SHEET_PEER_TEST ? "logging in, and looking"
+                                               : "asking both servers");
     else if (x->err.code)
         facts_add(&a->page, x->err.code == ERR_NOT_FOUND ? ROLE_TEXT : ROLE_FAIL, 0, " ", "%s%s%s",
                   x->err.text, *x->err.hint ? "; " : "", x->err.hint);
+    else if (x->kind == SHEET_PEER_TEST)
+        put_test(&a->page, x);
     else if (x->kind == SHEET_DOCTOR)
         put_doctor(&a->page, &x->checks);
     else if (asks)

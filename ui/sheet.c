@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/wake.h"
 
@@ -25,6 +26,12 @@ void sheet_free(struct sheet *r)
     cutover_free(&r->cutover);
     verify_report_free(&r->verify);
     findings_free(&r->checks);
+    peer_report_free(&r->test);
+    slot_list_free(&r->slots);
+    run_page_free(&r->runs);
+    peer_list_free(&r->peers);
+    mirror_config_free(&r->config);
+    schema_plan_free(&r->plan);
     *r = (struct sheet){0};
 }
 
@@ -37,15 +44,44 @@ int64_t sheet_differences(const struct sheet *r)
     return n;
 }
 
-static void answer(struct sheets *s, struct sheet *r)
+enum {
+    RUNS_SHOWN = 200,
+};
+
+static bool ask(struct sheets *s, struct sheet *r, struct err *err)
 {
     const struct model *m = s->model;
-    struct err *err = &r->err;
+    switch (r->kind) {
+    case SHEET_CUTOVER:
+        return m->cutover(m->arg, r->mirror, &s->give_up, &r->cutover, err);
+    case SHEET_VERIFY:
+        return m->report(m->arg, r->mirror, &r->verify, err);
+    case SHEET_DOCTOR:
+        return m->doctor(m->arg, r->mirror, &s->give_up, &r->checks, err);
+    case SHEET_PEER_TEST:
+        return m->peer_test(m->arg, r->mirror, &r->test, err);
+    case SHEET_SLOTS:
+        return m->slots(m->arg, &r->slots, err);
+    case SHEET_RUNS:
+        return m->runs(m->arg, *r->mirror ? r->mirror : NULL, RUNS_SHOWN, &r->runs, err);
+    case SHEET_PEERS:
+        return m->peers(m->arg, &r->peers, err);
+    case SHEET_CONFIG:
+        return m->config(m->arg, r->mirror, &r->config, err);
+    case SHEET_PLAN:
+        return m->schema_plan(m->arg, r->mirror, &r->plan, err);
+    case SHEET_COUNT:
+        break;
+    }
+    return true;
+}
+
+static void answer(struct sheets *s, struct sheet *r)
+{
+    if (ask(s, r, &r->err))
+        err_clear(&r->err);
     r->is_there = true;
-    if (r->kind == SHEET_CUTOVER  ? m->cutover(m->arg, r->mirror, &s->give_up, &r->cutover, err)
-        : r->kind == SHEET_DOCTOR ? m->doctor(m->arg, r->mirror, &s->give_up, &r->checks, err)
-                                  : m->report(m->arg, r->mirror, &r->verify, err))
-        err_clear(err);
+    r->at = clock_wall_us();
 }
 
 static void *sheets_main(void *arg)

@@ -1,6 +1,7 @@
-/* Reports of a mirror that have to be asked for: what a cutover still waits for (both servers are
- * asked), and what the last comparison found (the disk is). One thread, one question at a time; a
- * newer one takes the place of the one that is under way. */
+/* What has to be asked for beside the picture: reports of a mirror (what a cutover waits for, what
+ * the last comparison found), the slots of all sources, runs, peers, definitions. Servers or the
+ * disk are asked: one thread, one question at a time; a newer one takes the place of the one that
+ * is under way. */
 #ifndef BUNNY_UI_SHEET_H
 #define BUNNY_UI_SHEET_H
 
@@ -10,15 +11,29 @@ enum sheet_kind {
     SHEET_CUTOVER,
     SHEET_VERIFY,
     SHEET_DOCTOR,
+    SHEET_PEER_TEST, /* the last one that SCREEN_REPORT shows */
+    SHEET_SLOTS,
+    SHEET_RUNS, /* of all mirrors when none is named */
+    SHEET_PEERS,
+    SHEET_CONFIG,
+    SHEET_PLAN,
+    SHEET_COUNT
 };
 struct sheet {
     enum sheet_kind kind;
-    char mirror[NAME_SIZE];
-    bool is_there;  /* false: it is on its way */
-    struct err err; /* code ERR_NONE: none */
+    char mirror[NAME_SIZE]; /* or peer, or empty: of all */
+    bool is_there;          /* false: it is on its way */
+    int64_t at;             /* us; when the answer came */
+    struct err err;         /* code ERR_NONE: none */
     struct cutover cutover;
     struct verify_report verify;
     struct findings checks;
+    struct peer_report test;
+    struct slot_list slots;
+    struct run_page runs;
+    struct peer_list peers;
+    struct mirror_config config;
+    struct schema_plan plan;
 };
 void sheet_free(struct sheet *r); /* the contents */
 /* Rows that the comparison found to differ. */

@@ -44,6 +44,13 @@ void peer_report_free(struct peer_report *r)
     *r = (struct peer_report){0};
 }
 
+void slot_list_free(struct slot_list *l)
+{
+    free(l->slots);
+    free(l->sources);
+    *l = (struct slot_list){0};
+}
+
 void peer_table_list_free(struct peer_table_list *l)
 {
     free(l->items);

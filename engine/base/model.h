@@ -161,6 +161,7 @@ struct run_event { /* a new state or phase */
 };
 struct run_row {
     int64_t id;
+    char mirror[NAME_SIZE];
     char kind[16];
     int64_t began_at, ended_at; /* us; ended_at 0: it goes on */
     char ending[16];            /* "stopped", "failed", "interrupted"; empty: it goes on */
@@ -247,6 +248,44 @@ bool schema_step_is_left_out(const struct schema_step *s);
  * may be NULL. */
 size_t schema_plan_count(const struct schema_plan *p, const struct schema_point *at, size_t *left);
 void schema_plan_free(struct schema_plan *p); /* the contents */
+
+/* --- Slots ------------------------------------------------------------------------------------ */
+struct slot_status {
+    int64_t sampled_at; /* us; 0: never */
+    bool exists;
+    bool active;
+    int active_pid;
+    char wal_status[16];
+    lsn_t confirmed_flush;
+    lsn_t restart;
+    int64_t retained_bytes;
+    int64_t safe_wal_size; /* -1: no limit */
+};
+
+/* A slot of a source: of a mirror, or of anybody else. */
+struct source_slot {
+    char source_peer[NAME_SIZE];
+    char name[NAME_SIZE];
+    char mirror[NAME_SIZE]; /* whose it is; empty: not of a mirror that reads this source */
+    char type[16];          /* "logical", "physical" */
+    char plugin[NAME_SIZE], database[NAME_SIZE]; /* of a logical one */
+    bool is_temporary;
+    struct slot_status status; /* exists false: the mirror's slot is not there */
+};
+/* A source and when it was asked last. */
+struct source_sample {
+    char peer[NAME_SIZE];
+    int64_t sampled_at; /* us; of the slots that are listed; 0: never */
+    lsn_t wal_end;
+    char error[256]; /* why it could not be asked since; empty: it could */
+};
+struct slot_list {
+    struct source_slot *slots; /* by source and name */
+    size_t n_slots;
+    struct source_sample *sources; /* by name */
+    size_t n_sources;
+};
+void slot_list_free(struct slot_list *l); /* the contents */
 
 /* --- Comparisons (verify) --------------------------------------------------------------------- */
 #define VERIFY_MAX_ROWS 100 /* named for each table; the counts are exact whatever their number */

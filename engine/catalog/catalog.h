@@ -142,6 +142,7 @@ bool catalog_run_end(struct catalog *c, int64_t run_id, const char *end, const c
 /* What happened in a run, in order; only its newest 500 events are kept. */
 bool catalog_run_events(struct catalog *c, int64_t run_id, const struct run_event *events, size_t n,
                         struct err *err) MUST_CHECK;
+/* Newest first; mirror NULL: of all. */
 bool catalog_runs(struct catalog *c, const char *mirror, int limit, int64_t offset,
                   struct run_page *out, struct err *err) MUST_CHECK;
 

@@ -97,8 +97,8 @@ static bool read_runs(struct catalog *c, const char *mirror, int limit, int64_t 
     struct db_rows r;
     size_t cap = 0;
     db_query(&r, c,
-             "SELECT id, kind, began_at, ended_at, ending, error FROM run WHERE mirror = ?1 "
-             "ORDER BY id DESC LIMIT ?2 OFFSET ?3",
+             "SELECT id, kind, began_at, ended_at, ending, error, mirror FROM run "
+             "WHERE ?1 = '' OR mirror = ?1 ORDER BY id DESC LIMIT ?2 OFFSET ?3",
              DB_ARGS(DB_T(mirror), DB_I(limit), DB_I(offset)));
     while (db_next(&r)) {
         struct run_row row = {
@@ -106,6 +106,7 @@ static bool read_runs(struct catalog *c, const char *mirror, int limit, int64_t 
         str_copy(row.kind, sizeof row.kind, db_text(&r, 1));
         str_copy(row.ending, sizeof row.ending, db_text(&r, 4));
         row.error = text_or_null(&r, 5);
+        str_copy(row.mirror, sizeof row.mirror, db_text(&r, 6));
         MEM_PUSH(out->rows, out->n, cap, row);
     }
     return db_done(&r, err);
@@ -130,10 +131,11 @@ static bool read_events(struct catalog *c, struct run_row *row, struct err *err)
 static bool read_page(struct catalog *c, const char *mirror, int limit, int64_t offset,
                       struct run_page *out, struct err *err)
 {
-    bool ok = mirror_require(c, mirror, err) &&
-              db_value(c, err, &out->total, 0, "SELECT count(*) FROM run WHERE mirror = ?1",
-                       DB_ARGS(DB_T(mirror))) &&
-              read_runs(c, mirror, limit, offset, out, err);
+    bool ok =
+        (!*mirror || mirror_require(c, mirror, err)) &&
+        db_value(c, err, &out->total, 0, "SELECT count(*) FROM run WHERE ?1 = '' OR mirror = ?1",
+                 DB_ARGS(DB_T(mirror))) &&
+        read_runs(c, mirror, limit, offset, out, err);
     for (size_t i = 0; ok && i < out->n; i++)
         ok = read_events(c, &out->rows[i], err);
     return ok;
@@ -143,8 +145,8 @@ bool catalog_runs(struct catalog *c, const char *mirror, int limit, int64_t offs
                   struct run_page *out, struct err *err)
 {
     *out = (struct run_page){0};
-    bool ok =
-        db_begin(c, DB_READ, err) && db_end(c, read_page(c, mirror, limit, offset, out, err), err);
+    bool ok = db_begin(c, DB_READ, err) &&
+              db_end(c, read_page(c, mirror ? mirror : "", limit, offset, out, err), err);
     if (!ok)
         run_page_free(out);
     return ok;

@@ -10,6 +10,7 @@
 #include "control/engine_private.h"
 #include "control/roster.h"
 #include "control/sampler.h"
+#include "control/slots.h"
 #include "control/swap.h"
 
 #define DEFAULT_MEMORY ((size_t)256 << 20)
@@ -86,6 +87,7 @@ bool engine_open(const struct engine_options *options, struct engine **out, stru
         e->options.log_keep_days = DEFAULT_LOG_DAYS;
     tokens_init(&e->tokens);
     e->roster = roster_new();
+    e->slots = slots_new();
     e->sampler = sampler_new(e);
     bool ok = catalog_open(e->state_dir, &e->catalog, err);
     if (ok)
@@ -106,6 +108,7 @@ void engine_close(struct engine *e, int limit_ms)
         return;
     engine_interrupt(e);
     sampler_free(e->sampler); /* its threads hold mirrors: they end first */
+    slots_free(e->slots);
     size_t stuck = roster_stop_all(e->roster, limit_ms);
     if (e->logbook)
         logbook_close(e->logbook);

@@ -13,6 +13,7 @@
 
 struct roster;  /* all mirrors, control/roster.h */
 struct sampler; /* slots and WAL ends, control/sampler.h */
+struct slots;   /* what it saw last, control/slots.h */
 
 struct engine {
     struct engine_options options;
@@ -22,6 +23,7 @@ struct engine {
     struct logbook *logbook; /* thread-safe by itself */
     struct roster *roster;   /* thread-safe by itself */
     struct sampler *sampler; /* thread-safe by itself */
+    struct slots *slots;     /* thread-safe by itself */
     struct tokens tokens;    /* thread-safe by itself */
     atomic_bool is_stopping; /* engine_interrupt was called: callers that wait give up */
 };

@@ -15,6 +15,7 @@
 #include "control/drift.h"
 #include "control/peer_target.h"
 #include "control/roster.h"
+#include "control/slots.h"
 #include "control/tally.h"
 
 #define SAMPLE_MS 1000
@@ -111,6 +112,8 @@ static bool connect_peer(struct watch *w)
         if (!pg_connect(&target, PG_SQL, "bunnydb sampler", NULL, &w->task, QUERY_LIMIT_MS,
                         &w->conn, &err)) {
             log_debug("sampler", "", "source=%s %s", w->peer, err.text);
+            if (!w->of_dest)
+                slots_fail(w->sampler->engine->slots, w->peer, err.text);
             disconnect(w);
         }
     }
@@ -131,15 +134,16 @@ static struct slot_status read_slot(const struct pg_result *r, size_t row)
     return s;
 }
 
+/* All slots: those of others keep WAL as well. The end of the WAL also where there are none. */
 static const char *sample_sql(const struct pg_conn *c)
 {
 #define SAMPLE_SQL(status, safe)                                                              \
     "SELECT w.lsn, s.slot_name, s.active, coalesce(s.active_pid, 0), " status                 \
     ", s.confirmed_flush_lsn, s.restart_lsn, coalesce(pg_catalog.pg_wal_lsn_diff(w.lsn, "     \
-    "s.restart_lsn), 0)::int8, " safe                                                         \
+    "s.restart_lsn), 0)::int8, " safe ", s.slot_type, s.plugin, s.database, s.temporary"      \
     " FROM (SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN "                            \
     "pg_catalog.pg_last_wal_replay_lsn() ELSE pg_catalog.pg_current_wal_lsn() END AS lsn) w " \
-    "LEFT JOIN pg_catalog.pg_replication_slots s ON s.slot_name = ANY($1::pg_catalog.text[])"
+    "LEFT JOIN pg_catalog.pg_replication_slots s ON true"
     return pg_version(c) >= 130000 ? SAMPLE_SQL("s.wal_status", "s.safe_wal_size")
                                    : SAMPLE_SQL("'reserved'", "NULL::int8");
 }
@@ -155,26 +159,65 @@ static void write_boards(const struct group *g, const struct pg_result *r)
     }
 }
 
+static const char *owner_of(const struct group *g, const char *slot)
+{
+    for (size_t i = 0; i < g->n; i++)
+        if (!strcmp(mirror_config_of(g->mirrors[i])->slot, slot))
+            return mirror_name(g->mirrors[i]);
+    return "";
+}
+
+static bool is_listed(const struct pg_result *r, const char *slot)
+{
+    for (size_t row = 0; row < pg_rows(r); row++)
+        if (!strcmp(pg_text(r, row, 1), slot))
+            return true;
+    return false;
+}
+
+/* All slots of the source, and those of mirrors that are not there. */
+static void publish_slots(struct watch *w, const struct group *g, const struct pg_result *r)
+{
+    size_t n = 0;
+    struct source_slot *all = mem_calloc(pg_rows(r) + g->n + 1, sizeof *all);
+    for (size_t row = 0; row < pg_rows(r); row++) {
+        if (pg_is_null(r, row, 1))
+            continue;
+        struct source_slot *s = &all[n++];
+        str_copy(s->name, sizeof s->name, pg_text(r, row, 1));
+        str_copy(s->mirror, sizeof s->mirror, owner_of(g, s->name));
+        str_copy(s->type, sizeof s->type, pg_text(r, row, 9));
+        str_copy(s->plugin, sizeof s->plugin, pg_text(r, row, 10));
+        str_copy(s->database, sizeof s->database, pg_text(r, row, 11));
+        s->is_temporary = pg_bool(r, row, 12);
+        s->status = read_slot(r, row);
+    }
+    for (size_t i = 0; i < g->n; i++) {
+        const char *name = mirror_config_of(g->mirrors[i])->slot;
+        if (is_listed(r, name))
+            continue;
+        struct source_slot *s = &all[n++];
+        str_copy(s->name, sizeof s->name, name);
+        str_copy(s->mirror, sizeof s->mirror, mirror_name(g->mirrors[i]));
+        str_copy(s->type, sizeof s->type, "logical");
+        s->status = (struct slot_status){.sampled_at = clock_wall_us(), .safe_wal_size = -1};
+    }
+    slots_put(w->sampler->engine->slots, w->peer, pg_lsn(r, 0, 0), all, n);
+}
+
 static void sample(struct watch *w, const struct group *g)
 {
-    struct buf names = {0};
     struct pg_result *r;
     struct err err = {0};
-    const char **slots = mem_calloc(g->n, sizeof *slots);
-    for (size_t i = 0; i < g->n; i++)
-        slots[i] = mirror_config_of(g->mirrors[i])->slot;
-    pg_quote_array(&names, g->n, slots);
-    const char *value = buf_text(&names);
-    if (!pg_exec_params(w->conn, &w->task, QUERY_LIMIT_MS, sample_sql(w->conn), 1, &value, &r,
-                        &err)) {
+    if (!pg_exec(w->conn, &w->task, QUERY_LIMIT_MS, sample_sql(w->conn), &r, &err)) {
         log_debug("sampler", "", "source=%s %s", w->peer, err.text);
+        slots_fail(w->sampler->engine->slots, w->peer, err.text);
         disconnect(w);
-    } else {
-        write_boards(g, r);
-        pg_free(r);
+        return;
     }
-    buf_free(&names);
-    free(slots);
+    write_boards(g, r);
+    publish_slots(w, g, r);
+    pg_free(r);
 }
 
 static void look_for_drift(struct watch *w, const struct group *g)
@@ -389,6 +432,8 @@ static bool end_watch(struct watch *w)
     pthread_mutex_lock(&w->sampler->lock);
     struct group g = hold_mirrors(w);
     w->is_over = g.n == 0 || atomic_load(&w->sampler->shall_stop);
+    if (w->is_over && !w->of_dest)
+        slots_forget(w->sampler->engine->slots, w->peer);
     release_mirrors(w, &g);
     bool is_over = w->is_over;
     pthread_mutex_unlock(&w->sampler->lock);

@@ -11,6 +11,7 @@
 enum {
     READ_LIMIT_MS = 10000,
     DOCTOR_LIMIT_MS = 60000,
+    SERVERS_LIMIT_MS = 60000,
     CUTOVER_LIMIT_MS = 150000, /* two servers, 60 s each, and some */
 };
 
@@ -36,6 +37,15 @@ static bool ask_mirror(const char *state_dir, const char *mirror, const char *wh
 {
     char *path = cli_path("/v1/mirrors/", mirror, what);
     bool ok = ask(state_dir, "GET", path, NULL, limit_ms, stop, answer, err);
+    free(path);
+    return ok;
+}
+
+static bool ask_peer(const char *state_dir, const char *method, const char *peer, const char *what,
+                     const json_t *body, int limit_ms, json_t **answer, struct err *err)
+{
+    char *path = cli_path("/v1/peers/", peer, what);
+    bool ok = ask(state_dir, method, path, body, limit_ms, NULL, answer, err);
     free(path);
     return ok;
 }
@@ -119,4 +129,96 @@ bool ask_doctor(const char *state_dir, const char *mirror, const atomic_bool *gi
     doctor_from_json(o, out);
     json_decref(o);
     return true;
+}
+
+bool ask_slots(const char *state_dir, struct slot_list *out, struct err *err)
+{
+    json_t *o;
+    *out = (struct slot_list){0};
+    if (!ask(state_dir, "GET", "/v1/slots", NULL, READ_LIMIT_MS, NULL, &o, err))
+        return false;
+    slots_from_json(o, out);
+    json_decref(o);
+    return true;
+}
+
+bool ask_runs(const char *state_dir, const char *mirror, int limit, struct run_page *out,
+              struct err *err)
+{
+    json_t *o;
+    *out = (struct run_page){0};
+    char *query = mem_printf("/runs?limit=%d", limit);
+    char *path = mirror ? cli_path("/v1/mirrors/", mirror, query) : mem_printf("/v1%s", query);
+    bool ok = ask(state_dir, "GET", path, NULL, READ_LIMIT_MS, NULL, &o, err);
+    if (ok)
+        runs_from_json(o, out);
+    if (ok)
+        json_decref(o);
+    free(query);
+    free(path);
+    return ok;
+}
+
+bool ask_config(const char *state_dir, const char *mirror, struct mirror_config *out,
+                struct err *err)
+{
+    json_t *o;
+    if (!ask_mirror(state_dir, mirror, "/config", READ_LIMIT_MS, NULL, &o, err))
+        return false;
+    bool ok = mirror_config_from_json(o, out, err);
+    json_decref(o);
+    return ok;
+}
+
+bool ask_schema_plan(const char *state_dir, const char *mirror, struct schema_plan *out,
+                     struct err *err)
+{
+    json_t *o, *body = json_pack("{s:b}", "dry_run", 1);
+    char *path = cli_path("/v1/mirrors/", mirror, "/sync-schema");
+    *out = (struct schema_plan){0};
+    bool ok = ask(state_dir, "POST", path, body, SERVERS_LIMIT_MS, NULL, &o, err);
+    if (ok) {
+        schema_plan_from_json(o, out);
+        json_decref(o);
+    }
+    json_decref(body);
+    free(path);
+    return ok;
+}
+
+bool ask_peers(const char *state_dir, struct peer_list *out, struct err *err)
+{
+    json_t *o;
+    *out = (struct peer_list){0};
+    if (!ask(state_dir, "GET", "/v1/peers", NULL, READ_LIMIT_MS, NULL, &o, err))
+        return false;
+    peers_from_json(o, out);
+    json_decref(o);
+    return true;
+}
+
+bool ask_peer_test(const char *state_dir, const char *peer, struct peer_report *out,
+                   struct err *err)
+{
+    json_t *o;
+    *out = (struct peer_report){0};
+    if (!ask_peer(state_dir, "POST", peer, "/test", NULL, SERVERS_LIMIT_MS, &o, err))
+        return false;
+    bool ok = peer_report_from_json(o, out, err);
+    json_decref(o);
+    return ok;
+}
+
+bool ask_peer_save(const char *state_dir, const struct peer *p, unsigned fields, struct err *err)
+{
+    json_t *body = peer_body(p, fields);
+    bool ok = fields ? ask_peer(state_dir, "PUT", p->name, "", body, READ_LIMIT_MS, NULL, err)
+                     : ask(state_dir, "POST", "/v1/peers", body, READ_LIMIT_MS, NULL, NULL, err);
+    json_decref(body);
+    return ok;
+}
+
+bool ask_peer_delete(const char *state_dir, const char *peer, struct err *err)
+{
+    return ask_peer(state_dir, "DELETE", peer, "", NULL, READ_LIMIT_MS, NULL, err);
 }

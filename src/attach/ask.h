@@ -13,5 +13,20 @@ bool ask_cutover(const char *state_dir, const char *mirror, const atomic_bool *g
                  struct cutover *out, struct err *err) MUST_CHECK;
 bool ask_doctor(const char *state_dir, const char *mirror, const atomic_bool *give_up,
                 struct findings *out, struct err *err) MUST_CHECK;
+bool ask_slots(const char *state_dir, struct slot_list *out, struct err *err) MUST_CHECK;
+/* mirror NULL: of all */
+bool ask_runs(const char *state_dir, const char *mirror, int limit, struct run_page *out,
+              struct err *err) MUST_CHECK;
+bool ask_config(const char *state_dir, const char *mirror, struct mirror_config *out,
+                struct err *err) MUST_CHECK;
+bool ask_schema_plan(const char *state_dir, const char *mirror, struct schema_plan *out,
+                     struct err *err) MUST_CHECK;
+bool ask_peers(const char *state_dir, struct peer_list *out, struct err *err) MUST_CHECK;
+bool ask_peer_test(const char *state_dir, const char *peer, struct peer_report *out,
+                   struct err *err) MUST_CHECK;
+/* fields 0: a new one; else what changes (enum peer_field) */
+bool ask_peer_save(const char *state_dir, const struct peer *p, unsigned fields,
+                   struct err *err) MUST_CHECK;
+bool ask_peer_delete(const char *state_dir, const char *peer, struct err *err) MUST_CHECK;
 
 #endif

@@ -1,62 +1,11 @@
 /* The API's JSON as the engine's data; see from_json.h. */
 #include "src/attach/from_json.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#include "base/mem.h"
-
-/* --- Small things ----------------------------------------------------------------------------- */
-static const char *text(const json_t *o, const char *key)
-{
-    const char *s = json_string_value(json_object_get(o, key));
-    return s ? s : "";
-}
-
-static char *text_copy(const json_t *o, const char *key)
-{
-    const char *s = json_string_value(json_object_get(o, key));
-    return s ? mem_strdup(s) : NULL;
-}
-
-static int64_t whole(const json_t *o, const char *key)
-{
-    return json_integer_value(json_object_get(o, key));
-}
-
-static int whole_int(const json_t *o, const char *key)
-{
-    int64_t n = whole(o, key);
-    return n > INT32_MAX ? INT32_MAX : n < INT32_MIN ? INT32_MIN : (int)n;
-}
-
-/* null is not known: -1. */
-static int64_t known(const json_t *o, const char *key)
-{
-    const json_t *v = json_object_get(o, key);
-    return json_is_integer(v) ? json_integer_value(v) : -1;
-}
-
-static double real(const json_t *o, const char *key)
-{
-    const json_t *v = json_object_get(o, key);
-    return json_is_number(v) ? json_number_value(v) : -1;
-}
-
-static bool is_true(const json_t *o, const char *key)
-{
-    return json_is_true(json_object_get(o, key));
-}
-
-static lsn_t lsn(const json_t *o, const char *key)
-{
-    unsigned high, low;
-    return sscanf(text(o, key), "%8X/%8X", &high, &low) == 2 ? (lsn_t)high << 32 | low : 0;
-}
-
-#define COPY(to, o, key) ((void)str_copy((to), sizeof(to), text((o), (key))))
+#include "src/attach/reads.h"
 
 int64_t time_from_json(const json_t *o, const char *key)
 {
@@ -76,14 +25,6 @@ enum err_code err_code_from_json(const json_t *o)
         if (!strcmp(text(o, "code"), err_name((enum err_code)c)))
             return (enum err_code)c;
     return ERR_NONE;
-}
-
-static enum severity severity_of(const char *name)
-{
-    for (int s = SEVERITY_OK; s <= SEVERITY_ERROR; s++)
-        if (!strcmp(name, severity_name((enum severity)s)))
-            return (enum severity)s;
-    return SEVERITY_INFO;
 }
 
 /* --- A mirror's status ------------------------------------------------------------------------ */
@@ -108,21 +49,6 @@ static void read_error(const json_t *o, struct mirror_status *m)
         memset(e->text + n - k, 0, k);
 }
 
-static void read_slot(const json_t *o, struct mirror_status *m)
-{
-    struct slot_status *s = &m->slot;
-    COPY(m->slot_name, o, "name");
-    s->sampled_at = time_from_json(o, "sampled_at");
-    s->exists = is_true(o, "exists");
-    s->active = is_true(o, "active");
-    s->active_pid = whole_int(o, "active_pid");
-    COPY(s->wal_status, o, "wal_status");
-    s->confirmed_flush = lsn(o, "confirmed_flush_lsn");
-    s->restart = lsn(o, "restart_lsn");
-    s->retained_bytes = whole(o, "retained_bytes");
-    s->safe_wal_size = known(o, "safe_wal_size");
-}
-
 static void read_table(const json_t *o, struct table_status *t)
 {
     COPY(t->source, o, "table_name");
@@ -144,16 +70,6 @@ static void read_table(const json_t *o, struct table_status *t)
     COPY(t->error, o, "error_message");
 }
 
-static void read_finding(const json_t *o, struct finding *f)
-{
-    COPY(f->code, o, "code");
-    f->severity = severity_of(text(o, "severity"));
-    COPY(f->title, o, "title");
-    COPY(f->cause, o, "cause");
-    COPY(f->remedy, o, "remedy");
-    COPY(f->action, o, "action");
-}
-
 static void read_lists(const json_t *o, struct mirror_status *m)
 {
     const json_t *tables = json_object_get(o, "tables"), *found = json_object_get(o, "findings");
@@ -164,7 +80,7 @@ static void read_lists(const json_t *o, struct mirror_status *m)
     for (size_t i = 0; i < m->n_tables; i++)
         read_table(json_array_get(tables, i), &t[i]);
     for (size_t i = 0; i < m->n_findings; i++)
-        read_finding(json_array_get(found, i), &f[i]);
+        finding_from_json(json_array_get(found, i), &f[i]);
     m->tables = t;
     m->findings = f;
 }
@@ -225,7 +141,9 @@ void mirror_status_from_json(const json_t *o, struct mirror_status *m)
     m->created_at = time_from_json(o, "created_at");
     m->updated_at = time_from_json(o, "updated_at");
     read_error(o, m);
-    read_slot(json_object_get(o, "slot"), m);
+    const json_t *slot = json_object_get(o, "slot");
+    COPY(m->slot_name, slot, "name");
+    slot_from_json(slot, &m->slot);
     read_progress(o, m);
     read_history(json_object_get(o, "lag_history"), m);
     read_lists(o, m);
@@ -285,7 +203,7 @@ void doctor_from_json(const json_t *o, struct findings *out)
     *out = (struct findings){0};
     json_array_foreach(json_object_get(o, "checks"), i, check)
     {
-        findings_add(out, text(check, "check"), severity_of(text(check, "state")), "",
+        findings_add(out, text(check, "check"), severity_from_json(check, "state"), "",
                      text(check, "text"), text(check, "remedy"), text(check, "action"));
     }
 }

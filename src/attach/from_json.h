@@ -16,6 +16,18 @@ void cutover_from_json(const json_t *o, struct cutover *out);
 /* The checks of …/doctor, each a finding as engine_mirror_doctor gives them. */
 void doctor_from_json(const json_t *o, struct findings *out);
 void verify_from_json(const json_t *o, struct verify_report *out);
+void findings_from_json(const json_t *array, struct findings *out); /* appended */
+void slots_from_json(const json_t *o, struct slot_list *out);
+void runs_from_json(const json_t *o, struct run_page *out);
+void peers_from_json(const json_t *array, struct peer_list *out);
+/* What …/test answered; false with *err when the server could not be used. */
+bool peer_report_from_json(const json_t *o, struct peer_report *out, struct err *err);
+void peer_tables_from_json(const json_t *array, struct peer_table_list *out);
+/* The other direction: the body that makes a peer (fields 0) or changes these (enum peer_field).
+ * Caller frees. */
+json_t *peer_body(const struct peer *p, unsigned fields);
+bool mirror_config_from_json(const json_t *o, struct mirror_config *out, struct err *err);
+void schema_plan_from_json(const json_t *o, struct schema_plan *out);
 /* The code of an error answer ("already_paused"); ERR_NONE when it has none that is known. */
 enum err_code err_code_from_json(const json_t *o);
 /* "2026-11-22T14:32:07.123Z" in us; 0: none. */

@@ -328,6 +328,57 @@ static bool link_doctor(void *arg, const char *mirror, const atomic_bool *give_u
     return ask_doctor(((struct link *)arg)->state_dir, mirror, give_up, out, err);
 }
 
+#define STATE_DIR(arg) (((struct link *)(arg))->state_dir)
+
+static bool link_slots(void *arg, struct slot_list *out, struct err *err)
+{
+    return ask_slots(STATE_DIR(arg), out, err);
+}
+
+static bool link_runs(void *arg, const char *mirror, int limit, struct run_page *out,
+                      struct err *err)
+{
+    return ask_runs(STATE_DIR(arg), mirror, limit, out, err);
+}
+
+static bool link_config(void *arg, const char *mirror, struct mirror_config *out, struct err *err)
+{
+    return ask_config(STATE_DIR(arg), mirror, out, err);
+}
+
+static bool link_schema_plan(void *arg, const char *mirror, struct schema_plan *out,
+                             struct err *err)
+{
+    return ask_schema_plan(STATE_DIR(arg), mirror, out, err);
+}
+
+static bool link_peers(void *arg, struct peer_list *out, struct err *err)
+{
+    return ask_peers(STATE_DIR(arg), out, err);
+}
+
+static bool link_peer_test(void *arg, const char *peer, struct peer_report *out, struct err *err)
+{
+    return ask_peer_test(STATE_DIR(arg), peer, out, err);
+}
+
+/* Commands are refused where the console only reads. */
+static bool may_write(const struct link *l, struct err *err)
+{
+    return !l->model.is_read_only ||
+           err_set(err, ERR_FORBIDDEN, "this console only reads: attached with --read-only");
+}
+
+static bool link_peer_save(void *arg, const struct peer *p, unsigned fields, struct err *err)
+{
+    return may_write(arg, err) && ask_peer_save(STATE_DIR(arg), p, fields, err);
+}
+
+static bool link_peer_delete(void *arg, const char *peer, struct err *err)
+{
+    return may_write(arg, err) && ask_peer_delete(STATE_DIR(arg), peer, err);
+}
+
 /* --- Life ------------------------------------------------------------------------------------- */
 bool link_open(const char *state_dir, bool is_read_only, int limit_ms, struct link **out,
                struct err *err)
@@ -350,6 +401,14 @@ bool link_open(const char *state_dir, bool is_read_only, int limit_ms, struct li
                               .report = link_report,
                               .cutover = link_cutover,
                               .doctor = link_doctor,
+                              .slots = link_slots,
+                              .runs = link_runs,
+                              .config = link_config,
+                              .schema_plan = link_schema_plan,
+                              .peers = link_peers,
+                              .peer_test = link_peer_test,
+                              .peer_save = link_peer_save,
+                              .peer_delete = link_peer_delete,
                               .is_connected = link_is_connected,
                               .is_attached = true,
                               .is_read_only = is_read_only};

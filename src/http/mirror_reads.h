@@ -8,6 +8,10 @@
 extern const struct field_table mirror_runs_query;
 
 bool mirror_runs(struct call *c, struct err *err) MUST_CHECK;
+/* Of all mirrors. */
+bool all_runs(struct call *c, struct err *err) MUST_CHECK;
+bool all_slots(struct call *c, struct err *err) MUST_CHECK;
+bool mirror_show_config(struct call *c, struct err *err) MUST_CHECK;
 bool mirror_doctor(struct call *c, struct err *err) MUST_CHECK;
 bool mirror_diagnostics(struct call *c, struct err *err) MUST_CHECK;
 /* The last comparison. */

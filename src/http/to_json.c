@@ -230,12 +230,11 @@ json_t *mirror_summary_to_json(const struct mirror_status *m)
     return o;
 }
 
-static json_t *slot_to_json(const struct mirror_status *m)
+static json_t *slot_to_json(const char *name, const struct slot_status *s)
 {
-    const struct slot_status *s = &m->slot;
     json_t *o = json_object();
     bool known = s->sampled_at != 0, is_there = known && s->exists;
-    json_put_text(o, "name", m->slot_name);
+    json_put_text(o, "name", name);
     json_object_set_new(o, "exists", known ? json_boolean(s->exists) : json_null());
     json_object_set_new(o, "active", is_there ? json_boolean(s->active) : json_null());
     put_known(o, "active_pid", is_there && s->active ? s->active_pid : -1);
@@ -246,6 +245,35 @@ static json_t *slot_to_json(const struct mirror_status *m)
     put_known(o, "safe_wal_size", is_there ? s->safe_wal_size : -1);
     put_time(o, "sampled_at", s->sampled_at);
     return o;
+}
+
+static json_t *source_slot_to_json(const struct source_slot *s)
+{
+    json_t *o = slot_to_json(s->name, &s->status);
+    json_put_text(o, "source_peer", s->source_peer);
+    json_put_text(o, "mirror", s->mirror);
+    json_put_text(o, "type", s->type);
+    json_put_text(o, "plugin", s->plugin);
+    json_put_text(o, "database", s->database);
+    put_bool(o, "temporary", s->is_temporary);
+    return o;
+}
+
+json_t *slots_to_json(const struct slot_list *l)
+{
+    json_t *slots = json_array(), *sources = json_array();
+    for (size_t i = 0; i < l->n_slots; i++)
+        json_array_append_new(slots, source_slot_to_json(&l->slots[i]));
+    for (size_t i = 0; i < l->n_sources; i++) {
+        const struct source_sample *s = &l->sources[i];
+        json_t *o = json_object();
+        json_put_text(o, "peer", s->peer);
+        put_time(o, "sampled_at", s->sampled_at);
+        put_lsn(o, "wal_end", s->wal_end);
+        json_put_text(o, "error", s->error);
+        json_array_append_new(sources, o);
+    }
+    return json_pack("{s:o, s:o}", "slots", slots, "sources", sources);
 }
 
 static json_t *table_status_to_json(const struct table_status *t)
@@ -319,7 +347,7 @@ json_t *mirror_status_to_json(const struct mirror_status *m)
     json_t *o = mirror_summary_to_json(m), *rates = json_object(), *tables = json_array();
     json_object_set_new(o, "findings", findings_to_json(m->findings, m->n_findings));
     put_time(o, "heartbeat_at", m->heartbeat_at);
-    json_object_set_new(o, "slot", slot_to_json(m));
+    json_object_set_new(o, "slot", slot_to_json(m->slot_name, &m->slot));
     json_put_text(o, "publication", m->publication);
     put_real(rates, "rows_per_second", m->rows_per_second);
     put_real(rates, "bytes_per_second", m->bytes_per_second);
@@ -372,6 +400,7 @@ static json_t *run_to_json(const struct run_row *r)
 {
     json_t *o = json_object(), *events = json_array();
     put_int(o, "id", r->id);
+    json_put_text(o, "mirror", r->mirror);
     json_put_text(o, "kind", r->kind);
     put_time(o, "began_at", r->began_at);
     put_time(o, "ended_at", r->ended_at);

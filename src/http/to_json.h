@@ -20,6 +20,8 @@ json_t *mirror_summary_to_json(const struct mirror_status *m);
 /* The whole status object. */
 json_t *mirror_status_to_json(const struct mirror_status *m);
 json_t *log_row_to_json(const struct log_row *r);
+/* Slots, and when each source was asked. */
+json_t *slots_to_json(const struct slot_list *l);
 json_t *runs_to_json(const struct run_page *p);
 /* A comparison: its tables, and the rows that were named. */
 json_t *verify_to_json(const struct verify_report *r);

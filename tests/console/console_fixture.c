@@ -44,7 +44,7 @@ struct engine {
 };
 static int stop_fd;
 
-static void record(struct engine *e, const char *what, const char *of)
+void fixture_record(struct engine *e, const char *what, const char *of)
 {
     if (e->record_fd >= 0)
         dprintf(e->record_fd, "%s %s\n", what, of);
@@ -163,7 +163,7 @@ size_t engine_log_tail(struct engine *e, const char *mirror, enum log_level leas
     return n;
 }
 
-static void sleep_ms(int ms)
+void fixture_sleep(int ms)
 {
     struct timespec t = {ms / 1000, ms % 1000 * 1000000L};
     nanosleep(&t, NULL);
@@ -173,10 +173,10 @@ static void sleep_ms(int ms)
 static bool command(struct engine *e, const char *what, const char *name, int limit_ms,
                     enum mirror_state to, struct err *err)
 {
-    record(e, what, name);
+    fixture_record(e, what, name);
     e->is_repaired |= !strcmp(what, command_name(MIRROR_REPAIR));
     bool late = e->slow_ms > limit_ms;
-    sleep_ms(late ? limit_ms : e->slow_ms);
+    fixture_sleep(late ? limit_ms : e->slow_ms);
     if (late)
         return err_set(err, ERR_TIMEOUT, "not done within %d ms", limit_ms);
     pthread_mutex_lock(&e->lock);
@@ -239,7 +239,7 @@ bool engine_mirror_cutover(struct engine *e, const char *name, const atomic_bool
     (void)err;
     *out = (struct cutover){.taken_at = clock_wall_us()};
     while (!strcmp(name, "archive") && !atomic_load(give_up))
-        sleep_ms(20);
+        fixture_sleep(20);
     cutover_add(out, "mirror", CUTOVER_OK, "It streams.");
     struct cutover_check *k = cutover_add(out, "sequences", CUTOVER_CANNOT, "Sequences behind: 1.");
     cutover_item(k, "shop.prices_id_seq", "behind by 7",
@@ -297,7 +297,7 @@ static void *obey_main(void *arg)
         if (f)
             fclose(f);
         else
-            sleep_ms(100);
+            fixture_sleep(100);
     }
     return NULL;
 }
@@ -307,7 +307,7 @@ static void *time_main(void *arg)
 {
     struct engine *e = arg;
     for (int step = 0;; step++) {
-        sleep_ms(100);
+        fixture_sleep(100);
         pthread_mutex_lock(&e->lock);
         for (size_t i = 0; e->busy && i < e->n; i++)
             scenario_step(&e->mirrors[i], step);
@@ -365,13 +365,13 @@ int main(int argc, char **argv)
         pthread_create(&thread, NULL, obey_main, obey_args);
     char now[32];
     str_printf(now, sizeof now, "%lld", (long long)clock_mono_us());
-    record(&e, "begin", now);
+    fixture_record(&e, "begin", now);
     struct model model;
     model_of_engine(&e, &model);
     enum console_end end = console_run(
         &model, &(struct console_options){stop_fd, "db-ops-1", "curl http://127.0.0.1:8642/health"},
         &err);
-    record(&e, "end", ends[end]);
+    fixture_record(&e, "end", ends[end]);
     if (end == CONSOLE_FAILED)
         fprintf(stderr, "%s\n%s\n", err.text, err.hint);
     return end == CONSOLE_FAILED;

@@ -23,4 +23,8 @@ void scenario_step(struct fixture_mirror *m, int step);
 /* Puts a mirror into a state by its API name ("running", "error", "paused"). */
 void fixture_set_state(struct fixture_mirror *m, enum mirror_state s);
 
+/* A line of the record. */
+void fixture_record(struct engine *e, const char *what, const char *of);
+void fixture_sleep(int ms);
+
 #endif

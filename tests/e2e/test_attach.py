@@ -86,10 +86,72 @@ def test_two_consoles_on_a_headless_process(pair, bunny, attach):
     pair.assert_equal()
 
 
+def test_slots_runs_peers_and_definitions_from_afar(pair, bunny, attach):
+    """What is asked for beside the picture, through the API; and what is changed there."""
+    pair.sql("SELECT pg_create_logical_replication_slot('somebody', 'test_decoding')")
+    try:
+        console = attach(rows=40, columns=120)
+        console.wait("orders", "RUNNING")
+        console.key("2")
+        console.wait("[2 Slots]", "bunny_slot_orders", "ACTIVE", "somebody", "(other)", "UNREAD")
+        listed = bunny.api.get("/v1/slots")
+        assert {s["name"]: s["mirror"] for s in listed["slots"]} == \
+            {"bunny_slot_orders": "orders", "somebody": None}
+        assert listed["sources"][0]["error"] is None and listed["sources"][0]["wal_end"]
+        console.key("5")
+        console.wait("[5 Runs]", "run 1 of orders: goes on", "running, streaming")
+        assert [r["mirror"] for r in bunny.api.get("/v1/runs")["runs"]] == ["orders"]
+        pair.sql("ALTER TABLE t ADD COLUMN note text")
+        console.key("\r")
+        console.wait("[1 Tables]")
+        console.key("5")
+        console.wait("a runs 1 statement", "note")
+        console.key("6")
+        console.wait("schema_changes manual", "bunny_pub_orders", "public.t")
+        console.key("5")
+        console.key("a")
+        console.wait("Let the definitions of orders follow?")
+        console.key("r")
+        console.wait("sync-schema orders: ended", limit=30)
+    finally:
+        pair.sql("SELECT pg_drop_replication_slot('somebody')")
+    peers_by_keys(bunny, console)
+    pair.sql("INSERT INTO t VALUES (2, 'b', 'new')")
+    pair.assert_equal()
+
+
+def peers_by_keys(bunny, console):
+    source = bunny.api.get("/v1/mirrors/orders")["source_peer"]
+    console.key("\x1b")
+    console.key("3")
+    console.wait("[3 Peers]", source)
+    console.key("a")
+    console.wait("a new peer")
+    for value in ("nowhere", "127.0.0.1", "\x151", "db", "me"):
+        console.key(value + "\r")
+    console.key("s3cret-word\r\r\r\r")
+    console.wait("nowhere: test of the connection", "refused", limit=30)
+    assert bunny.api.get("/v1/peers/nowhere")["port"] == 1
+    console.key("\x1b")
+    console.wait("peer nowhere", "FAILED")
+    console.key("e")
+    console.wait("peer nowhere: its mirrors")
+    console.key("\r\x152\r\r\r\r\r\r\r")
+    console.wait("test of the connection", "refused", limit=30)
+    assert bunny.api.get("/v1/peers/nowhere")["port"] == 2
+    console.key("\x1b")
+    console.wait("127.0.0.1:2")
+    console.key("K")
+    console.wait("type nowhere to forget")
+    console.key("nowhere\r")
+    console.wait("peer nowhere deleted")
+    assert bunny.api.raw("GET", "/v1/peers/nowhere").status == 404
+
+
 def test_read_only_says_why_its_keys_are_off(pair, bunny, attach):
     console = attach("--read-only")
     console.wait("orders", "RUNNING", "RO")
-    for key, name in (("p", "pause"), ("v", "verify"), ("X", "resync")):
+    for key, name in (("p", "pause"), ("v", "verify"), ("X", "resync"), ("K", "delete")):
         console.key(key)
         console.wait(f"{name}", "this console only reads: attached with --read-only", gone=["y/N"])
         console.key("m")

@@ -599,7 +599,7 @@ bool engine_mirror_runs(struct engine *e, const char *mirror, int limit, int64_t
                         struct run_page *out, struct err *err)
 {
     *out = (struct run_page){0};
-    if (!find_mirror(e, mirror, err) || fails(e, NULL, err))
+    if ((mirror && !find_mirror(e, mirror, err)) || fails(e, NULL, err))
         return false;
     out->total = 3;
     out->rows = mem_calloc(3, sizeof *out->rows);
@@ -617,6 +617,41 @@ bool engine_mirror_runs(struct engine *e, const char *mirror, int limit, int64_t
             .at = r->began_at, .state = "error", .phase = "waiting", .text = mem_strdup("why")};
     }
     return true;
+}
+
+void engine_slots(struct engine *e, struct slot_list *out)
+{
+    (void)e;
+    *out = (struct slot_list){.n_slots = 2, .n_sources = 1};
+    out->slots = mem_calloc(2, sizeof *out->slots);
+    out->slots[0] = (struct source_slot){.source_peer = "s",
+                                         .name = "bunny_slot_m",
+                                         .mirror = "m",
+                                         .type = "logical",
+                                         .plugin = "pgoutput",
+                                         .database = "shop",
+                                         .status = {.sampled_at = 1764300727123000,
+                                                    .exists = true,
+                                                    .active = true,
+                                                    .active_pid = 4711,
+                                                    .wal_status = "reserved",
+                                                    .confirmed_flush = 0x1F00000001,
+                                                    .restart = 0x1F00000000,
+                                                    .retained_bytes = 9,
+                                                    .safe_wal_size = 10}};
+    out->slots[1] = (struct source_slot){.source_peer = "s",
+                                         .name = "standby",
+                                         .type = "physical",
+                                         .is_temporary = true,
+                                         .status = {.sampled_at = 1764300727123000,
+                                                    .exists = true,
+                                                    .retained_bytes = 5,
+                                                    .safe_wal_size = -1}};
+    out->sources = mem_calloc(1, sizeof *out->sources);
+    out->sources[0] = (struct source_sample){.peer = "s",
+                                             .sampled_at = 1764300727123000,
+                                             .wal_end = 0x1F00000009,
+                                             .error = "caf\xe9 is away"};
 }
 
 void diagnosis_free(struct diagnosis *d)

@@ -177,12 +177,152 @@ static void a_comparison_comes_back_as_it_was(void **state)
     verify_report_free(&is);
 }
 
+static void slots_come_back_as_they_were(void **state)
+{
+    struct source_slot slots[2] = {{.source_peer = "eu",
+                                    .name = "s",
+                                    .mirror = "m",
+                                    .type = "logical",
+                                    .plugin = "pgoutput",
+                                    .database = "shop",
+                                    .is_temporary = true,
+                                    .status = {.sampled_at = AT,
+                                               .exists = true,
+                                               .active = true,
+                                               .active_pid = 4711,
+                                               .wal_status = "extended",
+                                               .confirmed_flush = 0x1F00000001,
+                                               .restart = 0x1F00000000,
+                                               .retained_bytes = 9,
+                                               .safe_wal_size = 10}},
+                                   {.name = "t", .status = {.safe_wal_size = -1}}};
+    struct source_sample source = {
+        .peer = "eu", .sampled_at = AT, .wal_end = 0x1F00000009, .error = "away"};
+    struct slot_list is, was = {slots, 2, &source, 1};
+    (void)state;
+    json_t *o = slots_to_json(&was);
+    slots_from_json(o, &is);
+    json_decref(o);
+    assert_true(is.n_slots == 2 && is.n_sources == 1);
+    assert_memory_equal(is.slots, slots, sizeof slots[0]);
+    assert_int_equal(is.slots[1].status.safe_wal_size, -1);
+    assert_memory_equal(is.sources, &source, sizeof source);
+    slot_list_free(&is);
+    slots_from_json(NULL, &is);
+    assert_true(is.n_slots == 0);
+    slot_list_free(&is);
+}
+
+static void runs_come_back_as_they_were(void **state)
+{
+    char error[] = "23505", why[] = "why";
+    struct run_event e = {.at = AT, .state = "error", .phase = "waiting", .text = why};
+    struct run_row r = {.id = 7,
+                        .mirror = "m",
+                        .kind = "stream",
+                        .began_at = AT,
+                        .ended_at = AT + 1000,
+                        .ending = "failed",
+                        .error = error,
+                        .n_events = 1,
+                        .events = &e};
+    struct run_page is, was = {&r, 1, 9};
+    (void)state;
+    json_t *o = json_pack("{s:o, s:i}", "runs", runs_to_json(&was), "total", 9);
+    runs_from_json(o, &is);
+    json_decref(o);
+    assert_true(is.n == 1 && is.total == 9 && is.rows[0].id == 7 && is.rows[0].began_at == AT);
+    assert_string_equal(is.rows[0].mirror, "m");
+    assert_string_equal(is.rows[0].ending, "failed");
+    assert_string_equal(is.rows[0].error, "23505");
+    assert_string_equal(is.rows[0].events[0].phase, "waiting");
+    assert_string_equal(is.rows[0].events[0].text, "why");
+    run_page_free(&is);
+}
+
+static void a_configuration_comes_back_as_it_was(void **state)
+{
+    char column[] = "secret", *exclude[] = {column};
+    struct table_map t = {.source_schema = "a.b",
+                          .source_table = "t",
+                          .dest_schema = "c",
+                          .dest_table = "u",
+                          .n_exclude = 1,
+                          .exclude = exclude,
+                          .partition_key = "id"};
+    struct mirror_config is = {0}, was;
+    struct err err = {0};
+    (void)state;
+    mirror_config_init(&was);
+    str_copy(was.name, sizeof was.name, "m");
+    str_copy(was.source_peer, sizeof was.source_peer, "eu");
+    str_copy(was.dest_peer, sizeof was.dest_peer, "dwh");
+    str_copy(was.slot, sizeof was.slot, "s");
+    str_copy(was.publication, sizeof was.publication, "p");
+    str_copy(was.schema_changes, sizeof was.schema_changes, "auto");
+    str_copy(was.on_table_error, sizeof was.on_table_error, "set_aside");
+    was.do_initial_snapshot = false;
+    was.n_tables = 1;
+    was.tables = &t;
+    json_t *o = mirror_config_to_json(&was);
+    assert_true(mirror_config_from_json(o, &is, &err));
+    json_decref(o);
+    assert_int_equal(is.n_tables, 1);
+    assert_true(table_map_is_same(&is.tables[0], &t));
+    assert_string_equal(is.tables[0].exclude[0], "secret");
+    assert_string_equal(is.slot, "s");
+    assert_string_equal(is.schema_changes, "auto");
+    assert_string_equal(is.on_table_error, "set_aside");
+    assert_false(is.do_initial_snapshot);
+    mirror_config_free(&is);
+}
+
+/* What a peer's form sends makes the same peer; a password never comes back. */
+static void a_peer_goes_there_and_comes_back(void **state)
+{
+    char name[] = "eu", host[] = "h", user[] = "u", password[] = "s3cret", database[] = "d",
+         mode[] = "require", key[] = "connect_timeout", value[] = "5", *keys[] = {key},
+         *values[] = {value};
+    struct peer was = {.name = name,
+                       .host = host,
+                       .port = 5433,
+                       .user = user,
+                       .password = password,
+                       .database = database,
+                       .ssl_mode = mode,
+                       .n_options = 1,
+                       .option_names = keys,
+                       .option_values = values,
+                       .has_password = true};
+    struct peer_list is;
+    (void)state;
+    json_t *o = peer_body(&was, 0), *list;
+    assert_string_equal(json_string_value(json_object_get(o, "password")), "s3cret");
+    assert_int_equal(json_object_size(o), 8);
+    json_decref(o);
+    o = peer_body(&was, PEER_HOST);
+    assert_int_equal(json_object_size(o), 1);
+    json_decref(o);
+    list = json_pack("[o]", peer_to_json(&was));
+    peers_from_json(list, &is);
+    json_decref(list);
+    assert_true(is.n == 1 && is.items[0].port == 5433 && is.items[0].has_password);
+    assert_string_equal(is.items[0].host, "h");
+    assert_string_equal(is.items[0].option_values[0], "5");
+    assert_null(is.items[0].password);
+    peer_list_free(&is);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_status_comes_back_as_it_was),
         cmocka_unit_test(what_is_not_known_stays_so),
         cmocka_unit_test(a_comparison_comes_back_as_it_was),
+        cmocka_unit_test(slots_come_back_as_they_were),
+        cmocka_unit_test(runs_come_back_as_they_were),
+        cmocka_unit_test(a_configuration_comes_back_as_it_was),
+        cmocka_unit_test(a_peer_goes_there_and_comes_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

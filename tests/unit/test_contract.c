@@ -352,6 +352,9 @@ static const struct refusal {
     {"GET", "/v1/mirrors/m/logs?search=%ff", NULL, 400, "invalid_request", "", 0},
     {"GET", "/v1/mirrors/m/runs?limit=0", NULL, 400, "invalid_request", "limit", 0},
     {"GET", "/v1/mirrors/m/runs?offset=x", NULL, 400, "invalid_request", "offset", 0},
+    {"GET", "/v1/runs?limit=0", NULL, 400, "invalid_request", "limit", 0},
+    {"GET", "/v1/runs", NULL, 503, "catalog", "", ERR_CATALOG},
+    {"GET", "/v1/mirrors/z/config", NULL, 404, "mirror_not_found", "", 0},
     {"GET", "/metrics?tables=2", NULL, 400, "invalid_request", "tables", 0},
     /* the process */
     {"POST", "/v1/mirrors", M("n", T, ""), 503, "shutting_down", "", ERR_SHUTTING_DOWN},

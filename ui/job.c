@@ -1,0 +1,121 @@
+/* The job worker; see job.h. The lock is never held during a job. */
+#include "ui/job.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "base/wake.h"
+
+struct jobs {
+    const struct model *model;
+    int wake_fd;
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t more;
+    bool stop, is_busy, has_result;
+    struct job job;
+    struct job_result result;
+};
+
+static void job_free(struct job *j)
+{
+    peer_free(&j->peer);
+    *j = (struct job){0};
+}
+
+static void run(const struct model *m, const struct job *j, struct job_result *r)
+{
+    const char *name = j->peer.name;
+    *r = (struct job_result){.kind = j->kind};
+    str_copy(r->name, sizeof r->name, name);
+    switch (j->kind) {
+    case JOB_PEER_SAVE:
+        r->ok = m->peer_save(m->arg, &j->peer, j->fields, &r->err);
+        str_printf(r->text, sizeof r->text, "peer %s %s%s", name, j->fields ? "change" : "add",
+                   r->ok ? j->fields ? "d, its mirrors connect again" : "ed" : "");
+        return;
+    case JOB_PEER_DELETE:
+        r->ok = m->peer_delete(m->arg, name, &r->err);
+        str_printf(r->text, sizeof r->text, "peer %s delete%s", name, r->ok ? "d" : "");
+        return;
+    }
+}
+
+static void *jobs_main(void *arg)
+{
+    struct jobs *s = arg;
+    pthread_mutex_lock(&s->lock);
+    for (;;) {
+        while (!s->stop && !s->is_busy)
+            pthread_cond_wait(&s->more, &s->lock);
+        if (s->stop)
+            break;
+        struct job j = s->job;
+        struct job_result r;
+        s->job = (struct job){0};
+        pthread_mutex_unlock(&s->lock);
+        run(s->model, &j, &r);
+        job_free(&j);
+        pthread_mutex_lock(&s->lock);
+        s->result = r;
+        s->has_result = true;
+        s->is_busy = false;
+        wake_signal(s->wake_fd);
+    }
+    pthread_mutex_unlock(&s->lock);
+    return NULL;
+}
+
+struct jobs *jobs_start(const struct model *m, int wake_fd)
+{
+    struct jobs *s = mem_calloc(1, sizeof *s);
+    s->model = m;
+    s->wake_fd = wake_fd;
+    pthread_mutex_init(&s->lock, NULL);
+    pthread_cond_init(&s->more, NULL);
+    if (pthread_create(&s->thread, NULL, jobs_main, s) != 0)
+        abort();
+    pthread_setname_np(s->thread, "console-job");
+    return s;
+}
+
+bool jobs_submit(struct jobs *s, struct job *j)
+{
+    pthread_mutex_lock(&s->lock);
+    bool is_free = !s->is_busy && !s->has_result;
+    if (is_free) {
+        s->job = *j;
+        s->is_busy = true;
+        pthread_cond_signal(&s->more);
+    }
+    pthread_mutex_unlock(&s->lock);
+    if (!is_free)
+        job_free(j);
+    *j = (struct job){0};
+    return is_free;
+}
+
+bool jobs_take(struct jobs *s, struct job_result *out)
+{
+    pthread_mutex_lock(&s->lock);
+    bool any = s->has_result;
+    if (any)
+        *out = s->result;
+    s->has_result = false;
+    pthread_mutex_unlock(&s->lock);
+    return any;
+}
+
+void jobs_stop(struct jobs *s)
+{
+    pthread_mutex_lock(&s->lock);
+    s->stop = true;
+    pthread_cond_signal(&s->more);
+    pthread_mutex_unlock(&s->lock);
+    pthread_join(s->thread, NULL);
+    job_free(&s->job);
+    pthread_cond_destroy(&s->more);
+    pthread_mutex_destroy(&s->lock);
+    free(s);
+}

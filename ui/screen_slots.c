@@ -1,0 +1,296 @@
+/* All slots of all sources, ours and others': what each keeps, how much room is left, who reads it.
+ */
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "ui/columns.h"
+#include "ui/format.h"
+#include "ui/lists.h"
+#include "ui/mirrors.h"
+#include "ui/panes.h"
+
+#define MUCH (INT64_C(1) << 30) /* bytes that a slot which nobody reads may keep unremarked */
+
+double slot_source_rate(const struct app *a, const char *peer)
+{
+    double rate = -1;
+    for (size_t i = 0; i < a->picture->n; i++) {
+        const struct mirror_status *m = &a->picture->mirrors[i];
+        double r = strcmp(m->source_peer, peer) ? -1 : app_wal_rate(a, m->name);
+        rate = r > rate ? r : rate;
+    }
+    return rate;
+}
+
+static const char *missing_word(const struct mirror_status *m, char *glyph, enum role *role)
+{
+    bool begins = m && m->state == MIRROR_INITIALIZING;
+    *glyph = begins ? '.' : '!';
+    *role = begins ? ROLE_DIM : ROLE_FAIL;
+    return begins ? "NOT YET" : "MISSING";
+}
+
+const char *slot_word(const struct app *a, const struct source_slot *s, char *glyph,
+                      enum role *role)
+{
+    const struct slot_status *x = &s->status;
+    const struct mirror_status *m = *s->mirror ? model_find(a->picture, s->mirror) : NULL;
+    if (!x->exists)
+        return missing_word(m, glyph, role);
+    bool lost = !strcmp(x->wal_status, "lost");
+    if (lost || !strcmp(x->wal_status, "unreserved")) {
+        *glyph = '!';
+        *role = ROLE_FAIL;
+        return lost ? "LOST" : "AT RISK";
+    }
+    if (x->active) {
+        *glyph = '+';
+        *role = ROLE_OK;
+        return "ACTIVE";
+    }
+    if (m && (m->state == MIRROR_PAUSED || m->state == MIRROR_STOPPED)) {
+        *glyph = '=';
+        *role = ROLE_HELD;
+        return "PAUSED";
+    }
+    bool bad = m || x->retained_bytes > MUCH;
+    *glyph = bad ? '?' : '.';
+    *role = bad ? ROLE_WARN : ROLE_DIM;
+    return "UNREAD";
+}
+
+static const struct source_slot *slot_of(const void *line)
+{
+    return ((const struct line *)line)->of;
+}
+
+static int64_t seconds_left(const struct app *a, const struct source_slot *s)
+{
+    double rate = slot_source_rate(a, s->source_peer);
+    if (!s->status.exists || s->status.safe_wal_size < 0 || rate < 1)
+        return -1;
+    return (int64_t)((double)s->status.safe_wal_size / rate);
+}
+
+/* --- Columns --------------------------------------------------------------------------------- */
+static void cell_name(struct app *a, const void *item, char *out, size_t size, enum role *role)
+{
+    const struct line *l = item;
+    (void)a;
+    *role = l->role == ROLE_FAIL || l->role == ROLE_WARN ? ROLE_STRONG : ROLE_TEXT;
+    str_copy(out, size, slot_of(item)->name);
+}
+
+static void cell_source(struct app *a, const void *item, char *out, size_t size, enum role *role)
+{
+    (void)a, (void)role;
+    str_copy(out, size, slot_of(item)->source_peer);
+}
+
+static void cell_mirror(struct app *a, const void *item, char *out, size_t size, enum role *role)
+{
+    const struct source_slot *s = slot_of(item);
+    (void)a;
+    *role = *s->mirror ? ROLE_TEXT : ROLE_DIM;
+    str_copy(out, size, *s->mirror ? s->mirror : "(other)");
+}
+
+static void cell_health(struct app *a, const void *item, char *out, size_t size, enum role *role)
+{
+    char glyph;
+    str_copy(out, size, slot_word(a, slot_of(item), &glyph, role));
+}
+
+static void put_bytes(bool known, int64_t n, char *out, size_t size)
+{
+    char t[FORMAT_SIZE];
+    str_copy(out, size, format_bytes(known ? n : -1, t));
+}
+
+static void cell_kept(struct app *a, const void *item, char *out, size_t size, enum role *role)
+{
+    const struct slot_status *s = &slot_of(item)->status;
+    (void)a, (void)role;
+    put_bytes(s->exists, s->retained_bytes, out, size);
+}
+
+static void cell_room(struct app *a, const void *item, char *out, size_t size, enum role *role)
+{
+    const struct slot_status *s = &slot_of(item)->status;
+    (void)a, (void)role;
+    if (s->exists && s->safe_wal_size < 0)
+        str_copy(out, size, "none"); /* no limit is set: the disk is the limit */
+    else
+        put_bytes(s->exists, s->safe_wal_size, out, size);
+}
+
+static void cell_full(struct app *a, const void *item, char *out, size_t size, enum role *role)
+{
+    char t[FORMAT_SIZE];
+    int64_t s = seconds_left(a, slot_of(item));
+    *role = s >= 0 && s < 3600 ? ROLE_FAIL : s >= 0 && s < 86400 ? ROLE_WARN : ROLE_TEXT;
+    str_copy(out, size, format_age(s, t));
+}
+
+static void cell_pid(struct app *a, const void *item, char *out, size_t size, enum role *role)
+{
+    const struct slot_status *s = &slot_of(item)->status;
+    (void)a, (void)role;
+    if (s->exists && s->active)
+        str_printf(out, size, "%d", s->active_pid);
+    else
+        str_copy(out, size, "-");
+}
+
+static void cell_wal(struct app *a, const void *item, char *out, size_t size, enum role *role)
+{
+    (void)a, (void)role;
+    str_copy(out, size, slot_of(item)->status.wal_status);
+}
+
+static void cell_flushed(struct app *a, const void *item, char *out, size_t size, enum role *role)
+{
+    char t[LSN_TEXT_SIZE];
+    lsn_t lsn = slot_of(item)->status.confirmed_flush;
+    (void)a, (void)role;
+    str_copy(out, size, lsn ? lsn_format(lsn, t) : "-");
+}
+
+static const struct column columns[] = {
+    {.title = "SLOT", .cell = cell_name},
+    {.title = "SOURCE", .width = 10, .wide_width = 16, .min_cols = 56, .cell = cell_source},
+    {.title = "MIRROR", .width = 10, .wide_width = 16, .min_cols = 70, .cell = cell_mirror},
+    {.title = "HEALTH", .width = 7, .cell = cell_health},
+    {.title = "WAL STATUS", .width = 10, .min_cols = 100, .cell = cell_wal},
+    {.title = "KEPT", .width = 4, .align = ALIGN_RIGHT, .cell = cell_kept},
+    {.title = "ROOM", .width = 4, .align = ALIGN_RIGHT, .min_cols = 48, .cell = cell_room},
+    {.title = "FULL IN", .width = 7, .align = ALIGN_RIGHT, .min_cols = 56, .cell = cell_full},
+    {.title = "CONFIRMED",
+     .width = 14,
+     .align = ALIGN_RIGHT,
+     .min_cols = 110,
+     .cell = cell_flushed},
+    {.title = "PID", .width = 7, .align = ALIGN_RIGHT, .min_cols = 64, .cell = cell_pid},
+};
+
+static char glyph_of(const void *item, enum role *role)
+{
+    const struct line *l = item;
+    *role = l->role;
+    return l->glyph;
+}
+
+/* --- The selected one ------------------------------------------------------------------------ */
+static const struct source_sample *sample_of(const struct slot_list *l, const char *peer)
+{
+    for (size_t i = 0; i < l->n_sources; i++)
+        if (!strcmp(l->sources[i].peer, peer))
+            return &l->sources[i];
+    return NULL;
+}
+
+static void facts_who(struct app *a, const struct source_slot *s, struct facts *f)
+{
+    const struct mirror_status *m = *s->mirror ? model_find(a->picture, s->mirror) : NULL;
+    if (m)
+        facts_add(f, ROLE_TEXT, 1, "of", "mirror %s, %s", m->name, mirror_word(m));
+    else
+        facts_add(f, ROLE_TEXT, 1, "of", "no mirror here: %s%s%s%s%s%s", s->type,
+                  *s->plugin ? ", plugin " : "", s->plugin, *s->database ? ", database " : "",
+                  s->database, s->is_temporary ? ", temporary" : "");
+    if (s->status.exists && s->status.active)
+        facts_add(f, ROLE_OK, 1, "read", "by the WAL sender with PID %d", s->status.active_pid);
+    else if (s->status.exists)
+        facts_add(f, ROLE_WARN, 1, "read", "by nobody");
+}
+
+static void facts_wal(struct app *a, const struct source_slot *s, struct facts *f)
+{
+    const struct slot_status *x = &s->status;
+    char kept[FORMAT_SIZE], room[FORMAT_SIZE], rate[FORMAT_SIZE], left[FORMAT_SIZE];
+    char restart[LSN_TEXT_SIZE], flushed[LSN_TEXT_SIZE], writes[64] = "", full[64] = "";
+    double r = slot_source_rate(a, s->source_peer);
+    int64_t seconds = seconds_left(a, s);
+    if (r >= 0)
+        str_printf(writes, sizeof writes, "; %s writes %s/min", s->source_peer,
+                   format_bytes((int64_t)(r * 60), rate));
+    if (seconds >= 0)
+        str_printf(full, sizeof full, ": full in %s", format_age(seconds, left));
+    facts_add(f, ROLE_TEXT, 0, "keeps", "%s of WAL, wal_status %s%s",
+              format_bytes(x->retained_bytes, kept), x->wal_status, writes);
+    if (x->safe_wal_size >= 0)
+        facts_add(f, seconds >= 0 && seconds < 86400 ? ROLE_WARN : ROLE_TEXT, 0, "room",
+                  "%s until it is lost%s", format_bytes(x->safe_wal_size, room), full);
+    else
+        facts_add(f, ROLE_TEXT, 2, "room",
+                  "no limit is set (max_slot_wal_keep_size): the disk is the limit");
+    facts_add(f, ROLE_TEXT, 2, "position", "needs WAL from %s, confirmed up to %s",
+              x->restart ? lsn_format(x->restart, restart) : "-",
+              x->confirmed_flush ? lsn_format(x->confirmed_flush, flushed) : "-");
+}
+
+static void facts_do(const struct source_slot *s, const char *word, struct facts *f)
+{
+    bool ours = *s->mirror != '\0', missing = !strcmp(word, "MISSING");
+    if (ours && missing)
+        facts_add(f, ROLE_STRONG, 0, "do", "enter opens the mirror, h checks it, t retries");
+    else if (ours && !strcmp(word, "LOST"))
+        facts_add(f, ROLE_STRONG, 0, "do",
+                  "its WAL is gone: X copies all tables of the mirror again, with a new slot");
+    else if (ours && !strcmp(word, "PAUSED"))
+        facts_add(f, ROLE_STRONG, 0, "do", "r resumes the mirror");
+    else if (ours)
+        facts_add(f, ROLE_STRONG, 3, "do", "enter opens the mirror");
+    else if (!strcmp(word, "UNREAD") || !strcmp(word, "LOST"))
+        facts_add(f, ROLE_STRONG, 0, "do",
+                  "if nobody needs it: SELECT pg_drop_replication_slot('%s') on %s", s->name,
+                  s->source_peer);
+}
+
+static void facts_draw_slot(struct app *a, const struct source_slot *s, const struct slot_list *l)
+{
+    const struct source_sample *from = sample_of(l, s->source_peer);
+    char title[2 * NAME_SIZE + 32], glyph, t[FORMAT_SIZE];
+    enum role role;
+    struct facts f = {0};
+    const char *word = slot_word(a, s, &glyph, &role);
+    str_printf(title, sizeof title, "%s on %s: %s", s->name, s->source_peer, word);
+    if (from && *from->error)
+        facts_add(&f, ROLE_FAIL, 0, "old", "of %s; %s cannot be asked: %s",
+                  format_time(from->sampled_at, true, t), from->peer, from->error);
+    facts_who(a, s, &f);
+    if (s->status.exists)
+        facts_wal(a, s, &f);
+    else
+        facts_add(&f, role, 0, "slot", "does not exist on %s", s->source_peer);
+    facts_do(s, word, &f);
+    pane_facts_draw(a, role == ROLE_FAIL ? ROLE_FAIL : ROLE_STRONG, title, &f);
+    facts_free(&f);
+}
+
+/* Sources that could not be asked are named even where they have no line. */
+static void sources_draw(struct app *a, const struct slot_list *l)
+{
+    struct facts f = {0};
+    for (size_t i = 0; i < l->n_sources; i++)
+        if (*l->sources[i].error)
+            facts_add(&f, ROLE_FAIL, 0, l->sources[i].peer, "%s", l->sources[i].error);
+    if (f.n)
+        pane_facts_draw(a, ROLE_FAIL, "sources that cannot be asked", &f);
+    facts_free(&f);
+}
+
+static void slots_draw(struct app *a)
+{
+    const struct sheet *s = &a->lists[SHEET_SLOTS];
+    const struct source_slot *x = lists_selected(&a->slots);
+    columns_draw(a, &a->slots, columns, COUNT_OF(columns), glyph_of, 40);
+    lists_empty_draw(a, s, "no source has a slot: there is no mirror");
+    if (x)
+        facts_draw_slot(a, x, &s->slots);
+    else
+        sources_draw(a, &s->slots);
+}
+
+const struct screen screen_slots = {"Slots", LAYOUT_TABLE, slots_draw};
