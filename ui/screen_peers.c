@@ -82,8 +82,8 @@ static void cell_test(struct app *a, const void *item, char *out, size_t size, e
 
 static const struct column columns[] = {
     {.title = "PEER", .cell = cell_name},
-    {.title = "ADDRESS", .width = 21, .wide_width = 28, .cell = cell_host},
-    {.title = "DATABASE", .width = 10, .wide_width = 14, .min_cols = 56, .cell = cell_database},
+    {.title = "ADDRESS", .width = 20, .wide_width = 28, .cell = cell_host},
+    {.title = "DATABASE", .width = 8, .wide_width = 14, .min_cols = 56, .cell = cell_database},
     {.title = "USER", .width = 9, .wide_width = 14, .min_cols = 76, .cell = cell_user},
     {.title = "SSL", .width = 11, .min_cols = 110, .cell = cell_ssl},
     {.title = "USED BY", .width = 7, .wide_width = 14, .min_cols = 64, .cell = cell_used},
