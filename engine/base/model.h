@@ -108,6 +108,10 @@ struct mirror_config {
     char dest_peer[NAME_SIZE];
     size_t n_tables;
     struct table_map *tables;
+    /* Where tables are some of a mirror's: all of them, which say where partitions go that are in
+     * another schema than their table. Borrowed; NULL: tables are all. */
+    size_t n_all;
+    const struct table_map *all;
     bool do_initial_snapshot;
     int64_t snapshot_num_rows_per_partition;
     int snapshot_max_parallel_workers;

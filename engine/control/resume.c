@@ -102,8 +102,8 @@ static bool finish_tables(struct run *r, const struct unfinished *left, struct e
     for (size_t i = 0; i < c->n_tables; i++)
         if (is_finished(left, &c->tables[i]))
             maps[n++] = c->tables[i];
-    bool ok =
-        schema_read(r->source, &r->m->task, maps, n, c->replicate_indexes, false, false, &s, err);
+    bool ok = schema_read_some(r->source, &r->m->task, c, maps, n, c->replicate_indexes, false,
+                               false, &s, err);
     for (size_t i = 0; ok && i < s->n_after; i++)
         s->after[i].optional = true;
     ok = ok && schema_run_after(r->dest, &r->m->task, s, c->name, err);

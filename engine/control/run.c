@@ -175,7 +175,8 @@ static bool check_destination(struct run *r, struct err *err)
     if (n == m->row.config.n_tables)
         ok = schema_check_tables(r->dest, &m->task, r->schema, err);
     else
-        ok = !n || (schema_read(r->source, &m->task, maps, n, false, false, false, &s, err) &&
+        ok = !n || (schema_read_some(r->source, &m->task, &m->row.config, maps, n, false, false,
+                                     false, &s, err) &&
                     schema_check_tables(r->dest, &m->task, s, err));
     schema_free(s);
     free(maps);

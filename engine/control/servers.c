@@ -54,6 +54,8 @@ static bool check_tables(const struct mirror_config *c, const struct mirror_conf
                          struct findings *f, struct err *err)
 {
     struct mirror_config part = *c;
+    part.all = c->tables;
+    part.n_all = c->n_tables;
     part.n_tables = 0;
     part.tables = mem_calloc(c->n_tables, sizeof *part.tables);
     for (size_t i = 0; i < c->n_tables; i++)

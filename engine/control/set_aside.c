@@ -67,7 +67,8 @@ static bool fits(struct run *r, const struct table_map *map, struct err *why, bo
 {
     struct task *task = &r->m->task;
     struct schema *s = NULL;
-    bool ok = schema_read(r->source, task, map, 1, false, false, false, &s, err);
+    bool ok =
+        schema_read_some(r->source, task, &r->m->row.config, map, 1, false, false, false, &s, err);
     *is_known = ok && (schema_create(r->dest, task, s, false, r->m->row.config.name, why) ||
                        is_about_a_table(why));
     if (ok && !*is_known)

@@ -179,8 +179,9 @@ static bool read_outer_keys(struct table_copy *c, struct err *err)
 static bool read_definitions(struct table_copy *c, struct err *err)
 {
     return (guard_begin(c->source, task_of(c), c->snapshot, c->names, c->n_maps, err) &&
-            schema_read(c->source, task_of(c), c->maps, c->n_maps, c->config->replicate_indexes,
-                        c->config->replicate_foreign_keys, true, &c->schema, err) &&
+            schema_read_some(c->source, task_of(c), c->config, c->maps, c->n_maps,
+                             c->config->replicate_indexes, c->config->replicate_foreign_keys, true,
+                             &c->schema, err) &&
             read_outer_keys(c, err) && check_known(c, err) &&
             guard_check(c->source, task_of(c), c->schema, err)) ||
            err_context(err, "read the source's definitions");
@@ -243,15 +244,24 @@ static bool empty_present(struct table_copy *c, struct err *err)
     return ok;
 }
 
+/* The mirror as if it had these tables only; borrowed contents. */
+static struct mirror_config part_of(const struct table_copy *c)
+{
+    struct mirror_config part = *c->config;
+    part.all = c->config->tables;
+    part.n_all = c->config->n_tables;
+    part.tables = c->maps;
+    part.n_tables = c->n_maps;
+    return part;
+}
+
 /* Columns that are others at the source now are changed on the empty table; or, where readers are
  * to keep the rows, on those that are there. */
 static bool refit(struct table_copy *c, struct err *err)
 {
-    struct mirror_config part = *c->config;
+    struct mirror_config part = part_of(c);
     struct schema_plan plan;
     struct schema_point end = {.applied = UINT64_MAX, .is_waiting = true};
-    part.tables = c->maps;
-    part.n_tables = c->n_maps;
     if (!schema_refit(c->source, c->dest, task_of(c), &part, c->mirror_id, &plan, err))
         return false;
     bool ok = true, keeps_rows = c->plan.by_swap && c->plan.keeps_rows;
@@ -348,9 +358,7 @@ static bool copy_rows(struct table_copy *c, struct err *err)
 /* What the definitions were like as of the snapshot, which the source's session still has. */
 static bool write_book(struct table_copy *c, struct err *err)
 {
-    struct mirror_config part = *c->config;
-    part.tables = c->maps;
-    part.n_tables = c->n_maps;
+    struct mirror_config part = part_of(c);
     return schema_book_write(c->source, c->dest, task_of(c), &part, c->mirror_id, true, err) ||
            err_context(err, "remember the definitions");
 }

@@ -299,6 +299,8 @@ static bool read_both(struct diff *d, struct err *err)
 {
     if (!choose_maps(d, err))
         return false;
+    d->src.homes = d->config->all ? d->config->all : d->config->tables;
+    d->src.n_homes = d->config->all ? d->config->n_all : d->config->n_tables;
     if (!read_everything(&d->src, d->src_maps, d->n_src_maps, err))
         return err_context(err, "read the source's definitions");
     if (!read_dest(d, err) || !pair_up(d, err))

@@ -7,24 +7,33 @@
 
 static const char targets_sql[] =
     "WITH RECURSIVE m AS (SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[],"
-    "  $5::text[]) WITH ORDINALITY AS m(s, t, ds, dt, ex, ord)), " PARTITION_HOMES ","
-    " tree(ord, oid, s, mds, ds, dn, ex) AS ("
-    " SELECT m.ord, c.oid, m.s, m.ds, m.ds COLLATE \"C\", m.dt COLLATE \"C\", m.ex FROM m"
-    "  LEFT JOIN pg_namespace n ON n.nspname = m.s LEFT JOIN pg_class c"
-    "  ON c.relnamespace = n.oid AND c.relname = m.t AND c.relkind IN ('r', 'p') UNION ALL"
-    " SELECT tree.ord, c.oid, tree.s, tree.mds, " PARTITION_HOME(
-        "tree") ", c.relname::text,"
-                "  tree.ex FROM tree JOIN pg_inherits i ON i.inhparent = tree.oid JOIN pg_class c"
-                "  ON c.oid = i.inhrelid AND c.relispartition AND c.relkind IN ('r', 'p', 'f')"
-                "  JOIN pg_namespace n ON n.oid = c.relnamespace)"
-                " SELECT tree.ord - 1, coalesce(c.oid, 0), coalesce(n.nspname, m.s), "
-                "coalesce(c.relname, m.t),"
-                " tree.ds, tree.dn, format('%I.%I', coalesce(n.nspname, m.s), coalesce(c.relname, "
-                "m.t)),"
-                " format('%I.%I', tree.ds, tree.dn), tree.ex, coalesce(c.relkind = 'p', false),"
-                " coalesce(c.relkind = 'f', false)"
-                " FROM tree JOIN m ON m.ord = tree.ord LEFT JOIN pg_class c ON c.oid = tree.oid"
-                " LEFT JOIN pg_namespace n ON n.oid = c.relnamespace ORDER BY tree.ord, 3, 4";
+    "  $5::text[]) WITH ORDINALITY AS m(s, t, ds, dt, ex, ord)), " PARTITION_HOMES(
+        "$6",
+        "$7") ","
+              " tree(ord, oid, s, mds, ds, dn, ex) AS ("
+              " SELECT m.ord, c.oid, m.s, m.ds, m.ds COLLATE \"C\", m.dt COLLATE \"C\", m.ex FROM m"
+              "  LEFT JOIN pg_namespace n ON n.nspname = m.s LEFT JOIN pg_class c"
+              "  ON c.relnamespace = n.oid AND c.relname = m.t AND c.relkind IN ('r', 'p') UNION "
+              "ALL"
+              " SELECT tree.ord, c.oid, tree.s, tree.mds, " PARTITION_HOME(
+                  "tree") ", c.relname::text,"
+                          "  tree.ex FROM tree JOIN pg_inherits i ON i.inhparent = tree.oid JOIN "
+                          "pg_class c"
+                          "  ON c.oid = i.inhrelid AND c.relispartition AND c.relkind IN ('r', "
+                          "'p', 'f')"
+                          "  JOIN pg_namespace n ON n.oid = c.relnamespace)"
+                          " SELECT tree.ord - 1, coalesce(c.oid, 0), coalesce(n.nspname, m.s), "
+                          "coalesce(c.relname, m.t),"
+                          " tree.ds, tree.dn, format('%I.%I', coalesce(n.nspname, m.s), "
+                          "coalesce(c.relname, "
+                          "m.t)),"
+                          " format('%I.%I', tree.ds, tree.dn), tree.ex, coalesce(c.relkind = 'p', "
+                          "false),"
+                          " coalesce(c.relkind = 'f', false)"
+                          " FROM tree JOIN m ON m.ord = tree.ord LEFT JOIN pg_class c ON c.oid = "
+                          "tree.oid"
+                          " LEFT JOIN pg_namespace n ON n.oid = c.relnamespace ORDER BY tree.ord, "
+                          "3, 4";
 
 static void take_target(struct preflight *k, const struct pg_result *res, size_t row)
 {
@@ -47,8 +56,12 @@ static void take_target(struct preflight *k, const struct pg_result *res, size_t
 static bool ask_targets(struct preflight *k, struct pg_result **out, struct err *err)
 {
     size_t n = k->c->n_tables;
+    size_t n_all = k->c->all ? k->c->n_all : n;
+    const struct table_map *all = k->c->all ? k->c->all : k->c->tables;
     struct buf arrays[5] = {{0}};
-    const char *values[5];
+    char *homes[] = {read_maps_array(all, n_all, offsetof(struct table_map, source_schema)),
+                     read_maps_array(all, n_all, offsetof(struct table_map, dest_schema))};
+    const char *values[7] = {[5] = homes[0], homes[1]};
     const char **cells = mem_calloc(5 * n + 1, sizeof *cells);
     struct buf *excludes = mem_calloc(n + 1, sizeof *excludes);
     for (size_t i = 0; i < n; i++) {
@@ -64,8 +77,10 @@ static bool ask_targets(struct preflight *k, struct pg_result **out, struct err 
         pg_quote_array(&arrays[a], n, cells + a * n);
         values[a] = buf_text(&arrays[a]);
     }
-    bool ok = pg_exec_params(k->source, k->source_task, SCHEMA_QUERY_MS, targets_sql, 5, values,
-                             out, err);
+    bool ok = pg_exec_params(k->source, k->source_task, SCHEMA_QUERY_MS, targets_sql,
+                             COUNT_OF(values), values, out, err);
+    free(homes[0]);
+    free(homes[1]);
     for (size_t a = 0; a < 5; a++)
         buf_free(&arrays[a]);
     for (size_t i = 0; i < n; i++)

@@ -268,9 +268,9 @@ static bool check_definitions(struct preflight *k, struct err *err)
     if (k->is_report && is_bare(k))
         return true;
     bool snapshot = c->do_initial_snapshot;
-    bool ok = schema_read(k->source, k->source_task, c->tables, c->n_tables,
-                          snapshot && c->replicate_indexes, snapshot && c->replicate_foreign_keys,
-                          false, &s, err);
+    bool ok = schema_read_some(k->source, k->source_task, c, c->tables, c->n_tables,
+                               snapshot && c->replicate_indexes,
+                               snapshot && c->replicate_foreign_keys, false, &s, err);
     if (!ok && err->code != ERR_SCHEMA && err->code != ERR_INVALID)
         return false;
     struct finding *x = findings_begin(k->f, "schema_mismatch", SEVERITY_ERROR);

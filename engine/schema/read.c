@@ -10,59 +10,76 @@
  * Partitions that are foreign tables hold no rows of the source's. */
 static const char tables_sql[] =
     "WITH RECURSIVE m AS (SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[])"
-    " WITH ORDINALITY AS m(s, t, ds, dt, ord)), " PARTITION_HOMES ","
-    " tree(mapping, oid, s, mds, ds, dn) AS ("
-    " SELECT m.ord - 1, c.oid, m.s, m.ds, m.ds COLLATE \"C\", m.dt COLLATE \"C\" FROM m"
-    " JOIN pg_namespace n ON n.nspname = m.s"
-    " JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = m.t AND c.relkind IN ('r', 'p')"
-    " UNION ALL"
-    " SELECT tree.mapping, c.oid, tree.s, tree.mds, " PARTITION_HOME(
-        "tree") ", c.relname::text"
-                " FROM tree JOIN pg_inherits i ON i.inhparent = tree.oid"
-                " JOIN pg_class c ON c.oid = i.inhrelid AND c.relispartition AND c.relkind IN "
-                "('r', 'p')"
-                " JOIN pg_namespace n ON n.oid = c.relnamespace WHERE NOT $5::bool),"
-                " level(oid, n) AS (SELECT oid, 0 FROM tree UNION ALL"
-                " SELECT i.inhrelid, level.n + 1 FROM level JOIN pg_inherits i ON i.inhparent = "
-                "level.oid"
-                " WHERE i.inhrelid IN (SELECT oid FROM tree))"
-                " SELECT tree.mapping, c.oid, n.nspname, c.relname, tree.ds, tree.dn, c.relkind,"
-                " c.relpersistence = 'u', c.relreplident, c.relispartition,"
-                " (SELECT i.inhparent FROM pg_inherits i WHERE i.inhrelid = c.oid AND "
-                "c.relispartition"
-                "  AND i.inhparent IN (SELECT oid FROM tree)),"
-                " CASE WHEN c.relkind = 'p' THEN pg_get_partkeydef(c.oid) END,"
-                " pg_get_expr(c.relpartbound, c.oid),"
-                " (SELECT string_agg(i.inhparent::text, ' ' ORDER BY i.inhseqno) FROM pg_inherits i"
-                "  WHERE i.inhrelid = c.oid AND NOT c.relispartition"
-                "  AND i.inhparent IN (SELECT oid FROM tree)),"
-                " coalesce(pg_relation_size(c.oid), 0) / current_setting('block_size')::int8,"
-                " coalesce(pg_relation_size(c.oid), 0) + "
-                "coalesce(pg_relation_size(c.reltoastrelid), 0),"
-                " c.reltuples,"
-                " concat_ws(e'\\x01', (SELECT string_agg(format('%I=%L', o.option_name, "
-                "o.option_value), "
-                "e'\\x01')"
-                "  FROM pg_options_to_table(c.reloptions) o),"
-                "  (SELECT string_agg(format('toast.%I=%L', o.option_name, o.option_value), "
-                "e'\\x01')"
-                "  FROM pg_class tc, pg_options_to_table(tc.reloptions) o WHERE tc.oid = "
-                "c.reltoastrelid)),"
-                " obj_description(c.oid, 'pg_class'), c.relfilenode,"
-                " CASE WHEN c.relkind = 'p' THEN (SELECT array_agg(f.name::text ORDER BY p.oid, "
-                "f.place) FROM pg_depend d JOIN pg_proc p ON p.oid = d.refobjid JOIN pg_namespace "
-                "pn ON pn.oid = p.pronamespace CROSS JOIN LATERAL (VALUES (1, pn.nspname), (2, "
-                "p.proname)) f(place, name) WHERE d.classid = 'pg_class'::regclass AND d.objid = "
-                "c.oid AND d.refclassid = 'pg_proc'::regclass AND d.refobjid >= 16384 AND NOT "
-                "EXISTS (SELECT FROM pg_depend e WHERE e.classid = 'pg_proc'::regclass AND e.objid "
-                "= p.oid AND e.deptype = 'e')) END,"
-                " (SELECT sum(k.relpages::int8) * current_setting('block_size')::int8"
-                " FROM pg_index x JOIN pg_class k ON k.oid = x.indexrelid"
-                " WHERE x.indrelid = c.oid AND k.relkind = 'i')"
-                " FROM tree JOIN pg_class c ON c.oid = tree.oid JOIN pg_namespace n ON n.oid = "
-                "c.relnamespace"
-                " JOIN (SELECT oid, max(n) AS n FROM level GROUP BY oid) l ON l.oid = tree.oid"
-                " ORDER BY l.n, n.nspname, c.relname";
+    " WITH ORDINALITY AS m(s, t, ds, dt, ord)), " PARTITION_HOMES(
+        "$6",
+        "$7") ","
+              " tree(mapping, oid, s, mds, ds, dn) AS ("
+              " SELECT m.ord - 1, c.oid, m.s, m.ds, m.ds COLLATE \"C\", m.dt COLLATE \"C\" FROM m"
+              " JOIN pg_namespace n ON n.nspname = m.s"
+              " JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = m.t AND c.relkind IN "
+              "('r', 'p')"
+              " UNION ALL"
+              " SELECT tree.mapping, c.oid, tree.s, tree.mds, " PARTITION_HOME(
+                  "tree") ", c.relname::text"
+                          " FROM tree JOIN pg_inherits i ON i.inhparent = tree.oid"
+                          " JOIN pg_class c ON c.oid = i.inhrelid AND c.relispartition AND "
+                          "c.relkind IN "
+                          "('r', 'p')"
+                          " JOIN pg_namespace n ON n.oid = c.relnamespace WHERE NOT $5::bool),"
+                          " level(oid, n) AS (SELECT oid, 0 FROM tree UNION ALL"
+                          " SELECT i.inhrelid, level.n + 1 FROM level JOIN pg_inherits i ON "
+                          "i.inhparent = "
+                          "level.oid"
+                          " WHERE i.inhrelid IN (SELECT oid FROM tree))"
+                          " SELECT tree.mapping, c.oid, n.nspname, c.relname, tree.ds, tree.dn, "
+                          "c.relkind,"
+                          " c.relpersistence = 'u', c.relreplident, c.relispartition,"
+                          " (SELECT i.inhparent FROM pg_inherits i WHERE i.inhrelid = c.oid AND "
+                          "c.relispartition"
+                          "  AND i.inhparent IN (SELECT oid FROM tree)),"
+                          " CASE WHEN c.relkind = 'p' THEN pg_get_partkeydef(c.oid) END,"
+                          " pg_get_expr(c.relpartbound, c.oid),"
+                          " (SELECT string_agg(i.inhparent::text, ' ' ORDER BY i.inhseqno) FROM "
+                          "pg_inherits i"
+                          "  WHERE i.inhrelid = c.oid AND NOT c.relispartition"
+                          "  AND i.inhparent IN (SELECT oid FROM tree)),"
+                          " coalesce(pg_relation_size(c.oid), 0) / "
+                          "current_setting('block_size')::int8,"
+                          " coalesce(pg_relation_size(c.oid), 0) + "
+                          "coalesce(pg_relation_size(c.reltoastrelid), 0),"
+                          " c.reltuples,"
+                          " concat_ws(e'\\x01', (SELECT string_agg(format('%I=%L', o.option_name, "
+                          "o.option_value), "
+                          "e'\\x01')"
+                          "  FROM pg_options_to_table(c.reloptions) o),"
+                          "  (SELECT string_agg(format('toast.%I=%L', o.option_name, "
+                          "o.option_value), "
+                          "e'\\x01')"
+                          "  FROM pg_class tc, pg_options_to_table(tc.reloptions) o WHERE tc.oid = "
+                          "c.reltoastrelid)),"
+                          " obj_description(c.oid, 'pg_class'), c.relfilenode,"
+                          " CASE WHEN c.relkind = 'p' THEN (SELECT array_agg(f.name::text ORDER BY "
+                          "p.oid, "
+                          "f.place) FROM pg_depend d JOIN pg_proc p ON p.oid = d.refobjid JOIN "
+                          "pg_namespace "
+                          "pn ON pn.oid = p.pronamespace CROSS JOIN LATERAL (VALUES (1, "
+                          "pn.nspname), (2, "
+                          "p.proname)) f(place, name) WHERE d.classid = 'pg_class'::regclass AND "
+                          "d.objid = "
+                          "c.oid AND d.refclassid = 'pg_proc'::regclass AND d.refobjid >= 16384 "
+                          "AND NOT "
+                          "EXISTS (SELECT FROM pg_depend e WHERE e.classid = 'pg_proc'::regclass "
+                          "AND e.objid "
+                          "= p.oid AND e.deptype = 'e')) END,"
+                          " (SELECT sum(k.relpages::int8) * current_setting('block_size')::int8"
+                          " FROM pg_index x JOIN pg_class k ON k.oid = x.indexrelid"
+                          " WHERE x.indrelid = c.oid AND k.relkind = 'i')"
+                          " FROM tree JOIN pg_class c ON c.oid = tree.oid JOIN pg_namespace n ON "
+                          "n.oid = "
+                          "c.relnamespace"
+                          " JOIN (SELECT oid, max(n) AS n FROM level GROUP BY oid) l ON l.oid = "
+                          "tree.oid"
+                          " ORDER BY l.n, n.nspname, c.relname";
 
 static void parse_parents(struct read_table *rt, const char *text)
 {
@@ -152,7 +169,7 @@ static bool check_complete(const struct reader *r, const struct table_map *maps,
     return ok;
 }
 
-static char *maps_array(const struct table_map *maps, size_t n, size_t offset)
+char *read_maps_array(const struct table_map *maps, size_t n, size_t offset)
 {
     const char **items = mem_calloc(n + 1, sizeof *items);
     for (size_t i = 0; i < n; i++)
@@ -176,12 +193,16 @@ static char *oid_array(const struct schema *s)
 bool read_tables(struct reader *r, const struct table_map *maps, size_t n, struct err *err)
 {
     struct pg_result *res = NULL;
+    const struct table_map *homes = r->homes ? r->homes : maps;
+    size_t n_homes = r->homes ? r->n_homes : n;
     char *values[] = {
-        maps_array(maps, n, offsetof(struct table_map, source_schema)),
-        maps_array(maps, n, offsetof(struct table_map, source_table)),
-        maps_array(maps, n, offsetof(struct table_map, dest_schema)),
-        maps_array(maps, n, offsetof(struct table_map, dest_table)),
+        read_maps_array(maps, n, offsetof(struct table_map, source_schema)),
+        read_maps_array(maps, n, offsetof(struct table_map, source_table)),
+        read_maps_array(maps, n, offsetof(struct table_map, dest_schema)),
+        read_maps_array(maps, n, offsetof(struct table_map, dest_table)),
         mem_strdup(r->is_dest ? "true" : "false"),
+        read_maps_array(homes, n_homes, offsetof(struct table_map, source_schema)),
+        read_maps_array(homes, n_homes, offsetof(struct table_map, dest_schema)),
     };
     bool ok = read_query(r, tables_sql, COUNT_OF(values), (const char *const *)values, &res, err);
     for (size_t i = 0; i < COUNT_OF(values); i++)
@@ -294,43 +315,63 @@ bool read_again(struct pg_conn *c, struct task *task, int try, struct err *err)
     return true;
 }
 
-static bool read_once(struct pg_conn *source, struct task *task, const struct table_map *maps,
-                      size_t n, bool with_indexes, bool with_fkeys, bool in_transaction,
+static bool read_once(struct reader *r, const struct table_map *maps, size_t n, bool in_transaction,
                       struct schema **out, struct err *err)
 {
-    struct reader r = {.conn = source,
-                       .task = task,
-                       .with_indexes = with_indexes,
-                       .with_fkeys = with_fkeys,
-                       .with_sizes = in_transaction};
     *out = NULL;
     bool ok = in_transaction ||
-              pg_exec(source, task, SCHEMA_QUERY_MS,
+              pg_exec(r->conn, r->task, SCHEMA_QUERY_MS,
                       "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY", NULL, err);
     if (ok) {
-        ok = read_everything(&r, maps, n, err);
+        ok = read_everything(r, maps, n, err);
         /* Read only: nothing is lost if this fails, and the next statement would say so. */
         struct err ignored = {0};
         if (!in_transaction &&
-            !pg_exec(source, task, SCHEMA_QUERY_MS, "ROLLBACK", NULL, ok ? err : &ignored))
+            !pg_exec(r->conn, r->task, SCHEMA_QUERY_MS, "ROLLBACK", NULL, ok ? err : &ignored))
             ok = false;
     }
-    reader_free(&r);
+    reader_free(r);
     if (ok)
-        *out = r.s;
+        *out = r->s;
     else
-        schema_free(r.s); /* NULL when not even the transaction began */
+        schema_free(r->s); /* NULL when not even the transaction began */
     return ok;
+}
+
+static bool read_with(const struct reader *like, const struct table_map *maps, size_t n,
+                      bool in_transaction, struct schema **out, struct err *err)
+{
+    for (int try = 1;; try++) {
+        struct reader r = *like;
+        if (read_once(&r, maps, n, in_transaction, out, err))
+            return true;
+        if (in_transaction || !read_again(r.conn, r.task, try, err))
+            return err_context(err, "read definitions");
+    }
 }
 
 bool schema_read(struct pg_conn *source, struct task *task, const struct table_map *maps, size_t n,
                  bool with_indexes, bool with_fkeys, bool in_transaction, struct schema **out,
                  struct err *err)
 {
-    for (int try = 1;; try++) {
-        if (read_once(source, task, maps, n, with_indexes, with_fkeys, in_transaction, out, err))
-            return true;
-        if (in_transaction || !read_again(source, task, try, err))
-            return err_context(err, "read definitions");
-    }
+    const struct reader r = {.conn = source,
+                             .task = task,
+                             .with_indexes = with_indexes,
+                             .with_fkeys = with_fkeys,
+                             .with_sizes = in_transaction};
+    return read_with(&r, maps, n, in_transaction, out, err);
+}
+
+bool schema_read_some(struct pg_conn *source, struct task *task, const struct mirror_config *all,
+                      const struct table_map *maps, size_t n, bool with_indexes, bool with_fkeys,
+                      bool in_transaction, struct schema **out, struct err *err)
+{
+    const struct reader r = {.conn = source,
+                             .task = task,
+                             .homes = all->all ? all->all : all->tables,
+                             .n_homes = all->all ? all->n_all : all->n_tables,
+                             .with_indexes = with_indexes,
+                             .with_fkeys = with_fkeys,
+                             .with_sizes = in_transaction};
+    return read_with(&r, maps, n, in_transaction, out, err);
 }

@@ -137,6 +137,12 @@ bool schema_read(struct pg_conn *source, struct task *task, const struct table_m
                  bool with_indexes, bool with_fkeys, bool in_transaction, struct schema **out,
                  struct err *err) MUST_CHECK;
 
+/* The same for some of the mappings of a mirror: where partitions in other schemas go is decided
+ * by all of them. */
+bool schema_read_some(struct pg_conn *source, struct task *task, const struct mirror_config *all,
+                      const struct table_map *maps, size_t n, bool with_indexes, bool with_fkeys,
+                      bool in_transaction, struct schema **out, struct err *err) MUST_CHECK;
+
 /* Creates at the destination what of s->before is missing there, everything that is wrong being
  * found before the first statement runs. Indexes and foreign keys that an existing table has
  * already (by name, or a primary key by any name) are taken off the lists of s, and so are those

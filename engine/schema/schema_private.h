@@ -82,6 +82,8 @@ struct reader {
     struct pg_conn *conn;
     struct task *task;
     bool with_indexes, with_fkeys;
+    const struct table_map *homes; /* all mappings of the mirror; NULL: those that are read */
+    size_t n_homes;
     bool with_sizes; /* of indexes, exactly: that waits for who has locked one */
     /* The destination's tables are read, as they are: each mapping is one relation that may be
      * missing, partitions do not come along, and indexes need not be valid. */
@@ -108,10 +110,13 @@ struct reader {
 
 /* Where partitions go: beside the mapped table, if they are beside it at the source; else to where
  * all mappings of their schema go, or else to a schema of the same name. PARTITION_HOMES is a part
- * of a WITH that knows the mappings as m(s, ds, …); PARTITION_HOME's tree has the mapped table's
- * schema as s, where that goes as mds, and n is the partition's pg_namespace. */
-#define PARTITION_HOMES \
-    "home(s, ds) AS (SELECT m.s, min(m.ds) FROM m GROUP BY m.s HAVING min(m.ds) = max(m.ds))"
+ * of a WITH, and takes two arrays: the schemas of all mappings of the mirror (never of some of
+ * them: a table that is copied alone would put its partitions elsewhere), and where they go.
+ * PARTITION_HOME's tree has the mapped table's schema as s, where that goes as mds, and n is the
+ * partition's pg_namespace. */
+#define PARTITION_HOMES(schemas, destinations)                                             \
+    "home(s, ds) AS (SELECT h.s, min(h.ds) FROM unnest(" schemas "::text[], " destinations \
+    "::text[]) h(s, ds) GROUP BY h.s HAVING min(h.ds) = max(h.ds))"
 #define PARTITION_HOME(tree)                                         \
     "CASE WHEN n.nspname = " tree ".s THEN " tree ".mds ELSE"        \
     " coalesce((SELECT home.ds FROM home WHERE home.s = n.nspname)," \
@@ -120,6 +125,8 @@ struct reader {
 /* A catalog query with text parameters; at most SCHEMA_QUERY_MS. */
 bool read_query(struct reader *r, const char *sql, size_t n, const char *const *values,
                 struct pg_result **out, struct err *err) MUST_CHECK;
+/* An array literal of one of the names of each mapping. */
+char *read_maps_array(const struct table_map *maps, size_t n, size_t offset);
 /* A cell as owned text; NULL for SQL NULL. */
 char *read_text(const struct pg_result *res, size_t row, size_t col);
 /* Appends a statement about an object; sql is taken over. The result is borrowed until the next

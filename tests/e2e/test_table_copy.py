@@ -348,6 +348,30 @@ END;
 """
 
 
+def test_partitions_stay_where_all_mappings_together_put_them(pair, bunny):
+    """Where a partition in another schema than its table goes depends on the mappings of that
+    schema: also while only some of the tables are copied, or only some streamed."""
+    pair.sql("CREATE SCHEMA s; CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE s.b (id int PRIMARY KEY);"
+             "CREATE TABLE s.t (id int PRIMARY KEY, v int) PARTITION BY RANGE (id);"
+             "CREATE TABLE public.t1 PARTITION OF s.t FOR VALUES FROM (0) TO (100);"
+             "CREATE TABLE s.t2 PARTITION OF s.t FOR VALUES FROM (100) TO (200);"
+             "INSERT INTO s.t SELECT i, i FROM generate_series(0, 199) i; INSERT INTO a VALUES (1)")
+    bunny.mirror("m", pair, [{"source_schema": "s", "source_table": "t"},
+                             {"source_schema": "s", "source_table": "b"},
+                             {"source_schema": "public", "source_table": "a",
+                              "destination_schema": "x"}])
+    bunny.wait_status("m", "running")
+    renamed = {("public", "a"): ("x", "a"), ("public", "t1"): ("x", "t1")}
+    for table in ("s.t", "public.a", "s.b"):
+        bunny.api.post(f"/v1/mirrors/m/resync/{table}")
+        wait_for(lambda: not bunny.status("m")["operation"] and
+                 all(t["status"] == "streaming" for t in bunny.status("m")["tables"]), 60, table)
+        pair.sql("UPDATE s.t SET v = v + 1; INSERT INTO a SELECT max(id) + 1 FROM a")
+        pair.assert_equal(renamed=renamed)
+        assert bunny.api.post("/v1/mirrors/m/sync-schema", {"dry_run": True})["steps"] == []
+        assert not bunny.api.get("/v1/mirrors/m/logs?level=ERROR")["logs"]
+
+
 @pytest.mark.limit(240)
 def test_foreign_keys_on_all_sides(pair, bunny):
     """A cycle, a table that refers to itself, cascades: all constraints are as before, validated."""

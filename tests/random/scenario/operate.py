@@ -173,6 +173,10 @@ class Operator:
         self._note(f"resync {mapped} for {destination}")
         self._insist(f"resync/{urlquote(mapped, safe='')}")
 
+    def _put_tables(self):
+        return self.api.raw("PUT", f"{self.path}/tables",
+                            {"table_mappings": self.player.mappings()})
+
     def _map_anew(self, manual):
         """Tables that have other names at the source now."""
         gone = [s for s in manual if s["what"].startswith("table ") and "mapping" in s["why"]]
@@ -183,8 +187,9 @@ class Operator:
         self._post("pause")
         for m in moved:  # its destination has rows: it makes way for a new copy
             self._execute(f"DROP TABLE IF EXISTS {m} CASCADE")
-        answer = self.api.raw("PUT", f"{self.path}/tables",
-                              {"table_mappings": self.player.mappings()})
+        answer = self._put_tables()
+        if answer.status == 409 and self.player.heal(answer.body):
+            answer = self._put_tables()
         self._note(f"mapping: {answer.status} {answer.body if answer.status != 200 else ''}")
         if answer.status != 200:
             raise Stuck(f"tables: {answer.body}")

@@ -213,7 +213,7 @@ class Player:
         for _ in range(6):
             code = self.refusal and self.refusal["code"]
             if self.live and (code == "source_table_missing" or
-                              code == "preflight_failed" and self._heal()):
+                              self.heal(self.refusal)):
                 self.follow_names(is_made=False)  # other names, and what the preflight asked for
             elif code not in passing or self._is_there():
                 break
@@ -222,14 +222,16 @@ class Player:
         if self.refusal or not self._is_there():
             raise Defect(f"the mirror was refused: {self.refusal}")
 
-    def _heal(self):
-        """What the preflight says about the source is done there."""
-        codes = {f["code"]: f["remedy"] for f in self.refusal["findings"]
-                 if f["severity"] == "error"}
-        if set(codes) != {"no_replica_identity"}:
+    def heal(self, refusal):
+        """What the preflight says about the source is done there: of every table that it names."""
+        if not refusal or refusal["code"] != "preflight_failed":
             return False
-        self.transcript.add(-1, f"  operator: {codes}")
-        self.pair.src.execute(codes["no_replica_identity"])
+        errors = [f for f in refusal["findings"] if f["severity"] == "error"]
+        if any(f["code"] != "no_replica_identity" for f in errors):
+            return False
+        for item in (i for f in errors for i in f["items"]):
+            self.transcript.add(-1, f"  operator: {item['note']}: {item['statement']}")
+            self.pair.src.execute(item["statement"])
         return True
 
     def do_kill(self, step):
