@@ -153,6 +153,12 @@ static struct known_table *push_after(struct evolution *out, const struct known_
     return &out->after[out->n_after - 1];
 }
 
+static const char *stamp_of(const struct known_column *was, const struct known_column *now)
+{
+    bool is_passing = was ? strcmp(was->stamp, KNOWN_PASSING) == 0 : !now || !now->name;
+    return is_passing ? KNOWN_PASSING : now ? now->stamp : "0";
+}
+
 static void know_self(struct evolve_work *w, const struct known_table *now)
 {
     struct known_table *t = push_after(w->out, w->q->was);
@@ -163,7 +169,7 @@ static void know_self(struct evolve_work *w, const struct known_table *now)
                                       .name = (char *)p->to->name,
                                       .type = p->to->type,
                                       .typmod = p->to->typmod};
-        str_copy(column.stamp, sizeof column.stamp, c ? c->stamp : "0");
+        str_copy(column.stamp, sizeof column.stamp, stamp_of(p->was, c));
         known_add_column(t, &column);
     }
 }
@@ -200,7 +206,7 @@ static void know_relative(struct evolve_work *w, const struct known_table *was,
             c.type = p->to->type;
             c.typmod = p->to->typmod;
         }
-        str_copy(c.stamp, sizeof c.stamp, here ? here->stamp : "0");
+        str_copy(c.stamp, sizeof c.stamp, stamp_of(&was->columns[i], here));
         known_add_column(t, &c);
     }
     for (size_t i = 0; i < w->n_pairs; i++) {

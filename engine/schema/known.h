@@ -10,12 +10,16 @@
 
 #include "pg/pg.h"
 
+/* The default that such a column gave to the rows that were there is not known any more. */
+#define KNOWN_PASSING "-"
+
 struct known_column {
     int attnum;
     char *name;    /* NULL: dropped (only in the source's present catalog) */
     uint32_t type; /* OID at the source; 0 when dropped */
     int32_t typmod;
-    char stamp[16];    /* of its row in the catalog: another one after each ALTER of the column */
+    char stamp[16];    /* of its row in the catalog: another one after each ALTER of the column;
+                        * KNOWN_PASSING: it came after the copy, and was gone when that was read */
     bool is_generated; /* not in the stream (only in the source's present catalog) */
 };
 struct known_table {

@@ -82,6 +82,13 @@ bool adapt_fits(const struct adapt *f, const struct pgo_message *m)
     return true;
 }
 
+bool adapt_is_unsure(const struct adapt *f, uint32_t oid, const char *column)
+{
+    const struct known_table *t = adapt_is_on(f) ? known_find(&f->known, oid) : NULL;
+    const struct known_column *c = t ? known_column_named(t, column) : NULL;
+    return c && strcmp(c->stamp, KNOWN_PASSING) == 0;
+}
+
 /* --- what is known now ------------------------------------------------------------------------ */
 
 static void replace(struct adapt *f, struct known_table *with)

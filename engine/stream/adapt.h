@@ -42,6 +42,9 @@ bool adapt_open(struct adapt *f, const struct adapt_place *p, struct err *err) M
 bool adapt_fits(const struct adapt *f, const struct pgo_message *m);
 /* Whether anything is known of the relation. */
 bool adapt_knows(const struct adapt *f, uint32_t oid);
+/* Whether rows may have another value in the column than at the source: one that passed by, which
+ * the source has dropped meanwhile. */
+bool adapt_is_unsure(const struct adapt *f, uint32_t oid, const char *column);
 /* Of a message that does not fit. ERR_SCHEMA with the statements where it may not be followed. */
 bool adapt_change(struct adapt *f, const struct adapt_place *p, const struct pgo_message *m,
                   int table, struct err *err) MUST_CHECK;

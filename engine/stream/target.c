@@ -255,7 +255,7 @@ static bool is_in_where(const struct target *t, enum target_where where, size_t 
     const struct target_column *c = &t->columns[i];
     if (c->is_skipped)
         return false;
-    return where == WHERE_IMAGE || (where == WHERE_KEY && c->is_key) ||
+    return (where == WHERE_IMAGE && !c->is_unsure) || (where == WHERE_KEY && c->is_key) ||
            (where == WHERE_PKEY && c->is_dest_key);
 }
 

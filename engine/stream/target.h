@@ -15,6 +15,7 @@ struct target_column {
     uint32_t source_type; /* OID at the source */
     bool is_skipped;      /* excluded by the mapping */
     bool is_key;          /* part of the replica identity */
+    bool is_unsure;       /* no row is found by its value: see adapt_is_unsure */
     bool is_dest_key;     /* part of the destination's primary key */
     char *uniques;        /* as in struct dest_column */
     char *plain, *array;  /* the same */
