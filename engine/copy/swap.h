@@ -4,12 +4,19 @@
  * The copy goes into shadows: unlogged tables beside the live ones, in the schema _bunnydb, with
  * the copied columns and nothing else. The live tables keep their rows as they are, and are not fed
  * meanwhile: changes are kept as for every copy beside the stream (stream/aside.h). When all rows
- * are in the shadows, both are compared without a lock, and one transaction for each mapped table
- * makes the live rows those of the shadow: what the shadow does not have is deleted, what is
- * missing is inserted, rows that are the same (byte by byte) are not touched. It drops the shadow,
- * too. From then on the live table holds exactly what the slot's snapshot shows, as after any other
+ * are in the shadows, both are compared, and what differs is written to the live tables: what the
+ * shadow does not have is deleted, what is missing is inserted, rows that are the same (byte by
+ * byte, or where nothing names a row by their text) are not touched. Then the shadow is dropped.
+ * From then on the live table holds exactly what the slot's snapshot shows, as after any other
  * copy, and replay and hand-over go on with it as with any other: their argument is that of
  * stream/aside.h.
+ *
+ * Nobody is locked out for it. All that differs in the tables of a mapping is written in one
+ * transaction, which readers see as a whole, and which has no lock but those of the rows that it
+ * writes. Somebody else who writes one of these rows would wait for its end: a session beside it
+ * looks for such waits every few milliseconds, and as soon as there is one the transaction is given
+ * up. What differs is then written in slices of some milliseconds each (swap_slices.c): readers see
+ * each row as it was or as it is to be, and never fewer rows than there were or will be.
  *
  * Why rows are exchanged, and not tables or files:
  *   - A renamed table is another table. Whoever reads with a snapshot from before (REPEATABLE READ,
@@ -17,18 +24,17 @@
  *     none. Rows that are deleted and inserted are right in every snapshot.
  *   - Views, rules, policies, publications, foreign keys to the table, partitions, functions with
  *     bodies in SQL … belong to the table, not to its name: all of it would have to be made anew,
- * as it was, by whoever owns it. Here nothing is made anew: definitions are the same afterwards, as
- *     nobody touched them. PostgreSQL has no command that exchanges the files of two tables.
+ *     as it was, by whoever owns it. Here nothing is made anew: definitions are the same
+ * afterwards, as nobody touched them. PostgreSQL has no command that exchanges the files of two
+ * tables.
  *   - No reader waits. A rename locks them out, and while it waits for its lock all that come after
- *     it wait as well. The lock here, SHARE ROW EXCLUSIVE, conflicts with writers only, who should
- *     not be there; it is asked for in short attempts, so that not even they queue up for long, and
- *     held for as long as it takes to write the rows that differ: some milliseconds for a few.
+ *     it wait as well.
  *   - The log has the rows that differ, and not the whole table with its indexes.
- * What somebody else writes between the comparison and the lock stays where it is a row that was
- * the same, as if it had come after the swap; where it is one that differs, both are compared
- * again. The price: when most rows differ the table grows by as much until vacuum has been there,
- * and rows of a table without a primary key at the destination are all written anew, under the
- * lock; so it is with triggers that fire always, as they may change others.
+ * What somebody else writes after the comparison stays, as if it had come after the swap, where the
+ * row was the same, and is replaced where it was not; where that cannot be, both are compared
+ * again. The price: when most rows differ the table grows by as much until vacuum has been there.
+ * With triggers that fire always, which may change other rows, all rows are compared and written
+ * under a lock (SHARE ROW EXCLUSIVE: no reader waits), asked for in short attempts.
  *
  * What ends in between, by a crash of anybody, leaves the table with its old rows, or with the new
  * ones and its row of _bunnydb.table_sync still aside: it is copied again. Shadows that were left
@@ -49,7 +55,8 @@ struct swap;
 struct swap_plan {
     struct errand *errand;
     struct pg_conn *dest;
-    const char *mirror;
+    const struct pg_target *target; /* dest's */
+    const char *mirror, *app;
     struct sync_owner owner;
     const struct schema *tables; /* borrowed until swap_free; mapping: 0 to n_maps - 1 */
     size_t n_maps;

@@ -1,200 +1,97 @@
-/* The rows of shadows take the place of those of the live tables; see swap.h. */
+/* The rows of shadows take the place of those of the live tables; see swap.h.
+ *
+ * All that differs is written in one transaction as long as nobody waits for it: readers see the
+ * old rows, then the new ones. A session of its own looks whether somebody does; then the
+ * transaction is given up, and what differs is written in slices (swap_slices.c). */
 #include "copy/swap_private.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "copy/empty.h"
-#include "copy/job.h"
 
-/* As in empty.c: writers of the table, if there are any, wait behind us for so long at most. The
- * long one is beyond the usual deadlock_timeout, at which an autovacuum gives way. */
-#define SHORT_LOCK "400ms"
-#define LONG_LOCK "1500ms"
-#define PATIENCE 12 /* short attempts */
 #define COMPARE_TIMES 3
-#define PAUSE_MS 700
-#define LOCK_LIMIT_MS (30 * 60 * 1000)
-#define EXPLAIN_FIRST_MS 5000
-#define EXPLAIN_MS 60000
+#define COMPARE_TIMES_SLICED 10 /* each time there are few rows left */
+#define LONG_ATTEMPT_MS 3000    /* one that is not tried again and again */
+#define WATCH_MS 25
+#define WATCH_SHARE 4 /* a look is followed by so many times its own time without one */
+#define FEW_ROWS 500  /* are written before anybody could look */
+#define WATCH_LIMIT_MS 2000
+#define WATCH_AGAIN_MS 1000
 
-struct exchange {
-    struct swap *swap;
-    int mapping;
-    int64_t removed, added;
-    bool is_whole;  /* rows are compared under the lock */
-    bool has_moved; /* somebody has written since they were compared */
-    int64_t locked_at, locked_ms;
-};
-
-static const struct schema_table *table_of(const struct swap *s, size_t i)
+bool swap_run(const struct exchange *x, int limit_ms, const char *sql, struct err *err)
 {
-    return &s->plan.tables->tables[i];
+    return pg_exec(x->swap->plan.dest, x->task, limit_ms, sql, NULL, err);
 }
 
-static bool is_part(const struct exchange *x, size_t i)
+bool swap_is_lock_failure(const struct err *err)
 {
-    return x->swap->shadows[i].sql && table_of(x->swap, i)->mapping == x->mapping;
+    return pg_server_error_is(err, "55P03") || pg_server_error_is(err, "40P01");
 }
 
-static bool run(const struct exchange *x, int limit_ms, const char *sql, struct err *err)
+/* --- whether somebody waits for us ----------------------------------------------------------- */
+
+static bool is_called_off(void *arg)
 {
-    return pg_exec(x->swap->plan.dest, swap_task(x->swap), limit_ms, sql, NULL, err);
+    const struct exchange *x = arg;
+    const struct task *own = swap_task(x->swap);
+    return own->is_cancelled(own->arg);
 }
 
-/* --- the statements -------------------------------------------------------------------------- */
-
-/* The primary key names a row when all of it is copied. */
-static bool has_key(const struct swap *s, size_t i)
+/* By far the fastest way to give a statement up: that session is here already. */
+static bool give_way(struct exchange *x, struct task *task, struct err *err)
 {
-    const struct schema_table *t = table_of(s, i);
-    const struct dest_table *live = &s->shadows[i].live;
-    size_t found = 0;
-    for (size_t k = 0; k < live->n_key; k++)
-        for (size_t c = 0; c < t->n_columns; c++)
-            found += range_is_copied(&t->columns[c]) && !strcmp(t->columns[c].name, live->key[k]);
-    return live->n_key > 0 && found == live->n_key;
+    struct pg_result *r = NULL;
+    int pid = pg_backend_pid(x->swap->plan.dest);
+    char *sql = mem_printf("SELECT pg_cancel_backend(%d) FROM (SELECT FROM pg_locks WHERE NOT "
+                           "granted AND %d = ANY (pg_blocking_pids(pid)) LIMIT 1) AS waiting",
+                           pid, pid);
+    bool ok = pg_exec(x->watcher, task, WATCH_LIMIT_MS, sql, &r, err);
+    x->is_in_way = ok && pg_rows(r) > 0;
+    pg_free(r);
+    free(sql);
+    return ok;
 }
 
-static const char *equals_of(const struct dest_table *live, const char *column)
+static bool connect_watcher(struct exchange *x, struct task *task, struct err *err)
 {
-    for (size_t i = 0; i < live->n_columns; i++)
-        if (!strcmp(live->columns[i].name, column))
-            return live->columns[i].equals;
-    return "=";
+    const struct swap_plan *p = &x->swap->plan;
+    return x->watcher ||
+           pg_connect(p->target, PG_SQL, p->app, NULL, task, WATCH_LIMIT_MS, &x->watcher, err);
 }
 
-static void put_same_key(const struct dest_table *live, const char *first, struct buf *b)
+static void look(struct exchange *x, bool is_only_connect)
 {
-    for (size_t k = 0; k < live->n_key; k++) {
-        buf_puts(b, k ? " AND l." : first);
-        pg_quote_ident(b, live->key[k]);
-        buf_printf(b, " %s s.", equals_of(live, live->key[k]));
-        pg_quote_ident(b, live->key[k]);
+    struct task task = *swap_task(x->swap);
+    struct err err = {0};
+    int64_t began = clock_mono_ms();
+    task.tick = NULL;
+    if (connect_watcher(x, &task, &err) && (is_only_connect || give_way(x, &task, &err))) {
+        x->watch_at = clock_mono_ms() + WATCH_SHARE * (clock_mono_ms() - began);
+        return;
     }
+    log_debug("copy", x->swap->plan.mirror, "who waits for a swap is not known: %s", err.text);
+    pg_close(x->watcher, true);
+    x->watcher = NULL;
+    x->watch_at = clock_mono_ms() + WATCH_AGAIN_MS;
 }
 
-static void put_record(const struct schema_table *t, const char *alias, struct buf *b)
+/* Called inside the waits for the destination. */
+static void watch(void *arg)
 {
-    const char *before = "ROW(";
-    for (size_t i = 0; i < t->n_columns; i++) {
-        if (!range_is_copied(&t->columns[i]))
-            continue;
-        buf_printf(b, "%s%s.", before, alias);
-        pg_quote_ident(b, t->columns[i].name);
-        before = ", ";
-    }
-    buf_puts(b, ")::record");
-}
-
-/* Rows that the shadow does not have just like that. Afterwards each row of the live table has one
- * in the shadow that is the same, byte by byte. */
-static char *delete_sql(const struct swap *s, size_t i)
-{
-    const struct shadow *w = &s->shadows[i];
-    struct buf b = {0};
-    buf_printf(&b, "DELETE FROM %s l", w->live_sql);
-    if (has_key(s, i)) {
-        buf_printf(&b, " WHERE NOT EXISTS (SELECT FROM %s s", w->sql);
-        put_same_key(&w->live, " WHERE l.", &b);
-        buf_puts(&b, " AND ");
-        put_record(table_of(s, i), "l", &b);
-        buf_puts(&b, " OPERATOR(pg_catalog.*=) ");
-        put_record(table_of(s, i), "s", &b);
-        buf_putc(&b, ')');
-    }
-    return buf_take(&b);
-}
-
-/* What INSERT names, and what it brings: a partitioned table passes its rows on. */
-static void put_insert(const struct swap *s, size_t i, struct buf *b)
-{
-    const struct shadow *w = &s->shadows[i];
-    const struct schema_table *t = table_of(s, i);
-    const char *before = " ";
-    buf_printf(b, "INSERT INTO %s", w->live_sql + (w->live.is_partitioned ? 0 : strlen("ONLY ")));
-    if (w->columns[0])
-        buf_printf(b, " (%s) OVERRIDING SYSTEM VALUE", w->columns);
-    buf_puts(b, " SELECT");
-    for (size_t c = 0; c < t->n_columns; c++) {
-        if (!range_is_copied(&t->columns[c]))
-            continue;
-        buf_printf(b, "%ss.", before);
-        pg_quote_ident(b, t->columns[c].name);
-        before = ", ";
-    }
-    buf_printf(b, " FROM %s s", w->sql);
-}
-
-/* Rows whose key the live table does not have now. */
-static char *insert_sql(const struct swap *s, size_t i)
-{
-    const struct shadow *w = &s->shadows[i];
-    struct buf b = {0};
-    put_insert(s, i, &b);
-    if (has_key(s, i)) {
-        buf_printf(&b, " WHERE NOT EXISTS (SELECT FROM %s l", w->live_sql);
-        put_same_key(&w->live, " WHERE l.", &b);
-        buf_putc(&b, ')');
-    }
-    return buf_take(&b);
-}
-
-/* --- the rows that differ ----------------------------------------------------------------------
- */
-
-/* Pairs of a live row (its key: k0, k1 …) and one of the shadow (s); either may be missing. */
-static char *find_sql(const struct swap *s, size_t i)
-{
-    const struct shadow *w = &s->shadows[i];
-    struct buf b = {0};
-    buf_printf(&b, "CREATE UNLOGGED TABLE %s WITH (autovacuum_enabled = false) AS SELECT ",
-               w->differing);
-    for (size_t k = 0; k < w->live.n_key; k++) {
-        buf_puts(&b, "l.");
-        pg_quote_ident(&b, w->live.key[k]);
-        buf_printf(&b, " AS k%zu, ", k);
-    }
-    buf_printf(&b, "s.ctid AS s FROM %s l FULL JOIN %s s", w->live_sql, w->sql);
-    put_same_key(&w->live, " ON l.", &b);
-    buf_puts(&b, " WHERE (");
-    put_record(table_of(s, i), "l", &b);
-    buf_puts(&b, " OPERATOR(pg_catalog.*=) ");
-    put_record(table_of(s, i), "s", &b);
-    buf_puts(&b, ") IS NOT TRUE");
-    return buf_take(&b);
-}
-
-static char *delete_found_sql(const struct swap *s, size_t i)
-{
-    const struct shadow *w = &s->shadows[i];
-    struct buf b = {0};
-    buf_printf(&b, "DELETE FROM %s l USING %s d", w->live_sql, w->differing);
-    for (size_t k = 0; k < w->live.n_key; k++) {
-        buf_puts(&b, k ? " AND l." : " WHERE l.");
-        pg_quote_ident(&b, w->live.key[k]);
-        buf_printf(&b, " %s d.k%zu", equals_of(&w->live, w->live.key[k]), k);
-    }
-    return buf_take(&b);
-}
-
-static char *insert_found_sql(const struct swap *s, size_t i)
-{
-    struct buf b = {0};
-    put_insert(s, i, &b);
-    buf_printf(&b, " JOIN %s d ON d.s = s.ctid", s->shadows[i].differing);
-    return buf_take(&b);
+    struct exchange *x = arg;
+    if (clock_mono_ms() >= x->watch_at && !x->is_in_way)
+        look(x, false);
 }
 
 /* --- one table ------------------------------------------------------------------------------- */
 
-static bool count(const struct exchange *x, char *sql, int64_t *sum, struct err *err)
+bool swap_count(const struct exchange *x, char *sql, int64_t *sum, struct err *err)
 {
     struct pg_result *r = NULL;
-    bool ok = pg_exec(x->swap->plan.dest, swap_task(x->swap), 0, sql, &r, err);
+    bool ok = pg_exec(x->swap->plan.dest, x->task, 0, sql, &r, err);
     if (ok)
         *sum += pg_affected(r);
     pg_free(r);
@@ -211,7 +108,7 @@ static bool check_count(const struct exchange *x, size_t i, struct err *err)
     char *sql = mem_printf("SELECT (SELECT pg_catalog.count(*) FROM %s), (SELECT "
                            "pg_catalog.count(*) FROM %s)",
                            w->live_sql, w->sql);
-    bool ok = pg_exec(x->swap->plan.dest, swap_task(x->swap), 0, sql, &r, err);
+    bool ok = pg_exec(x->swap->plan.dest, x->task, 0, sql, &r, err);
     free(sql);
     if (ok && pg_int(r, 0, 0) != pg_int(r, 0, 1)) {
         ok = err_set(err, ERR_SCHEMA, "%lld rows came, and the table has %lld then",
@@ -226,21 +123,22 @@ static bool check_count(const struct exchange *x, size_t i, struct err *err)
 
 static bool exchange_whole(struct exchange *x, size_t i, struct err *err)
 {
-    return count(x, delete_sql(x->swap, i), &x->removed, err) &&
-           count(x, insert_sql(x->swap, i), &x->added, err) && check_count(x, i, err);
+    return swap_count(x, swap_delete_all_sql(x->swap, i), &x->removed, err) &&
+           swap_count(x, swap_insert_all_sql(x->swap, i), &x->added, err) && check_count(x, i, err);
 }
 
-/* Just the rows that were found to differ. */
+/* Just the rows that were found to differ. Where a key names them, those that somebody else has
+ * removed since, or put there, do no harm. */
 static bool exchange_found(struct exchange *x, size_t i, struct err *err)
 {
     const struct shadow *w = &x->swap->shadows[i];
     int64_t old = 0, new = 0;
-    bool ok = count(x, delete_found_sql(x->swap, i), &old, err) &&
-              count(x, insert_found_sql(x->swap, i), &new, err);
-    if (!ok && err->sqlstate[0])
+    bool ok = swap_count(x, swap_delete_found_sql(x->swap, i, NULL), &old, err) &&
+              swap_count(x, swap_insert_found_sql(x->swap, i, NULL), &new, err);
+    if (!ok)
         x->has_moved = pg_server_error_is(err, "23505") || pg_server_error_is(err, "23P01");
-    else if (ok)
-        x->has_moved = old != w->n_old || new != w->n_new;
+    else
+        x->has_moved = (!w->is_by_key && old != w->n_old) || new != w->n_new;
     x->removed += old;
     x->added += new;
     if (ok && x->has_moved)
@@ -250,218 +148,184 @@ static bool exchange_found(struct exchange *x, size_t i, struct err *err)
 
 static bool exchange_table(struct exchange *x, size_t i, struct err *err)
 {
-    const struct schema_table *t = table_of(x->swap, i);
-    bool is_found = !x->is_whole && x->swap->shadows[i].differing;
+    const struct schema_table *t = swap_table(x->swap, i);
+    bool is_found = !x->is_whole && x->swap->shadows[i].is_found;
+    if (x->is_in_way)
+        return err_set(err, ERR_SQL, "somebody waits");
     return (is_found ? exchange_found(x, i, err) : exchange_whole(x, i, err)) ||
            err_context(err, "swap the rows of %s.%s", t->dest_schema, t->dest_name);
 }
 
-/* --- which rows differ: before the lock ---------------------------------------------------------
- */
-
-/* What fires although we are a replica may change more than the rows that we write. */
-static bool may_be_found(const struct exchange *x, size_t i, bool *out, struct err *err)
-{
-    const struct schema_table *t = table_of(x->swap, i);
-    struct pg_conn *dest = x->swap->plan.dest;
-    const char *values[] = {t->dest_schema, t->dest_name,
-                            pg_is_replica_role(dest) ? "{A,R}" : "{A,R,O}"};
-    struct pg_result *r = NULL;
-    *out = false;
-    if (!has_key(x->swap, i))
-        return true;
-    bool ok = pg_exec_params(
-        dest, swap_task(x->swap), SWAP_LOOK_MS,
-        "SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE "
-        "n.nspname = $1 AND c.relname = $2 AND NOT EXISTS (SELECT FROM pg_trigger g WHERE "
-        "g.tgrelid = c.oid AND NOT g.tgisinternal AND g.tgenabled = ANY ($3::\"char\"[])) AND NOT "
-        "EXISTS (SELECT FROM pg_rewrite w WHERE w.ev_class = c.oid AND w.ev_enabled = ANY "
-        "($3::\"char\"[]))",
-        COUNT_OF(values), values, &r, err);
-    *out = ok && pg_int(r, 0, 0) == 1;
-    pg_free(r);
-    return ok;
-}
-
-static void name_differing(struct swap *s, size_t i)
-{
-    struct buf name = {0}, quoted = {0};
-    buf_printf(&name, "%s_d", s->names[i]);
-    pg_quote_qualified(&quoted, SWAP_SCHEMA, buf_text(&name));
-    s->shadows[i].differing = buf_take(&quoted);
-    buf_free(&name);
-}
-
-static bool count_found(const struct exchange *x, size_t i, struct err *err)
-{
-    struct shadow *w = &x->swap->shadows[i];
-    struct pg_result *r = NULL;
-    char *sql = mem_printf("ANALYZE %s", w->differing);
-    bool ok = run(x, 0, sql, err);
-    free(sql);
-    sql = mem_printf("SELECT count(k0), count(s) FROM %s", w->differing);
-    ok = ok && pg_exec(x->swap->plan.dest, swap_task(x->swap), 0, sql, &r, err);
-    free(sql);
-    w->n_old = ok ? pg_int(r, 0, 0) : 0;
-    w->n_new = ok ? pg_int(r, 0, 1) : 0;
-    pg_free(r);
-    return ok;
-}
-
-/* Nested loops would be the end of a large table whose statistics are old. */
-#define PLANS "SET LOCAL work_mem = '64MB'; SET LOCAL jit = off; SET LOCAL enable_nestloop = off"
-
-static bool find_differing(const struct exchange *x, size_t i, struct err *err)
-{
-    struct shadow *w = &x->swap->shadows[i];
-    struct err ignored = {0};
-    bool may;
-    if (!may_be_found(x, i, &may, err))
-        return false;
-    if (!may)
-        return true;
-    if (!w->differing)
-        name_differing(x->swap, i);
-    char *begin = mem_printf("BEGIN; DROP TABLE IF EXISTS %s; " PLANS, w->differing);
-    char *find = find_sql(x->swap, i);
-    bool ok = run(x, SWAP_LOOK_MS, begin, err) && run(x, 0, find, err) && run(x, 0, "COMMIT", err);
-    free(begin);
-    free(find);
-    if (ok)
-        return count_found(x, i, err);
-    if (!pg_server_error_is(err, "0A000") || !run(x, SWAP_LOOK_MS, "ROLLBACK", &ignored))
-        return err_context(err, "compare the rows of %s.%s", table_of(x->swap, i)->dest_schema,
-                           table_of(x->swap, i)->dest_name);
-    err_clear(err); /* a key whose operator cannot join in such a way */
-    free(w->differing);
-    w->differing = NULL;
-    return true;
-}
-
-static bool find_all(const struct exchange *x, struct err *err)
-{
-    bool ok = true;
-    for (size_t i = 0; ok && i < x->swap->plan.tables->n_tables; i++)
-        if (is_part(x, i))
-            ok = find_differing(x, i, err);
-    return ok;
-}
-
 /* --- all tables of a mapping ----------------------------------------------------------------- */
+
+/* Rows that are compared while they are written must not change meanwhile. */
+static bool needs_lock(const struct exchange *x)
+{
+    for (size_t i = 0; i < x->swap->plan.tables->n_tables; i++)
+        if (swap_is_part(x, i) && !x->swap->shadows[i].is_found)
+            return true;
+    return x->is_whole;
+}
 
 /* Several statements in one. Rows that were found are few, or counted: the planner knows. */
 static char *begin_sql(const struct exchange *x, const char *lock_timeout)
 {
     const struct swap *s = x->swap;
+    bool has_lock = needs_lock(x);
     struct buf b = {0};
     buf_printf(&b, "BEGIN; SET LOCAL lock_timeout = '%s'", lock_timeout);
     const char *before = "; LOCK TABLE ";
     for (size_t i = 0; i < s->plan.tables->n_tables; i++) {
-        if (!is_part(x, i))
+        if (!swap_is_part(x, i))
             continue;
         buf_printf(&b, "%s%s", before, s->shadows[i].live_sql);
         before = ", ";
     }
-    buf_puts(&b,
-             " IN SHARE ROW EXCLUSIVE MODE; SET LOCAL lock_timeout = '10s'; SET CONSTRAINTS ALL "
-             "DEFERRED; " PLANS);
+    buf_printf(&b, " IN %s MODE; SET CONSTRAINTS ALL DEFERRED; " SWAP_PLANS,
+               has_lock ? "SHARE ROW EXCLUSIVE" : "ROW EXCLUSIVE");
+    if (has_lock)
+        buf_puts(&b, "; SET LOCAL lock_timeout = '10s'");
     if (!x->is_whole)
         buf_puts(&b, "; SET LOCAL enable_nestloop = on");
-    return buf_take(&b);
-}
-
-static char *end_sql(const struct exchange *x)
-{
-    const struct swap *s = x->swap;
-    const char *before = "DROP TABLE ";
-    struct buf b = {0};
-    for (size_t i = 0; i < s->plan.tables->n_tables; i++) {
-        if (!is_part(x, i))
-            continue;
-        buf_printf(&b, "%s%s", before, s->shadows[i].sql);
-        before = ", ";
-        if (s->shadows[i].differing)
-            buf_printf(&b, ", %s", s->shadows[i].differing);
-    }
     return buf_take(&b);
 }
 
 static bool run_fence(const struct exchange *x, struct err *err)
 {
     char *fence = sync_rows_fence(&x->swap->plan.owner);
-    bool ok = run(x, SWAP_LOOK_MS, fence, err);
+    bool ok = swap_run(x, SWAP_LOOK_MS, fence, err);
     free(fence);
     if (!ok && pg_server_error_is(err, SYNC_ROWS_SQLSTATE))
         return err_set(err, ERR_FENCED, "another process took over this mirror");
     return ok;
 }
 
+bool swap_commit(const struct exchange *x, struct err *err)
+{
+    return run_fence(x, err) && swap_run(x, 0, "COMMIT", err);
+}
+
 static bool attempt(struct exchange *x, const char *lock_timeout, struct err *err)
 {
-    char *begin = begin_sql(x, lock_timeout), *end = end_sql(x);
+    char *begin = begin_sql(x, lock_timeout), *end = swap_drop_sql(x);
+    struct task *task = x->task;
+    int64_t began = clock_mono_ms();
     x->removed = x->added = 0;
     x->has_moved = false;
-    bool ok = run(x, SWAP_LOOK_MS, begin, err);
-    x->locked_at = clock_mono_ms();
+    bool ok = swap_run(x, SWAP_LOOK_MS, begin, err);
+    int64_t held_since = clock_mono_ms();
     for (size_t i = 0; ok && i < x->swap->plan.tables->n_tables; i++)
-        if (is_part(x, i))
+        if (swap_is_part(x, i))
             ok = exchange_table(x, i, err);
-    ok = ok && run(x, SWAP_LOOK_MS, end, err) && run_fence(x, err) && run(x, 0, "COMMIT", err);
-    x->locked_ms = clock_mono_ms() - x->locked_at;
+    x->task = swap_task(x->swap); /* a COMMIT is not given up */
+    ok = ok && swap_run(x, SWAP_LOOK_MS, end, err) && swap_commit(x, err);
+    x->task = task;
+    x->held_ms = clock_mono_ms() - held_since;
+    x->attempt_ms = clock_mono_ms() - began;
+    if (!ok)
+        x->removed = x->added = 0;
     free(begin);
     free(end);
     return ok;
 }
 
-static void forget_shadows(struct exchange *x)
-{
-    for (size_t i = 0; i < x->swap->plan.tables->n_tables; i++)
-        if (is_part(x, i)) {
-            free(x->swap->shadows[i].sql);
-            x->swap->shadows[i].sql = NULL;
-        }
-}
-
-static bool is_lock_failure(const struct err *err)
-{
-    return pg_server_error_is(err, "55P03") || pg_server_error_is(err, "40P01");
-}
-
-/* Until the lock was got, and everything done or impossible. */
-static bool exchange_locked(struct exchange *x, struct err *err)
+void swap_explain(const struct exchange *x, int64_t *explain_at)
 {
     const struct swap_plan *p = &x->swap->plan;
+    if (clock_mono_ms() < *explain_at)
+        return;
+    empty_explain_locks(p->dest, x->task, p->mirror, p->tables, "to swap the rows of");
+    *explain_at = clock_mono_ms() + SWAP_EXPLAIN_MS;
+}
+
+/* Until everything was got and done, or cannot be: also because what is given up each time takes
+ * too long. */
+static bool attempts(struct exchange *x, struct err *err)
+{
     struct err ignored = {0};
-    int64_t began = clock_mono_ms(), explain_at = began + EXPLAIN_FIRST_MS;
-    for (int n = 1; !attempt(x, n > PATIENCE ? LONG_LOCK : SHORT_LOCK, err); n++) {
-        if (!is_lock_failure(err) || clock_mono_ms() - began > LOCK_LIMIT_MS ||
-            !run(x, SWAP_LOOK_MS, "ROLLBACK", &ignored))
+    bool may_last = needs_lock(x);
+    int64_t began = clock_mono_ms(), explain_at = began + SWAP_EXPLAIN_FIRST_MS;
+    for (int n = 1; !attempt(x, n > SWAP_PATIENCE ? SWAP_LONG_LOCK : SWAP_SHORT_LOCK, err); n++) {
+        x->is_sliced =
+            !may_last &&
+            (x->is_in_way || (swap_is_lock_failure(err) && x->attempt_ms > LONG_ATTEMPT_MS));
+        if (x->is_sliced || !swap_is_lock_failure(err) ||
+            clock_mono_ms() - began > SWAP_LOCK_LIMIT_MS ||
+            !swap_run(x, SWAP_LOOK_MS, "ROLLBACK", &ignored))
             return false;
-        if (clock_mono_ms() >= explain_at) {
-            empty_explain_locks(p->dest, swap_task(x->swap), p->mirror, p->tables,
-                                "to swap the rows of");
-            explain_at = clock_mono_ms() + EXPLAIN_MS;
-        }
-        if (!errand_sleep(p->errand, PAUSE_MS, err))
+        swap_explain(x, &explain_at);
+        if (!errand_sleep(x->swap->plan.errand, SWAP_PAUSE_MS, err))
             return false;
     }
     return true;
 }
 
-/* Whoever writes to the table while its rows are compared makes it compare again; who never stops
- * waits in the end until it is done. */
+static int64_t count_found(const struct exchange *x)
+{
+    int64_t n = 0;
+    for (size_t i = 0; i < x->swap->plan.tables->n_tables; i++)
+        if (swap_is_part(x, i))
+            n += x->swap->shadows[i].n_old + x->swap->shadows[i].n_new;
+    return n;
+}
+
+/* As long as it is in nobody's way, in one transaction. */
+static bool attempts_watched(struct exchange *x, struct err *err)
+{
+    struct task *own = x->task, watching = *own;
+    watching.is_cancelled = is_called_off;
+    watching.tick = watch;
+    watching.tick_ms = WATCH_MS;
+    watching.next_tick = 0;
+    watching.arg = x;
+    if (count_found(x) > FEW_ROWS)
+        look(x, true);
+    x->watch_at = 0;
+    x->task = &watching;
+    bool ok = attempts(x, err);
+    x->task = own;
+    return ok;
+}
+
+static bool write_rows(struct exchange *x, struct err *err)
+{
+    x->is_in_way = false;
+    if (needs_lock(x))
+        return attempts(x, err);
+    if (!x->is_sliced && attempts_watched(x, err))
+        return true;
+    if (!x->is_sliced)
+        return false;
+    log_info("copy", x->swap->plan.mirror,
+             "somebody writes to rows that a swap changes: it goes on in small steps");
+    err_clear(err);
+    return swap_run(x, SWAP_LOOK_MS, "ROLLBACK", err) && swap_slices(x, err);
+}
+
+static void forget_shadows(struct exchange *x)
+{
+    for (size_t i = 0; i < x->swap->plan.tables->n_tables; i++)
+        if (swap_is_part(x, i)) {
+            free(x->swap->shadows[i].sql);
+            x->swap->shadows[i].sql = NULL;
+        }
+}
+
+/* Whoever writes to the table while its rows are compared may make it compare again; who never
+ * stops waits in the end until it is done. */
 static bool exchange(struct exchange *x, struct err *err)
 {
     for (int n = 1;; n++) {
-        x->is_whole = n > COMPARE_TIMES;
-        if (!x->is_whole && !find_all(x, err))
+        x->is_whole = n > (x->is_sliced ? COMPARE_TIMES_SLICED : COMPARE_TIMES);
+        if (!x->is_whole && !swap_find(x, err))
             return false;
-        if (exchange_locked(x, err))
+        if (write_rows(x, err))
             return true;
         if (!x->has_moved || x->is_whole)
             return false;
+        x->is_sliced |= !needs_lock(x); /* somebody writes */
         err_clear(err);
-        if (!run(x, SWAP_LOOK_MS, "ROLLBACK", err))
+        if (!swap_run(x, SWAP_LOOK_MS, "ROLLBACK", err))
             return false;
     }
 }
@@ -471,38 +335,47 @@ static bool exchange(struct exchange *x, struct err *err)
 /* Of a partitioned table: of its root, which comes first. It would come by itself, later. */
 static void analyze(const struct exchange *x, size_t first)
 {
-    const struct schema_table *t = table_of(x->swap, first);
+    const struct schema_table *t = swap_table(x->swap, first);
     struct err err = {0};
     struct buf b = {0};
     buf_puts(&b, "SET lock_timeout = '1s'; ANALYZE ");
     pg_quote_qualified(&b, t->dest_schema, t->dest_name);
     buf_puts(&b, "; RESET lock_timeout");
-    if (!run(x, 0, buf_text(&b), &err) && err.code == ERR_SQL)
+    if (!swap_run(x, 0, buf_text(&b), &err) && err.code == ERR_SQL)
         log_info("copy", x->swap->plan.mirror, "statistics are left to autovacuum table=%s.%s: %s",
                  t->dest_schema, t->dest_name, err.text);
     buf_free(&b);
 }
 
+static void say(const struct exchange *x, size_t first, int64_t began)
+{
+    const struct schema_table *t = swap_table(x->swap, first);
+    log_info("copy", x->swap->plan.mirror,
+             "rows swapped table=%s.%s removed=%lld added=%lld seconds=%.1f way=%s held_ms=%lld",
+             t->dest_schema, t->dest_name, (long long)x->removed, (long long)x->added,
+             (double)(clock_mono_ms() - began) / 1000.0,
+             x->is_sliced    ? "steps"
+             : needs_lock(x) ? "locked"
+                             : "at_once",
+             (long long)x->held_ms);
+}
+
 static bool exchange_mapping(struct swap *s, int mapping, struct err *err)
 {
-    struct exchange x = {.swap = s, .mapping = mapping};
+    struct exchange x = {.swap = s, .mapping = mapping, .task = swap_task(s)};
     size_t first = s->plan.tables->n_tables, n = 0;
     int64_t began = clock_mono_ms();
     for (size_t i = 0; i < s->plan.tables->n_tables; i++) {
-        if (table_of(s, i)->mapping == mapping && i < first)
+        if (swap_table(s, i)->mapping == mapping && i < first)
             first = i;
-        n += is_part(&x, i);
+        n += swap_is_part(&x, i);
     }
-    if (!n)
-        return true;
-    if (!exchange(&x, err))
-        return false;
+    bool ok = !n || exchange(&x, err);
+    pg_close(x.watcher, false);
+    if (!ok || !n)
+        return ok;
+    say(&x, first, began);
     forget_shadows(&x);
-    log_info("copy", s->plan.mirror,
-             "rows swapped table=%s.%s removed=%lld added=%lld seconds=%.1f locked_ms=%lld",
-             table_of(s, first)->dest_schema, table_of(s, first)->dest_name, (long long)x.removed,
-             (long long)x.added, (double)(clock_mono_ms() - began) / 1000.0,
-             (long long)x.locked_ms);
     if (x.removed + x.added)
         analyze(&x, first);
     return true;

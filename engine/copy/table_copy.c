@@ -368,7 +368,9 @@ static bool make_room(struct table_copy *c, struct err *err)
 {
     struct swap_plan p = {.errand = &c->errand,
                           .dest = c->dest,
+                          .target = c->plan.dest,
                           .mirror = c->config->name,
+                          .app = c->app,
                           .owner = c->plan.owner,
                           .tables = c->schema,
                           .n_maps = c->n_maps};
