@@ -13,6 +13,7 @@
 #define CTRL(c) ((c)&0x1f)
 #define GROUP_MIRROR "Mirrors"
 #define GROUP_PEER "Peers"
+#define GROUP_PICK "Tables of a mirror"
 #define GROUP_VIEW "What is shown"
 #define GROUP_LOG "Logs"
 #define GROUP_MOVE "Moving"
@@ -22,14 +23,14 @@ enum {
     /* What 1 to 6 show. */
     ROOTS =
         ON(SCREEN_LIST) | ON(SCREEN_SLOTS) | ON(SCREEN_PEERS) | ON(SCREEN_LOG) | ON(SCREEN_RUNS),
-    EVERYWHERE =
-        ROOTS | ON(SCREEN_DETAIL) | ON(SCREEN_MESSAGES) | ON(SCREEN_HELP) | ON(SCREEN_REPORT),
+    EVERYWHERE = ROOTS | ON(SCREEN_DETAIL) | ON(SCREEN_MESSAGES) | ON(SCREEN_HELP) |
+                 ON(SCREEN_REPORT) | ON(SCREEN_PICK) | ON(SCREEN_SUMMARY),
     OF_LINE = ON(SCREEN_SLOTS) | ON(SCREEN_RUNS), /* of the mirror that the line belongs to */
     OF_MIRROR = ON(SCREEN_LIST) | ON(SCREEN_DETAIL) | ON(SCREEN_LOG) | OF_LINE,
     WITH_LOG = ON(SCREEN_LIST) | ON(SCREEN_DETAIL) | ON(SCREEN_LOG),
     LISTS = ON(SCREEN_LIST) | ON(SCREEN_DETAIL),
     TABLES = ON(SCREEN_SLOTS) | ON(SCREEN_PEERS) | ON(SCREEN_RUNS),
-    ASKED = TABLES | ON(SCREEN_DETAIL) | ON(SCREEN_REPORT),
+    ASKED = TABLES | ON(SCREEN_DETAIL) | ON(SCREEN_REPORT) | ON(SCREEN_PICK),
 };
 
 /* Keys, as shown, name; help; screens, in the hint line, group, condition, deed. The hint line
@@ -76,6 +77,12 @@ const struct action actions[] = {
     {{'a'}, "a", "apply",
      "Runs what 5 Schema shows at the destination; asks first.",
      ON(SCREEN_DETAIL), 0, GROUP_MIRROR, can_sync, do_sync},
+    {{'a'}, "a", "add",
+     "A new mirror: a form, its tables, a summary with all findings; then asks.",
+     ON(SCREEN_LIST), EVERYWHERE, GROUP_MIRROR, can_create, do_create},
+    {{'e'}, "e", "edit",
+     "Other tables for the mirror: pause, change, resume as one step.",
+     LISTS | ON(SCREEN_LOG), ON(SCREEN_DETAIL), GROUP_MIRROR, can_set_tables, do_set_tables},
     {{'K'}, "K", "delete",
      "Deletes the mirror, its slot and publication; its name has to be typed.",
      OF_MIRROR, 0, GROUP_MIRROR, can_delete, do_delete},
@@ -85,6 +92,19 @@ const struct action actions[] = {
     {{'y'}, "y", "copy",
      "Copies the error, or the position, to the clipboard (OSC 52).",
      OF_MIRROR, 0, GROUP_MIRROR, has_target, do_copy},
+
+    {{' '}, "space", "in or out",
+     "Takes the selected table in, or out again.",
+     ON(SCREEN_PICK), EVERYWHERE, GROUP_PICK, has_pick, do_pick},
+    {{'*'}, "*", "all",
+     "Takes all tables in that are shown and can be mirrored, or all out.",
+     ON(SCREEN_PICK), EVERYWHERE, GROUP_PICK, has_pick, do_pick_all},
+    {{'\r', '\n', FN(KEY_ENTER)}, "enter", "next",
+     "To the summary: what will be done, and what the servers lack.",
+     ON(SCREEN_PICK), EVERYWHERE, GROUP_PICK, has_pick, do_summary},
+    {{'\r', '\n', FN(KEY_ENTER)}, "enter", "do it",
+     "Asks y, then does what the summary says.",
+     ON(SCREEN_SUMMARY), EVERYWHERE, GROUP_PICK, can_finish, do_finish},
 
     {{'t', '\r', '\n', FN(KEY_ENTER)}, "enter t", "test",
      "Logs in to the peer, and says what it lacks as a source and a destination.",
@@ -101,7 +121,7 @@ const struct action actions[] = {
 
     {{'/'}, "/", "filter",
      "Lists: only lines with this text, !text without it. Logs: search.",
-     OF_MIRROR | TABLES, EVERYWHERE, GROUP_VIEW, NULL, move_filter},
+     OF_MIRROR | TABLES | ON(SCREEN_PICK), EVERYWHERE, GROUP_VIEW, NULL, move_filter},
     {{'!'}, "!", "problems",
      "Only mirrors that have a problem, or all again.",
      ON(SCREEN_LIST), EVERYWHERE, GROUP_VIEW, NULL, do_problems},
@@ -113,7 +133,7 @@ const struct action actions[] = {
      ON(SCREEN_LIST), 0, GROUP_VIEW, NULL, do_invert},
     {{'o'}, "o", "maximise",
      "The pane with the keys takes the screen, or gives it back.",
-     LISTS | TABLES, 0, GROUP_VIEW, NULL, do_zoom},
+     LISTS | TABLES | ON(SCREEN_PICK), 0, GROUP_VIEW, NULL, do_zoom},
     {{'R', FN(KEY_F(5))}, "R f5", "refresh",
      "Asks again what this screen has asked for.",
      ASKED, TABLES | ON(SCREEN_REPORT), GROUP_VIEW, NULL, do_refresh},

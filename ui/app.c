@@ -29,7 +29,7 @@ void app_back(struct app *a)
     if (a->zoom != ZOOM_NONE)
         a->zoom = ZOOM_NONE;
     else if (a->depth > 0)
-        a->depth--;
+        wizard_left(a, a->stack[a->depth--]);
     else
         quit_ask(a);
 }
@@ -56,10 +56,13 @@ struct rows *app_rows(struct app *a)
         return &a->peers;
     case SCREEN_RUNS:
         return &a->runs;
+    case SCREEN_PICK:
+        return &a->picks;
     case SCREEN_LOG:
     case SCREEN_MESSAGES:
     case SCREEN_HELP:
     case SCREEN_REPORT:
+    case SCREEN_SUMMARY:
     case SCREEN_FORM:
     case SCREEN_COUNT:
         break;
@@ -72,7 +75,7 @@ void app_ask(struct app *a, enum sheet_kind kind, const char *name)
 {
     char copy[NAME_SIZE]; /* name may be what is replaced here */
     str_copy(copy, sizeof copy, name);
-    sheets_ask(a->sheets, kind, copy);
+    sheets_ask(a->sheets, kind, copy, kind == SHEET_SURVEY ? a->wizard.config.dest_peer : "");
     a->asked_kind = kind;
     str_copy(a->asked_name, sizeof a->asked_name, copy);
     a->is_asked = true;
@@ -312,9 +315,9 @@ static void note_test(struct app *a, const struct sheet *r)
     MEM_PUSH(a->tests, a->n_tests, a->cap_tests, t);
 }
 
-static void say_job(struct app *a, const struct job_result *r)
+static void say_job(struct app *a, struct job_result *r)
 {
-    if (peer_job_done(a, r))
+    if (peer_job_done(a, r) || wizard_job_done(a, r))
         return;
     a->refresh = true;
     if (r->ok)
@@ -327,8 +330,10 @@ static void say_job(struct app *a, const struct job_result *r)
 void app_take_results(struct app *a)
 {
     struct job_result done;
-    if (jobs_take(a->jobs, &done))
+    if (jobs_take(a->jobs, &done)) {
         say_job(a, &done);
+        findings_free(&done.findings);
+    }
     struct command_result r;
     struct sheet sheet;
     while (commands_take(a->commands, &r))
@@ -348,5 +353,7 @@ void app_take_results(struct app *a)
         sheet_free(place);
         *place = sheet;
     }
+    if (sheet.kind == SHEET_PEERS)
+        wizard_peers_come(a);
     app_rebuild(a); /* lines borrow from what has just been replaced */
 }

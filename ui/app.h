@@ -14,6 +14,7 @@
 #include "ui/model.h"
 #include "ui/sheet.h"
 #include "ui/rows.h"
+#include "ui/wizard.h"
 
 enum screen_id {
     SCREEN_LIST,
@@ -26,6 +27,8 @@ enum screen_id {
     SCREEN_PEERS,
     SCREEN_RUNS,
     SCREEN_FORM,
+    SCREEN_PICK,
+    SCREEN_SUMMARY,
     SCREEN_COUNT
 };
 enum tab {
@@ -74,7 +77,8 @@ struct confirm {
     struct order order; /* kind NO_COMMAND: detach */
     enum mirror_state state;
     char text[300];
-    const char *typed_name; /* what has to be typed: the order's mirror or table */
+    void (*run)(struct app *a); /* on y, in the place of the order; NULL: the order */
+    const char *typed_name;     /* what has to be typed: the order's mirror or table */
 };
 struct prompt {
     char label[200];
@@ -157,6 +161,9 @@ struct app {
     char typed[2 * NAME_SIZE + 2];
     struct dialog dialog;
     struct form form;
+    struct wizard wizard;
+    struct rows picks;
+    char pick_filter[INPUT_SIZE];
     struct sheets *sheets;
     struct sheet sheet;              /* the one that SCREEN_REPORT shows */
     struct sheet lists[SHEET_COUNT]; /* the others, by kind */
@@ -166,7 +173,7 @@ struct app {
     struct peer_test *tests;
     size_t n_tests, cap_tests;
     struct jobs *jobs;
-    char wanted_peer[NAME_SIZE]; /* is selected once the list has it */
+    char wanted_peer[NAME_SIZE], wanted_mirror[NAME_SIZE]; /* selected once the list has it */
 
     struct message messages[MESSAGES];
     size_t n_messages; /* ever */
@@ -195,7 +202,8 @@ struct screen {
     void (*draw)(struct app *a);
 };
 extern const struct screen screen_list, screen_detail, screen_log, screen_messages, screen_help,
-    screen_report, screen_slots, screen_peers, screen_runs, screen_form;
+    screen_report, screen_slots, screen_peers, screen_runs, screen_form, screen_pick,
+    screen_summary;
 
 static inline enum screen_id app_screen(const struct app *a)
 {

@@ -56,24 +56,30 @@ static bool is_part(char c)
     return isalnum((unsigned char)c) || c == '_';
 }
 
-/* The word stands in the text by itself. */
-static bool names(const char *text, const char *word)
+/* Where the word stands in the text by itself; NULL: nowhere. */
+static const char *names(const char *text, const char *word)
 {
     size_t n = strlen(word);
     for (const char *p = text; (p = strstr(p, word)); p++)
         if ((p == text || !is_part(p[-1])) && !is_part(p[n]))
-            return true;
-    return false;
+            return p;
+    return NULL;
 }
 
 void form_refuse(struct app *a, const char *text, const char *hint)
 {
     struct form *f = &a->form;
+    const char *first = NULL;
     f->is_busy = false;
     str_printf(f->error, sizeof f->error, "%s%s%s", text, *hint ? "; " : "", hint);
-    for (int i = f->n; i-- > 0;)
-        if (names(text, f->fields[i].key) && !f->fields[i].is_locked)
-            f->focus = i;
+    for (int i = 0; i < f->n; i++) {
+        const char *p = names(text, f->fields[i].key);
+        p = p ? p : names(text, f->fields[i].label);
+        if (!p || f->fields[i].is_locked || (first && p >= first))
+            continue;
+        first = p;
+        f->focus = i;
+    }
 }
 
 /* --- Keys ------------------------------------------------------------------------------------- */
@@ -89,7 +95,7 @@ static void focus_move(struct form *f, int step)
 static void choose(struct form_field *x, int step)
 {
     int n = 0, at = 0;
-    while (x->choices[n])
+    while (x->choices && x->choices[n])
         n++;
     for (int i = 0; i < n; i++)
         if (!strcmp(x->choices[i], x->value))
@@ -139,7 +145,6 @@ static void edit(struct form *f, int key)
 
 static void submit(struct app *a)
 {
-    *a->form.error = '\0';
     a->form.is_busy = true;
     a->form.done(a);
 }
@@ -154,6 +159,7 @@ void form_key(struct app *a, int key)
     }
     if (f->is_busy)
         return; /* the answer comes; esc does not wait for it */
+    *f->error = '\0';
     switch (key) {
     case '\r':
     case '\n':

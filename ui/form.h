@@ -17,8 +17,8 @@ struct form_field {
     const char *label; /* shown */
     const char *help;  /* one sentence, of the field with the focus */
     enum form_kind kind;
-    const char *choices[8]; /* of FORM_CHOICE; NULL ends */
-    bool is_locked;         /* shown, not changed */
+    const char *const *choices; /* of FORM_CHOICE; NULL ends; outlive the form */
+    bool is_locked;             /* shown, not changed */
     char value[400];
     char before[400]; /* as it was when the form was opened */
 };

@@ -20,6 +20,7 @@ static const struct screen *const screens[SCREEN_COUNT] = {
     [SCREEN_HELP] = &screen_help,   [SCREEN_REPORT] = &screen_report,
     [SCREEN_SLOTS] = &screen_slots, [SCREEN_PEERS] = &screen_peers,
     [SCREEN_RUNS] = &screen_runs,   [SCREEN_FORM] = &screen_form,
+    [SCREEN_PICK] = &screen_pick,   [SCREEN_SUMMARY] = &screen_summary,
 };
 
 static void count_draw(struct app *a, const struct rect *r, int *x, int n, const char *word,

@@ -20,6 +20,8 @@ static void confirm_key(struct app *a, int key)
     a->mode = MODE_KEYS;
     if (key != 'y') {
         app_say(a, SEVERITY_INFO, "not done");
+    } else if (a->confirm.run) {
+        a->confirm.run(a);
     } else if (a->confirm.order.kind == NO_COMMAND) {
         a->done = true;
         a->end = CONSOLE_DETACHED;

@@ -21,12 +21,44 @@ struct jobs {
 static void job_free(struct job *j)
 {
     peer_free(&j->peer);
+    mirror_config_free(&j->config);
     *j = (struct job){0};
+}
+
+enum {
+    PAUSE_LIMIT_MS = 60000,
+};
+
+static bool command(const struct model *m, const char *mirror, enum mirror_command c,
+                    struct err *err)
+{
+    struct mirror_request r = {.command = c, .by = "console"};
+    return m->command(m->arg, mirror, &r, PAUSE_LIMIT_MS, err);
+}
+
+/* Pause, change, resume as one step: what ran before runs afterwards, also when the change was
+ * refused. */
+static bool set_tables(const struct model *m, const struct job *j, struct job_result *r)
+{
+    const struct mirror_config *c = &j->config;
+    struct err err = {0};
+    if (j->is_running && !command(m, c->name, MIRROR_PAUSE, &r->err) &&
+        r->err.code != ERR_ALREADY_PAUSED)
+        return false;
+    bool ok = m->set_tables(m->arg, c->name, c->tables, c->n_tables, &r->findings, &r->err);
+    if (!j->is_running || command(m, c->name, MIRROR_RESUME, &err))
+        return ok;
+    if (ok)
+        r->err = err;
+    else
+        (void)err_hint(&r->err, "it stays paused: %s", err.text);
+    return false;
 }
 
 static void run(const struct model *m, const struct job *j, struct job_result *r)
 {
-    const char *name = j->peer.name;
+    bool is_peer = j->kind == JOB_PEER_SAVE || j->kind == JOB_PEER_DELETE;
+    const char *name = is_peer ? j->peer.name : j->config.name;
     *r = (struct job_result){.kind = j->kind};
     str_copy(r->name, sizeof r->name, name);
     switch (j->kind) {
@@ -38,6 +70,16 @@ static void run(const struct model *m, const struct job *j, struct job_result *r
     case JOB_PEER_DELETE:
         r->ok = m->peer_delete(m->arg, name, &r->err);
         str_printf(r->text, sizeof r->text, "peer %s delete%s", name, r->ok ? "d" : "");
+        return;
+    case JOB_CREATE:
+        r->ok = m->create(m->arg, &j->config, &r->findings, &r->err);
+        str_printf(r->text, sizeof r->text, "mirror %s %s", name,
+                   r->ok ? "made: it copies its tables" : "not made");
+        return;
+    case JOB_SET_TABLES:
+        r->ok = set_tables(m, j, r);
+        str_printf(r->text, sizeof r->text, "tables of %s %schanged%s", name, r->ok ? "" : "not ",
+                   r->ok && j->is_running ? ", it goes on" : "");
         return;
     }
 }
@@ -102,6 +144,7 @@ bool jobs_take(struct jobs *s, struct job_result *out)
     bool any = s->has_result;
     if (any)
         *out = s->result;
+    s->result = (struct job_result){0};
     s->has_result = false;
     pthread_mutex_unlock(&s->lock);
     return any;
@@ -115,6 +158,7 @@ void jobs_stop(struct jobs *s)
     pthread_mutex_unlock(&s->lock);
     pthread_join(s->thread, NULL);
     job_free(&s->job);
+    findings_free(&s->result.findings);
     pthread_cond_destroy(&s->more);
     pthread_mutex_destroy(&s->lock);
     free(s);

@@ -8,18 +8,23 @@
 enum job_kind {
     JOB_PEER_SAVE,
     JOB_PEER_DELETE,
+    JOB_CREATE,
+    JOB_SET_TABLES, /* pauses the mirror if it runs, and lets it go on afterwards */
 };
 struct job {
     enum job_kind kind;
     struct peer peer; /* with its name */
     unsigned fields;  /* JOB_PEER_SAVE: 0 makes it, else what changes (enum peer_field) */
+    struct mirror_config config; /* the other two: JOB_SET_TABLES by its name and tables alone */
+    bool is_running;             /* JOB_SET_TABLES: it is to run afterwards, too */
 };
 struct job_result {
     enum job_kind kind;
     char name[NAME_SIZE];
     char text[200]; /* what it was: "peer eu-prod made" */
     bool ok;
-    struct err err; /* when not ok */
+    struct err err;           /* when not ok */
+    struct findings findings; /* of a refusal; the taker frees them */
 };
 struct jobs;
 

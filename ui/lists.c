@@ -142,6 +142,8 @@ void lists_build(struct app *a)
         peers_build(a);
     else if (s == SCREEN_RUNS)
         runs_build(a, "", &a->runs);
+    else if (s == SCREEN_PICK)
+        wizard_build(a);
     else if (s == SCREEN_DETAIL && a->tab == TAB_RUNS)
         runs_build(a, a->mirror, &a->mirror_runs);
 }
@@ -163,7 +165,7 @@ const char *lists_mirror(const struct app *a)
         const struct run_row *x = lists_selected(&a->runs);
         return x ? x->mirror : "";
     }
-    return s == SCREEN_PEERS ? "" : NULL;
+    return s == SCREEN_PEERS || s == SCREEN_PICK || s == SCREEN_SUMMARY ? "" : NULL;
 }
 
 char *lists_filter(struct app *a)
@@ -173,6 +175,8 @@ char *lists_filter(struct app *a)
         return a->slot_filter;
     if (s == SCREEN_PEERS)
         return a->peer_filter;
+    if (s == SCREEN_PICK)
+        return a->pick_filter;
     if (s == SCREEN_RUNS || (s == SCREEN_DETAIL && a->tab == TAB_RUNS))
         return a->run_filter;
     return s == SCREEN_DETAIL ? a->table_filter : a->filter;

@@ -129,6 +129,10 @@ void mirrors_build(struct app *a)
     rows_clear(&a->mirrors);
     for (size_t i = 0; i < a->picture->n; i++) {
         const struct mirror_status *m = &a->picture->mirrors[i];
+        if (!strcmp(m->name, a->wanted_mirror)) {
+            str_copy(a->mirrors.selected, sizeof a->mirrors.selected, m->name);
+            *a->wanted_mirror = '\0';
+        }
         if (filter_passes(a->filter, m) && !(a->problems_only && mirror_urgency(m) > 1))
             rows_add(&a->mirrors, m);
     }

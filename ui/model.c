@@ -94,6 +94,30 @@ static bool in_peer_delete(void *arg, const char *peer, struct err *err)
     return engine_peer_delete(arg, peer, err);
 }
 
+static bool in_survey(void *arg, const char *source, const char *dest, struct survey *out,
+                      struct err *err)
+{
+    return engine_peer_check(arg, source, dest, out, err);
+}
+
+static bool in_available(void *arg, const char *mirror, struct peer_table_list *out,
+                         struct err *err)
+{
+    return engine_mirror_available_tables(arg, mirror, out, err);
+}
+
+static bool in_create(void *arg, const struct mirror_config *c, struct findings *findings,
+                      struct err *err)
+{
+    return engine_mirror_create(arg, c, findings, err);
+}
+
+static bool in_set_tables(void *arg, const char *mirror, const struct table_map *tables, size_t n,
+                          struct findings *findings, struct err *err)
+{
+    return engine_mirror_set_tables(arg, mirror, "console", tables, n, findings, err);
+}
+
 void model_of_engine(struct engine *e, struct model *out)
 {
     *out = (struct model){
@@ -115,5 +139,9 @@ void model_of_engine(struct engine *e, struct model *out)
         .peer_test = in_peer_test,
         .peer_save = in_peer_save,
         .peer_delete = in_peer_delete,
+        .survey = in_survey,
+        .available = in_available,
+        .create = in_create,
+        .set_tables = in_set_tables,
     };
 }

@@ -42,6 +42,16 @@ struct model {
     /* fields 0: makes the peer; else changes these (enum peer_field). (waits) */
     bool (*peer_save)(void *arg, const struct peer *p, unsigned fields, struct err *err);
     bool (*peer_delete)(void *arg, const char *peer, struct err *err);
+    /* As engine_peer_check, engine_mirror_available_tables, engine_mirror_create and
+     * engine_mirror_set_tables. findings: of a refusal; freed by the caller in every case. (waits)
+     */
+    bool (*survey)(void *arg, const char *source, const char *dest, struct survey *out,
+                   struct err *err);
+    bool (*available)(void *arg, const char *mirror, struct peer_table_list *out, struct err *err);
+    bool (*create)(void *arg, const struct mirror_config *c, struct findings *findings,
+                   struct err *err);
+    bool (*set_tables)(void *arg, const char *mirror, const struct table_map *tables, size_t n,
+                       struct findings *findings, struct err *err);
     /* Whether the picture is of now. Else why not, and since when (us); what it shows is the last
      * that was known. NULL: it always is. */
     bool (*is_connected)(void *arg, int64_t *since, struct err *why);

@@ -109,6 +109,8 @@ static bool take_options(const char *s, struct peer *p, char *why, size_t size)
 }
 
 /* --- The form --------------------------------------------------------------------------------- */
+static const char *const ssl_modes[] = {"prefer", "require", "verify-ca", "verify-full",
+                                        "allow",  "disable", NULL};
 static const struct form_field peer_form[] = {
     {.key = "name", .label = "name", .help = "Letters, digits, - and _; at most 50."},
     {.key = "host",
@@ -126,7 +128,7 @@ static const struct form_field peer_form[] = {
     {.key = "ssl_mode",
      .label = "ssl_mode",
      .kind = FORM_CHOICE,
-     .choices = {"prefer", "require", "verify-ca", "verify-full", "allow", "disable"},
+     .choices = ssl_modes,
      .help = "Blank or arrows change it. verify-full also checks the server's name."},
     {.key = "options",
      .label = "options",

@@ -19,7 +19,7 @@ static void help_draw(struct app *a)
             facts_add(&a->page, ROLE_STRONG, 0, " ", "%s", k->group);
         }
         group = k->group;
-        facts_add(&a->page, ROLE_TEXT, 0, k->shown, "%-9s %s", k->name, k->help);
+        facts_add(&a->page, ROLE_TEXT, 0, k->shown, "%-11s %s", k->name, k->help);
     }
     draw_rule(&a->paint, r->y, r->x, r->w, ROLE_STRONG,
               a->help_all ? "keys of all screens" : "keys of this screen",

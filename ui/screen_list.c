@@ -124,7 +124,7 @@ static void draw_empty(struct app *a)
     const struct rect *r = &a->layout.list;
     const char *text =
         a->picture->n == 0
-            ? "no mirrors yet: add a [mirror NAME] to the configuration file, or POST /v1/mirrors"
+            ? "no mirrors yet: a makes one; it needs two peers, 3 shows and adds them"
         : *a->filter ? "no mirror matches the filter; / changes it"
                      : "no mirror has a problem; ! shows all";
     draw_text(&a->paint, r->y, r->x + GUTTER, r->w - GUTTER, ROLE_DIM, text);

@@ -17,7 +17,7 @@ struct sheets {
     atomic_bool give_up; /* a newer question, or the end */
     bool stop, is_asked, has_answer;
     enum sheet_kind kind;
-    char mirror[NAME_SIZE];
+    char mirror[NAME_SIZE], other[NAME_SIZE];
     struct sheet answer;
 };
 
@@ -32,6 +32,8 @@ void sheet_free(struct sheet *r)
     peer_list_free(&r->peers);
     mirror_config_free(&r->config);
     schema_plan_free(&r->plan);
+    survey_free(&r->survey);
+    peer_table_list_free(&r->available);
     *r = (struct sheet){0};
 }
 
@@ -70,6 +72,11 @@ static bool ask(struct sheets *s, struct sheet *r, struct err *err)
         return m->config(m->arg, r->mirror, &r->config, err);
     case SHEET_PLAN:
         return m->schema_plan(m->arg, r->mirror, &r->plan, err);
+    case SHEET_SURVEY:
+        return m->survey(m->arg, r->mirror, r->other, &r->survey, err);
+    case SHEET_AVAILABLE:
+        return m->config(m->arg, r->mirror, &r->config, err) &&
+               m->available(m->arg, r->mirror, &r->available, err);
     case SHEET_COUNT:
         break;
     }
@@ -95,6 +102,7 @@ static void *sheets_main(void *arg)
             break;
         struct sheet r = {.kind = s->kind};
         str_copy(r.mirror, sizeof r.mirror, s->mirror);
+        str_copy(r.other, sizeof r.other, s->other);
         s->is_asked = false;
         atomic_store(&s->give_up, false);
         pthread_mutex_unlock(&s->lock);
@@ -126,11 +134,12 @@ struct sheets *sheets_start(const struct model *m, int wake_fd)
     return s;
 }
 
-void sheets_ask(struct sheets *s, enum sheet_kind kind, const char *mirror)
+void sheets_ask(struct sheets *s, enum sheet_kind kind, const char *mirror, const char *other)
 {
     pthread_mutex_lock(&s->lock);
     s->kind = kind;
     str_copy(s->mirror, sizeof s->mirror, mirror);
+    str_copy(s->other, sizeof s->other, other);
     s->is_asked = true;
     s->has_answer = false;
     atomic_store(&s->give_up, true);

@@ -17,14 +17,17 @@ enum sheet_kind {
     SHEET_PEERS,
     SHEET_CONFIG,
     SHEET_PLAN,
+    SHEET_SURVEY,    /* of a source and, as the other name, a destination */
+    SHEET_AVAILABLE, /* a mirror's configuration, and the tables that it does not have */
     SHEET_COUNT
 };
 struct sheet {
     enum sheet_kind kind;
     char mirror[NAME_SIZE]; /* or peer, or empty: of all */
-    bool is_there;          /* false: it is on its way */
-    int64_t at;             /* us; when the answer came */
-    struct err err;         /* code ERR_NONE: none */
+    char other[NAME_SIZE];
+    bool is_there;  /* false: it is on its way */
+    int64_t at;     /* us; when the answer came */
+    struct err err; /* code ERR_NONE: none */
     struct cutover cutover;
     struct verify_report verify;
     struct findings checks;
@@ -34,6 +37,8 @@ struct sheet {
     struct peer_list peers;
     struct mirror_config config;
     struct schema_plan plan;
+    struct survey survey;
+    struct peer_table_list available;
 };
 void sheet_free(struct sheet *r); /* the contents */
 /* Rows that the comparison found to differ. */
@@ -44,7 +49,7 @@ struct sheets;
 /* wake_fd is signalled when a report can be taken. */
 struct sheets *sheets_start(const struct model *m, int wake_fd);
 /* Console thread, as the next one. */
-void sheets_ask(struct sheets *s, enum sheet_kind kind, const char *mirror);
+void sheets_ask(struct sheets *s, enum sheet_kind kind, const char *mirror, const char *other);
 /* The answer to the last question, moved to *out; false when it is not there. */
 bool sheets_take(struct sheets *s, struct sheet *out);
 /* Gives up what is under way (about 100 ms), frees. */

@@ -7,6 +7,7 @@
 #include "src/attach/from_json.h"
 #include "src/cli/cli.h"
 #include "src/client.h"
+#include "src/http/to_json.h"
 
 enum {
     READ_LIMIT_MS = 10000,
@@ -16,9 +17,10 @@ enum {
 };
 
 /* One request, and the engine's error in *err when it was refused. *answer (may be NULL): caller
- * frees. */
-static bool ask(const char *state_dir, const char *method, const char *path, const json_t *body,
-                int limit_ms, const struct client_stop *stop, json_t **answer, struct err *err)
+ * frees. findings (may be NULL): those of a refusal. */
+static bool ask_all(const char *state_dir, const char *method, const char *path, const json_t *body,
+                    int limit_ms, const struct client_stop *stop, json_t **answer,
+                    struct findings *findings, struct err *err)
 {
     struct answer a;
     enum client_end end =
@@ -26,10 +28,18 @@ static bool ask(const char *state_dir, const char *method, const char *path, con
     enum err_code code = end == CLIENT_REFUSED ? err_code_from_json(a.json) : ERR_NONE;
     if (code != ERR_NONE)
         err->code = code;
+    if (findings && end == CLIENT_REFUSED)
+        findings_from_json(json_object_get(a.json, "findings"), findings);
     if (answer)
         *answer = end == CLIENT_DONE ? json_incref(a.json) : NULL;
     answer_free(&a);
     return end == CLIENT_DONE;
+}
+
+static bool ask(const char *state_dir, const char *method, const char *path, const json_t *body,
+                int limit_ms, const struct client_stop *stop, json_t **answer, struct err *err)
+{
+    return ask_all(state_dir, method, path, body, limit_ms, stop, answer, NULL, err);
 }
 
 static bool ask_mirror(const char *state_dir, const char *mirror, const char *what, int limit_ms,
@@ -221,4 +231,56 @@ bool ask_peer_save(const char *state_dir, const struct peer *p, unsigned fields,
 bool ask_peer_delete(const char *state_dir, const char *peer, struct err *err)
 {
     return ask_peer(state_dir, "DELETE", peer, "", NULL, READ_LIMIT_MS, NULL, err);
+}
+
+bool ask_survey(const char *state_dir, const char *source, const char *dest, struct survey *out,
+                struct err *err)
+{
+    json_t *o, *body = json_object();
+    if (dest)
+        json_object_set_new(body, "destination", json_string(dest));
+    *out = (struct survey){0};
+    bool ok = ask_peer(state_dir, "POST", source, "/check", body, SERVERS_LIMIT_MS, &o, err);
+    if (ok) {
+        survey_from_json(o, out);
+        json_decref(o);
+    }
+    json_decref(body);
+    return ok;
+}
+
+bool ask_available(const char *state_dir, const char *mirror, struct peer_table_list *out,
+                   struct err *err)
+{
+    json_t *o;
+    *out = (struct peer_table_list){0};
+    if (!ask_mirror(state_dir, mirror, "/available-tables", SERVERS_LIMIT_MS, NULL, &o, err))
+        return false;
+    peer_tables_from_json(o, out);
+    json_decref(o);
+    return true;
+}
+
+bool ask_create(const char *state_dir, const struct mirror_config *c, struct findings *findings,
+                struct err *err)
+{
+    json_t *body = mirror_body(c);
+    bool ok = ask_all(state_dir, "POST", "/v1/mirrors", body, SERVERS_LIMIT_MS, NULL, NULL,
+                      findings, err);
+    json_decref(body);
+    return ok;
+}
+
+bool ask_set_tables(const char *state_dir, const char *mirror, const struct table_map *tables,
+                    size_t n, struct findings *findings, struct err *err)
+{
+    json_t *maps = json_array();
+    char *path = cli_path("/v1/mirrors/", mirror, "/tables");
+    for (size_t i = 0; i < n; i++)
+        json_array_append_new(maps, table_map_to_json(&tables[i]));
+    json_t *body = json_pack("{s:o}", "table_mappings", maps);
+    bool ok = ask_all(state_dir, "PUT", path, body, SERVERS_LIMIT_MS, NULL, NULL, findings, err);
+    json_decref(body);
+    free(path);
+    return ok;
 }

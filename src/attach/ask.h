@@ -28,5 +28,14 @@ bool ask_peer_test(const char *state_dir, const char *peer, struct peer_report *
 bool ask_peer_save(const char *state_dir, const struct peer *p, unsigned fields,
                    struct err *err) MUST_CHECK;
 bool ask_peer_delete(const char *state_dir, const char *peer, struct err *err) MUST_CHECK;
+/* dest NULL: to nowhere in particular */
+bool ask_survey(const char *state_dir, const char *source, const char *dest, struct survey *out,
+                struct err *err) MUST_CHECK;
+bool ask_available(const char *state_dir, const char *mirror, struct peer_table_list *out,
+                   struct err *err) MUST_CHECK;
+bool ask_create(const char *state_dir, const struct mirror_config *c, struct findings *findings,
+                struct err *err) MUST_CHECK;
+bool ask_set_tables(const char *state_dir, const char *mirror, const struct table_map *tables,
+                    size_t n, struct findings *findings, struct err *err) MUST_CHECK;
 
 #endif

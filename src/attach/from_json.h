@@ -28,6 +28,10 @@ void peer_tables_from_json(const json_t *array, struct peer_table_list *out);
 json_t *peer_body(const struct peer *p, unsigned fields);
 bool mirror_config_from_json(const json_t *o, struct mirror_config *out, struct err *err);
 void schema_plan_from_json(const json_t *o, struct schema_plan *out);
+/* What POST /v1/mirrors wants; caller frees. */
+json_t *mirror_body(const struct mirror_config *c);
+/* Without the servers' facts. */
+void survey_from_json(const json_t *o, struct survey *out);
 /* The code of an error answer ("already_paused"); ERR_NONE when it has none that is known. */
 enum err_code err_code_from_json(const json_t *o);
 /* "2026-11-22T14:32:07.123Z" in us; 0: none. */

@@ -379,6 +379,30 @@ static bool link_peer_delete(void *arg, const char *peer, struct err *err)
     return may_write(arg, err) && ask_peer_delete(STATE_DIR(arg), peer, err);
 }
 
+static bool link_survey(void *arg, const char *source, const char *dest, struct survey *out,
+                        struct err *err)
+{
+    return ask_survey(STATE_DIR(arg), source, dest, out, err);
+}
+
+static bool link_available(void *arg, const char *mirror, struct peer_table_list *out,
+                           struct err *err)
+{
+    return ask_available(STATE_DIR(arg), mirror, out, err);
+}
+
+static bool link_create(void *arg, const struct mirror_config *c, struct findings *findings,
+                        struct err *err)
+{
+    return may_write(arg, err) && ask_create(STATE_DIR(arg), c, findings, err);
+}
+
+static bool link_set_tables(void *arg, const char *mirror, const struct table_map *tables, size_t n,
+                            struct findings *findings, struct err *err)
+{
+    return may_write(arg, err) && ask_set_tables(STATE_DIR(arg), mirror, tables, n, findings, err);
+}
+
 /* --- Life ------------------------------------------------------------------------------------- */
 bool link_open(const char *state_dir, bool is_read_only, int limit_ms, struct link **out,
                struct err *err)
@@ -409,6 +433,10 @@ bool link_open(const char *state_dir, bool is_read_only, int limit_ms, struct li
                               .peer_test = link_peer_test,
                               .peer_save = link_peer_save,
                               .peer_delete = link_peer_delete,
+                              .survey = link_survey,
+                              .available = link_available,
+                              .create = link_create,
+                              .set_tables = link_set_tables,
                               .is_connected = link_is_connected,
                               .is_attached = true,
                               .is_read_only = is_read_only};

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "src/attach/reads.h"
+#include "src/http/to_json.h"
 #include "src/spec.h"
 
 /* --- Findings --------------------------------------------------------------------------------- */
@@ -247,5 +248,57 @@ void schema_plan_from_json(const json_t *o, struct schema_plan *out)
                                                   .why = text_copy(x, "why"),
                                                   .needs_copy = is_true(x, "needs_copy"),
                                                   .mapping = -1});
+    }
+}
+
+/* Names that are not given are left to the engine. */
+json_t *mirror_body(const struct mirror_config *c)
+{
+    json_t *o = mirror_config_to_json(c), *v;
+    const char *key;
+    void *next;
+    json_object_foreach_safe(o, next, key, v)
+    {
+        if (json_is_null(v))
+            json_object_del(o, key);
+    }
+    return o;
+}
+
+/* --- Surveys ---------------------------------------------------------------------------------- */
+static void read_surveyed(const json_t *o, struct surveyed_table *t)
+{
+    size_t i;
+    const json_t *code;
+    const char *verdict = text(o, "verdict");
+    enum severity worst = !strcmp(verdict, "mirrored")  ? SEVERITY_OK
+                          : !strcmp(verdict, "remarks") ? SEVERITY_WARNING
+                                                        : SEVERITY_ERROR;
+    read_peer_table(o, &t->table);
+    json_array_foreach(json_object_get(o, "findings"), i, code)
+    {
+        const char *name = json_string_value(code);
+        verdict_add(&t->verdict, name ? name : "", worst);
+    }
+    t->verdict.worst = worst;
+}
+
+void survey_from_json(const json_t *o, struct survey *out)
+{
+    const json_t *tables = json_object_get(o, "tables"), *x;
+    size_t i;
+    *out = (struct survey){.n = json_array_size(tables)};
+    out->items = mem_calloc(out->n + 1, sizeof *out->items);
+    for (i = 0; i < out->n; i++)
+        read_surveyed(json_array_get(tables, i), &out->items[i]);
+    json_array_foreach(json_object_get(o, "findings"), i, x)
+    {
+        const char *about = text(x, "about");
+        json_t *one = json_pack("[O]", x);
+        findings_from_json(one, !strcmp(about, "source")        ? &out->source
+                                : !strcmp(about, "destination") ? &out->destination
+                                : !strcmp(about, "tables")      ? &out->tables
+                                                                : &out->objects);
+        json_decref(one);
     }
 }

@@ -266,3 +266,89 @@ bool engine_mirror_schema_plan(struct engine *e, const char *name, struct schema
                                               .mapping = -1});
     return true;
 }
+
+/* --- Wizards -----------------------------------------------------------------------------------
+ */
+static void put_table(struct peer_table *t, const char *table, int64_t bytes, bool can)
+{
+    str_copy(t->schema, sizeof t->schema, "public");
+    str_copy(t->table, sizeof t->table, table);
+    t->estimated_rows = bytes / 100;
+    t->bytes = bytes;
+    t->can_mirror = can;
+    str_copy(t->reason, sizeof t->reason, can ? "" : "it is unlogged");
+}
+
+/* dwh cannot be asked; what goes there from eu-prod lacks a right. */
+bool engine_peer_check(struct engine *e, const char *source, const char *dest, struct survey *out,
+                       struct err *err)
+{
+    static const char *const names[] = {"customers", "invoices", "orders", "scratch"};
+    fixture_record(e, "check", source);
+    *out = (struct survey){0};
+    if (!strcmp(source, "dwh"))
+        return err_set(err, ERR_PEER_UNREACHABLE, "dwh: connection refused");
+    out->n = COUNT_OF(names);
+    out->items = mem_calloc(out->n, sizeof *out->items);
+    for (size_t i = 0; i < out->n; i++)
+        put_table(&out->items[i].table, names[i], (int64_t)(i + 1) * GIB, i != 3);
+    verdict_add(&out->items[2].verdict, "no_key", SEVERITY_WARNING);
+    verdict_add(&out->items[3].verdict, "unlogged", SEVERITY_ERROR);
+    struct finding *f = findings_begin(&out->tables, "no_key", SEVERITY_WARNING);
+    findings_item(f, "public.orders", "updates search the whole table",
+                  "ALTER TABLE public.orders REPLICA IDENTITY FULL;");
+    findings_end(&out->tables, "no primary key: %s", "", "");
+    if (dest && !strcmp(dest, "spare"))
+        findings_add(&out->destination, "no_create", SEVERITY_ERROR,
+                     "role bunny may not create schemas", "CREATE on the database is missing.",
+                     "GRANT CREATE ON DATABASE shop TO bunny;", "");
+    return true;
+}
+
+static void record_tables(struct engine *e, const char *what, const char *name,
+                          const struct table_map *t, size_t n)
+{
+    char text[400];
+    str_printf(text, sizeof text, "%s", name);
+    for (size_t i = 0; i < n; i++) {
+        size_t k = strlen(text);
+        str_printf(text + k, sizeof text - k, " %s.%s", t[i].source_schema, t[i].source_table);
+    }
+    fixture_record(e, what, text);
+}
+
+bool engine_mirror_create(struct engine *e, const struct mirror_config *c,
+                          struct findings *findings, struct err *err)
+{
+    char what[100];
+    str_printf(what, sizeof what, "create %s-%s %s", c->source_peer, c->dest_peer,
+               c->schema_changes);
+    record_tables(e, what, c->name, c->tables, c->n_tables);
+    if (strcmp(c->dest_peer, "spare") != 0)
+        return true;
+    findings_add(findings, "no_create", SEVERITY_ERROR, "role bunny may not create schemas",
+                 "CREATE on the database is missing.", "GRANT CREATE ON DATABASE shop TO bunny;",
+                 "");
+    return err_set(err, ERR_PREFLIGHT, "the servers lack something");
+}
+
+bool engine_mirror_available_tables(struct engine *e, const char *name, struct peer_table_list *out,
+                                    struct err *err)
+{
+    (void)e, (void)name, (void)err;
+    *out = (struct peer_table_list){.items = mem_calloc(2, sizeof *out->items), .n = 2};
+    put_table(&out->items[0], "customers", GIB, true);
+    put_table(&out->items[1], "scratch", GIB, false);
+    return true;
+}
+
+bool engine_mirror_set_tables(struct engine *e, const char *name, const char *by,
+                              const struct table_map *tables, size_t n_tables,
+                              struct findings *findings, struct err *err)
+{
+    (void)by, (void)findings;
+    record_tables(e, "set-tables", name, tables, n_tables);
+    if (!strcmp(name, "catalog"))
+        return err_set(err, ERR_PEER_UNREACHABLE, "source eu-prod cannot be reached");
+    return true;
+}

@@ -313,6 +313,46 @@ static void a_peer_goes_there_and_comes_back(void **state)
     peer_list_free(&is);
 }
 
+/* The body of a wizard: names that were not given are not there. */
+static void what_makes_a_mirror(void **state)
+{
+    struct mirror_config c;
+    (void)state;
+    mirror_config_init(&c);
+    str_copy(c.name, sizeof c.name, "m");
+    json_t *o = mirror_body(&c);
+    assert_string_equal(json_string_value(json_object_get(o, "name")), "m");
+    assert_null(json_object_get(o, "publication_name"));
+    assert_non_null(json_object_get(o, "schema_changes"));
+    json_decref(o);
+    mirror_config_free(&c);
+}
+
+static void a_survey_is_sorted_into_its_parts(void **state)
+{
+    struct survey s;
+    (void)state;
+    json_t *o =
+        json_pack("{s:[{s:s, s:s, s:i, s:b, s:s, s:[s]}],"
+                  " s:[{s:s, s:s, s:s, s:s}, {s:s, s:s, s:s, s:s, s:[{s:s, s:s, s:s}]}]}",
+                  "tables", "schema", "a", "table_name", "t", "bytes", 7, "can_mirror", 1,
+                  "verdict", "remarks", "findings", "no_key", "findings", "code", "wal_level",
+                  "severity", "error", "about", "source", "title", "wal_level is replica", "code",
+                  "no_key", "severity", "warning", "about", "tables", "title", "no key", "items",
+                  "name", "a.t", "note", "slow", "statement", "ALTER");
+    assert_non_null(o);
+    survey_from_json(o, &s);
+    json_decref(o);
+    assert_true(s.n == 1 && s.items[0].table.bytes == 7 && s.items[0].table.can_mirror);
+    assert_int_equal(s.items[0].table.estimated_rows, -1);
+    assert_int_equal(s.items[0].verdict.worst, SEVERITY_WARNING);
+    assert_string_equal(s.items[0].verdict.codes[0], "no_key");
+    assert_true(s.source.n == 1 && s.destination.n == 0 && s.tables.n == 1 && s.objects.n == 0);
+    assert_int_equal(s.source.items[0].severity, SEVERITY_ERROR);
+    assert_string_equal(s.tables.items[0].items[0].statement, "ALTER");
+    survey_free(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -322,6 +362,8 @@ int main(void)
         cmocka_unit_test(slots_come_back_as_they_were),
         cmocka_unit_test(runs_come_back_as_they_were),
         cmocka_unit_test(a_configuration_comes_back_as_it_was),
+        cmocka_unit_test(what_makes_a_mirror),
+        cmocka_unit_test(a_survey_is_sorted_into_its_parts),
         cmocka_unit_test(a_peer_goes_there_and_comes_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
