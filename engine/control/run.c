@@ -58,10 +58,12 @@ bool run_connect_repl(struct run *r, struct err *err)
 bool run_connect_dest(struct run *r, struct err *err)
 {
     /* A commit that returned is on the destination's disk: what is reported to the source is
-     * durable, whatever the destination's own default is. */
+     * durable, whatever the destination's own default is. A plan is made once, perhaps for a table
+     * that is still small: where an index finds the rows it is used from the beginning. */
     return connect_peer(r, &r->dest_target, r->m->row.config.dest_peer, PG_APPLY,
-                        "-c synchronous_commit=on -c plan_cache_mode=force_generic_plan", &r->dest,
-                        err);
+                        "-c synchronous_commit=on -c plan_cache_mode=force_generic_plan"
+                        " -c enable_seqscan=off",
+                        &r->dest, err);
 }
 
 void run_name(struct run *r)
