@@ -94,7 +94,8 @@ static bool create_some(struct pg_conn *dest, struct task *task,
 /* Columns that a table has and another one lacks: dropped ones that are kept here, the operator's
  * own. */
 static const char extras_sql[] =
-    "SELECT format('ALTER TABLE %I.%I ADD COLUMN %I %s', $3, $4, a.attname, concat_ws(' ',"
+    "SELECT format('ALTER TABLE %I.%I ADD COLUMN %I %s', $3::text, $4::text, a.attname, "
+    "concat_ws(' ',"
     " format_type(a.atttypid, a.atttypmod), (SELECT format('COLLATE %I.%I', n.nspname, l.collname)"
     "  FROM pg_collation l JOIN pg_namespace n ON n.oid = l.collnamespace JOIN pg_type t"
     "  ON t.oid = a.atttypid WHERE l.oid = a.attcollation AND a.attcollation <> t.typcollation),"

@@ -360,6 +360,27 @@ static bool judge_missing(struct diff *d, int i, size_t k, struct err *err)
     return true;
 }
 
+/* Without replicate_indexes the source's list has those only that a mirror needs. */
+static bool has_source(struct diff *d, int i, const struct schema_index *x, bool *out,
+                       struct err *err)
+{
+    static const char sql[] =
+        "SELECT FROM pg_index x JOIN pg_class c ON c.oid = x.indexrelid WHERE x.indrelid = $1::oid"
+        " AND c.relname = $2";
+    char oid[16];
+    const char *values[] = {oid, x->name};
+    struct pg_result *res = NULL;
+    *out = false;
+    if (d->config->replicate_indexes || x->kind == INDEX_PRIMARY)
+        return true;
+    str_printf(oid, sizeof oid, "%u", d->src.s->tables[i].oid);
+    if (!read_query(&d->src, sql, COUNT_OF(values), values, &res, err))
+        return false;
+    *out = pg_rows(res) > 0;
+    pg_free(res);
+    return true;
+}
+
 /* What the source had and has no more. The operator's own stays. */
 static bool drop_gone(struct diff *d, int i, struct err *err)
 {
@@ -367,14 +388,15 @@ static bool drop_gone(struct diff *d, int i, struct err *err)
     struct schema_table *u = dest_of(d, i);
     for (size_t k = u->n_indexes; k-- > 0;) {
         const struct schema_index *x = &u->indexes[k];
-        bool dropped,
+        bool dropped, has,
             is_judged = index_named(t, x->name) || (x->kind == INDEX_PRIMARY && primary_of(t));
         if (is_judged)
             continue;
         if (is_booked(d, i, x->name)) {
-            if (!drop_index(d, i, k, &dropped, err))
+            if (!has_source(d, i, x, &has, err) || (!has && !drop_index(d, i, k, &dropped, err)))
                 return false;
-        } else if (x->kind != INDEX_PLAIN && !book_find(&d->book, t->oid, BOOK_TABLE, -1, NULL)) {
+        } else if (d->config->replicate_indexes && x->kind != INDEX_PLAIN &&
+                   !book_find(&d->book, t->oid, BOOK_TABLE, -1, NULL)) {
             diff_manual(d, STAGE_RELEASE, i, drop_sql(d, i, x), what_of(d, i, "drop", x),
                         mem_strdup("only the destination has it: run this if it was dropped at the "
                                    "source"));
@@ -395,5 +417,5 @@ bool diff_indexes(struct diff *d, int i, struct err *err)
                  : !judge_missing(d, i, k, err))
             return false;
     }
-    return !u || !d->config->replicate_indexes || drop_gone(d, i, err);
+    return !u || drop_gone(d, i, err);
 }

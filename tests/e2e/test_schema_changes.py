@@ -453,3 +453,23 @@ def test_a_column_that_came_and_went_while_nobody_read(bunny, pair, mode):
     for step in bunny.api.post("/v1/mirrors/m/sync-schema", {"dry_run": True})["steps"]:
         pair.dst.execute(step["sql"])
     pair.assert_equal()
+
+
+def test_a_key_that_is_gone_is_gone_without_other_indexes_too(bunny, pair, mode):
+    """A mirror without indexes has those that it needs: what the source allows once one of them is
+    gone has to go in, too."""
+    make(pair, ["t", "u"])
+    pair.sql("ALTER TABLE t REPLICA IDENTITY FULL; CREATE UNIQUE INDEX ua ON u (a);"
+             "CREATE TABLE v (id int PRIMARY KEY, a int REFERENCES u (a))")
+    bunny.mirror("m", pair, schema_changes=mode, replicate_indexes=False)
+    pair.assert_equal()
+    pair.sql("ALTER TABLE t DROP CONSTRAINT t_pkey; ALTER TABLE v DROP CONSTRAINT v_a_fkey")
+    if mode == "manual":
+        wait_for(lambda: bunny.api.post("/v1/mirrors/m/sync-schema", {"dry_run": True})["steps"],
+                 30, "the step")
+        bunny.api.post("/v1/mirrors/m/sync-schema")
+    wait_for(lambda: pair.dsql("SELECT count(*) FROM pg_index WHERE indrelid = 't'::regclass"
+                               )[0][0] == 0, 60, "the key to go")
+    pair.sql("INSERT INTO t SELECT * FROM t; UPDATE t SET b = 1 WHERE id < 5")
+    equal(pair, structure=False)
+    assert pair.dsql("SELECT count(*) FROM pg_index WHERE indrelid = 'u'::regclass")[0][0] == 2
