@@ -455,6 +455,7 @@ def test_a_column_that_came_and_went_while_nobody_read(bunny, pair, mode):
     pair.assert_equal()
 
 
+@pytest.mark.parametrize("mode", ["auto", "manual"])
 def test_a_key_that_is_gone_is_gone_without_other_indexes_too(bunny, pair, mode):
     """A mirror without indexes has those that it needs: what the source allows once one of them is
     gone has to go in, too."""
