@@ -11,6 +11,7 @@
 #include "control/verify.h"
 #include "copy/restore.h"
 #include "copy/swap.h"
+#include "copy/twins.h"
 #include "stream/progress.h"
 #include "stream/source.h"
 
@@ -54,6 +55,24 @@ static bool restore_keys(struct mirror *m, struct pg_conn *conn, struct task *ta
     return true;
 }
 
+/* What a copy that did not end has built. */
+static bool remove_twins(struct mirror *m, struct pg_conn *conn, struct task *task, struct err *err)
+{
+    const struct mirror_config *c = &m->row.config;
+    const char **schemas = mem_calloc(c->n_tables + 1, sizeof *schemas);
+    const char **tables = mem_calloc(c->n_tables + 1, sizeof *tables);
+    char *app = mem_printf("bunnydb copy %s", c->name);
+    for (size_t i = 0; i < c->n_tables; i++) {
+        schemas[i] = c->tables[i].dest_schema;
+        tables[i] = c->tables[i].dest_table;
+    }
+    bool ok = twins_remove(conn, task, STATEMENT_MS, app, c->n_tables, schemas, tables, err);
+    free(schemas);
+    free(tables);
+    free(app);
+    return ok;
+}
+
 static bool clean_dest(struct mirror *m, struct task *task, struct err *err)
 {
     const struct mirror_config *c = &m->row.config;
@@ -63,10 +82,10 @@ static bool clean_dest(struct mirror *m, struct task *task, struct err *err)
     if (!catalog_peer_get(m->engine->catalog, c->dest_peer, &p, err))
         return false;
     peer_target(&p, &target);
-    bool ok = pg_connect(&target, PG_SQL, "bunnydb", NULL, task, CONNECT_MS, &conn, err) &&
-              restore_keys(m, conn, task) &&
-              swap_remove_leftovers(conn, task, m->row.mirror_id, err) &&
-              progress_delete(conn, task, m->row.mirror_id, err);
+    bool ok =
+        pg_connect(&target, PG_SQL, "bunnydb", NULL, task, CONNECT_MS, &conn, err) &&
+        restore_keys(m, conn, task) && swap_remove_leftovers(conn, task, m->row.mirror_id, err) &&
+        remove_twins(m, conn, task, err) && progress_delete(conn, task, m->row.mirror_id, err);
     pg_close(conn, true);
     peer_free(&p);
     return ok || err_context(err, "destination %s", c->dest_peer);

@@ -148,6 +148,7 @@ struct snapshot_job {
 
     atomic_bool stop;
     atomic_int n_imported, n_left; /* workers that hold the snapshot / that have ended */
+    atomic_int n_gave_up;          /* workers of a stopped job that do nothing any more */
     atomic_int phase, phase_said;
 };
 

@@ -15,8 +15,8 @@
 #define COMPARE_TIMES 3
 #define COMPARE_TIMES_SLICED 10 /* each time there are few rows left */
 #define LONG_ATTEMPT_MS 3000    /* one that is not tried again and again */
-#define WATCH_MS 25
-#define WATCH_SHARE 4 /* a look is followed by so many times its own time without one */
+#define WATCH_MS 15
+#define WATCH_SHARE 2 /* a look is followed by so many times its own time without one */
 #define FEW_ROWS 500  /* are written before anybody could look */
 #define WATCH_LIMIT_MS 2000
 #define WATCH_AGAIN_MS 1000

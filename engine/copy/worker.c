@@ -2,11 +2,16 @@
  * the job is over. */
 #include "copy/job.h"
 
+#include <stdlib.h>
+
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/wake.h"
 #include "copy/guard.h"
+#include "copy/twins.h"
 
 #define CONNECT_LIMIT_MS 30000
+#define GIVE_UP_MS 700 /* the mirror's thread may be waiting for our end */
 
 /* Locks are waited for, but not for ever. At the destination no range waits for the disk: the
  * job's last unit makes all of them durable before success is reported. */
@@ -137,6 +142,29 @@ static bool open_queue(struct worker *w, struct err *err)
     return ok;
 }
 
+/* Nobody goes on with indexes that are not their constraints' yet. The last worker that gives up is
+ * the one that knows that no other builds any; what cannot be removed at once is left to the next
+ * copy or to the deletion. */
+static void give_up(struct worker *w)
+{
+    struct snapshot_job *j = w->job;
+    struct err err = {0};
+    bool is_last = atomic_fetch_add(&j->n_gave_up, 1) + 1 == j->n_workers;
+    if (!is_last || !w->dest || !pg_is_alive(w->dest))
+        return;
+    const char **schemas = mem_calloc(j->n_tables + 1, sizeof *schemas);
+    const char **tables = mem_calloc(j->n_tables + 1, sizeof *tables);
+    for (size_t i = 0; i < j->n_tables; i++) {
+        schemas[i] = j->tables[i].def->dest_schema;
+        tables[i] = j->tables[i].def->dest_name;
+    }
+    if (!pg_exec(w->dest, NULL, GIVE_UP_MS, "ROLLBACK", NULL, &err) ||
+        !twins_remove(w->dest, NULL, GIVE_UP_MS, NULL, j->n_tables, schemas, tables, &err))
+        log_info("copy", j->mirror, "indexes are left until the next copy: %s", err.text);
+    free(schemas);
+    free(tables);
+}
+
 void *worker_main(void *arg)
 {
     struct worker *w = arg;
@@ -151,6 +179,8 @@ void *worker_main(void *arg)
         ok = run_unit(w, &u, &err);
     if (!ok)
         queue_fail(j, &err);
+    if (atomic_load(&j->stop))
+        give_up(w);
     close_source(w, !ok);
     pg_close(w->dest, !ok);
     w->dest = NULL;

@@ -96,3 +96,35 @@ def test_a_snapshot_is_interrupted_within_a_second(pair, bunny, phase, how):
         bunny.api.post("/v1/mirrors/m/resume")
         bunny.wait_running("m")
         pair.assert_equal()
+
+
+TWINS = ("SELECT c.relname, i.indisvalid FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid "
+         "WHERE c.relname LIKE '\\_bunnydb\\_%'")
+
+
+@pytest.mark.parametrize("how", ["pause", "kill"])
+def test_an_index_that_is_no_constraint_yet_does_not_stay(pair, bunny, how):
+    """A key's index is built under a name of its own, and waits there for the table's other indexes;
+    also one that a dead process had begun goes with the mirror."""
+    pair.sql("CREATE FUNCTION same(i int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT i';"
+             "CREATE TABLE t (id int PRIMARY KEY, v int UNIQUE); CREATE INDEX t_same ON t (same(v));"
+             "INSERT INTO t SELECT g, g FROM generate_series(1, 3000) g")
+    pair.dsql("CREATE FUNCTION same(i int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS "
+              f"$$BEGIN {NAP} RETURN i; END$$; CREATE TABLE t (id int, v int)")
+    bunny.create_mirror("m", pair)
+    both = [True, True]
+    wait_for(lambda: [r[1] for r in pair.dsql(TWINS)] == both, 60, "the keys' indexes", 0.05)
+    if how == "pause":
+        bunny.api.post("/v1/mirrors/m/pause")
+        wait_for(lambda: pair.dsql(TWINS) == [], 10, "the indexes to go")
+        bunny.api.post("/v1/mirrors/m/resume")
+        wait_for(lambda: [r[1] for r in pair.dsql(TWINS)] == both, 60, "the keys' indexes", 0.05)
+    else:
+        bunny.kill()
+        bunny.start()
+    bunny.api.delete("/v1/mirrors/m")
+    assert pair.dsql(TWINS) == []
+    wait_for(lambda: pair.dsql("SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'CREATE INDEX%' "
+                               "AND state = 'active' AND datname = current_database()") == [(0,)],
+             30, "nobody to build any")
+    assert pair.dsql(TWINS) == []
