@@ -445,7 +445,7 @@ class Player:
         self._command("pause")  # sequences follow a last time
         wait_for(lambda: self.bunny.status(NAME)["status"] == "paused", LIMIT, "the pause")
         apart = differences(self.pair.src, self.pair.dst, found, self.plan.mirror,
-                            self._left_out() if self.live else frozenset())
+                            self._left_out())
         if apart:
             raise Defect("definitions differ:\n  " + "\n  ".join(apart[:30]))
 
