@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "engine.h"
+#include "src/attach/ask.h"
 #include "src/declare.h"
 #include "src/http/server.h"
 #include "src/http/users.h"
@@ -213,6 +214,8 @@ static bool run_console(struct process *p, struct err *err)
     (void)gethostname(host, sizeof host - 1);
     struct model model;
     model_of_engine(p->engine, &model);
+    model.state_dir = p->state_dir; /* a bundle is what the API makes, over our own socket */
+    model.bundle = ask_bundle;
     struct console_options options = {p->signal_fd, host, hint};
     lend_stderr(p);
     while (again) {

@@ -21,15 +21,16 @@
 
 enum {
     /* What 1 to 6 show. */
-    ROOTS =
-        ON(SCREEN_LIST) | ON(SCREEN_SLOTS) | ON(SCREEN_PEERS) | ON(SCREEN_LOG) | ON(SCREEN_RUNS),
+    ROOTS = ON(SCREEN_LIST) | ON(SCREEN_SLOTS) | ON(SCREEN_PEERS) | ON(SCREEN_LOG) |
+            ON(SCREEN_RUNS) | ON(SCREEN_DOCTOR),
     EVERYWHERE = ROOTS | ON(SCREEN_DETAIL) | ON(SCREEN_MESSAGES) | ON(SCREEN_HELP) |
                  ON(SCREEN_REPORT) | ON(SCREEN_PICK) | ON(SCREEN_SUMMARY),
-    OF_LINE = ON(SCREEN_SLOTS) | ON(SCREEN_RUNS), /* of the mirror that the line belongs to */
+    OF_LINE = ON(SCREEN_SLOTS) | ON(SCREEN_RUNS) |
+              ON(SCREEN_DOCTOR), /* of the mirror that the line belongs to */
     OF_MIRROR = ON(SCREEN_LIST) | ON(SCREEN_DETAIL) | ON(SCREEN_LOG) | OF_LINE,
     WITH_LOG = ON(SCREEN_LIST) | ON(SCREEN_DETAIL) | ON(SCREEN_LOG),
     LISTS = ON(SCREEN_LIST) | ON(SCREEN_DETAIL),
-    TABLES = ON(SCREEN_SLOTS) | ON(SCREEN_PEERS) | ON(SCREEN_RUNS),
+    TABLES = ON(SCREEN_SLOTS) | ON(SCREEN_PEERS) | ON(SCREEN_RUNS) | ON(SCREEN_DOCTOR),
     ASKED = TABLES | ON(SCREEN_DETAIL) | ON(SCREEN_REPORT) | ON(SCREEN_PICK),
 };
 
@@ -89,6 +90,9 @@ const struct action actions[] = {
     {{'h'}, "h", "doctor",
      "A checklist of what may be wrong with mirror and servers.",
      OF_MIRROR | ON(SCREEN_REPORT), 0, GROUP_MIRROR, has_target, do_doctor},
+    {{'b'}, "b", "bundle",
+     "Writes what a bug report needs into a file, without secrets, and says where.",
+     OF_MIRROR | ON(SCREEN_REPORT), 0, GROUP_MIRROR, has_target, do_bundle},
     {{'y'}, "y", "copy",
      "Copies the error, or the position, to the clipboard (OSC 52).",
      OF_MIRROR, 0, GROUP_MIRROR, has_target, do_copy},
@@ -226,6 +230,9 @@ const struct action actions[] = {
     {{'5'}, "5", "runs",
      "What all mirrors did, newest first.",
      ROOTS, ON(SCREEN_LIST), GROUP_MOVE, NULL, do_runs},
+    {{'6'}, "6", "doctor",
+     "The doctor's checks of all mirrors, what is wrong first.",
+     ROOTS, ON(SCREEN_LIST), GROUP_MOVE, NULL, do_checkups},
 
     {{'m'}, "m", "messages",
      "The last 200 messages with their times.",

@@ -56,6 +56,8 @@ struct rows *app_rows(struct app *a)
         return &a->peers;
     case SCREEN_RUNS:
         return &a->runs;
+    case SCREEN_DOCTOR:
+        return &a->doctor;
     case SCREEN_PICK:
         return &a->picks;
     case SCREEN_LOG:
@@ -319,7 +321,7 @@ static void say_job(struct app *a, struct job_result *r)
 {
     if (peer_job_done(a, r) || wizard_job_done(a, r))
         return;
-    a->refresh = true;
+    a->refresh |= r->kind == JOB_PEER_SAVE || r->kind == JOB_PEER_DELETE;
     if (r->ok)
         app_say(a, SEVERITY_OK, "%s", r->text);
     else
@@ -343,6 +345,12 @@ void app_take_results(struct app *a)
     a->is_asked = false;
     if (sheet.kind == SHEET_PEER_TEST)
         note_test(a, &sheet);
+    if (sheet.kind == SHEET_CHECKUP) {
+        checkup_take(a, &sheet);
+        sheet_free(&sheet);
+        app_rebuild(a);
+        return;
+    }
     struct sheet *place = sheet.kind <= SHEET_PEER_TEST ? &a->sheet : &a->lists[sheet.kind];
     if (sheet.err.code && place->is_there && !strcmp(place->mirror, sheet.mirror) &&
         place == &a->lists[sheet.kind]) {

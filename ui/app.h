@@ -26,6 +26,7 @@ enum screen_id {
     SCREEN_SLOTS,
     SCREEN_PEERS,
     SCREEN_RUNS,
+    SCREEN_DOCTOR,
     SCREEN_FORM,
     SCREEN_PICK,
     SCREEN_SUMMARY,
@@ -110,6 +111,15 @@ struct peer_test {
     int64_t at;     /* us */
     char text[200]; /* the server's version, or the error */
 };
+/* What the doctor found about a mirror, for the screen of all. */
+struct checkup {
+    char mirror[NAME_SIZE];
+    bool is_there; /* false: its turn is still to come */
+    bool is_old;   /* it is to be asked again */
+    int64_t at;    /* us */
+    struct err err;
+    struct findings checks;
+};
 /* A line of a list: its identity, which stays selected, and what it shows. */
 struct line {
     char id[2 * NAME_SIZE + 2];
@@ -142,6 +152,10 @@ struct app {
     struct layout layout; /* of the last frame */
 
     struct rows mirrors, tables;
+    struct checkup *checkups; /* by mirror */
+    size_t n_checkups;
+    struct rows doctor;
+    char doctor_filter[INPUT_SIZE];
     struct rows slots, peers, runs, mirror_runs; /* of lines, of the screen that is shown */
     struct line *lines;
     size_t n_lines, cap_lines;
@@ -203,7 +217,7 @@ struct screen {
 };
 extern const struct screen screen_list, screen_detail, screen_log, screen_messages, screen_help,
     screen_report, screen_slots, screen_peers, screen_runs, screen_form, screen_pick,
-    screen_summary;
+    screen_summary, screen_doctor;
 
 static inline enum screen_id app_screen(const struct app *a)
 {

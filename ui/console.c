@@ -13,6 +13,7 @@
 #include "base/wake.h"
 #include "ui/app.h"
 #include "ui/job.h"
+#include "ui/lists.h"
 #include "ui/terminal.h"
 
 enum {
@@ -141,7 +142,7 @@ static void app_init(struct app *a, const struct model *m, const struct console_
     a->last_frame_ms = -FRAME_MS;
     a->dirty = true;
     a->mirrors.index = a->tables.index = -1;
-    a->picks.index = -1;
+    a->picks.index = a->doctor.index = -1;
     a->slots.index = a->peers.index = a->runs.index = a->mirror_runs.index = -1;
     a->pane_log.least = LOG_LEVEL_WARN;
     a->detail_log.least = a->page_log.least = LOG_LEVEL_INFO;
@@ -162,6 +163,8 @@ static void app_free(struct app *a)
     for (int k = 0; k < SHEET_COUNT; k++)
         sheet_free(&a->lists[k]);
     rows_free(&a->slots);
+    rows_free(&a->doctor);
+    checkups_free(a);
     rows_free(&a->picks);
     wizard_free(&a->wizard);
     rows_free(&a->peers);

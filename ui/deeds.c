@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "ui/asks.h"
 #include "ui/format.h"
+#include "ui/job.h"
 #include "ui/mirror_pages.h"
 #include "ui/mirrors.h"
 #include "ui/moves.h"
@@ -418,6 +419,22 @@ void do_sync(struct app *a)
 void do_delete(struct app *a)
 {
     ask_delete(a, app_target(a));
+}
+
+void do_bundle(struct app *a)
+{
+    struct job j = {.kind = JOB_BUNDLE};
+    str_copy(j.config.name, sizeof j.config.name, app_target(a)->name);
+    if (jobs_submit(a->jobs, &j))
+        app_say(a, SEVERITY_INFO, "bundle of %s, without secrets: both servers are asked",
+                app_target(a)->name);
+    else
+        app_say(a, SEVERITY_ERROR, "another request is still under way");
+}
+
+void do_checkups(struct app *a)
+{
+    app_switch(a, SCREEN_DOCTOR);
 }
 
 void do_mirrors(struct app *a)

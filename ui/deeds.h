@@ -40,6 +40,8 @@ void do_tab_config(struct app *a);
 void do_plan(struct app *a);
 void do_sync(struct app *a);
 void do_delete(struct app *a);
+void do_bundle(struct app *a);
+void do_checkups(struct app *a);
 void do_copy(struct app *a);
 void do_detach(struct app *a);
 void do_problems(struct app *a);

@@ -15,12 +15,13 @@
 #include "ui/text.h"
 
 static const struct screen *const screens[SCREEN_COUNT] = {
-    [SCREEN_LIST] = &screen_list,   [SCREEN_DETAIL] = &screen_detail,
-    [SCREEN_LOG] = &screen_log,     [SCREEN_MESSAGES] = &screen_messages,
-    [SCREEN_HELP] = &screen_help,   [SCREEN_REPORT] = &screen_report,
-    [SCREEN_SLOTS] = &screen_slots, [SCREEN_PEERS] = &screen_peers,
-    [SCREEN_RUNS] = &screen_runs,   [SCREEN_FORM] = &screen_form,
-    [SCREEN_PICK] = &screen_pick,   [SCREEN_SUMMARY] = &screen_summary,
+    [SCREEN_LIST] = &screen_list,       [SCREEN_DETAIL] = &screen_detail,
+    [SCREEN_LOG] = &screen_log,         [SCREEN_MESSAGES] = &screen_messages,
+    [SCREEN_HELP] = &screen_help,       [SCREEN_REPORT] = &screen_report,
+    [SCREEN_SLOTS] = &screen_slots,     [SCREEN_PEERS] = &screen_peers,
+    [SCREEN_RUNS] = &screen_runs,       [SCREEN_FORM] = &screen_form,
+    [SCREEN_DOCTOR] = &screen_doctor,   [SCREEN_PICK] = &screen_pick,
+    [SCREEN_SUMMARY] = &screen_summary,
 };
 
 static void count_draw(struct app *a, const struct rect *r, int *x, int n, const char *word,
@@ -122,7 +123,7 @@ static bool is_root(const struct app *a)
 {
     enum screen_id s = app_screen(a);
     return a->depth == 1 && (s == SCREEN_SLOTS || s == SCREEN_PEERS || s == SCREEN_RUNS ||
-                             (s == SCREEN_LOG && !*a->mirror));
+                             s == SCREEN_DOCTOR || (s == SCREEN_LOG && !*a->mirror));
 }
 
 static void crumbs_draw(struct app *a)

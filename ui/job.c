@@ -59,6 +59,7 @@ static void run(const struct model *m, const struct job *j, struct job_result *r
 {
     bool is_peer = j->kind == JOB_PEER_SAVE || j->kind == JOB_PEER_DELETE;
     const char *name = is_peer ? j->peer.name : j->config.name;
+    char *path = NULL;
     *r = (struct job_result){.kind = j->kind};
     str_copy(r->name, sizeof r->name, name);
     switch (j->kind) {
@@ -75,6 +76,12 @@ static void run(const struct model *m, const struct job *j, struct job_result *r
         r->ok = m->create(m->arg, &j->config, &r->findings, &r->err);
         str_printf(r->text, sizeof r->text, "mirror %s %s", name,
                    r->ok ? "made: it copies its tables" : "not made");
+        return;
+    case JOB_BUNDLE:
+        r->ok = m->bundle ? m->bundle(m->state_dir, name, &path, &r->err)
+                          : err_set(&r->err, ERR_NOT_SUPPORTED, "there is none here");
+        str_printf(r->text, sizeof r->text, "bundle %s", r->ok ? path : name);
+        free(path);
         return;
     case JOB_SET_TABLES:
         r->ok = set_tables(m, j, r);

@@ -9,6 +9,7 @@ enum job_kind {
     JOB_PEER_SAVE,
     JOB_PEER_DELETE,
     JOB_CREATE,
+    JOB_BUNDLE,     /* of config.name */
     JOB_SET_TABLES, /* pauses the mirror if it runs, and lets it go on afterwards */
 };
 struct job {
@@ -21,7 +22,7 @@ struct job {
 struct job_result {
     enum job_kind kind;
     char name[NAME_SIZE];
-    char text[200]; /* what it was: "peer eu-prod made" */
+    char text[400]; /* what it was: "peer eu-prod made" */
     bool ok;
     struct err err;           /* when not ok */
     struct findings findings; /* of a refusal; the taker frees them */

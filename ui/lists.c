@@ -131,6 +131,26 @@ const struct peer_test *peer_last_test(const struct app *a, const char *peer)
     return NULL;
 }
 
+/* --- Doctor ----------------------------------------------------------------------------------- */
+static int checkup_compare(const void *x, const void *y)
+{
+    const struct checkup *c = ((const struct line *)x)->of, *d = ((const struct line *)y)->of;
+    int k = (int)checkup_worst(d) - (int)checkup_worst(c);
+    return k ? k : strcmp(c->mirror, d->mirror);
+}
+
+static void doctor_build(struct app *a)
+{
+    checkups_update(a);
+    for (size_t i = 0; i < a->n_checkups; i++) {
+        const struct checkup *c = &a->checkups[i];
+        const char *texts[] = {c->mirror, c->is_there ? severity_name(checkup_worst(c)) : "", NULL};
+        if (passes(a->doctor_filter, texts))
+            line_add(a, c, c->mirror, "");
+    }
+    lines_settle(a, &a->doctor, checkup_compare);
+}
+
 /* --- All of them ------------------------------------------------------------------------------ */
 void lists_build(struct app *a)
 {
@@ -142,6 +162,8 @@ void lists_build(struct app *a)
         peers_build(a);
     else if (s == SCREEN_RUNS)
         runs_build(a, "", &a->runs);
+    else if (s == SCREEN_DOCTOR)
+        doctor_build(a);
     else if (s == SCREEN_PICK)
         wizard_build(a);
     else if (s == SCREEN_DETAIL && a->tab == TAB_RUNS)
@@ -165,6 +187,10 @@ const char *lists_mirror(const struct app *a)
         const struct run_row *x = lists_selected(&a->runs);
         return x ? x->mirror : "";
     }
+    if (s == SCREEN_DOCTOR) {
+        const struct checkup *x = lists_selected(&a->doctor);
+        return x ? x->mirror : "";
+    }
     return s == SCREEN_PEERS || s == SCREEN_PICK || s == SCREEN_SUMMARY ? "" : NULL;
 }
 
@@ -177,6 +203,8 @@ char *lists_filter(struct app *a)
         return a->peer_filter;
     if (s == SCREEN_PICK)
         return a->pick_filter;
+    if (s == SCREEN_DOCTOR)
+        return a->doctor_filter;
     if (s == SCREEN_RUNS || (s == SCREEN_DETAIL && a->tab == TAB_RUNS))
         return a->run_filter;
     return s == SCREEN_DETAIL ? a->table_filter : a->filter;
@@ -204,11 +232,8 @@ void lists_tabs_draw(struct app *a, const struct rect *r)
     static const struct {
         enum screen_id screen;
         const char *name;
-    } tabs[] = {{SCREEN_LIST, "1 Mirrors"},
-                {SCREEN_SLOTS, "2 Slots"},
-                {SCREEN_PEERS, "3 Peers"},
-                {SCREEN_LOG, "4 Logs"},
-                {SCREEN_RUNS, "5 Runs"}};
+    } tabs[] = {{SCREEN_LIST, "1 Mirrors"}, {SCREEN_SLOTS, "2 Slots"}, {SCREEN_PEERS, "3 Peers"},
+                {SCREEN_LOG, "4 Logs"},     {SCREEN_RUNS, "5 Runs"},   {SCREEN_DOCTOR, "6 Doctor"}};
     static const enum sheet_kind kinds[SCREEN_COUNT] = {
         [SCREEN_SLOTS] = SHEET_SLOTS, [SCREEN_PEERS] = SHEET_PEERS, [SCREEN_RUNS] = SHEET_RUNS};
     const char *filter = lists_filter(a);
@@ -223,10 +248,15 @@ void lists_tabs_draw(struct app *a, const struct rect *r)
     if (app_screen(a) == SCREEN_LOG)
         return;
     const struct sheet *s = &a->lists[kinds[app_screen(a)]];
-    lists_age(a, s, age, sizeof age);
+    if (app_screen(a) == SCREEN_DOCTOR)
+        *age = '\0';
+    else
+        lists_age(a, s, age, sizeof age);
     str_printf(text, sizeof text, "%s%s%s%s", *filter ? "filter " : "", filter, *filter ? "  " : "",
                age);
     int w = text_columns(text, a->theme.unicode), room = r->w - x - 3;
+    if (w > room && !s->err.code && !*filter)
+        return;
     w = w < room ? w : room;
     draw_text(&a->paint, r->y, r->x + r->w - w - 1, w,
               s->err.code || *filter ? ROLE_WARN : ROLE_DIM, text);

@@ -28,6 +28,12 @@ const char *slot_word(const struct app *a, const struct source_slot *s, char *gl
                       enum role *role);
 /* Mirrors that read this peer's slots write WAL there at bytes a second; -1: not known. */
 double slot_source_rate(const struct app *a, const char *peer);
+/* The answer to a SHEET_CHECKUP: its findings are moved. */
+void checkup_take(struct app *a, struct sheet *s);
+void checkups_free(struct app *a);
+/* Makes the list fit the picture, and asks for the next mirror whose turn it is. */
+void checkups_update(struct app *a);
+enum severity checkup_worst(const struct checkup *c);
 /* How many mirrors use a peer. */
 int peer_uses(const struct app *a, const char *peer, bool as_source);
 const struct peer_test *peer_last_test(const struct app *a, const char *peer);

@@ -52,6 +52,10 @@ struct model {
                    struct err *err);
     bool (*set_tables)(void *arg, const char *mirror, const struct table_map *tables, size_t n,
                        struct findings *findings, struct err *err);
+    /* Writes all that a bug report about the mirror needs into a new file, whose path is *path
+     * (caller frees). NULL: cannot be had. (waits) */
+    bool (*bundle)(const char *state_dir, const char *mirror, char **path, struct err *err);
+    const char *state_dir; /* of the process; for bundle */
     /* Whether the picture is of now. Else why not, and since when (us); what it shows is the last
      * that was known. NULL: it always is. */
     bool (*is_connected)(void *arg, int64_t *since, struct err *why);

@@ -58,6 +58,7 @@ static bool ask(struct sheets *s, struct sheet *r, struct err *err)
         return m->cutover(m->arg, r->mirror, &s->give_up, &r->cutover, err);
     case SHEET_VERIFY:
         return m->report(m->arg, r->mirror, &r->verify, err);
+    case SHEET_CHECKUP:
     case SHEET_DOCTOR:
         return m->doctor(m->arg, r->mirror, &s->give_up, &r->checks, err);
     case SHEET_PEER_TEST:

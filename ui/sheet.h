@@ -18,6 +18,7 @@ enum sheet_kind {
     SHEET_CONFIG,
     SHEET_PLAN,
     SHEET_SURVEY,    /* of a source and, as the other name, a destination */
+    SHEET_CHECKUP,   /* the doctor's checks of one mirror, for the screen of all */
     SHEET_AVAILABLE, /* a mirror's configuration, and the tables that it does not have */
     SHEET_COUNT
 };

@@ -1,7 +1,12 @@
 /* Requests of a console; see ask.h. */
 #include "src/attach/ask.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "src/attach/from_json.h"
@@ -282,5 +287,36 @@ bool ask_set_tables(const char *state_dir, const char *mirror, const struct tabl
     bool ok = ask_all(state_dir, "PUT", path, body, SERVERS_LIMIT_MS, NULL, NULL, findings, err);
     json_decref(body);
     free(path);
+    return ok;
+}
+
+/* A new file that nobody else reads or has prepared. */
+static bool write_new(const char *path, const json_t *o, struct err *err)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    bool ok = fd >= 0 && json_dumpfd(o, fd, JSON_INDENT(2)) == 0;
+    int why = errno;
+    if (fd >= 0 && close(fd) != 0 && ok) {
+        ok = false;
+        why = errno;
+    }
+    return ok || err_set(err, ERR_IO, "%s cannot be written: %s", path, strerror(why));
+}
+
+bool ask_bundle(const char *state_dir, const char *mirror, char **path, struct err *err)
+{
+    json_t *o;
+    const char *dir = getenv("TMPDIR");
+    char at[32] = "";
+    time_t now = time(NULL);
+    struct tm tm;
+    *path = NULL;
+    if (!ask_mirror(state_dir, mirror, "/diagnostics", SERVERS_LIMIT_MS, NULL, &o, err))
+        return false;
+    localtime_r(&now, &tm);
+    (void)strftime(at, sizeof at, "%Y%m%d-%H%M%S", &tm);
+    *path = mem_printf("%s/bunnydb-%s-%s.json", dir && *dir ? dir : "/tmp", mirror, at);
+    bool ok = write_new(*path, o, err);
+    json_decref(o);
     return ok;
 }

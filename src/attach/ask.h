@@ -37,5 +37,8 @@ bool ask_create(const char *state_dir, const struct mirror_config *c, struct fin
                 struct err *err) MUST_CHECK;
 bool ask_set_tables(const char *state_dir, const char *mirror, const struct table_map *tables,
                     size_t n, struct findings *findings, struct err *err) MUST_CHECK;
+/* Writes what …/diagnostics has into a new file in TMPDIR or /tmp, mode 0600; *path: caller frees,
+ * in every case. */
+bool ask_bundle(const char *state_dir, const char *mirror, char **path, struct err *err) MUST_CHECK;
 
 #endif

@@ -434,6 +434,8 @@ bool link_open(const char *state_dir, bool is_read_only, int limit_ms, struct li
                               .peer_save = link_peer_save,
                               .peer_delete = link_peer_delete,
                               .survey = link_survey,
+                              .bundle = ask_bundle,
+                              .state_dir = l->state_dir,
                               .available = link_available,
                               .create = link_create,
                               .set_tables = link_set_tables,

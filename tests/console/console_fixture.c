@@ -250,11 +250,15 @@ bool engine_mirror_cutover(struct engine *e, const char *name, const atomic_bool
 bool engine_mirror_doctor(struct engine *e, const char *name, const atomic_bool *give_up,
                           struct findings *out, struct err *err)
 {
-    (void)e, (void)name, (void)give_up, (void)err;
+    (void)give_up;
     *out = (struct findings){0};
+    fixture_record(e, "doctor", name);
+    if (!strcmp(name, "archive"))
+        return err_set(err, ERR_TIMEOUT, "archive: not answered within 10 s");
     findings_add(out, "status", SEVERITY_OK, "status", "running, streaming", "", "");
-    findings_add(out, "slot", SEVERITY_ERROR, "slot", "slot s does not exist", "Retry (t).",
-                 "retry");
+    bool ill = !strcmp(name, "billing");
+    findings_add(out, "slot", ill ? SEVERITY_ERROR : SEVERITY_OK, "slot",
+                 ill ? "slot s does not exist" : "slot s is read", "Retry (t).", "retry");
     return true;
 }
 
@@ -368,6 +372,7 @@ int main(int argc, char **argv)
     fixture_record(&e, "begin", now);
     struct model model;
     model_of_engine(&e, &model);
+    model.bundle = fixture_bundle;
     enum console_end end = console_run(
         &model, &(struct console_options){stop_fd, "db-ops-1", "curl http://127.0.0.1:8642/health"},
         &err);

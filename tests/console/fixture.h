@@ -26,5 +26,6 @@ void fixture_set_state(struct fixture_mirror *m, enum mirror_state s);
 /* A line of the record. */
 void fixture_record(struct engine *e, const char *what, const char *of);
 void fixture_sleep(int ms);
+bool fixture_bundle(const char *state_dir, const char *mirror, char **path, struct err *err);
 
 #endif

@@ -352,3 +352,10 @@ bool engine_mirror_set_tables(struct engine *e, const char *name, const char *by
         return err_set(err, ERR_PEER_UNREACHABLE, "source eu-prod cannot be reached");
     return true;
 }
+
+bool fixture_bundle(const char *state_dir, const char *mirror, char **path, struct err *err)
+{
+    (void)state_dir;
+    *path = mem_printf("/tmp/bunnydb-%s-20261128-064000.json", mirror);
+    return strcmp(mirror, "users") != 0 || err_set(err, ERR_IO, "%s: the disk is full", *path);
+}

@@ -126,6 +126,32 @@ def test_a_mirror_is_deleted_by_its_name(console):
     console.keys(ESC)
 
 
+# --- Doctor and bundles -----------------------------------------------------------------------
+def test_the_doctor_sees_all_mirrors_one_after_the_other(console):
+    console.press("6", "[6 Doctor]", re.compile(r"users +ok +2/2"))
+    text = console.settle()
+    rows = [x[3:].split()[:3] for x in text.splitlines()[3:10]]
+    assert rows[:3] == [["archive", "error", "0/0"], ["billing", "error", "1/2"],
+                        ["catalog", "ok", "2/2"]]
+    assert "archive: not answered within 10 s" in text
+    assert console.record().count("doctor users") == 1
+    console.press("j", "billing: what is not well", "slot s does not exist", "Retry (t).")
+    console.press("R", "billing: what is not well")
+    end = "doctor users"
+    console.wait_record(end)
+    console.press("h", "billing: doctor, what may be wrong", "slot: slot s does not exist")
+    console.press(ESC, "[6 Doctor]")
+    console.keys("/", "users", ENTER)
+    console.press(ENTER, "Mirrors > Doctor > users")
+
+
+def test_a_bundle_says_where_it_is(console):
+    console.press("b", "OK bundle /tmp/bunnydb-billing-20261128-064000.json ")
+    console.keys("G")
+    console.press("b", "ERROR bundle users: /tmp/bunnydb-users")
+    console.press("m", "the disk is full")
+
+
 # --- Peers ------------------------------------------------------------------------------------
 def test_peers_and_a_test_of_the_connection(console):
     text = console.press("3", "[3 Peers]", "db1.example.com:5432")
@@ -236,6 +262,7 @@ def test_every_size_and_locale(start, rows, cols, locale):
     c.press("2", "SLOT", "HEALTH", "old_cons")
     c.press("3", "PEER", "ADDRESS", "db1.exam")
     c.press("5", "MIRROR", "BEGAN", "orders_eu")
+    c.press("6", "MIRROR", "WORST", "billing")
     c.press("3", "PEER")
     c.press("a", "name", "enter next")
     c.keys("xy")

@@ -2,6 +2,7 @@
 the same keys, and neither its end nor the loss of any terminal stops the replication."""
 import json
 import os
+import re
 import signal
 import sys
 import pathlib
@@ -116,8 +117,24 @@ def test_slots_runs_peers_and_definitions_from_afar(pair, bunny, attach):
     finally:
         pair.sql("SELECT pg_drop_replication_slot('somebody')")
     peers_by_keys(bunny, console)
+    bundle_and_doctor(bunny, console)
     pair.sql("INSERT INTO t VALUES (2, 'b', 'new')")
     pair.assert_equal()
+
+
+def bundle_and_doctor(bunny, console):
+    console.key("6")
+    wait_for(lambda: [x for x in console.read().splitlines() if re.match(r">\S orders +(ok|info)", x)],
+             30, "the doctor")
+    console.key("b")
+    text = console.wait("OK bundle ", limit=30)
+    path = pathlib.Path(re.search(r"bundle (\S+\.json)", text).group(1))
+    try:
+        assert path.stat().st_mode & 0o777 == 0o600
+        found = json.loads(path.read_text())
+        assert found["status"]["name"] == "orders" and found["source"]["is_reachable"]
+    finally:
+        path.unlink()
 
 
 def peers_by_keys(bunny, console):
