@@ -434,6 +434,10 @@ static bool end_watch(struct watch *w)
     w->is_over = g.n == 0 || atomic_load(&w->sampler->shall_stop);
     if (w->is_over && !w->of_dest)
         slots_forget(w->sampler->engine->slots, w->peer);
+    if (w->is_over) { /* it may be long until the thread is joined */
+        wake_free(w->wake_fd);
+        w->wake_fd = -1;
+    }
     release_mirrors(w, &g);
     bool is_over = w->is_over;
     pthread_mutex_unlock(&w->sampler->lock);
@@ -530,9 +534,11 @@ void sampler_free(struct sampler *s)
 {
     if (!s)
         return;
+    pthread_mutex_lock(&s->lock);
     atomic_store(&s->shall_stop, true);
     for (size_t i = 0; i < s->n; i++)
         wake_signal(s->watches[i]->wake_fd);
+    pthread_mutex_unlock(&s->lock);
     for (size_t i = 0; i < s->n; i++)
         watch_free(s->watches[i]);
     free(s->watches);

@@ -42,6 +42,13 @@ static bool list_copies(struct mirror *m, const struct schema_plan *plan,
     return true;
 }
 
+/* Whether the destination has said that nothing of the plan was done. Without an answer to COMMIT
+ * it may have been, and then nobody would see any more that the table's rows are missing. */
+static bool is_refused(const struct err *err)
+{
+    return err->code == ERR_SQL;
+}
+
 /* The wish is recorded first: after a crash in between, a table is copied once too often at worst.
  */
 static bool run_plan(struct run *r, struct schema_plan *plan, const struct schema_point *at,
@@ -62,7 +69,8 @@ static bool run_plan(struct run *r, struct schema_plan *plan, const struct schem
                      "table=%s.%s is copied again: its rows changed with its "
                      "definition",
                      copies.items[i].schema, copies.items[i].table);
-        else if (!catalog_copies_remove(catalog, name, &copies.items[i], &ignored))
+        else if (is_refused(err) &&
+                 !catalog_copies_remove(catalog, name, &copies.items[i], &ignored))
             log_error("schema", name, "cannot take the wish for a copy back: %s", ignored.text);
     }
     *n_copies = copies.n;

@@ -413,6 +413,7 @@ static void put_off(struct table_sync *s, const struct err *err)
         if (!item->is_copying)
             continue;
         item->is_copying = false;
+        item->is_owing = true; /* it may have dropped foreign keys, and not know */
         item->is_alone |= n > 1;
         wait =
             err->code == ERR_SNAPSHOT_STALE ? STALE_AGAIN_MS : mirror_backoff_ms(++item->failures);

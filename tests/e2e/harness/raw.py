@@ -156,8 +156,11 @@ def what_is_held(pid):
     """The names of the process's threads and what its descriptors are, for a message."""
     names, links = [], []
     for task in os.listdir(f"/proc/{pid}/task"):
-        with open(f"/proc/{pid}/task/{task}/comm", encoding="utf-8") as f:
-            names.append(f.read().strip())
+        try:
+            with open(f"/proc/{pid}/task/{task}/comm", encoding="utf-8") as f:
+                names.append(f.read().strip())
+        except OSError:
+            pass  # ended meanwhile
     for fd in os.listdir(f"/proc/{pid}/fd"):
         try:
             links.append(os.readlink(f"/proc/{pid}/fd/{fd}"))

@@ -47,6 +47,8 @@ class Proxy:
         self.delay = 0.0             # seconds, each way
         self.count = 0               # connections so far
         self.hang_at = None          # bytes from the server after which a new connection hangs
+        self.lost = 0                # answers that never arrived
+        self._tag, self._is_lost = None, None
         self._links, self._orders = [], []
         self._lock = threading.Lock()
         self._selector = selectors.DefaultSelector()
@@ -79,7 +81,7 @@ class Proxy:
     def heal(self):
         """Connections to come are well again; those that hang do so until somebody closes them."""
         def act():
-            self.mode, self.delay, self.hang_at = FORWARD, 0.0, None
+            self.mode, self.delay, self.hang_at, self._tag = FORWARD, 0.0, None, None
             for link in self._links:
                 if link.mode != HANG:
                     link.mode = FORWARD
@@ -123,6 +125,13 @@ class Proxy:
         """Connections to come hang once the server has sent n bytes on them (0: at once)."""
         def act():
             self.hang_at = n
+        self._order(act)
+
+    def lose_answers(self, tag, is_lost):
+        """What the server has done, and says so with this tag (b"COMMIT"), the client does not learn:
+        the connection ends instead. is_lost() is asked each time."""
+        def act():
+            self._tag, self._is_lost = tag + b"\0", is_lost
         self._order(act)
 
     def close(self):
@@ -224,6 +233,10 @@ class Proxy:
         if not data:
             half.is_over = True
             self._selector.unregister(reader)
+            return
+        if reader is link.server and self._tag and self._tag in data and self._is_lost():
+            self.lost += 1
+            self._drop(link)
             return
         if reader is link.server and link.hang_in is not None:
             if link.hang_in <= len(data):

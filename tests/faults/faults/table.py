@@ -96,6 +96,16 @@ class Refuse(Network):
         w.wait_noticed()
 
 
+class Unanswered(Network):
+    """A server does what it is told and the connection ends before it can say so."""
+    sides = ("dest",)
+    tag = b"COMMIT"
+
+    def strike(self, w):
+        self.on(w, lambda p: p.lose_answers(self.tag, lambda: w.random.random() < 0.4))
+        w.any_moment(5)
+
+
 BOTH = ("source", "dest")
 for at, of in (("source", ("source",)), ("dest", ("dest",)), ("both", BOTH)):
     fault(f"hang-{at}", Hang, sides=of)
@@ -106,6 +116,7 @@ for at in BOTH:
     fault(f"slow-{at}", Slow, sides=(at,))
     fault(f"trickle-{at}", Trickle, sides=(at,))
     fault(f"refuse-{at}", Refuse, sides=(at,))
+fault("commit-unanswered", Unanswered)
 
 
 # --- processes and servers ----------------------------------------------------------------------
