@@ -216,7 +216,9 @@ static bool run_console(struct process *p, struct err *err)
     model_of_engine(p->engine, &model);
     model.state_dir = p->state_dir; /* a bundle is what the API makes, over our own socket */
     model.bundle = ask_bundle;
-    struct console_options options = {p->signal_fd, host, hint};
+    char *choices = mem_printf("%s/console", p->state_dir);
+    struct console_options options = {
+        .stop_fd = p->signal_fd, .process = host, .choices = choices, .attach_hint = hint};
     lend_stderr(p);
     while (again) {
         enum console_end end = console_run(&model, &options, err);
@@ -237,6 +239,7 @@ static bool run_console(struct process *p, struct err *err)
         }
     }
     free(hint);
+    free(choices);
     if (!ok || stop)
         return ok;
     log_info("main", NULL, "console has left, going on without it pid=%d", (int)getpid());

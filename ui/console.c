@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "base/wake.h"
 #include "ui/app.h"
+#include "ui/choices.h"
 #include "ui/job.h"
 #include "ui/lists.h"
 #include "ui/terminal.h"
@@ -190,6 +191,7 @@ enum console_end console_run(const struct model *m, const struct console_options
     l->fds[FROM_WORKER] = (struct pollfd){.fd = results, .events = POLLIN};
     l->fds[FROM_PROCESS] = (struct pollfd){.fd = o->stop_fd, .events = POLLIN};
     app_init(&l->app, m, o);
+    choices_load(&l->app, o->choices);
     l->app.commands = commands_start(m, results);
     l->app.sheets = sheets_start(m, results);
     l->app.jobs = jobs_start(m, results);
@@ -200,6 +202,7 @@ enum console_end console_run(const struct model *m, const struct console_options
     enum console_end end = l->app.end;
     m->unsubscribe(m->arg, changed);
     terminal_close(end == CONSOLE_LOST);
+    choices_save(&l->app, o->choices);
     sheets_stop(l->app.sheets);
     jobs_stop(l->app.jobs);
     commands_stop(l->app.commands);

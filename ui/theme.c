@@ -80,9 +80,23 @@ void theme_init(struct theme *t)
     theme_apply(t);
 }
 
+static const char *const names[THEME_COUNT] = {"default", "light", "mono"};
+
+const char *theme_name(const struct theme *t)
+{
+    return names[t->kind];
+}
+
+void theme_choose(struct theme *t, const char *name)
+{
+    for (int k = 0; t->can_colour && k < THEME_COUNT; k++)
+        if (!strcmp(name, names[k]))
+            t->kind = (enum theme_kind)k;
+    theme_apply(t);
+}
+
 const char *theme_next(struct theme *t)
 {
-    static const char *const names[] = {"default", "light", "mono"};
     if (t->can_colour)
         t->kind = (enum theme_kind)((t->kind + 1) % THEME_COUNT);
     theme_apply(t);

@@ -37,6 +37,9 @@ struct theme {
 void theme_init(struct theme *t);
 /* The next theme; returns its name. Without colours there is only mono. */
 const char *theme_next(struct theme *t);
+const char *theme_name(const struct theme *t);
+/* The one of that name, if there is one and the terminal has colours. */
+void theme_choose(struct theme *t, const char *name);
 /* The curses attribute (attr_t) of a role. */
 unsigned theme_attr(const struct theme *t, enum role role);
 

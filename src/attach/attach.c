@@ -2,6 +2,7 @@
 #include "src/attach/attach.h"
 
 #include <fcntl.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -35,10 +36,13 @@ static void give_back(int terminal)
 
 static bool draw(struct link *l, int signal_fd, struct err *err)
 {
-    const struct console_options options = {.stop_fd = signal_fd, .process = link_host(l)};
+    char *choices = mem_printf("%s/console", link_model(l)->state_dir);
+    const struct console_options options = {
+        .stop_fd = signal_fd, .process = link_host(l), .choices = choices};
     int terminal = silence();
     enum console_end end = console_run(link_model(l), &options, err);
     give_back(terminal);
+    free(choices);
     return end != CONSOLE_FAILED;
 }
 

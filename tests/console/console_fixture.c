@@ -373,9 +373,11 @@ int main(int argc, char **argv)
     struct model model;
     model_of_engine(&e, &model);
     model.bundle = fixture_bundle;
-    enum console_end end = console_run(
-        &model, &(struct console_options){stop_fd, "db-ops-1", "curl http://127.0.0.1:8642/health"},
-        &err);
+    const struct console_options options = {.stop_fd = stop_fd,
+                                            .process = "db-ops-1",
+                                            .choices = getenv("CHOICES"),
+                                            .attach_hint = "curl http://127.0.0.1:8642/health"};
+    enum console_end end = console_run(&model, &options, &err);
     fixture_record(&e, "end", ends[end]);
     if (end == CONSOLE_FAILED)
         fprintf(stderr, "%s\n%s\n", err.text, err.hint);

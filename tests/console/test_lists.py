@@ -149,7 +149,7 @@ def test_a_bundle_says_where_it_is(console):
     console.press("b", "OK bundle /tmp/bunnydb-billing-20261128-064000.json ")
     console.keys("G")
     console.press("b", "ERROR bundle users: /tmp/bunnydb-users")
-    console.press("m", "the disk is full")
+    console.press("m", "disk is full")
 
 
 # --- Peers ------------------------------------------------------------------------------------
@@ -282,3 +282,39 @@ def test_nothing_is_there(start):
     c.wait("nothing matches the filter")
     c.keys("/", ENTER)
     c.wait("no source has a slot")
+
+
+# --- Choices ----------------------------------------------------------------------------------
+def test_choices_are_kept_from_one_start_to_the_next(start, tmp_path):
+    kept = tmp_path / "console"
+    c = start("empty", CHOICES=str(kept))
+    c.press("s", "sort name")
+    c.press("I", "inverted")
+    c.press("T", "theme light")
+    c.keys("~", "q")
+    c.end()
+    assert kept.read_text().splitlines()[:4] == ["theme light", "glyphs ascii", "sort name",
+                                                 "invert yes"]
+    assert kept.stat().st_mode & 0o777 == 0o600
+    c = start("mixed", CHOICES=str(kept))
+    text = c.wait("sort name inverted", "billing")
+    assert "--" in text and "──" not in text
+    assert [x[3:].split()[0] for x in text.splitlines()[3:5]] == ["users", "search_idx"]
+    c.press("T", "theme mono")
+
+
+def test_a_broken_file_of_choices_is_passed_over(start, tmp_path):
+    kept = tmp_path / "console"
+    kept.write_bytes(b"\xff\x00theme\nsort nothing\nrefresh_ms 1\ntheme pink\n" + b"x" * 3000)
+    c = start("empty", CHOICES=str(kept))
+    c.wait("sort severity")
+    c.keys("q")
+    c.end()
+    assert kept.read_text().startswith("theme default\n")
+    kept.unlink()
+    kept.mkdir()
+    c = start("empty", CHOICES=str(kept))
+    c.wait("sort severity")
+    c.keys("q")
+    c.end()
+    assert list(tmp_path.glob("console.*")) == []
