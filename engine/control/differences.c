@@ -1,6 +1,7 @@
 /* Differences of definitions as findings of the mirror: parts that the destination lacks because of
  * what is not mirrored, and those that are left to the operator. They come from the last
- * comparison: the first one follows the first snapshot, then each sync-schema brings another. See
+ * comparison: one follows a copy of the whole mirror, or another copy that has left something out,
+ * then each sync-schema brings another. See
  * mirror_private.h. */
 #include "control/mirror_private.h"
 
@@ -8,6 +9,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "control/definitions.h"
 
 /* What a finding says about several steps: as many as its texts have room for. */
 struct summary {
@@ -94,6 +96,12 @@ void differences_note(struct mirror *m, const struct schema_plan *plan)
         log_error("super", m->row.config.name, "cannot keep what is different: %s", err.text);
 }
 
+void differences_want(struct mirror *m)
+{
+    m->has_compared = false;
+    definitions_want(m, 0);
+}
+
 bool differences_look(struct run *r, struct err *err)
 {
     struct mirror *m = r->m;
@@ -102,7 +110,8 @@ bool differences_look(struct run *r, struct err *err)
         return true;
     m->has_compared = true; /* once, however it goes: the stream is what matters */
     bool ok =
-        schema_diff(r->source, r->dest, &m->task, &m->row.config, m->row.mirror_id, &plan, err);
+        schema_diff(r->source, r->dest, &m->task, &m->row.config, m->row.mirror_id, &plan, err) &&
+        schema_plan_try(r->dest, &m->task, &plan, m->row.config.name, err);
     if (ok) {
         differences_note(m, &plan);
     } else if (err->code != ERR_CANCELLED && pg_is_alive(r->source) && pg_is_alive(r->dest)) {

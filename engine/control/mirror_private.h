@@ -97,6 +97,7 @@ struct mirror {
     bool is_stuck;                 /* a change does not fit the destination's definitions */
     lsn_t failed_at;               /* commit LSN of the transaction that it is in; 0: none */
     struct findings table_trouble; /* tables that left the stream */
+    struct findings key_trouble;   /* foreign keys that are not back after a copy */
     int blamed;       /* index in the run's schema of the table whose change failed; -1: none */
     lsn_t blamed_lsn; /* of its transaction's COMMIT */
 };
@@ -224,6 +225,8 @@ void differences_load(struct mirror *m);
 void differences_note(struct mirror *m, const struct schema_plan *plan);
 /* The first comparison, before the stream starts; false only when a server is lost. */
 bool differences_look(struct run *r, struct err *err) MUST_CHECK;
+/* A copy has left something out: the run ends for another comparison, once nothing is copied. */
+void differences_want(struct mirror *m);
 
 /* --- sequences.c: the values of sequences follow ------------------------------------------------
  */

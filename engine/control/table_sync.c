@@ -16,7 +16,6 @@
 
 #define LOOK_MS 100
 #define AT_ONCE_BYTES (128 << 20)
-#define RESTORE_AGAIN_MS 60000
 #define STALE_AGAIN_MS \
     1000 /* somebody empties the table again and again: the next try may be luckier */
 
@@ -54,6 +53,7 @@ struct table_sync {
 
     struct restore *restore; /* NULL: none */
     bool wants_restore, has_tried_restore;
+    int restore_failures; /* in a row */
     int64_t restore_at;
 };
 
@@ -268,6 +268,8 @@ bool table_sync_open(struct run *r, struct table_sync **out, struct err *err)
             resume_begin(m);
         show_stopped(s, &rows);
         s->is_idle = !has_work(s) && !s->wants_restore && !s->is_snapshot;
+        if (!s->wants_restore)
+            findings_free(&m->key_trouble);
         if (has_work(s))
             spill_remove_stale(m->engine->state_dir);
         else
@@ -574,7 +576,9 @@ static void finish_copy(struct table_sync *s, int64_t replayed)
              (long long)replayed, (double)(clock_mono_ms() - s->began) / 1000.0);
     free(names);
     s->wants_restore |= status.has_restore;
-    s->restore_at = 0;
+    s->restore_at = s->restore_failures = 0;
+    if (status.has_left_out)
+        differences_want(mirror_of(s));
     table_copy_finish(s->copy);
     s->copy = NULL;
     if (!n_left)
@@ -643,19 +647,21 @@ static void begin_restore(struct table_sync *s)
                                 .wake_fd = mirror_of(s)->wake_fd};
     for (size_t i = 0; i < s->n_items; i++)
         plan.others_aside |= s->items[i].is_aside;
-    s->restore_at = clock_mono_ms() + RESTORE_AGAIN_MS;
-    if (!restore_start(&plan, &s->restore, &err))
-        log_warn("copy", config_of(s)->name, "%s", err.text);
+    if (restore_start(&plan, &s->restore, &err))
+        return;
+    s->restore_at = clock_mono_ms() + mirror_backoff_ms(++s->restore_failures);
+    log_warn("copy", config_of(s)->name, "%s", err.text);
 }
 
 static void look_at_restore(struct table_sync *s)
 {
     if (!restore_is_over(s->restore))
         return;
-    s->wants_restore = restore_finish(s->restore) != 0;
+    s->wants_restore = restore_finish(s->restore, &mirror_of(s)->key_trouble) != 0;
     s->restore = NULL;
     s->has_tried_restore = true;
-    s->restore_at = clock_mono_ms() + RESTORE_AGAIN_MS;
+    s->restore_at = clock_mono_ms() + mirror_backoff_ms(++s->restore_failures);
+    show_dirty(mirror_of(s));
 }
 
 /* All tables are in, and so are the foreign keys that can be. */
@@ -756,7 +762,7 @@ void table_sync_close(struct table_sync *s)
     else if (s->copy)
         table_copy_finish(s->copy);
     if (s->restore)
-        (void)!restore_finish(s->restore);
+        (void)!restore_finish(s->restore, &mirror_of(s)->key_trouble);
     table_name_list_free(&s->removed);
     free(s->items);
     free(s->aside);

@@ -50,6 +50,7 @@ enum {
     FK_TO_OURS,
     FK_TO_MIRRORED,
     FK_CAN_DROP,
+    FK_TRIGGERS, /* those of its triggers that are not as they are made: "(function,state), …" */
 };
 static const char keys_sql[] =
     "WITH RECURSIVE w(oid, m) AS (SELECT c.oid, t.m FROM ROWS FROM (unnest($1::text[]),"
@@ -68,7 +69,9 @@ static const char keys_sql[] =
     " k.convalidated, obj_description(k.oid, 'pg_constraint'), c.relkind,"
     " k.conrelid IN (SELECT oid FROM w), k.conrelid IN (SELECT oid FROM o),"
     " k.confrelid IN (SELECT oid FROM up), k.confrelid IN (SELECT oid FROM o),"
-    " pg_has_role(c.relowner, 'USAGE')"
+    " pg_has_role(c.relowner, 'USAGE'),"
+    " (SELECT string_agg(format('(%L, %L)', p.proname, g.tgenabled), ', ') FROM pg_trigger g"
+    "  JOIN pg_proc p ON p.oid = g.tgfoid WHERE g.tgconstraint = k.oid AND g.tgenabled <> 'O')"
     " FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid"
     " JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_class f ON f.oid = k.confrelid"
     " JOIN pg_namespace fn ON fn.oid = f.relnamespace"
@@ -166,6 +169,32 @@ static bool decide(struct work *w, struct err *err)
     return true;
 }
 
+/* ALTER TABLE … DISABLE TRIGGER ALL and the like: new triggers have other names. */
+static char *triggers_sql(const struct pg_result *r, size_t i)
+{
+    struct buf body = {0}, sql = {0};
+    buf_printf(&body,
+               "DECLARE r pg_catalog.record; BEGIN FOR r IN SELECT g.tgname, v.state,"
+               " pg_catalog.format('%%I.%%I', n.nspname, c.relname) AS t FROM (VALUES %s)"
+               " v (function, state) JOIN pg_catalog.pg_proc p ON p.proname = v.function"
+               " JOIN pg_catalog.pg_trigger g ON g.tgfoid = p.oid JOIN pg_catalog.pg_class c"
+               " ON c.oid = g.tgrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+               " JOIN pg_catalog.pg_constraint k ON k.oid = g.tgconstraint"
+               " WHERE pg_catalog.quote_ident(k.conname) = ",
+               pg_text(r, i, FK_TRIGGERS));
+    pg_quote_literal(&body, pg_text(r, i, FK_NAME));
+    buf_puts(&body, " AND k.conrelid = ");
+    pg_quote_literal(&body, pg_text(r, i, FK_TABLE));
+    buf_puts(&body,
+             "::pg_catalog.regclass LOOP EXECUTE pg_catalog.format('ALTER TABLE %s %s TRIGGER "
+             "%I', r.t, CASE r.state WHEN 'D' THEN 'DISABLE' WHEN 'A' THEN 'ENABLE ALWAYS'"
+             " WHEN 'R' THEN 'ENABLE REPLICA' ELSE 'ENABLE' END, r.tgname); END LOOP; END");
+    buf_puts(&sql, "DO ");
+    pg_quote_literal(&sql, buf_text(&body));
+    buf_free(&body);
+    return buf_take(&sql);
+}
+
 static void remember(struct work *w)
 {
     const struct pg_result *r = w->keys;
@@ -179,6 +208,8 @@ static void remember(struct work *w)
                                          pg_text(r, i, FK_DEFINITION), later ? " NOT VALID" : ""));
         if (later)
             empty_restore_add(to, mem_printf("ALTER TABLE %s VALIDATE CONSTRAINT %s", table, name));
+        if (!pg_is_null(r, i, FK_TRIGGERS))
+            empty_restore_add(to, triggers_sql(r, i));
         if (pg_is_null(r, i, FK_COMMENT))
             continue;
         struct buf b = {0};

@@ -215,17 +215,20 @@ static bool add_fkey(struct worker *w, const struct schema_table *t, const struc
     return is_there || pg_exec(w->dest, &w->task, 0, f->add_sql, NULL, err);
 }
 
-/* A key may exist at the source that cannot be made again: what it compares has no operator, as
- * PostgreSQL says for the first row only. The rows are the mirror's task, with or without it. */
+/* A key may exist at the source that cannot be made again: its rows came while its triggers were
+ * disabled, or what it compares has no operator, as PostgreSQL says for the first row only. The
+ * rows are the mirror's task, with or without it. */
 static bool leave_out(const struct worker *w, const struct schema_table *t,
                       const struct schema_fkey *f, const char *sql, struct err *err)
 {
-    if (!pg_refuses_definition(err))
+    if (!pg_refuses_definition(err) && !pg_server_error_is(err, "23503"))
         return false;
     log_write(LOG_LEVEL_WARN, "copy", w->job->mirror, sql,
               "left out %s foreign key %s of %s.%s: %s %s", sql == f->add_sql ? "add" : "validate",
               f->name, t->schema, t->name, err->sqlstate, err->text);
     err_clear(err);
+    if (w->job->plan.has_left_out)
+        atomic_store(w->job->plan.has_left_out, true);
     return true;
 }
 

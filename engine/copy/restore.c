@@ -21,6 +21,7 @@ struct restore {
     char *mirror, *mirror_id;
     struct pg_conn *dest;
     int n_left;
+    struct findings findings;
 };
 
 static bool is_validation(const char *sql)
@@ -56,14 +57,24 @@ static bool run_patiently(struct restore *r, const char *sql, struct err *err)
     }
 }
 
-/* True when the statement needs no further try. */
-static bool is_settled(const struct restore *r, const char *sql, const struct err *err)
+/* The table, what it refers to or a column is there no more, nor would the key be. */
+static bool is_gone(const struct err *err)
+{
+    return pg_server_error_is(err, "42P01") || pg_server_error_is(err, "3F000") ||
+           pg_server_error_is(err, "42703");
+}
+
+/* True when the statement needs no further try. is_told: an earlier one of the row was refused. */
+static bool is_settled(const struct restore *r, const char *sql, bool is_told,
+                       const struct err *err)
 {
     if (pg_server_error_is(err, "42710")) /* it is back already */
         return true;
-    if (pg_refuses_definition(err)) {
-        log_write(LOG_LEVEL_WARN, "copy", r->mirror, sql, "left out of a foreign key: %s %s",
-                  err->sqlstate, err->text);
+    if (is_told && pg_server_error_is(err, "42704"))
+        return true; /* the constraint that was not added just now */
+    if (is_gone(err) || pg_server_error_is(err, "42704")) {
+        log_write(LOG_LEVEL_WARN, "copy", r->mirror, sql,
+                  "a foreign key is not added again, as what it is about is gone: %s", err->text);
         return true;
     }
     if (!pg_server_error_is(err, "23503") || !is_validation(sql) || r->plan.others_aside)
@@ -73,17 +84,43 @@ static bool is_settled(const struct restore *r, const char *sql, const struct er
     return true;
 }
 
+static void tell(struct restore *r, const struct sync_row *row, const char *sql,
+                 const struct err *err)
+{
+    char title[160], cause[400], remedy[512];
+    log_write(LOG_LEVEL_WARN, "copy", r->mirror, sql,
+              "a foreign key could not be added again table=%s.%s: %s %s", row->name.schema,
+              row->name.table, err->sqlstate, err->text);
+    str_printf(title, sizeof title, "A foreign key is not back after the copy of %.50s.%.50s",
+               row->name.schema, row->name.table);
+    str_printf(cause, sizeof cause, "%s%s%s", err->sqlstate, err->sqlstate[0] ? " " : "",
+               err->text);
+    str_printf(remedy, sizeof remedy,
+               "The rows are complete. It is tried again now and then, and after each sync-schema. "
+               "The statement: %.380s",
+               sql);
+    findings_add(&r->findings, "foreign_key_missing", SEVERITY_WARNING, title, cause, remedy,
+                 "sync-schema");
+}
+
 static bool restore_row(struct restore *r, const struct sync_row *row, struct err *err)
 {
+    bool is_told = false;
     for (size_t i = 0; i < row->n_restore; i++) {
-        if (run_patiently(r, row->restore[i], err) || is_settled(r, row->restore[i], err))
+        const char *sql = row->restore[i];
+        if (run_patiently(r, sql, err) || is_settled(r, sql, is_told, err)) {
+            err_clear(err);
             continue;
-        if (!pg_server_error_is(err, "23503") && err->code != ERR_CANCELLED)
-            log_write(LOG_LEVEL_WARN, "copy", r->mirror, row->restore[i],
-                      "a foreign key could not be added again table=%s.%s: %s", row->name.schema,
-                      row->name.table, err->text);
-        return false;
+        }
+        bool is_early = pg_server_error_is(err, "23503") && r->plan.others_aside;
+        if (!is_early && err->code != ERR_CANCELLED && !is_told)
+            tell(r, row, sql, err);
+        is_told = true;
+        if (!pg_refuses_definition(err))
+            return false; /* else those of other keys may well go */
     }
+    if (is_told)
+        return false;
     log_info("copy", r->mirror, "foreign keys are back table=%s.%s", row->name.schema,
              row->name.table);
     return sync_rows_restored(r->dest, &r->errand.task, &r->plan.owner, &row->name, err);
@@ -136,7 +173,7 @@ bool restore_start(const struct restore_plan *plan, struct restore **out, struct
     *out = r;
     if (errand_start(&r->errand, err))
         return true;
-    (void)!restore_finish(r);
+    (void)!restore_finish(r, NULL);
     *out = NULL;
     return false;
 }
@@ -151,10 +188,16 @@ void restore_cancel(struct restore *r)
     errand_cancel(&r->errand);
 }
 
-int restore_finish(struct restore *r)
+int restore_finish(struct restore *r, struct findings *out)
 {
     errand_join(&r->errand);
     int n = r->n_left;
+    if (out && n >= 0) {
+        findings_free(out);
+        *out = r->findings;
+        r->findings = (struct findings){0};
+    }
+    findings_free(&r->findings);
     free(r->mirror);
     free(r->mirror_id);
     free(r);

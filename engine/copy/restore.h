@@ -1,12 +1,14 @@
 /* Foreign keys that were dropped for a copy come back: the statements that the rows of
  * _bunnydb.table_sync keep are run once their tables are valid again (the hand-over has committed),
  * added without a look at the rows first, and then validated. A row goes when all of its statements
- * have been run; what cannot be run now stays there for another time.
+ * have been run, or what they are about is gone; what cannot be run now, or is refused, stays there
+ * for another time.
  *
  * An errand of the thread that starts it (the mirror's). */
 #ifndef BUNNY_RESTORE_H
 #define BUNNY_RESTORE_H
 
+#include "base/findings.h"
 #include "copy/errand.h"
 #include "stream/sync_rows.h"
 
@@ -24,8 +26,10 @@ bool restore_start(const struct restore_plan *plan, struct restore **out,
                    struct err *err) MUST_CHECK;
 bool restore_is_over(struct restore *r);
 void restore_cancel(struct restore *r);
-/* Joins it; how many rows are left to be restored, -1: not known. */
-int restore_finish(struct restore *r);
+/* Joins it; how many rows are left to be restored, -1: not known. What stands against the first of
+ * each is a finding of *out, with its statement, which is replaced unless it is not known. NULL:
+ * not wanted. */
+int restore_finish(struct restore *r, struct findings *out);
 
 /* The same in the caller's thread, as far as it goes: for a mirror that is being deleted. What
  * could not be brought back is logged with its statement. is_complete: the tables hold what a

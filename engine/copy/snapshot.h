@@ -9,6 +9,8 @@
 #ifndef BUNNY_SNAPSHOT_H
 #define BUNNY_SNAPSHOT_H
 
+#include <stdatomic.h>
+
 #include "pg/pg.h"
 #include "schema/schema.h"
 
@@ -36,7 +38,9 @@ struct snapshot_plan {
     char *const *copied; /* borrowed until snapshot_finish */
     bool is_aside; /* the destination tables stand beside those of the schema (swap.h): each is by
                     * itself, and a partitioned one is left alone; copied is NULL */
-    int done_fd;   /* wake_signal-ed when progress changes a state, and at the end */
+    atomic_bool *has_left_out; /* set when the server refuses a foreign key; NULL: not wanted.
+                                * Borrowed until snapshot_finish */
+    int done_fd;               /* wake_signal-ed when progress changes a state, and at the end */
 };
 
 /* How far it is; index i is schema->tables[i]. */

@@ -75,6 +75,14 @@ bool swap_has_new_tables(const struct swap *s)
     return false;
 }
 
+bool swap_makes(const struct swap *s, uint32_t oid)
+{
+    for (size_t i = 0; i < s->plan.tables->n_tables; i++)
+        if (s->plan.tables->tables[i].oid == oid)
+            return !s->shadows[i].live.exists;
+    return false;
+}
+
 /* --- shadows --------------------------------------------------------------------------------- */
 
 /* A value is kept as the live table would keep it: it is moved from the shadow as it is. */

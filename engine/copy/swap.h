@@ -71,6 +71,8 @@ bool swap_make_shadows(struct swap *s, struct err *err) MUST_CHECK;
 const struct schema *swap_schema(const struct swap *s);
 /* Some table was missing and is new. */
 bool swap_has_new_tables(const struct swap *s);
+/* That table of the source's was missing. */
+bool swap_makes(const struct swap *s, uint32_t oid);
 /* All rows are in the shadows: puts them in the place of those of the live tables. */
 bool swap_rows(struct swap *s, struct err *err) MUST_CHECK;
 /* Removes what shadows are left, as far as that goes at once. NULL is fine. */

@@ -34,6 +34,7 @@ struct table_copy {
     struct swap *swap; /* NULL: the tables are emptied */
     struct schema *schema;
     int64_t explain_at;
+    atomic_bool has_left_out;
 
     pthread_mutex_t lock; /* leaf: the rest */
     struct table_copy_status status;
@@ -144,13 +145,25 @@ static size_t copy_map(const struct table_copy *c, int mapping)
     return at;
 }
 
+static bool is_new(const struct table_copy *c, const struct schema_table *t)
+{
+    return is_wanted(c, t) && swap_makes(c->swap, t->oid);
+}
+
+/* Between others, or part of the copy. A swap leaves what it finds as it is, and adds none. */
+static bool comes_anyway(const struct table_copy *c, const struct schema_table *from,
+                         const struct schema_table *to)
+{
+    return c->swap ? !is_new(c, from) && !is_new(c, to) : is_wanted(c, from) == is_wanted(c, to);
+}
+
 static void note_key(struct table_copy *c, const struct schema *all, size_t table, size_t key)
 {
     const struct schema_table *from = &all->tables[table];
     const struct schema_fkey *f = &from->fkeys[key];
     const struct schema_table *to = &all->tables[f->to];
-    if (is_wanted(c, from) == is_wanted(c, to))
-        return; /* between others, or part of the copy */
+    if (comes_anyway(c, from, to))
+        return;
     const struct schema_table *ours = is_wanted(c, from) ? from : to;
     struct empty_restore *r = &c->restore[copy_map(c, ours->mapping)];
     empty_restore_add(r, mem_strdup(f->add_sql));
@@ -163,7 +176,8 @@ static void note_key(struct table_copy *c, const struct schema *all, size_t tabl
 static bool read_outer_keys(struct table_copy *c, struct err *err)
 {
     struct schema *all;
-    if (!c->config->replicate_foreign_keys || c->n_maps == c->config->n_tables || c->plan.by_swap)
+    bool is_needed = c->swap ? swap_has_new_tables(c->swap) : c->n_maps < c->config->n_tables;
+    if (!c->config->replicate_foreign_keys || !is_needed)
         return true; /* there are none, or they have stayed */
     if (!schema_read(c->source, task_of(c), c->config->tables, c->config->n_tables, false, true,
                      true, &all, err))
@@ -182,8 +196,7 @@ static bool read_definitions(struct table_copy *c, struct err *err)
             schema_read_some(c->source, task_of(c), c->config, c->maps, c->n_maps,
                              c->config->replicate_indexes, c->config->replicate_foreign_keys, true,
                              &c->schema, err) &&
-            read_outer_keys(c, err) && check_known(c, err) &&
-            guard_check(c->source, task_of(c), c->schema, err)) ||
+            check_known(c, err) && guard_check(c->source, task_of(c), c->schema, err)) ||
            err_context(err, "read the source's definitions");
 }
 
@@ -199,6 +212,14 @@ static bool connect_all(struct table_copy *c, struct err *err)
                       &c->dest, err);
 }
 
+static void note_restore(struct table_copy *c)
+{
+    pthread_mutex_lock(&c->lock);
+    for (size_t i = 0; i < c->n_maps; i++)
+        c->status.has_restore |= c->restore[i].n > 0;
+    pthread_mutex_unlock(&c->lock);
+}
+
 static bool empty(struct table_copy *c, const struct schema *tables, struct err *err)
 {
     struct empty_job j = {.errand = &c->errand,
@@ -212,10 +233,7 @@ static bool empty(struct table_copy *c, const struct schema *tables, struct err 
                           .restore = c->restore};
     set_step(c, TABLE_COPY_EMPTYING);
     bool ok = empty_tables(&j, err);
-    pthread_mutex_lock(&c->lock);
-    for (size_t i = 0; i < c->n_maps; i++)
-        c->status.has_restore |= c->restore[i].n > 0;
-    pthread_mutex_unlock(&c->lock);
+    note_restore(c);
     return ok;
 }
 
@@ -340,6 +358,7 @@ static bool copy_rows(struct table_copy *c, struct err *err)
                                  .memory_budget = c->plan.memory_budget,
                                  .index_memory = c->plan.index_memory,
                                  .fence = fence,
+                                 .has_left_out = &c->has_left_out,
                                  .done_fd = c->errand.wake_fd};
     struct snapshot_job *job;
     bool ok = snapshot_start(&plan, &job, err);
@@ -363,6 +382,20 @@ static bool write_book(struct table_copy *c, struct err *err)
            err_context(err, "remember the definitions");
 }
 
+/* Where no table is emptied, nothing else writes down what is to be added after the hand-over.
+ * Before they are made: another try does not find them new. */
+static bool owe_keys(struct table_copy *c, struct err *err)
+{
+    bool ok = true;
+    for (size_t i = 0; ok && i < c->n_maps; i++) {
+        const struct empty_restore *r = &c->restore[i];
+        ok = sync_rows_owe(c->dest, task_of(c), &c->plan.owner, &c->names[i], r->n,
+                           (const char *const *)r->items, err);
+    }
+    note_restore(c);
+    return ok;
+}
+
 /* The tables are as the copy needs them to be: empty, or with others beside them. */
 static bool make_room(struct table_copy *c, struct err *err)
 {
@@ -375,7 +408,8 @@ static bool make_room(struct table_copy *c, struct err *err)
                           .tables = c->schema,
                           .n_maps = c->n_maps};
     if (!swap_remove_leftovers(c->dest, task_of(c), c->mirror_id, err) || !refit(c, err) ||
-        (c->plan.by_swap && !swap_look(&p, &c->swap, err)) ||
+        (c->plan.by_swap && !swap_look(&p, &c->swap, err)) || !read_outer_keys(c, err) ||
+        (c->swap && !owe_keys(c, err)) ||
         !schema_create(c->dest, task_of(c), c->schema, true, c->config->name, err))
         return false;
     return c->swap ? swap_make_shadows(c->swap, err) : empty(c, c->schema, err);
@@ -410,6 +444,8 @@ static void table_copy_main(void *arg)
     pg_close(c->dest, true);
     pthread_mutex_lock(&c->lock);
     c->status.err = err;
+    c->status.has_left_out =
+        atomic_load(&c->has_left_out) || (c->schema && c->schema->has_left_out);
     pthread_mutex_unlock(&c->lock);
     set_step(c, ok ? TABLE_COPY_COPIED : TABLE_COPY_FAILED);
 }

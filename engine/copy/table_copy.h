@@ -42,6 +42,7 @@ struct table_copy_status {
     enum table_copy_step step;
     lsn_t point;        /* 0: not known yet */
     bool has_restore;   /* the tables' rows of _bunnydb.table_sync may have something to restore */
+    bool has_left_out;  /* parts of definitions: a comparison says which, and why */
     bool needs_new_run; /* TABLE_COPY_FAILED, and so would any other with what the stream knows */
     struct err err;     /* of TABLE_COPY_FAILED */
 };

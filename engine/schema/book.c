@@ -148,7 +148,7 @@ char *book_sql(const struct book *b, const char *mirror_id)
     struct buf sql = {0};
     buf_puts(&sql, "DELETE FROM _bunnydb.table_parts WHERE mirror_id = ");
     pg_quote_literal(&sql, mirror_id);
-    buf_puts(&sql, " AND kind NOT IN ('s', 'n')");
+    buf_puts(&sql, " AND kind NOT IN ('s', 'n', 'r')");
     put_insert(&sql, b, mirror_id);
     return buf_take(&sql);
 }

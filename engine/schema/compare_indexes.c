@@ -17,7 +17,8 @@ static const char indexes_sql[] =
     " LEFT JOIN pg_index x ON x.indexrelid = c.oid ORDER BY u.ord DESC";
 
 static const char fkeys_sql[] =
-    "SELECT u.ord - 1 FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY"
+    "SELECT u.ord - 1, k.convalidated OR k.contype <> 'f' FROM unnest($1::text[], $2::text[],"
+    " $3::text[]) WITH ORDINALITY"
     " u(s, t, name, ord) JOIN pg_namespace n ON n.nspname = u.s JOIN pg_class d"
     " ON d.relnamespace = n.oid AND d.relname = u.t JOIN pg_constraint k ON k.conrelid = d.oid"
     " AND k.conname = u.name ORDER BY u.ord DESC";
@@ -104,7 +105,9 @@ bool compare_indexes(struct pg_conn *dest, struct task *task, struct schema *s, 
     }
     for (size_t row = 0; ok && row < pg_rows(fres); row++) {
         const struct flat_item *item = &fkeys.items[pg_int(fres, row, 0)];
-        schema_drop_fkey(item->table, item->position);
+        /* A copy that was cut off may have added it, and not validated. */
+        if (pg_bool(fres, row, 1) || !item->table->fkeys[item->position].validate_sql)
+            schema_drop_fkey(item->table, item->position);
     }
     pg_free(res);
     pg_free(fres);

@@ -36,7 +36,7 @@ static bool try_statement(struct pg_conn *dest, struct task *task, const char *s
 }
 
 static bool create_one(struct pg_conn *dest, struct task *task, const struct schema_statement *st,
-                       const char *mirror, struct err *err)
+                       bool *has_left_out, const char *mirror, struct err *err)
 {
     bool worked = true;
     struct err why = {0};
@@ -48,6 +48,7 @@ static bool create_one(struct pg_conn *dest, struct task *task, const struct sch
         log_write(LOG_LEVEL_WARN, "schema", mirror, st->sql,
                   "part of a definition left out object=\"%s\" sqlstate=%s error=\"%s\"", st->what,
                   why.sqlstate, why.text);
+    *has_left_out |= !worked;
     return true;
 }
 
@@ -71,6 +72,7 @@ static bool try_indexes(struct pg_conn *dest, struct task *task, struct schema *
                       " sqlstate=%s error=\"%s\"",
                       t->dest_schema, t->dest_name, t->indexes[k].name, why.sqlstate, why.text);
             schema_drop_index(t, k);
+            s->has_left_out = true;
         }
     }
     return true;
@@ -78,8 +80,8 @@ static bool try_indexes(struct pg_conn *dest, struct task *task, struct schema *
 
 /* One by one only when one of them fails: it is named then, or left out. */
 static bool create_some(struct pg_conn *dest, struct task *task,
-                        const struct schema_statement *const *items, size_t n, const char *mirror,
-                        struct err *err)
+                        const struct schema_statement *const *items, size_t n, bool *has_left_out,
+                        const char *mirror, struct err *err)
 {
     const char *sql[SCHEMA_BATCH] = {0};
     bool worked;
@@ -87,7 +89,7 @@ static bool create_some(struct pg_conn *dest, struct task *task,
         sql[k] = items[k]->sql;
     bool ok = batch_run(dest, task, sql, n, true, &worked, err);
     for (size_t k = 0; ok && !worked && k < n; k++)
-        ok = create_one(dest, task, items[k], mirror, err);
+        ok = create_one(dest, task, items[k], has_left_out, mirror, err);
     return ok;
 }
 
@@ -135,9 +137,10 @@ static bool add_extras(struct pg_conn *dest, struct task *task, const struct sch
     return ok || err_context(err, "give %s the columns of its parent", st->what);
 }
 
-static bool create_all(struct pg_conn *dest, struct task *task, const struct schema *s,
+static bool create_all(struct pg_conn *dest, struct task *task, struct schema *s,
                        const bool *exists, const char *mirror, size_t *n, struct err *err)
 {
+    bool *left = &s->has_left_out;
     const struct schema_statement *some[SCHEMA_BATCH];
     size_t k = 0;
     bool ok = true;
@@ -146,7 +149,7 @@ static bool create_all(struct pg_conn *dest, struct task *task, const struct sch
             continue;
         int below = s->before[i].below;
         if (below && stood_before(s, exists, &s->tables[below - 1])) {
-            ok = create_some(dest, task, some, k, mirror, err) &&
+            ok = create_some(dest, task, some, k, left, mirror, err) &&
                  add_extras(dest, task, &s->before[i], &s->tables[below - 1], err);
             k = 0;
         }
@@ -155,13 +158,13 @@ static bool create_all(struct pg_conn *dest, struct task *task, const struct sch
         some[k++] = &s->before[i];
         ++*n;
         if (k == SCHEMA_BATCH || *n % STATEMENTS_PER_TRANSACTION == 0) {
-            ok = create_some(dest, task, some, k, mirror, err);
+            ok = create_some(dest, task, some, k, left, mirror, err);
             k = 0;
         }
         if (ok && *n % STATEMENTS_PER_TRANSACTION == 0)
             ok = run(dest, task, "COMMIT", err) && begin(dest, task, err);
     }
-    return ok && create_some(dest, task, some, k, mirror, err);
+    return ok && create_some(dest, task, some, k, left, mirror, err);
 }
 
 static bool create_missing(struct pg_conn *dest, struct task *task, struct schema *s,

@@ -50,7 +50,7 @@ void book_add(struct book *b, uint32_t oid, enum book_kind kind, int64_t number,
 /* Borrowed; NULL: none. name NULL: any; number < 0: any. */
 const struct book_part *book_find(const struct book *b, uint32_t oid, enum book_kind kind,
                                   int64_t number, const char *name);
-/* Statements that replace all of mirror_id by b. Caller frees. */
+/* Statements that replace all of mirror_id by b, but for what was refused. Caller frees. */
 char *book_sql(const struct book *b, const char *mirror_id);
 /* Statements that replace what is known of these tables and types by what b says. */
 /* "DELETE …; INSERT …": what the destination refuses and refused before, of a plan that was run. */

@@ -9,6 +9,7 @@
 #define SHORT_MS 60000
 #define LOCK_TIMEOUT "2s"
 #define TRIES 6
+#define TRY_TIMEOUT "3s"
 
 static bool run(struct pg_conn *dest, struct task *task, int limit_ms, const char *sql,
                 struct err *err)
@@ -162,6 +163,65 @@ static bool pause_before(struct pg_conn *dest, struct task *task, int try, struc
     char sql[64];
     str_printf(sql, sizeof sql, "SELECT pg_catalog.pg_sleep(%d.%d)", try / 2, try % 2 ? 5 : 0);
     return run(dest, task, SHORT_MS, sql, err);
+}
+
+/* Steps that a copy has tried as well, as far as it came to them. One that follows from another
+ * would look at all rows under its lock. */
+static bool is_doubtful(const struct schema_step *s)
+{
+    return s->kind == STEP_RUN && !s->at_point && !s->runs_first && !s->needs &&
+           (s->is_optional || s->is_refusable);
+}
+
+/* A row that stands against it may be older than the stream's next ones; that of a key hardly. */
+static bool is_refusal(const struct schema_step *s, const struct err *why)
+{
+    return pg_refuses_definition(why) || pg_server_error_is(why, "23503") ||
+           (s->is_optional && !s->is_late && !is_worth_another_try(why) &&
+            !pg_server_error_is(why, "57014"));
+}
+
+static bool ask_for(struct pg_conn *dest, struct task *task, struct schema_step *s,
+                    const char *mirror, struct err *err)
+{
+    struct err why = {0};
+    if (!run(dest, task, SHORT_MS, "SAVEPOINT bunny_step", err))
+        return false;
+    bool worked = run(dest, task, 0, s->sql, &why);
+    if (!worked && why.code != ERR_SQL) {
+        *err = why;
+        return name_step(s, err);
+    }
+    if (!worked && is_refusal(s, &why))
+        refuse(s, mirror, &why);
+    return run(dest, task, SHORT_MS, "ROLLBACK TO SAVEPOINT bunny_step", err);
+}
+
+bool schema_plan_try(struct pg_conn *dest, struct task *task, struct schema_plan *plan,
+                     const char *mirror, struct err *err)
+{
+    size_t n = 0, n_refused = 0;
+    for (size_t i = 0; i < plan->n; i++)
+        n += is_doubtful(&plan->items[i]);
+    if (!n || !plan->mirror_id)
+        return true;
+    bool ok = run(dest, task, SHORT_MS,
+                  "BEGIN; SET LOCAL lock_timeout = '" LOCK_TIMEOUT
+                  "'; SET LOCAL statement_timeout = '" TRY_TIMEOUT "'",
+                  err);
+    for (size_t i = 0; ok && i < plan->n; i++)
+        if (is_doubtful(&plan->items[i]))
+            ok = ask_for(dest, task, &plan->items[i], mirror, err);
+    ok = ok && run(dest, task, SHORT_MS, "ROLLBACK", err);
+    for (size_t i = 0; ok && i < plan->n; i++)
+        n_refused += plan->items[i].kind == STEP_NOTE && plan->items[i].is_refused;
+    char *sql = ok && n_refused ? book_sql_refused(plan) : NULL;
+    ok = ok && (!sql || run(dest, task, SHORT_MS, sql, err));
+    free(sql);
+    struct err ignored = {0};
+    if (!ok && pg_is_alive(dest) && !run(dest, task, SHORT_MS, "ROLLBACK", &ignored))
+        log_debug("schema", mirror, "rollback failed error=\"%s\"", ignored.text);
+    return ok || err_context(err, "ask what the destination refuses");
 }
 
 bool schema_plan_run(struct pg_conn *dest, struct task *task, struct schema_plan *plan,

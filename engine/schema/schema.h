@@ -116,7 +116,8 @@ struct schema {
     size_t n_after;
     struct schema_statement *after; /* sequence values and ownership …: after the copy */
     struct trait_list traits;       /* comments, statistics …: schema_run_after gives them */
-    int server_version;             /* of the source */
+    bool has_left_out;  /* schema_create could not make all of it: a comparison says what and why */
+    int server_version; /* of the source */
 };
 void schema_free(struct schema *s);
 /* NULL when there is none. */
@@ -223,6 +224,11 @@ bool schema_refit(struct pg_conn *source, struct pg_conn *dest, struct task *tas
  * book remembers; such notes of before are tried again. */
 bool schema_plan_run(struct pg_conn *dest, struct task *task, struct schema_plan *plan,
                      const struct schema_point *at, const char *mirror, struct err *err) MUST_CHECK;
+/* Which steps of a plan the server refuses that may be refused, when a copy has left some out: they
+ * become notes of the plan, which the book remembers. Everything else stays as it is; a step that
+ * takes seconds is not waited for. */
+bool schema_plan_try(struct pg_conn *dest, struct task *task, struct schema_plan *plan,
+                     const char *mirror, struct err *err) MUST_CHECK;
 
 /* The book of parts, _bunnydb.table_parts at the destination: which columns (by attnum), indexes,
  * constraints … each mirrored table had when definitions were last the same on both sides. It tells

@@ -1,0 +1,151 @@
+"""Promise: no foreign key of the source gets lost on the way. What the destination refuses is a
+finding with the statement and the server's word, which goes once the key is there; copies that were
+cut off, and tables that come by a swap, have their keys in the end."""
+import pytest
+
+from harness.compare import assert_equal_structure
+from harness.waiting import wait_for
+from test_table_copy import ask_resync, fast_copy, log_count, put_tables, slow_copy
+
+FAMILY = ("CREATE TABLE parent (id int PRIMARY KEY, v text);"
+          "CREATE TABLE child (id int PRIMARY KEY, p int REFERENCES parent);"
+          "INSERT INTO parent SELECT g, 'p' || g FROM generate_series(1, 20) g;"
+          "INSERT INTO child SELECT g, g FROM generate_series(1, 20) g;")
+KEYS = ("SELECT conname, convalidated FROM pg_constraint WHERE contype = 'f' AND connamespace = "
+        "'public'::regnamespace ORDER BY 1")
+
+
+def finding(bunny, code):
+    return next((f for f in bunny.status("m")["findings"] if f["code"] == code), None)
+
+
+def resync(bunny, name, wanted, strategy):
+    said = f"copied tables stream tables={wanted} "
+    before = log_count(bunny, said)
+    bunny.api.post(f"/v1/mirrors/{name}/resync/{wanted}", {"strategy": strategy})
+    wait_for(lambda: log_count(bunny, said) > before, 60, f"{wanted} to be copied")
+
+
+def test_a_key_that_the_first_copy_cannot_make_is_a_finding(pair, bunny):
+    """At once, without a sync-schema; over a restart; until it is there."""
+    pair.sql(FAMILY)
+    pair.dsql("CREATE UNLOGGED TABLE parent (id int PRIMARY KEY, v text)")
+    bunny.mirror("m", pair)
+    left = wait_for(lambda: finding(bunny, "definitions_left_out"), 30, "the finding")
+    assert "child_p_fkey" in left["cause"] and "42P16" in left["cause"], left
+    assert "FOREIGN KEY (p) REFERENCES" in left["remedy"], left
+    bunny.stop()
+    bunny.start()
+    assert finding(bunny, "definitions_left_out") == left
+    assert "child_p_fkey" in bunny.cli("sync-schema", "m", "--dry-run").stdout
+    pair.dsql("ALTER TABLE parent SET LOGGED")
+    bunny.cli("sync-schema", "m", "--wait", "60")
+    wait_for(lambda: not finding(bunny, "definitions_left_out"), 30, "the end of the finding")
+    wait_for(lambda: pair.dsql(KEYS) == [("child_p_fkey", True)], 30, "the key")
+    pair.sql("INSERT INTO parent VALUES (21, 'x'); INSERT INTO child VALUES (21, 21)")
+    pair.assert_equal()
+
+
+def test_a_key_that_cannot_come_back_after_a_copy_is_a_finding(pair, bunny):
+    """It is kept, and tried again after a sync-schema."""
+    pair.sql(FAMILY)
+    bunny.mirror("m", pair)
+    slow_copy(pair, "parent", 100)
+    ask_resync(bunny, "m", "public.parent")
+    wait_for(lambda: not pair.dsql(KEYS), 30, "the key to be dropped for the copy")
+    pair.dsql("ALTER TABLE child ALTER p TYPE text")
+    fast_copy(pair)
+    missing = wait_for(lambda: finding(bunny, "foreign_key_missing"), 60, "the finding")
+    assert "child_p_fkey" in missing["remedy"] and "ADD CONSTRAINT" in missing["remedy"], missing
+    assert "42804" in missing["cause"], missing
+    bunny.stop()
+    bunny.start()
+    wait_for(lambda: finding(bunny, "foreign_key_missing"), 30, "the finding of another run")
+    pair.dsql("ALTER TABLE child ALTER p TYPE int USING p::int")
+    bunny.cli("sync-schema", "m", "--wait", "60")
+    wait_for(lambda: pair.dsql(KEYS) == [("child_p_fkey", True)], 30, "the key")
+    wait_for(lambda: not bunny.status("m")["findings"], 90, "the end of the findings")
+    assert pair.dsql("SELECT * FROM _bunnydb.table_sync") == []
+    pair.assert_equal()
+
+
+def test_a_key_of_tables_that_are_gone_is_not_kept(pair, bunny):
+    pair.sql(FAMILY)
+    bunny.mirror("m", pair)
+    slow_copy(pair, "parent", 100)
+    ask_resync(bunny, "m", "public.parent")
+    wait_for(lambda: not pair.dsql(KEYS), 30, "the key to be dropped for the copy")
+    put_tables(bunny, "m", ["public.parent"])
+    pair.dsql("DROP TABLE child")
+    fast_copy(pair)
+    bunny.api.post("/v1/mirrors/m/resume")
+    wait_for(lambda: pair.dsql("SELECT * FROM _bunnydb.table_sync") == [], 60, "nothing to be left")
+    assert not finding(bunny, "foreign_key_missing")
+    pair.assert_equal(tables=[("public", "parent")])
+
+
+@pytest.mark.parametrize("changes", ["auto", "manual"])
+def test_a_key_that_was_added_and_not_validated(pair, bunny, changes):
+    """As a copy leaves it that is cut off between both."""
+    pair.sql(FAMILY)
+    pair.dsql("CREATE TABLE parent (id int PRIMARY KEY, v text);"
+              "CREATE TABLE child (id int PRIMARY KEY, p int);"
+              "ALTER TABLE child ADD FOREIGN KEY (p) REFERENCES parent NOT VALID")
+    bunny.mirror("m", pair, schema_changes=changes)
+    assert pair.dsql(KEYS) == [("child_p_fkey", True)]
+    assert_equal_structure(pair.src, pair.dst)
+    pair.assert_equal()
+
+
+def test_new_tables_that_come_by_a_swap_have_their_keys(pair, bunny):
+    """Those between them, and those to and from tables that are there."""
+    pair.sql(FAMILY)
+    bunny.mirror("m", pair, ["public.parent"], resync_strategy="swap", schema_changes="manual")
+    pair.sql("CREATE TABLE grandchild (id int PRIMARY KEY, c int REFERENCES child);"
+             "INSERT INTO grandchild SELECT g, g FROM generate_series(1, 20) g")
+    names = ("parent", "child", "grandchild")
+    put_tables(bunny, "m", [f"public.{n}" for n in names])
+    bunny.api.post("/v1/mirrors/m/resume")
+    wait_for(lambda: [r for r in pair.dsql(KEYS) if r[1]] == [("child_p_fkey", True),
+                                                             ("grandchild_c_fkey", True)], 60,
+             "the keys")
+    wait_for(lambda: pair.dsql("SELECT * FROM _bunnydb.table_sync") == [], 60, "nothing to be left")
+    pair.assert_equal()
+
+
+def test_a_key_that_rows_of_the_source_violate(pair, bunny):
+    """They came while its triggers were disabled: the rows are copied, the key stays NOT VALID."""
+    pair.sql(FAMILY + "ALTER TABLE child DISABLE TRIGGER ALL; INSERT INTO child VALUES (99, 99);"
+             "ALTER TABLE child ENABLE TRIGGER ALL")
+    bunny.mirror("m", pair)
+    left = wait_for(lambda: finding(bunny, "definitions_left_out"), 30, "the finding")
+    assert "validate constraint child_p_fkey" in left["cause"] and "23503" in left["cause"], left
+    assert pair.dsql(KEYS) == [("child_p_fkey", False)]
+    pair.sql("INSERT INTO parent VALUES (99, 'late')")
+    pair.assert_equal()
+    bunny.cli("sync-schema", "m", "--wait", "60")
+    wait_for(lambda: pair.dsql(KEYS) == [("child_p_fkey", True)], 60, "the key to be validated")
+    wait_for(lambda: not bunny.status("m")["findings"], 30, "the end of the finding")
+
+
+TRIGGERS = ("SELECT g.tgrelid::regclass::text, p.proname, g.tgenabled FROM pg_trigger g JOIN pg_proc p "
+            "ON p.oid = g.tgfoid WHERE g.tgisinternal ORDER BY 1, 2")
+
+
+@pytest.mark.parametrize("strategy", ["truncate", "swap"])
+def test_triggers_of_keys_are_after_a_resync_as_before(pair, bunny, strategy):
+    """ALTER TABLE … DISABLE TRIGGER ALL at the destination, and what is enabled in other ways."""
+    pair.sql(FAMILY + "CREATE TABLE pet (id int PRIMARY KEY, c int REFERENCES child);")
+    bunny.mirror("m", pair)
+    pair.dsql("ALTER TABLE child DISABLE TRIGGER ALL")
+    name = pair.dsql("SELECT tgname FROM pg_trigger WHERE tgrelid = 'pet'::regclass "
+                     "AND tgisinternal ORDER BY 1")[0][0]
+    pair.dsql(f'ALTER TABLE pet ENABLE REPLICA TRIGGER "{name}"')
+    before = pair.dsql(TRIGGERS)
+    assert {row[2] for row in before} == {"O", "D", "R"}
+    for wanted in ("public.child", "public.parent"):
+        resync(bunny, "m", wanted, strategy=strategy)
+        wait_for(lambda: pair.dsql("SELECT * FROM _bunnydb.table_sync") == [], 60, "the keys")
+        assert pair.dsql(TRIGGERS) == before
+    assert not bunny.status("m")["findings"]
+    pair.assert_equal()
