@@ -425,7 +425,7 @@ bool setup_set_begun(struct mirror *m, bool begun, struct err *err)
 
 /* Tables that an earlier copy has made, or a mirror streamed to until now, are empty: what the
  * source's columns have become since is done to them, as the copy would not fit. */
-static bool refit(struct run *r, struct err *err)
+static bool refit(struct run *r, bool *changed, struct err *err)
 {
     struct mirror *m = r->m;
     struct schema_plan plan;
@@ -434,10 +434,18 @@ static bool refit(struct run *r, struct err *err)
     if (!schema_refit(r->source, r->dest, &m->task, &m->row.config, m->row.mirror_id, &plan, err))
         return false;
     plan.record_sql = sync_rows_fence(&owner);
-    bool ok = !schema_plan_count(&plan, &end, NULL) ||
-              schema_plan_run(r->dest, &m->task, &plan, &end, m->row.config.name, err);
+    *changed = schema_plan_count(&plan, &end, NULL) > 0;
+    bool ok = !*changed || schema_plan_run(r->dest, &m->task, &plan, &end, m->row.config.name, err);
     schema_plan_free(&plan);
     return ok;
+}
+
+/* Partitions that were called otherwise have their rows until they are found by their names. */
+static bool make_ready(struct run *r, struct err *err)
+{
+    bool changed = false;
+    return empty_destination(r, err) && refit(r, &changed, err) &&
+           (!changed || empty_destination(r, err));
 }
 
 /* The rows of an earlier copy stay until the progress says that they are not valid; and a snapshot
@@ -448,7 +456,7 @@ static bool copy_everything(struct run *r, const char *snapshot, bool is_repeate
     if (!begin_progress(r, err))
         return false;
     forget_trouble(m);
-    return (!is_repeated || (empty_destination(r, err) && refit(r, err))) &&
+    return (!is_repeated || make_ready(r, err)) &&
            schema_create(r->dest, &m->task, r->schema, true, m->row.config.name, err) &&
            write_book(r, err) && setup_set_begun(m, true, err) && run_copy(r, snapshot, err) &&
            schema_run_after(r->dest, &m->task, r->schema, m->row.config.name, err);

@@ -246,8 +246,11 @@ static bool read_dest(struct diff *d, struct err *err)
     struct table_map *maps = mem_calloc(n + 1, sizeof *maps);
     for (size_t i = 0; i < n; i++) {
         const struct schema_table *t = &d->src.s->tables[i];
-        str_copy(maps[i].source_schema, NAME_SIZE, t->dest_schema);
-        str_copy(maps[i].source_table, NAME_SIZE, t->dest_name);
+        const struct book_part *from = d->moved[i].from;
+        if (!d->moved[i].is_displaced) { /* else nothing has these names */
+            str_copy(maps[i].source_schema, NAME_SIZE, from ? from->dest_schema : t->dest_schema);
+            str_copy(maps[i].source_table, NAME_SIZE, from ? from->dest_name : t->dest_name);
+        }
         str_copy(maps[i].dest_schema, NAME_SIZE, t->dest_schema);
         str_copy(maps[i].dest_table, NAME_SIZE, t->dest_name);
     }
@@ -273,6 +276,23 @@ static void keep_old(struct diff *d)
     }
 }
 
+/* By the names that tables will have. */
+static void exist_as_moved(struct diff *d, size_t k)
+{
+    const struct schema_statement *st = &d->src.s->before[k];
+    for (size_t i = 0; st->object == OBJECT_TABLE && i < d->src.s->n_tables; i++) {
+        const struct schema_table *t = &d->src.s->tables[i];
+        if (strcmp(t->dest_name, st->name) != 0 || strcmp(t->dest_schema, st->schema) != 0)
+            continue;
+        if (d->moved[i].from && d->pairs[i].dest >= 0) {
+            d->exists[k] = true;
+            d->kinds[k] = d->dst.tables[d->pairs[i].dest].relkind;
+        } else if (d->moved[i].is_displaced) {
+            d->exists[k] = false;
+        }
+    }
+}
+
 /* Which table of the source is which one there, and what is missing. */
 static bool pair_up(struct diff *d, struct err *err)
 {
@@ -290,6 +310,8 @@ static bool pair_up(struct diff *d, struct err *err)
         d->pairs[d->dst.s->tables[j].mapping].dest = (int)j;
     struct present p = {.exists = d->exists, .kinds = d->kinds};
     bool ok = compare_objects(d->dest, d->task, s, &p, err);
+    for (size_t k = 0; k < s->n_before; k++)
+        exist_as_moved(d, k);
     p.exists = NULL; /* d's */
     present_free(&p);
     return ok;
@@ -303,7 +325,7 @@ static bool read_both(struct diff *d, struct err *err)
     d->src.n_homes = d->config->all ? d->config->n_all : d->config->n_tables;
     if (!read_everything(&d->src, d->src_maps, d->n_src_maps, err))
         return err_context(err, "read the source's definitions");
-    if (!read_dest(d, err) || !pair_up(d, err))
+    if (!diff_find_moved(d, err) || !read_dest(d, err) || !pair_up(d, err))
         return false;
     keep_old(d);
     return true;
@@ -366,6 +388,7 @@ static bool compare_tables(struct diff *d, struct err *err)
 
 static bool compare_all(struct diff *d, struct err *err)
 {
+    diff_moved(d);
     if (!diff_types(d, err) || !diff_objects(d, err) || !compare_tables(d, err) ||
         !diff_sequences(d, err) || !diff_gone_tables(d, err) || !diff_traits(d, err))
         return false;
@@ -570,6 +593,7 @@ static void diff_free(struct diff *d)
     for (size_t k = 0; k < STAGE_COUNT; k++)
         schema_plan_free(&d->stages[k]);
     free(d->old);
+    free(d->moved);
     free(d->pairs);
     free(d->exists);
     free(d->kinds);

@@ -109,6 +109,12 @@ struct pair {
     bool *is_own_index; /* a byte an index: left to the operator, not in the book */
 };
 
+/* Beside the tables of the source, while partitions have other names at the destination. */
+struct moved {
+    const struct book_part *from; /* borrowed from the book: the table is there by this name */
+    bool is_displaced;            /* its name there is still another one's: it is missing */
+};
+
 struct diff {
     struct pg_conn *source, *dest;
     struct task *task;
@@ -120,6 +126,7 @@ struct diff {
     size_t n_src_maps;
     bool is_refit; /* the tables are empty, their rows come anew: nothing can be lost */
     struct pair *pairs;
+    struct moved *moved;
     struct old_table *old;
     bool *exists; /* per statement of src.s->before */
     char *kinds;  /* the same: relkind, or typtype */
@@ -192,6 +199,9 @@ bool ask_slowly(struct pg_conn *c, struct task *task, const char *sql, bool *ans
                 struct err *err) MUST_CHECK;
 
 /* Parts of schema_diff, in order. Each adds steps, and to d->next what is then the same. */
+/* Fills d->moved, before the destination is read; the steps (diff_moved.c). */
+bool diff_find_moved(struct diff *d, struct err *err) MUST_CHECK;
+void diff_moved(struct diff *d);
 bool diff_types(struct diff *d, struct err *err) MUST_CHECK;
 bool diff_objects(struct diff *d, struct err *err) MUST_CHECK;
 bool diff_columns(struct diff *d, int i, struct err *err) MUST_CHECK;

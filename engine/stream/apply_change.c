@@ -8,14 +8,16 @@
 
 /* --- relations ------------------------------------------------------------------------------- */
 
+/* By its name only when nothing has that OID: the message has the name of its place in the stream,
+ * which may be another table's by now. */
 int apply_find_table(const struct apply *a, const struct pgo_message *m)
 {
     const struct schema *s = a->o.schema;
     for (size_t i = 0; i < s->n_tables; i++)
-        if (!strcmp(s->tables[i].name, m->table) && !strcmp(s->tables[i].schema, m->schema))
+        if (s->tables[i].oid == m->relation)
             return (int)i;
     for (size_t i = 0; i < s->n_tables; i++)
-        if (s->tables[i].oid == m->relation)
+        if (!strcmp(s->tables[i].name, m->table) && !strcmp(s->tables[i].schema, m->schema))
             return (int)i;
     return -1;
 }

@@ -474,3 +474,34 @@ def test_a_key_that_is_gone_is_gone_without_other_indexes_too(bunny, pair, mode)
     pair.sql("INSERT INTO t SELECT * FROM t; UPDATE t SET b = 1 WHERE id < 5")
     equal(pair, structure=False)
     assert pair.dsql("SELECT count(*) FROM pg_index WHERE indrelid = 'u'::regclass")[0][0] == 2
+
+
+@pytest.mark.parametrize("mode", ["auto", "manual"])
+def test_partitions_that_get_other_names(bunny, pair, mode):
+    """One by one, in exchange, in another schema, and with a new one under the old name: their rows
+    stay where they are."""
+    pair.sql("CREATE TABLE t (id int PRIMARY KEY, v int) PARTITION BY RANGE (id); CREATE SCHEMA s")
+    for n in range(5):
+        pair.sql(f"CREATE TABLE p{n} PARTITION OF t FOR VALUES FROM ({n * 10}) TO ({n * 10 + 10})")
+    pair.sql("INSERT INTO t SELECT i, i FROM generate_series(0, 49) i")
+    bunny.mirror("m", pair, [{"source_schema": "public", "source_table": "t"}], schema_changes=mode)
+    pair.assert_equal()
+    before = dict(pair.dsql("SELECT min(id), tableoid FROM t GROUP BY 2"))
+    pair.sql("UPDATE t SET v = 0 WHERE id % 3 = 0")
+    pair.sql("ALTER TABLE p0 RENAME TO q; UPDATE t SET v = 1 WHERE id % 4 = 0;"
+             "ALTER TABLE p1 RENAME TO x; ALTER TABLE p2 RENAME TO p1; ALTER TABLE x RENAME TO p2")
+    pair.sql("ALTER TABLE p3 SET SCHEMA s; ALTER TABLE p4 RENAME TO \"P 4\"; ALTER TABLE t ADD c int;"
+             "CREATE TABLE p4 PARTITION OF t FOR VALUES FROM (50) TO (60)")
+    pair.sql("INSERT INTO t SELECT i, i, i FROM generate_series(50, 59) i; DELETE FROM t WHERE id % 5 = 0")
+
+    def look():
+        if mode == "manual" and bunny.status("m")["status"] == "error":
+            bunny.api.raw("POST", "/v1/mirrors/m/sync-schema")
+        assert_equal_databases(pair.src, pair.dst)
+        assert bunny.api.post("/v1/mirrors/m/sync-schema", {"dry_run": True})["steps"] == []
+        return True
+    wait_for(look, 90, "equal partitions")
+    after = dict(pair.dsql("SELECT min(id) / 10 * 10, tableoid FROM t GROUP BY 2"))
+    del after[50]
+    assert after == before
+    assert_equal_structure(pair.src, pair.dst)
