@@ -136,8 +136,9 @@ class Operator:
         elif manual:
             self._by_hand(manual, not finding)
         elif finding:
-            self._note(f"retry: {finding['cause']}")
-            self._insist("retry")
+            action = "sync-schema" if finding["action"] == "sync-schema" else "retry"
+            self._note(f"{action}: {finding['cause']}")
+            self._insist(action)
         else:
             self._note(f"sync-schema again: {[s['sql'] for s in run]}")
             self._insist("sync-schema")
