@@ -1,6 +1,7 @@
 /* One column on both sides: type and collation, generation, NOT NULL, default, identity, storage.
  */
 #include "schema/diff_private.h"
+#include "schema/known.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -191,15 +192,33 @@ static bool retype(struct diff *d, int i, size_t c, struct err *err)
     return ok;
 }
 
+/* Has the source had the values in other ways since they were copied? Where only its rows could
+ * tell, it may have. */
+static bool may_be_rewritten(struct diff *d, int i, bool *out, struct err *err)
+{
+    const uint32_t oid = d->src.s->tables[i].oid;
+    struct known was = {0}, now = {0};
+    bool ok = known_read(d->dest, d->task, d->mirror_id, oid, &was, err) &&
+              known_ask(d->source, d->task, NULL, 1, &oid, &now, err);
+    *out = ok && was.n && now.n &&
+           known_rewrite(&was.tables[0], &now.tables[0]) != KNOWN_NOT_REWRITTEN;
+    known_free(&was);
+    known_free(&now);
+    return ok;
+}
+
 static bool diff_type(struct diff *d, int i, size_t c, struct err *err)
 {
     struct column_pair p = pair_of(d, i, c);
-    bool same_type = strcmp(p.c->type, p.dc->type) == 0;
+    bool same_type = strcmp(p.c->type, p.dc->type) == 0, is_rewritten = false;
     if (same_type && is_equal(p.c->collation, p.dc->collation))
         return true;
     if (same_type || d->is_refit || type_widens(p.dc->type, p.c->type))
         return retype(d, i, c, err);
     bool may_stay = type_widens(p.c->type, p.dc->type);
+    if (may_stay && !may_be_rewritten(d, i, &is_rewritten, err))
+        return false;
+    may_stay = may_stay && !is_rewritten;
     diff_manual(
         d, STAGE_COLUMN, i, type_sql(d, i, p.c, false),
         diff_what(d, i, "change type of column", p.c->name),

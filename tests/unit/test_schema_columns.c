@@ -341,9 +341,14 @@ static const struct diff_case changed[] = {
      .after = "ALTER TABLE t.a ALTER c TYPE int, ALTER d TYPE varchar(9), ALTER e TYPE date USING"
               " now()",
      .plan =
-         "m " ALTER "ALTER COLUMN `c` TYPE integer USING `c`::integer\n"
-         "m " ALTER "ALTER COLUMN `d` TYPE character varying(9) USING `d`::character varying(9)\n"
+         "mc " ALTER "ALTER COLUMN `c` TYPE integer USING `c`::integer\n"
+         "mc " ALTER "ALTER COLUMN `d` TYPE character varying(9) USING `d`::character varying(9)\n"
          "mc " ALTER "ALTER COLUMN `e` TYPE date USING `e`::date\n",
+     .allowed = {"column t.a"}},
+    {.name = "made wider by the operator",
+     .before = "CREATE TABLE t.a (c int)",
+     .dest_after = "ALTER TABLE t.a ALTER c TYPE bigint",
+     .plan = "m " ALTER "ALTER COLUMN `c` TYPE integer USING `c`::integer\n",
      .allowed = {"column t.a"}},
     {.name = "wider where a view is in the way",
      .before = TABLE,
