@@ -69,7 +69,7 @@ void cause_name(const char *mirror, const struct err *from, struct err *out)
         if (strncmp(from->sqlstate, causes[i].sqlstate, strlen(causes[i].sqlstate)) != 0)
             continue;
         out->code = causes[i].code;
-        if (!out->hint[0] || err_class_of(out) == CLASS_ASK)
+        if (causes[i].hint || err_class_of(out) == CLASS_ASK) /* the server does not know us */
             err_hint(out, "%s", causes[i].hint ? causes[i].hint : "");
         break;
     }

@@ -197,8 +197,10 @@ static bool check_everything(struct run *r, struct err *err)
 {
     struct mirror *m = r->m;
     const struct mirror_config *c = &m->row.config;
-    return run_check_progress(r, err) && definitions_note(r, err) && read_schema(r, err) &&
-           republish(r, err) &&
+    /* What only a new copy heals comes first: it brings all else that may be missing. */
+    return run_check_progress(r, err) &&
+           source_check_slot(r->source, &m->task, c->slot, r->progress->lsn, err) &&
+           definitions_note(r, err) && read_schema(r, err) && republish(r, err) &&
            source_check_publication(r->source, &m->task, c->publication, r->schema, err) &&
            (m->row.snapshot_done || resume_prepare(r, err)) && look_at_definitions(r, err) &&
            table_sync_open(r, &r->table_sync, err) && check_destination(r, err) &&

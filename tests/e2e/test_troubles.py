@@ -240,6 +240,21 @@ def test_tables_that_are_missing_at_the_destination(pair, bunny):
     healed(pair, bunny, 4)
 
 
+def test_a_missing_slot_is_told_before_a_missing_table(pair, bunny):
+    """What heals the slot brings the table, too; the other way round a table would be copied in vain."""
+    pair.sql(T)
+    bunny.mirror("m", pair)
+    pair.assert_equal()
+    bunny.api.post("/v1/mirrors/m/pause")
+    pair.sql("SELECT pg_drop_replication_slot('bunny_slot_m')")
+    pair.dsql("DROP TABLE t")
+    pair.sql("INSERT INTO t VALUES (2, 'b')")
+    bunny.api.post("/v1/mirrors/m/resume")
+    failed(bunny, "slot_missing", is_held=True)
+    retry(bunny)
+    healed(pair, bunny, 2)
+
+
 def test_a_foreign_key_that_is_checked_too_early(pair, bunny):
     """The finding gives the exact ALTER TABLE."""
     pair.sql("CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE b (id int PRIMARY KEY, a int)")

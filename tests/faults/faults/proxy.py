@@ -116,6 +116,14 @@ class Proxy:
                 link.mode = TRICKLE if link.mode == FORWARD else link.mode
         self._order(act)
 
+    def change(self, port, mode):
+        """Of one connection; port: the server's view of its client."""
+        def act():
+            for link in self._links:
+                if link.server.getsockname()[1] == port:
+                    link.mode = mode
+        self._order(act)
+
     def slow(self, seconds):
         def act():
             self.delay = seconds
