@@ -334,25 +334,55 @@ static bool add_not_null(struct diff *d, int i, const struct schema_column *dc, 
     return true;
 }
 
+/* The table whose NOT NULL it is at the destination: a partition has that of its parent, and cannot
+ * be without it. *leaves: as the source has that partition elsewhere, it is its own afterwards. */
+static int owner_of_not_null(const struct diff *d, int i, const char *column, bool *leaves)
+{
+    *leaves = false;
+    for (;;) {
+        uint32_t oid = d->dst.tables[d->pairs[i].dest].parent;
+        int j = oid ? read_find_oid(&d->dst, oid) : -1;
+        const struct schema_column *c = j < 0 ? NULL : find_column(&d->dst.s->tables[j], column);
+        if (!c || !c->not_null)
+            return i;
+        int up = d->dst.s->tables[j].mapping;
+        *leaves = d->src.tables[i].parent != d->src.s->tables[up].oid;
+        if (*leaves)
+            return i;
+        i = up;
+    }
+}
+
+static bool is_in_key(const struct schema_table *u, const char *column)
+{
+    for (size_t k = 0; k < u->n_key; k++)
+        if (strcmp(u->key[k], column) == 0)
+            return true;
+    return false;
+}
+
 void diff_drop_not_null(struct diff *d, int i, const char *column, const char *why)
 {
+    bool leaves;
+    i = owner_of_not_null(d, i, column, &leaves);
     const struct schema_table *u = dest_of(d, i);
-    bool in_key = false;
-    for (size_t k = 0; k < u->n_key; k++)
-        in_key = in_key || strcmp(u->key[k], column) == 0;
     const struct schema_column *dc = find_column(u, column);
+    bool is_held = is_in_key(u, column) && !drops_primary_key(d, i);
     /* An identity goes first, as a step of the column. */
-    const char *before = dc->identity ? NULL : old_name(d, d->pairs[i].dest, dc);
+    const char *before = dc->identity || leaves ? NULL : old_name(d, d->pairs[i].dest, dc);
     struct buf b = alter_column(d, i, before ? before : column, false);
     buf_puts(&b, "DROP NOT NULL");
     char *what = diff_what(d, i, "drop NOT NULL of column", column);
-    if (in_key && !drops_primary_key(d, i)) {
-        diff_manual(
-            d, STAGE_COLUMN, i, buf_take(&b), what,
-            mem_printf("%s; it is in the destination's own primary key: drop that first", why));
+    enum stage stage = leaves ? STAGE_DETAIL : before ? STAGE_LOOSEN : STAGE_COLUMN;
+    if (is_held || (leaves && d->src.tables[i].parent)) {
+        diff_manual(d, stage, i, buf_take(&b), what,
+                    is_held ? mem_printf("%s; it is in the destination's own primary key: drop "
+                                         "that first",
+                                         why)
+                            : mem_printf("%s; detach the partition first", why));
         return;
     }
-    diff_run(d, before ? STAGE_LOOSEN : STAGE_COLUMN, i, buf_take(&b), what);
+    diff_run(d, stage, i, buf_take(&b), what);
     picture_change(d, d->pairs[i].dest,
                    &(struct column_change){.kind = CHANGE_NOT_NULL, .name = column});
 }

@@ -512,6 +512,25 @@ static const struct diff_case families[] = {
      .plan = "r " ALTER "ALTER COLUMN `id` DROP NOT NULL\n"
              "m " ALTER "DROP COLUMN `id`\n",
      .allowed = {"column t.a"}},
+    {.name = "columns of partitioned tables: dropped, a partition without the default",
+     .before = "CREATE TABLE t.a (k int, c int NOT NULL DEFAULT 1) PARTITION BY LIST (k); CREATE"
+               " TABLE t.a1 PARTITION OF t.a FOR VALUES IN (1); CREATE TABLE t.a2 (k int, c int NOT"
+               " NULL); ALTER TABLE t.a ATTACH PARTITION t.a2 FOR VALUES IN (2)",
+     .after = "ALTER TABLE t.a DROP c",
+     .plan = "r " ALTER "ALTER COLUMN `c` DROP NOT NULL\n"
+             "m " ALTER "DROP COLUMN `c`\n",
+     .allowed = {"column t.a"}},
+    {.name = "a partition that another table has now, and what it may hold there",
+     .before =
+         PARTS "CREATE TABLE t.b (id int, k int NOT NULL, c int) PARTITION BY LIST (k);" PART_ROWS,
+     .rows = PART_ROWS,
+     .after =
+         "ALTER TABLE t.a DETACH PARTITION t.a1; ALTER TABLE t.a1 ALTER id DROP NOT NULL; ALTER"
+         " TABLE t.b ATTACH PARTITION t.a1 FOR VALUES IN (1)",
+     .plan = "m " ALTER "DETACH PARTITION `t`.`a1`\n"
+             "m ALTER TABLE `t`.`a1` ALTER COLUMN `id` DROP NOT NULL\n"
+             "m ALTER TABLE `t`.`b` ATTACH PARTITION `t`.`a1` FOR VALUES IN (1)\n",
+     .allowed = {"t.a1"}},
     {.name = "columns of children",
      .before = CHILDREN CHILD_ROWS,
      .rows = CHILD_ROWS,
