@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "control/verify.h"
 #include "copy/follow.h"
 
 #define LAST_LOOK_MS 3000
@@ -45,6 +46,8 @@ static void show(struct mirror *m, size_t followed, int64_t synced_at, struct fi
 void run_follow_look(struct run *r)
 {
     struct follow_status s;
+    if (verify_wants_look(r->m))
+        follow_poke(r->follow);
     if (!follow_has_news(r->follow))
         return;
     follow_status(r->follow, &s);

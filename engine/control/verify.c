@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/wake.h"
 #include "control/peer_target.h"
+#include "control/verify_sequences.h"
 #include "copy/errand.h"
 #include "copy/repair.h"
 #include "copy/verify.h"
@@ -29,6 +30,7 @@ struct verification {
     char mirror[NAME_SIZE];
     bool is_kept; /* the report is in the catalog; once the errand is over */
     bool repairs;
+    atomic_bool wants_look; /* at the sequences, by who follows them */
 
     pthread_mutex_t lock;
     struct table_name_list aside; /* when the stream stood for the last time, */
@@ -313,6 +315,27 @@ static bool repair_and_compare(struct verification *v, struct err *err)
     return true;
 }
 
+static void want_look(void *arg)
+{
+    struct verification *v = arg;
+    atomic_store(&v->wants_look, true);
+    errand_tell(&v->errand);
+}
+
+static bool compare_sequences(struct verification *v, struct err *err)
+{
+    struct verify_sequences_plan plan = {
+        .errand = &v->errand,
+        .source = &v->source,
+        .dest = &v->dest,
+        .schema = v->schema,
+        .owner = {.mirror = v->mirror, .mirror_id = v->row.mirror_id, .epoch = epoch_of(v)},
+        .repairs = v->repairs,
+        .want_look = want_look,
+        .arg = v};
+    return verify_sequences(&plan, &v->report, err);
+}
+
 /* What was repaired is told even when the comparison after it failed. */
 static void merge(struct verification *v)
 {
@@ -354,6 +377,7 @@ static void run(void *arg)
     bool ok = load(v, &err) && take_and_compare(v, &err);
     if (ok && v->repairs && has_differences(&v->report))
         ok = repair_and_compare(v, &err);
+    ok = ok && compare_sequences(v, &err);
     merge(v);
     keep(v, ok, &err);
 }
@@ -460,6 +484,11 @@ void verify_tick(struct mirror *m)
 bool verify_is_running(const struct mirror *m)
 {
     return m->verification;
+}
+
+bool verify_wants_look(struct mirror *m)
+{
+    return m->verification && atomic_exchange(&m->verification->wants_look, false);
 }
 
 void verify_standing(void *arg, const struct apply *a)

@@ -15,6 +15,8 @@ void verify_tick(struct mirror *m);
  * kept; a pending operation stays pending. Nothing under way is fine. */
 void verify_end(struct mirror *m);
 bool verify_is_running(const struct mirror *m);
+/* True once after each time that it waits for the sequences to follow. */
+bool verify_wants_look(struct mirror *m);
 /* For struct stream_options: the stream stands; arg is the struct run. */
 void verify_standing(void *arg, const struct apply *a);
 

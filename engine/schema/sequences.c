@@ -115,13 +115,13 @@ void sequences_forget(struct sequences *q)
 /* --- the rule ----------------------------------------------------------------------------------
  */
 
-static bool is_same(const struct sequence_value *a, const struct sequence_value *b)
+bool sequence_is_same(const struct sequence_value *a, const struct sequence_value *b)
 {
     return a->is_known && b->is_known && a->last == b->last && a->is_called == b->is_called;
 }
 
-static bool is_ahead(bool is_descending, const struct sequence_value *a,
-                     const struct sequence_value *b)
+bool sequence_is_ahead(bool is_descending, const struct sequence_value *a,
+                       const struct sequence_value *b)
 {
     if (a->last == b->last)
         return a->is_called && !b->is_called;
@@ -132,11 +132,11 @@ enum sequence_step sequence_decide(bool is_descending, const struct sequence_val
                                    const struct sequence_value *dest,
                                    const struct sequence_value *kept)
 {
-    if (is_same(source, dest))
+    if (sequence_is_same(source, dest))
         return SEQUENCE_SAME;
-    if (is_ahead(is_descending, source, dest))
+    if (sequence_is_ahead(is_descending, source, dest))
         return SEQUENCE_FORWARD;
-    return is_same(dest, kept) ? SEQUENCE_BACK : SEQUENCE_LEAVE;
+    return sequence_is_same(dest, kept) ? SEQUENCE_BACK : SEQUENCE_LEAVE;
 }
 
 /* --- looking -----------------------------------------------------------------------------------
@@ -157,7 +157,7 @@ static void take_values(struct sequences *q, const struct pg_result *res, bool i
         struct followed *f = &q->items[pg_int(res, row, 0)];
         struct sequence_value v = {true, pg_int(res, row, 1), pg_bool(res, row, 2)};
         struct sequence_value *to = is_dest ? &f->dest_value : &f->source;
-        *has_changed |= !is_same(to, &v);
+        *has_changed |= !sequence_is_same(to, &v);
         *to = v;
     }
 }
@@ -243,7 +243,8 @@ static bool note_back(struct sequences *q, struct pg_conn *source, struct task *
         bool is_back = sequences_is_followed(f) &&
                        sequence_decide(f->is_descending, &f->source, &f->dest_value, &f->kept) ==
                            SEQUENCE_BACK;
-        bool is_known = f->is_back && is_back && !is_ahead(f->is_descending, &f->back, &f->source);
+        bool is_known =
+            f->is_back && is_back && !sequence_is_ahead(f->is_descending, &f->back, &f->source);
         f->is_back = is_back;
         if (!is_back)
             continue;
@@ -271,7 +272,7 @@ struct list {
 /* What is the same already is only remembered. */
 static bool is_to_be_set(const struct followed *f)
 {
-    return !is_same(&f->source, &f->dest_value);
+    return !sequence_is_same(&f->source, &f->dest_value);
 }
 
 static bool is_due(const struct followed *f, lsn_t safe)
@@ -280,7 +281,7 @@ static bool is_due(const struct followed *f, lsn_t safe)
         return false;
     switch (sequence_decide(f->is_descending, &f->source, &f->dest_value, &f->kept)) {
     case SEQUENCE_SAME:
-        return !is_same(&f->kept, &f->source);
+        return !sequence_is_same(&f->kept, &f->source);
     case SEQUENCE_FORWARD:
         return true;
     case SEQUENCE_BACK:
@@ -291,8 +292,8 @@ static bool is_due(const struct followed *f, lsn_t safe)
     return false;
 }
 
-static bool run_write(struct sequences *q, struct pg_conn *dest, struct task *task,
-                      const size_t *which, size_t n, bool *is_fenced, struct err *err)
+bool sequences_write(struct sequences *q, struct pg_conn *dest, struct task *task,
+                     const size_t *which, size_t n, bool *is_fenced, struct err *err)
 {
     struct buf arrays[6] = {{0}};
     char **cells = mem_calloc(6 * n, sizeof *cells);
@@ -363,7 +364,7 @@ static void tell_refused(struct sequences *q, struct sequences_result *out,
 static bool write_due(struct sequences *q, struct pg_conn *dest, struct task *task,
                       const struct list *due, struct sequences_result *out, struct err *err)
 {
-    if (run_write(q, dest, task, due->items, due->n, &out->is_fenced, err)) {
+    if (sequences_write(q, dest, task, due->items, due->n, &out->is_fenced, err)) {
         for (size_t i = 0; !out->is_fenced && i < due->n; i++)
             written(&q->items[due->items[i]]);
         return true;
@@ -373,7 +374,7 @@ static bool write_due(struct sequences *q, struct pg_conn *dest, struct task *ta
     for (size_t i = 0; i < due->n && !out->is_fenced; i++) {
         struct followed *f = &q->items[due->items[i]];
         err_clear(err);
-        if (run_write(q, dest, task, &due->items[i], 1, &out->is_fenced, err))
+        if (sequences_write(q, dest, task, &due->items[i], 1, &out->is_fenced, err))
             written(f);
         else if (err->code == ERR_SQL)
             tell_refused(q, out, f, err);

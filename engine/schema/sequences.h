@@ -47,6 +47,24 @@ bool sequences_follow(struct sequences *q, struct pg_conn *source, struct pg_con
 /* Only looks at both sides, for whoever reads the values (sequences_private.h). */
 bool sequences_look(struct sequences *q, struct pg_conn *source, struct pg_conn *dest,
                     struct task *task, struct err *err) MUST_CHECK;
+
+/* A comparison, for somebody else than who follows them, who is asked to look meanwhile. Each look
+ * brings nearer what lags behind; what nobody brings nearer differs. */
+struct sequence_difference {
+    char source_schema[64], source_name[64], dest_schema[64], dest_name[64];
+    int64_t source, dest; /* last values */
+    bool source_called, dest_called;
+    bool is_in_use; /* further on than the source, and not as it was followed: nobody follows it */
+};
+/* One look; out: a list of what differs so far, which the caller frees. What a sequence was equal
+ * to, or went through, since the first look does not differ. */
+bool sequences_compare(struct sequences *q, struct pg_conn *source, struct pg_conn *dest,
+                       struct task *task, struct sequence_difference **out, size_t *n,
+                       struct err *err) MUST_CHECK;
+/* Gives those that differed at the last look the source's value; ERR_FENCED when the epoch is
+ * another one by now. */
+bool sequences_repair(struct sequences *q, struct pg_conn *dest, struct task *task,
+                      struct err *err) MUST_CHECK;
 /* One of the connections is a new one, or definitions have changed: the next look begins anew. */
 void sequences_forget(struct sequences *q);
 

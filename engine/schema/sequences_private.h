@@ -22,6 +22,8 @@ struct followed {
     bool is_back; /* the source's went back, to back, and until back_lsn is not yet applied */
     struct sequence_value back;
     lsn_t back_lsn;
+    bool has_passed;             /* a comparison has seen it follow */
+    struct sequence_value first; /* the source's at the first look of a comparison */
 };
 
 struct sequences {
@@ -46,5 +48,11 @@ void followed_free(struct followed *f); /* the contents */
 bool sequences_list(struct sequences *q, struct pg_conn *source, struct pg_conn *dest,
                     struct task *task, struct err *err) MUST_CHECK;
 bool sequences_is_followed(const struct followed *f);
+bool sequence_is_same(const struct sequence_value *a, const struct sequence_value *b);
+bool sequence_is_ahead(bool is_descending, const struct sequence_value *a,
+                       const struct sequence_value *b);
+/* Writes the source's values of n of them; they are ours to write while the epoch is ours. */
+bool sequences_write(struct sequences *q, struct pg_conn *dest, struct task *task,
+                     const size_t *which, size_t n, bool *is_fenced, struct err *err) MUST_CHECK;
 
 #endif

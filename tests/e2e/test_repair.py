@@ -216,3 +216,37 @@ def test_keys_of_many_types(pair, bunny):
     assert_all_equal(report)
     assert {t["repaired"] for t in report["tables"].values()} == {4}
     pair.assert_equal()
+
+
+def test_sequences_that_stand_elsewhere_are_named_and_set(pair, bunny):
+    """Those that only lag behind are not; a repair sets the others, and they follow again."""
+    pair.sql('CREATE TABLE "Odd.T" (id bigserial PRIMARY KEY, v int);'
+             "CREATE TABLE down (id int GENERATED ALWAYS AS IDENTITY (INCREMENT -1) PRIMARY KEY);"
+             "CREATE TABLE good (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, v int);"
+             'INSERT INTO "Odd.T" (v) SELECT generate_series(1, 50);'
+             "INSERT INTO good (v) SELECT generate_series(1, 7);"
+             "INSERT INTO down SELECT FROM generate_series(1, 5)")
+    bunny.mirror("m", pair)
+    wait_for(lambda: bunny.status("m")["sequences"]["followed"] == 3, 30, "the first look at them")
+    pair.dsql("SELECT setval('public.\"Odd.T_id_seq\"', 5000), setval('public.down_id_seq', -900)")
+    pair.sql("INSERT INTO good (v) SELECT generate_series(1, 70)")
+    bunny.api.post("/v1/mirrors/m/verify")
+    report = ended(bunny)
+    different = {n: t for n, t in report["tables"].items() if t["state"] == "different"}
+    assert set(different) == {"public.Odd.T_id_seq", "public.down_id_seq"}, report
+    assert "last_value 50 at the source, 5000 at the destination" in \
+        different["public.Odd.T_id_seq"]["rows"][0]["row"]
+    assert len(report["tables"]) == 5
+    report = repair(bunny)
+    assert_all_equal(report)
+    assert [n for n, t in report["tables"].items() if t["repaired"]] == list(different)
+    values = ('SELECT (SELECT last_value FROM "Odd.T_id_seq"), (SELECT last_value FROM down_id_seq), '
+              "(SELECT last_value FROM good_id_seq)")
+    assert pair.dsql(values) == pair.sql(values)
+    pair.sql('INSERT INTO "Odd.T" (v) VALUES (1); INSERT INTO down DEFAULT VALUES')
+    wait_for(lambda: pair.dsql(values) == pair.sql(values), 30, "the sequences to follow")
+    bunny.api.post("/v1/mirrors/m/verify")
+    report = ended(bunny)
+    assert_all_equal(report)
+    assert len(report["tables"]) == 3
+    pair.assert_equal()
