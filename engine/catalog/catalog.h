@@ -125,13 +125,15 @@ bool catalog_troubles_save(struct catalog *c, const char *mirror, const struct r
 bool catalog_troubles_load(struct catalog *c, const char *mirror, struct row_trouble **out,
                            size_t *n, struct err *err) MUST_CHECK;
 
-/* How definitions differed when they were last compared: findings without items; saved in the place
- * of what was there, also when there are none. */
+#define CATALOG_DIGEST_SIZE 40
+/* How definitions differed when they were last compared, and what the source's were like then:
+ * findings without items; saved in the place of what was there, also when there are none. */
 bool catalog_differences_save(struct catalog *c, const char *mirror, const struct findings *f,
-                              struct err *err) MUST_CHECK;
-/* Caller frees *out; is_known: they were compared. */
+                              const char *digest, struct err *err) MUST_CHECK;
+/* Caller frees *out; is_known: they were compared. digest is empty where it is not known. */
 bool catalog_differences_load(struct catalog *c, const char *mirror, struct findings *out,
-                              bool *is_known, struct err *err) MUST_CHECK;
+                              bool *is_known, char digest[CATALOG_DIGEST_SIZE],
+                              struct err *err) MUST_CHECK;
 
 /* The history of runs; the newest 1,000 of a mirror are kept. A run that has no end when the
  * catalog is opened ends as "interrupted". */

@@ -54,10 +54,20 @@ static void add(struct findings *f, struct summary *u, const char *code, enum se
     buf_free(&u->names);
 }
 
-static void find(const struct mirror *m, const struct schema_plan *plan, struct findings *out)
+/* Where definitions follow by hand, nobody else tells what the stream does not meet: a partition
+ * that was detached, an index. */
+static bool is_behind(const struct mirror *m, const struct schema_plan *plan,
+                      const struct schema_step *s, const struct schema_point *ran_at)
+{
+    return s->kind == STEP_RUN && !definitions_are_automatic(m) &&
+           !(ran_at && schema_step_is_due(plan, s, ran_at));
+}
+
+static void find(const struct mirror *m, const struct schema_plan *plan,
+                 const struct schema_point *ran_at, struct findings *out)
 {
     const char *name = m->row.config.name;
-    struct summary left = {0}, manual = {0};
+    struct summary left = {0}, manual = {0}, behind = {0};
     *out = (struct findings){0};
     for (size_t i = 0; i < plan->n; i++) {
         const struct schema_step *s = &plan->items[i];
@@ -65,11 +75,17 @@ static void find(const struct mirror *m, const struct schema_plan *plan, struct 
             take(&left, s);
         else if (is_for_the_operator(s))
             take(&manual, s);
+        else if (is_behind(m, plan, s, ran_at))
+            take(&behind, s);
     }
     add(out, &manual, "definitions_differ", SEVERITY_WARNING,
         "A definition at the destination is not the source's",
         "definitions at the destination are not the source's",
         "What could lose data is left to you: run the statement, or leave it.", name);
+    add(out, &behind, "definitions_behind", SEVERITY_INFO,
+        "A definition has changed at the source and not at the destination",
+        "definitions have changed at the source and not at the destination",
+        "sync-schema brings them.", name);
     add(out, &left, "definitions_left_out", SEVERITY_INFO,
         "A part of a definition is left out at the destination",
         "parts of definitions are left out at the destination",
@@ -80,19 +96,22 @@ void differences_load(struct mirror *m)
 {
     struct err err = {0};
     if (!catalog_differences_load(m->engine->catalog, m->row.config.name, &m->differences,
-                                  &m->has_compared, &err))
+                                  &m->has_compared, m->compared, &err))
         log_error("super", m->row.config.name, "cannot read what was different before: %s",
                   err.text);
 }
 
-void differences_note(struct mirror *m, const struct schema_plan *plan)
+void differences_note(struct mirror *m, const struct schema_plan *plan,
+                      const struct schema_point *ran_at)
 {
     struct err err = {0};
     findings_free(&m->differences);
-    find(m, plan, &m->differences);
+    find(m, plan, ran_at, &m->differences);
     m->has_compared = true;
+    str_copy(m->compared, sizeof m->compared, m->digest);
     show_dirty(m);
-    if (!catalog_differences_save(m->engine->catalog, m->row.config.name, &m->differences, &err))
+    if (!catalog_differences_save(m->engine->catalog, m->row.config.name, &m->differences,
+                                  m->compared, &err))
         log_error("super", m->row.config.name, "cannot keep what is different: %s", err.text);
 }
 
@@ -102,18 +121,17 @@ void differences_want(struct mirror *m)
     definitions_want(m, 0);
 }
 
-bool differences_look(struct run *r, struct err *err)
+static bool compare(struct run *r, bool has_copied, struct err *err)
 {
     struct mirror *m = r->m;
     struct schema_plan plan = {0};
-    if (m->has_compared || !m->row.snapshot_done)
-        return true;
     m->has_compared = true; /* once, however it goes: the stream is what matters */
+    str_copy(m->compared, sizeof m->compared, m->digest);
     bool ok =
         schema_diff(r->source, r->dest, &m->task, &m->row.config, m->row.mirror_id, &plan, err) &&
-        schema_plan_try(r->dest, &m->task, &plan, m->row.config.name, err);
+        (!has_copied || schema_plan_try(r->dest, &m->task, &plan, m->row.config.name, err));
     if (ok) {
-        differences_note(m, &plan);
+        differences_note(m, &plan, NULL);
     } else if (err->code != ERR_CANCELLED && pg_is_alive(r->source) && pg_is_alive(r->dest)) {
         log_warn("schema", m->row.config.name, "definitions were not compared: %s", err->text);
         err_clear(err);
@@ -121,4 +139,18 @@ bool differences_look(struct run *r, struct err *err)
     }
     schema_plan_free(&plan);
     return ok;
+}
+
+/* What changed while nobody streamed is in no message when no row of it follows. */
+bool differences_look(struct run *r, struct err *err)
+{
+    struct mirror *m = r->m;
+    bool has_changed = strcmp(m->compared, m->digest) != 0;
+    if (!m->row.snapshot_done || (m->has_compared && !has_changed))
+        return true;
+    if (!m->has_compared || !definitions_are_automatic(m))
+        return compare(r, !m->has_compared, err);
+    if (!(m->wants_sync && m->sync_failures)) /* else its back-off counts */
+        definitions_want(m, 0);
+    return true;
 }

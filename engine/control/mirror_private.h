@@ -82,6 +82,7 @@ struct mirror {
     struct findings sequence_trouble;      /* sequences that do not follow */
     struct findings differences;           /* of definitions, at the last comparison */
     bool has_compared;                     /* there was one */
+    char compared[40];                     /* and the source's digest then; empty: not known */
     uint32_t *left; /* relations that have left it, whose old changes are ignored: those told of */
     size_t n_left, cap_left;
     lsn_t allowed;          /* manual: definitions may follow what committed before */
@@ -222,8 +223,10 @@ void trouble_findings(const struct mirror *m, struct findings *out);
  */
 void differences_load(struct mirror *m);
 /* What a comparison left: steps that were not run. */
-void differences_note(struct mirror *m, const struct schema_plan *plan);
-/* The first comparison, before the stream starts; false only when a server is lost. */
+void differences_note(struct mirror *m, const struct schema_plan *plan,
+                      const struct schema_point *ran_at); /* NULL: nothing was run */
+/* Before the stream starts: a comparison if there was none, or the source's definitions are others
+ * than then; false only when a server is lost. */
 bool differences_look(struct run *r, struct err *err) MUST_CHECK;
 /* A copy has left something out: the run ends for another comparison, once nothing is copied. */
 void differences_want(struct mirror *m);

@@ -202,7 +202,7 @@ static bool sync_once(struct run *r, size_t *left, size_t *effect, struct err *e
             run_follow_once(r);
         if (ok) {
             log_plan(m, &plan, n, *left);
-            differences_note(m, &plan);
+            differences_note(m, &plan, &at);
         }
         remember_steps(m, &plan);
         *effect = n + n_copies;

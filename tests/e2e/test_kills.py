@@ -11,6 +11,7 @@ import pytest
 
 from harness.bunny import find_program
 from harness.compare import assert_equal_structure
+from harness.dump import assert_equal_definitions
 from harness.load import Load
 from harness.waiting import wait_for
 from test_swap import Reader, all_settled, ask_swap, assert_no_shadows
@@ -132,6 +133,53 @@ def test_a_mirror_that_is_swapped_onto_a_new_slot(loaded):
         assert reader.stop() == [(True,)], reader.seen
     assert pair.assert_equal(90) > 2000
     assert_equal_structure(pair.src, pair.dst)
+    assert_nothing_left(pair, bunny)
+
+
+# What each turn changes at the source: all that a plan has steps for.
+CHANGES = """
+ALTER TABLE wide ADD COLUMN c{n} int DEFAULT {n} CHECK (c{n} >= 0);
+CREATE INDEX wide_c{n} ON wide (c{n}); COMMENT ON COLUMN wide.c{n} IS 'turn {n}';
+ALTER TABLE wide ADD CONSTRAINT wide_both{n} CHECK (n <> id + 1000000 + {n});
+ALTER TYPE mood ADD VALUE 'm{n}'; ALTER TABLE moods ADD COLUMN b{n} int REFERENCES moods;
+CREATE TABLE parts_{n} PARTITION OF parts FOR VALUES IN ({n});
+INSERT INTO parts VALUES ({n}, 1); UPDATE wide SET c{n} = 7 WHERE id % 10 = 0
+"""
+
+
+@pytest.mark.long
+@LIMIT
+def test_a_synchronisation_of_definitions(loaded):
+    """As a whole or not at all: the next one finds what is left to do, and nothing is half done."""
+    pair, bunny = loaded
+    pair.sql(TABLES + GRAPH + "CREATE TYPE mood AS ENUM ('ok'); CREATE TABLE moods (id int PRIMARY KEY,"
+             "m mood); CREATE TABLE parts (k int, v int, PRIMARY KEY (k, v)) PARTITION BY LIST (k);"
+             "CREATE TABLE parts_0 PARTITION OF parts DEFAULT")
+    bunny.mirror("m", pair, schema_changes="manual")
+    for n in range(1, KILLS + 1):
+        pair.sql(CHANGES.format(n=n))
+        waiting = subprocess.Popen(
+            [find_program(), "sync-schema", "m", "--state-dir", bunny.state_dir],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=bunny.environment())
+        try:
+            kill(bunny, 1)
+        finally:
+            waiting.kill()
+            waiting.wait()
+        there = pair.dsql("SELECT (SELECT count(*) FROM pg_attribute WHERE attrelid = 'wide'::regclass "
+                          "AND attname = %s), (SELECT count(*) FROM pg_constraint WHERE conname = %s), "
+                          "(SELECT count(*) FROM pg_class WHERE relname = %s)",
+                          (f"c{n}", f"wide_both{n}", f"parts_{n}"))[0]
+        assert there in ((0, 0, 0), (1, 0, 1), (1, 1, 1)), there
+        wait_for(lambda: all_settled(bunny, "m"), 90, "the end of what was asked for")
+        bunny.cli("sync-schema", "m", "--wait", "60")
+        wait_for(lambda: all_settled(bunny, "m"), 90, "all tables")
+    wait_for(lambda: not bunny.cli("sync-schema", "m", "--dry-run").stdout.strip(), 90,
+             "the definitions to be equal")
+    assert_equal_definitions(pair)
+    assert_equal_structure(pair.src, pair.dst)
+    pair.sql("INSERT INTO moods VALUES (1, 'm1')")
+    pair.assert_equal(90)
     assert_nothing_left(pair, bunny)
 
 

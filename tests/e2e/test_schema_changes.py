@@ -309,6 +309,34 @@ def test_partitions_leave_while_the_stream_lags(bunny, pair, mode):
     pair.assert_equal()
 
 
+@pytest.mark.parametrize("mode", ["auto", "manual"])
+@pytest.mark.parametrize("meanwhile", ["paused", "stopped"])
+def test_a_partition_leaves_while_nobody_streams(bunny, pair, mode, meanwhile):
+    """And no change follows that would tell it."""
+    make(pair, ["t"])
+    pair.sql(TREE)
+    bunny.mirror("m", pair, ["public.t", "public.p"], schema_changes=mode)
+    pair.wait_confirmed()
+    if meanwhile == "paused":
+        bunny.api.post("/v1/mirrors/m/pause")
+        bunny.wait_status("m", "paused")
+        pair.sql("ALTER TABLE p DETACH PARTITION p1")
+        bunny.api.post("/v1/mirrors/m/resume")
+    else:
+        bunny.stop()
+        pair.sql("ALTER TABLE p DETACH PARTITION p1")
+        bunny.start()
+    if mode == "manual":
+        behind = wait_for(lambda: [f for f in bunny.status("m")["findings"]
+                                   if f["code"] == "definitions_behind"], 60, "the finding")[0]
+        assert "p1" in behind["cause"] and "DETACH PARTITION" in behind["remedy"], behind
+        bunny.cli("sync-schema", "m", "--wait", "60")
+    pair.wait_value("SELECT count(*) FROM pg_inherits WHERE inhparent = 'p'::regclass", 2, 60)
+    wait_for(lambda: not bunny.status("m")["findings"], 60, "the end of the finding")
+    pair.sql("UPDATE p SET id = id + 100")
+    pair.assert_equal()
+
+
 def test_a_table_is_dropped(bunny, pair):
     """It leaves the mirror, the others go on, and so does a partitioned table beside it."""
     make(pair, ["t", "u"])
