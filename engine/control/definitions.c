@@ -24,13 +24,23 @@ void definitions_want(struct mirror *m, int delay_ms)
 {
     m->wants_sync = true;
     m->sync_at = clock_mono_ms() + delay_ms;
+    m->sync_past = 0;
+}
+
+/* After what the stream has followed. Comparing ends the run: where a transaction takes longer than
+ * changes take to settle, it would be read again each time, and never be done. */
+static void want_after_commit(struct mirror *m)
+{
+    definitions_want(m, SETTLE_MS);
+    m->sync_past = m->live.last_lsn;
 }
 
 /* A copy or a comparison of rows would begin anew: it goes first. */
 bool definitions_are_due(const struct mirror *m)
 {
     return m->wants_sync && m->row.snapshot_done && m->row.wish == WISH_RUN && !m->is_copying &&
-           !m->verification && m->sync_after == 0 && clock_mono_ms() >= m->sync_at;
+           !m->verification && m->sync_after == 0 && clock_mono_ms() >= m->sync_at &&
+           (m->sync_past == 0 || m->sync_past != m->live.last_lsn);
 }
 
 bool definitions_note(struct run *r, struct err *err)
@@ -112,7 +122,7 @@ static bool copy(void *arg, int table, const char *why, struct err *err)
 
 static void followed(void *arg)
 {
-    definitions_want(((struct run *)arg)->m, SETTLE_MS);
+    want_after_commit(((struct run *)arg)->m);
 }
 
 struct adapt_options definitions_adapt(struct run *r)

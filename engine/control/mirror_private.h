@@ -88,6 +88,7 @@ struct mirror {
     lsn_t allowed;          /* manual: definitions may follow what committed before */
     bool wants_sync;        /* definitions are to be compared: see definitions.h */
     int64_t sync_at;        /* monotonic ms; not before */
+    lsn_t sync_past;        /* nor before more than this is committed; 0: at once */
     int sync_failures;      /* in a row, of those that nobody asked for */
     struct seen_step *seen; /* steps that earlier plans had already; see sync.c */
     size_t n_seen;

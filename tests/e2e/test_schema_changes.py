@@ -553,3 +553,21 @@ def test_a_narrower_type_that_came_with_other_values(bunny, pair, columns):
     wait_for(lambda: bunny.status("m")["status"] == "running" and
              not bunny.status("m")["operation"], 60, "the copy")
     equal(pair, structure=False)
+
+
+def test_a_transaction_that_takes_longer_than_changes_take_to_settle(bunny, pair):
+    """Looking at definitions again waits until the change that it follows is committed here."""
+    make(pair, ["t", "u"])
+    bunny.mirror("m", pair, schema_changes="auto")
+    pair.assert_equal()
+    with pair.dest.connect(pair.ddb) as holder:
+        holder.execute("BEGIN; LOCK TABLE u IN EXCLUSIVE MODE")
+        with pair.src.transaction():
+            pair.sql("ALTER TABLE t ADD d int")
+            insert(pair.src, "t", 1000)
+            insert(pair.src, "u", 1000)
+        wait_for(lambda: pair.dsql("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = "
+                                   "'Lock' AND datname = current_database() AND "
+                                   "clock_timestamp() - query_start > interval '3 s'")[0][0], 30,
+                 "an apply that waits in peace")
+    equal(pair)
