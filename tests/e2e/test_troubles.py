@@ -3,6 +3,7 @@ code, one cause and one remedy, and the remedy heals it without losing a row."""
 import contextlib
 import threading
 
+import psycopg
 import pytest
 from psycopg.pq import ExecStatus, PGconn
 
@@ -221,6 +222,57 @@ def test_a_right_that_was_taken_away(pair, bunny):
     finally:
         bunny.delete_all()
         pair.dsql(f"DROP OWNED BY {role}; DROP ROLE {role}")
+
+
+def end_sessions(pair):
+    pair.dest.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND "
+                  "application_name LIKE 'bunnydb%%'", (pair.ddb,))
+
+
+def test_a_destination_without_a_free_session(pair, bunny):
+    pair.sql(T)
+    role = f"few{Pair.count}"
+    pair.dsql(f"CREATE ROLE {role} LOGIN; GRANT ALL ON SCHEMA public TO {role};"
+              f"GRANT CREATE ON DATABASE {pair.ddb} TO {role}")
+    try:
+        body = bunny.mirror_body("m", pair, ["public.*"])
+        body["destination_peer"] = bunny.peer(pair.dest, pair.ddb, "few", user=role)
+        bunny.api.post("/v1/mirrors", body)
+        bunny.wait_running("m")
+        pair.dest.sql(f"ALTER ROLE {role} CONNECTION LIMIT 0")
+        end_sessions(pair)
+        pair.sql("INSERT INTO t VALUES (2, 'b')")
+        f = finding(bunny, "too_many_connections", 60)
+        assert "max_connections" in f["remedy"], f
+        pair.dest.sql(f"ALTER ROLE {role} CONNECTION LIMIT -1")
+        healed(pair, bunny, 2)
+    finally:
+        pair.dest.sql(f"ALTER ROLE {role} CONNECTION LIMIT -1")
+        bunny.delete_all()
+        pair.dsql(f"DROP OWNED BY {role}; DROP ROLE {role}")
+
+
+def test_a_database_that_is_gone(pair, bunny):
+    pair.sql(T)
+    bunny.mirror("m", pair)
+    pair.assert_equal()
+    pair.dst.close()
+
+    def renamed():
+        end_sessions(pair)
+        try:
+            pair.dest.sql(f"ALTER DATABASE {pair.ddb} RENAME TO away")
+        except psycopg.errors.ObjectInUse:
+            return False
+        return True
+    wait_for(renamed, 30, "the database to be renamed", 0.05)
+    try:
+        pair.sql("INSERT INTO t VALUES (2, 'b')")
+        failed(bunny, "database_missing")
+    finally:
+        pair.dest.sql(f"ALTER DATABASE away RENAME TO {pair.ddb}")
+    retry(bunny)
+    healed(pair, bunny, 2)
 
 
 # --- the destination --------------------------------------------------------------------------------
