@@ -153,6 +153,24 @@ char *book_sql(const struct book *b, const char *mirror_id)
     return buf_take(&sql);
 }
 
+char *book_sql_about(const struct book *b, const char *mirror_id)
+{
+    struct buf sql = {0};
+    buf_puts(&sql, "DELETE FROM _bunnydb.table_parts WHERE mirror_id = ");
+    pg_quote_literal(&sql, mirror_id);
+    buf_puts(&sql, " AND kind NOT IN ('s', 'n', 'r') AND source_oid <> 0 AND (source_oid IN (0");
+    for (size_t i = 0; i < b->n; i++)
+        if (!i || b->items[i].oid != b->items[i - 1].oid)
+            buf_printf(&sql, ", %u", b->items[i].oid);
+    buf_puts(&sql, ") OR (dest_schema, dest_name) IN (SELECT * FROM unnest(");
+    put_array(&sql, b, offsetof(struct book_part, dest_schema), "pg_catalog.text");
+    buf_puts(&sql, ", ");
+    put_array(&sql, b, offsetof(struct book_part, dest_name), "pg_catalog.text");
+    buf_puts(&sql, ")))");
+    put_insert(&sql, b, mirror_id);
+    return buf_take(&sql);
+}
+
 /* FNV-1a: a statement may be longer than an index takes. */
 int64_t book_number_of(const char *sql)
 {

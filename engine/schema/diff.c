@@ -649,30 +649,6 @@ bool schema_refit(struct pg_conn *source, struct pg_conn *dest, struct task *tas
     return ok || err_context(err, "compare definitions");
 }
 
-/* The same table or type at the source, or at the destination: one that the source made anew. */
-static bool is_about(const struct book_part *a, const struct book_part *b)
-{
-    return a->oid == b->oid ||
-           (strcmp(a->dest_name, b->dest_name) == 0 && strcmp(a->dest_schema, b->dest_schema) == 0);
-}
-
-/* What the book says about tables and types that are not among those of this comparison. */
-static void keep_others(struct diff *d, const struct book *before)
-{
-    bool is_here = false;
-    for (size_t k = 0; k < before->n; k++) {
-        const struct book_part *p = &before->items[k];
-        if (!k || p->oid != before->items[k - 1].oid) {
-            is_here = false;
-            for (size_t i = 0; i < d->next.n && !is_here; i++)
-                is_here = is_about(&d->next.items[i], p);
-        }
-        if (!is_here)
-            book_add(&d->next, p->oid, p->kind, p->number, p->name, p->detail, p->dest_schema,
-                     p->dest_name);
-    }
-}
-
 /* What the stream knows of these tables begins with what they were copied with. */
 static bool know_tables(struct diff *d, const char *mirror_id, struct err *err)
 {
@@ -705,9 +681,8 @@ static bool write_book(struct pg_conn *source, struct pg_conn *dest, struct task
     bool ok =
         book_read(dest, task, mirror_id, &before, err) && compare(&d, in_transaction, &lsn, err);
     if (ok) {
-        keep_others(&d, &before);
         diff_remember_kept(&d, &before);
-        char *sql = book_sql(&d.next, mirror_id);
+        char *sql = book_sql_about(&d.next, mirror_id);
         ok =
             pg_exec(dest, task, SCHEMA_QUERY_MS, sql, NULL, err) && know_tables(&d, mirror_id, err);
         free(sql);

@@ -213,7 +213,7 @@ static bool is_at_dest(const struct diff *d, int j, const struct book_part *p)
         found = found || strcmp(ru->checks[k].name, p->name) == 0;
     for (size_t k = 0; p->kind == BOOK_FKEY && k < u->n_fkeys; k++)
         found = found || strcmp(u->fkeys[k].name, p->name) == 0;
-    return found;
+    return found || (p->kind == BOOK_FKEY && name_list_has(&ru->far_fkeys, p->name));
 }
 
 /* The source has no part of that name any more, and the column's number is not another name now. */

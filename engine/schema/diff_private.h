@@ -52,6 +52,10 @@ const struct book_part *book_find(const struct book *b, uint32_t oid, enum book_
                                   int64_t number, const char *name);
 /* Statements that replace all of mirror_id by b, but for what was refused. Caller frees. */
 char *book_sql(const struct book *b, const char *mirror_id);
+/* Statements that replace what is known of the tables and types that b has parts of, or that had
+ * their places at the destination before them. Of all others nothing is touched: the stream may be
+ * writing about them. Caller frees. */
+char *book_sql_about(const struct book *b, const char *mirror_id);
 /* Statements that replace what is known of these tables and types by what b says. */
 /* "DELETE …; INSERT …": what the destination refuses and refused before, of a plan that was run. */
 char *book_sql_refused(const struct schema_plan *plan);

@@ -256,6 +256,7 @@ static void read_table_free(struct read_table *rt, size_t n_columns)
     for (size_t k = 0; k < rt->n_fkeys; k++)
         read_fkey_free(&rt->fkeys[k]);
     free(rt->fkeys);
+    name_list_free(&rt->far_fkeys);
     free(rt->checks);
     free(rt->columns);
     free(rt->parents);

@@ -94,8 +94,11 @@ bool read_fkeys(struct reader *r, struct err *err)
     for (size_t row = 0; ok && row < pg_rows(res); row++) {
         struct schema_table *t = &r->s->tables[pg_int(res, row, 0)];
         int to = read_find_oid(r, (uint32_t)pg_int(res, row, 2));
-        if (to < 0 && r->is_dest)
-            continue; /* the operator's own */
+        if (to < 0 && r->is_dest) { /* the operator's own, or only some tables are read */
+            name_list_add(&r->tables[pg_int(res, row, 0)].far_fkeys,
+                          mem_strdup(pg_text(res, row, 1)));
+            continue;
+        }
         if (to < 0 || pg_bool(res, row, 8)) {
             log_info("schema", NULL, "foreign key left out, %s table=%s.%s fkey=%s",
                      to < 0 ? "it refers to a table that is not mapped"

@@ -64,6 +64,7 @@ struct read_table {
     struct read_check *checks;
     size_t n_fkeys, fkeys_cap;
     struct read_fkey *fkeys;
+    struct name_list far_fkeys; /* at the destination: those that refer to other tables */
 };
 
 struct read_sequence {

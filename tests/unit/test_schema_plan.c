@@ -297,6 +297,43 @@ static void the_book_of_one_table_is_written_alone(void **state)
     schema_plan_free(&plan);
 }
 
+/* A copy of one table reads that one only: keys to others are still the mirror's, and what the
+ * stream writes about others meanwhile stays. */
+static void the_book_of_one_table_keeps_keys_to_others(void **state)
+{
+    (void)state;
+    const struct diff_case c = {
+        .name = "keys",
+        .before = "CREATE TABLE t.a (id int PRIMARY KEY); CREATE TABLE t.b (a int REFERENCES t.a)"};
+    struct schema_plan plan;
+    diff_prepare(&c);
+    diff_write_book("t.b");
+    fixture_exec(diff_source, "ALTER TABLE t.a DROP CONSTRAINT a_pkey CASCADE");
+    diff_plan(&c, &plan);
+    diff_assert_text("r ALTER TABLE `t`.`b` DROP CONSTRAINT `b_a_fkey`\n"
+                     "r ALTER TABLE `t`.`a` DROP CONSTRAINT `a_pkey`\n",
+                     &plan);
+    schema_plan_free(&plan);
+}
+
+/* The stream follows other tables, and writes down what it did, while a copy of one compares. */
+static void the_book_of_one_table_loses_nothing_of_others(void **state)
+{
+    (void)state;
+    const struct diff_case c = {.name = "race",
+                                .before = "CREATE TABLE t.a (i int); CREATE TABLE t.b (i int)"};
+    struct pg_conn *other = fixture_connect("diff_dest", "postgres");
+    diff_prepare(&c);
+    fixture_exec(other, "BEGIN; UPDATE _bunnydb.table_parts SET name = 'k' WHERE kind = 'c'"
+                        " AND dest_name = 'a'");
+    fixture_exec(diff_dest, "SET lock_timeout = '10s'");
+    diff_write_book("t.b"); /* would wait for the other's row, and then write over it */
+    fixture_exec(diff_dest, "RESET lock_timeout");
+    fixture_exec(other, "COMMIT");
+    parts_of("a.k b.i");
+    pg_close(other, false);
+}
+
 /* The definitions that a copy began with, not those of the moment. */
 static void the_book_is_that_of_the_snapshot(void **state)
 {
@@ -502,6 +539,8 @@ int main(void)
         cmocka_unit_test(a_lost_server_is_an_error),
         cmocka_unit_test(what_the_source_does_not_show_is_left_to_the_operator),
         cmocka_unit_test(the_book_of_one_table_is_written_alone),
+        cmocka_unit_test(the_book_of_one_table_keeps_keys_to_others),
+        cmocka_unit_test(the_book_of_one_table_loses_nothing_of_others),
         cmocka_unit_test(the_book_is_that_of_the_snapshot),
         cmocka_unit_test(what_the_source_dropped_is_still_told_after_a_copy),
         cmocka_unit_test(what_could_not_be_dropped_is_dropped_later),
