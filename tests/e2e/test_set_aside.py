@@ -222,8 +222,9 @@ def test_killed_around_the_moment(pair, bunny):
             pair.dsql(f"ALTER TABLE {name} DROP CONSTRAINT narrow")
             bunny.api.post(f"/v1/mirrors/m/resync/public.{aside}", {"strategy": "truncate"})
             kill(1)
-            wait_for(lambda n=leaves: all(tables(bunny).get(t, {}).get("status") == "streaming" for t in n),
-                     60, f"{name} to stream again")
+            wait_for(lambda n=leaves: not bunny.status("m")["operation"] and all(
+                tables(bunny).get(t, {}).get("status") == "streaming" for t in n), 60,
+                f"{name} to stream again")
             wait_aside(bunny)
     assert pair.dsql(sums) == whole
     finish(pair, bunny)

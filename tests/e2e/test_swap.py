@@ -247,6 +247,28 @@ def test_nobody_waits_while_many_rows_are_swapped(pair, bunny, key):
     assert_no_shadows(pair)
 
 
+def test_kill_in_the_middle_of_small_steps(pair, bunny):
+    """Some rows are the new ones then; there are never fewer, and the copy begins anew by itself."""
+    pair.sql("CREATE TABLE t (id int PRIMARY KEY, w text);"
+             "INSERT INTO t SELECT g, repeat(md5(g::text), 4) FROM generate_series(1, 60000) g")
+    bunny.mirror("m", pair)
+    pair.dsql("UPDATE t SET w = 'wrong'; DELETE FROM t WHERE id > 55000")
+    with Reader(pair, "SELECT count(*) FROM t") as reader, \
+            Writer(pair, "UPDATE t SET w = w WHERE id = %s", range(1, 50000, 7)) as writer:
+        ask_swap(bunny, "m", "public.t")
+        wait_for(lambda: log_count(bunny, "it goes on in small steps"), 90, "small steps", 0.01)
+        wait_for(lambda: pair.dsql("SELECT count(*) FROM t") > [(55000,)], 60, "the first of them", 0.01)
+        bunny.kill()
+        pair.sql("UPDATE t SET w = 'x' WHERE id % 3 = 0; DELETE FROM t WHERE id = 60000")
+        bunny.start()
+        wait_for(lambda: is_settled(bunny, "m", "public.t"), 90, "the swap")
+        writer.stop()
+        counts = [s[0] for s in reader.stop()]
+    assert min(counts) == 55000, counts
+    pair.assert_equal()
+    wait_for(lambda: assert_no_shadows(pair) or True, 30, "everything to be gone")
+
+
 # --- rows ----------------------------------------------------------------------------------------
 
 @pytest.mark.long
