@@ -407,6 +407,31 @@ def test_heirs_follow_and_dropped_columns_go(bunny, pair, mode):
     assert bunny.status("m")["status"] == "running"
 
 
+@pytest.mark.parametrize("strategy", ["truncate", "swap"])
+def test_a_dropped_column_that_is_kept_stays_over_copies(bunny, pair, strategy):
+    """Of its table, then of the whole mirror: it is nullable and told; a swap keeps its values."""
+    pair.sql("CREATE TABLE t (id int PRIMARY KEY, a int NOT NULL, b text);"
+             "INSERT INTO t SELECT g, g, 'b' FROM generate_series(1, 50) g")
+    bunny.mirror("m", pair, schema_changes="auto", dropped_columns="keep")
+    pair.sql("ALTER TABLE t DROP COLUMN a; UPDATE t SET b = 'c'")
+    pair.wait_value("SELECT count(*) FROM t WHERE b = 'c'", 50)
+    for number, path in enumerate(("/v1/mirrors/m/resync/public.t", "/v1/mirrors/m/resync")):
+        bunny.api.post(path, {"strategy": strategy})
+        wait_for(lambda: bunny.status("m")["status"] == "running" and
+                 not bunny.status("m")["operation"], 60, "the end of the copy")
+        pair.sql("UPDATE t SET b = 'd' WHERE id = 3;"
+                 "INSERT INTO t VALUES ((SELECT max(id) + 1 FROM t), 'new')")
+        pair.wait_value("SELECT count(*) FROM t WHERE b = 'new'", number + 1, 60)
+        pair.wait_confirmed()
+        assert pair.sql("SELECT id, b FROM t ORDER BY 1") == pair.dsql("SELECT id, b FROM t ORDER BY 1")
+        assert pair.dsql("SELECT count(a) FROM t") == [(50 if strategy == "swap" else 0,)]
+        wait_for(lambda: [f for f in bunny.status("m")["findings"] if "drop column" in f["cause"]], 30,
+                 "the column to be told")
+    pair.dsql("ALTER TABLE t DROP COLUMN a")
+    pair.sql("UPDATE t SET b = 'e'")
+    pair.assert_equal()
+
+
 def test_a_dropped_column_that_a_view_needs(bunny, pair):
     """It stays, without values, until the view is gone; the rows go on."""
     pair.sql("CREATE TABLE t (id int PRIMARY KEY, gone int NOT NULL, v int);"
