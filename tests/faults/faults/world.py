@@ -239,7 +239,8 @@ class World:
         there = self.pair.dsql(
             "SELECT source_oid::int8, number::int, name::text, split_part(detail, ' ', 1)::int8 "
             "FROM _bunnydb.table_parts WHERE kind = 's'")
-        assert set(here) == set(there), f"not followed: {set(here) ^ set(there)}"
+        # what the source has dropped may be known for longer: it is kept, and does no harm
+        assert set(here) <= set(there), f"not followed: {set(here) - set(there)}"
         return True
 
     def compare(self, limit=90):
