@@ -174,9 +174,22 @@ static const char *reason_of(const struct known_table *was, const struct known_t
     return NULL;
 }
 
+/* The source is ahead of the stream by a column: whether its files were written anew since says, when
+ * the stream comes to it, what the rows of before have in it. */
+static bool has_new_column(const struct known_table *was, const struct known_table *now)
+{
+    for (size_t i = 0; i < now->n; i++)
+        if (now->columns[i].name && !now->columns[i].is_generated &&
+            !known_column_at(was, now->columns[i].attnum))
+            return true;
+    return false;
+}
+
 /* Only what cannot mean anything any more. False: as it was. */
 static bool refresh(struct known_table *was, const struct known_table *now)
 {
+    if (has_new_column(was, now))
+        return false;
     bool is_new = was->filenode != now->filenode || (now->member && was->member != now->member);
     is_new = is_new || was->toast != now->toast;
     was->filenode = now->filenode;

@@ -227,33 +227,70 @@ enum known_rewrite known_rewrite(const struct known_table *was, const struct kno
     return was->toast == 0 && now->toast == 0 ? KNOWN_ASK : KNOWN_REWRITTEN;
 }
 
+/* Columns that came since and have lost the value that the server kept for the rows of before: VACUUM
+ * FULL and CLUSTER, which leave the table its TOAST table, put it into the rows. */
+static bool list_filled(const struct known_table *was, const struct known_table *now,
+                        struct buf *where)
+{
+    bool some = false;
+    for (size_t i = 0; i < now->n; i++) {
+        const struct known_column *c = &now->columns[i];
+        if (!c->name || c->is_generated || known_column_at(was, c->attnum))
+            continue;
+        buf_printf(where, "%s(", some ? " OR " : "");
+        pg_quote_ident(where, c->name);
+        buf_printf(where,
+                   " IS DISTINCT FROM NULL AND pg_catalog.age(xmin) >= pg_catalog.age('%s'"
+                   "::pg_catalog.xid) AND NOT (SELECT a.atthasmissing FROM pg_catalog.pg_attribute a"
+                   " WHERE a.attrelid = %u AND a.attnum = %d))",
+                   c->stamp, now->oid, c->attnum);
+        some = true;
+    }
+    return some;
+}
+
 /* Rows that were rewritten are of the transaction that did it, which is no younger than the last
  * one that touched the column. */
+static bool rows_to_ask(const struct known_table *was, const struct known_table *now, bool *out,
+                        struct buf *where)
+{
+    enum known_rewrite kind = known_rewrite(was, now);
+    *out = kind != KNOWN_NOT_REWRITTEN;
+    if (kind == KNOWN_NOT_REWRITTEN)
+        return was->filenode && was->filenode != now->filenode && list_filled(was, now, where);
+    if (kind != KNOWN_ASK)
+        return false;
+    buf_puts(where, "pg_catalog.age(xmin) >= (SELECT min(pg_catalog.age(u.x)) FROM"
+                    " pg_catalog.unnest('{");
+    (void)list_altered(was, now, where);
+    buf_puts(where, "}'::pg_catalog.xid[]) u(x))");
+    return true;
+}
+
 bool known_ask_rewritten(struct pg_conn *source, struct task *task, const struct known_table *was,
                          const struct known_table *now, bool *out, struct err *err)
 {
-    struct buf sql = {0};
+    struct buf sql = {0}, where = {0};
     struct pg_result *res = NULL;
-    enum known_rewrite kind = known_rewrite(was, now);
-    *out = kind != KNOWN_NOT_REWRITTEN;
-    if (kind != KNOWN_ASK)
-        return true;
-    buf_printf(&sql, "SET LOCAL statement_timeout = %d; SELECT EXISTS (SELECT FROM ONLY ", ROWS_MS);
-    pg_quote_qualified(&sql, now->schema, now->name);
-    buf_puts(&sql, " WHERE pg_catalog.age(xmin) >= (SELECT min(pg_catalog.age(u.x)) FROM"
-                   " pg_catalog.unnest('{");
-    (void)list_altered(was, now, &sql);
-    buf_puts(&sql, "}'::pg_catalog.xid[]) u(x)))");
-    bool ok = pg_exec(source, task, SCHEMA_QUERY_MS, buf_text(&sql), &res, err);
-    if (ok) {
-        *out = pg_bool(res, 0, 0);
-    } else if (err->code == ERR_SQL && pg_is_alive(source)) {
-        log_debug("schema", NULL, "rows did not tell: %s", err->text);
-        err_clear(err);
-        ok = true;
+    bool ok = true;
+    if (rows_to_ask(was, now, out, &where)) {
+        buf_printf(&sql, "SET LOCAL statement_timeout = %d; SELECT EXISTS (SELECT FROM ONLY ",
+                   ROWS_MS);
+        pg_quote_qualified(&sql, now->schema, now->name);
+        buf_printf(&sql, " WHERE %s)", buf_text(&where));
+        *out = true;
+        ok = pg_exec(source, task, SCHEMA_QUERY_MS, buf_text(&sql), &res, err);
+        if (ok) {
+            *out = pg_bool(res, 0, 0);
+        } else if (err->code == ERR_SQL && pg_is_alive(source)) {
+            log_debug("schema", NULL, "rows did not tell: %s", err->text);
+            err_clear(err);
+            ok = true;
+        }
+        pg_free(res);
     }
-    pg_free(res);
     buf_free(&sql);
+    buf_free(&where);
     return ok || err_context(err, "look at the rows of %s.%s", now->schema, now->name);
 }
 

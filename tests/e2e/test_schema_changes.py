@@ -596,3 +596,23 @@ def test_a_transaction_that_takes_longer_than_changes_take_to_settle(bunny, pair
                                    "clock_timestamp() - query_start > interval '3 s'")[0][0], 30,
                  "an apply that waits in peace")
     equal(pair)
+
+
+@pytest.mark.parametrize("mode", ["auto", "manual"])
+@pytest.mark.parametrize("rewrite", ["VACUUM FULL t", "CLUSTER t USING t_pkey"])
+def test_a_default_that_a_rewrite_put_into_the_rows(bunny, pair, rewrite, mode):
+    """Nothing but the rows says then what the column gave to those that were there."""
+    pair.sql("CREATE TABLE t (id int PRIMARY KEY, s text);"
+             "INSERT INTO t SELECT i, 's' || i FROM generate_series(1, 50) i")
+    bunny.mirror("m", pair, schema_changes=mode)
+    pair.assert_equal()
+    bunny.api.post("/v1/mirrors/m/pause")
+    pair.sql("ALTER TABLE t ADD d int NOT NULL DEFAULT 7")
+    pair.sql("UPDATE t SET d = 8 WHERE id % 3 = 0; INSERT INTO t VALUES (100, 'x', 9)")
+    pair.src.execute(rewrite)
+    pair.sql("DELETE FROM t WHERE id = 10")
+    bunny.api.post("/v1/mirrors/m/resume")
+    if mode == "manual":
+        bunny.wait_status("m", "error", may_fail=True)
+        bunny.api.post("/v1/mirrors/m/sync-schema")
+    equal(pair)
