@@ -1,6 +1,6 @@
 /* Partitions that are called otherwise at the source now, or are in another schema: a mapping names
- * their table only, so that the book of parts tells what they were. The destination's follow with
- * the rows that they have. */
+ * their table only, so that the book of parts tells what they were. And mapped tables that have
+ * exchanged their names. The destination's follow with the rows that they have. */
 #include "schema/diff_private.h"
 
 #include <stdlib.h>
@@ -27,8 +27,7 @@ static size_t list_others(struct diff *d)
     for (size_t i = 0; i < d->src.s->n_tables; i++) {
         const struct schema_table *t = &d->src.s->tables[i];
         const struct book_part *p = book_find(&d->book, t->oid, BOOK_TABLE, -1, NULL);
-        if (!d->src.tables[i].parent || !p || !p->dest_name[0] ||
-            is_named(p, t->dest_schema, t->dest_name))
+        if (!p || !p->dest_name[0] || is_named(p, t->dest_schema, t->dest_name))
             continue;
         d->moved[i].from = p;
         n++;
@@ -71,7 +70,8 @@ static int holder_of(const struct diff *d, const char *schema, const char *name)
 }
 
 /* A name that is taken, and will not be free: then it is the operator's to say which is which. One
- * that stays makes others stay. */
+ * that stays makes others stay. A mapped table only takes another one's name (a mapping that was
+ * changed says something else, and one whose table is missing follows it: renamed.c). */
 static void keep_free_ones(struct diff *d, const struct pg_result *res)
 {
     size_t n = d->src.s->n_tables;
@@ -83,8 +83,8 @@ static void keep_free_ones(struct diff *d, const struct pg_result *res)
         for (size_t row = 0; row < n; row++) {
             size_t i = (size_t)pg_int(res, row, 0);
             const struct schema_table *t = &d->src.s->tables[i];
-            if (!d->moved[i].from || !pg_bool(res, row, 2) ||
-                holder_of(d, t->dest_schema, t->dest_name) >= 0)
+            bool may_take = d->src.tables[i].parent && !pg_bool(res, row, 2);
+            if (!d->moved[i].from || may_take || holder_of(d, t->dest_schema, t->dest_name) >= 0)
                 continue;
             d->moved[i].from = NULL;
             again = true;

@@ -64,10 +64,11 @@ class Held:
     def _now(self):
         return descriptors(self.pid), threads(self.pid)
 
-    def assert_same(self):
+    def assert_same(self, more=0):
+        """more: descriptors that something else may have opened meanwhile."""
         def same():
             now = self._now()
-            assert now[0] <= self.before[0] and now[1] <= self.before[1], \
+            assert now[0] <= self.before[0] + more and now[1] <= self.before[1], \
                 f"(descriptors, threads) were {self.before}, {self.what}; " \
                 f"are {now}, {what_is_held(self.pid)}"
             return True
@@ -616,4 +617,4 @@ def test_bad_requests_beside_a_mirror(pair, bunny):
     assert pair.assert_equal() > 1000 / SLOW
     assert bunny.status("m")["status"] == "running" and bunny.status("m")["error_count"] == 0
     assert len(bunny.api.get("/v1/mirrors")) == 1 and len(bunny.api.get("/v1/peers")) == 2
-    before.assert_same()
+    before.assert_same(more=1)  # a mirror that is behind gets a look at its destination

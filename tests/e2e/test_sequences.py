@@ -172,7 +172,7 @@ def test_only_the_mirrors_sequences_are_touched(pair, bunny):
 
     def found():
         status = bunny.status("m")
-        codes = [f["code"] for f in status["findings"]]
+        codes = [f["code"] for f in status["findings"] if f["code"] != "definitions_behind"]
         assert codes == ["sequence_missing"] * 2 and status["sequences"]["followed"] == 2, status
         assert status["status"] == "running"
         return True
