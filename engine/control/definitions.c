@@ -174,8 +174,8 @@ static const char *reason_of(const struct known_table *was, const struct known_t
     return NULL;
 }
 
-/* The source is ahead of the stream by a column: whether its files were written anew since says, when
- * the stream comes to it, what the rows of before have in it. */
+/* The source is ahead of the stream by a column: whether its files were written anew since says,
+ * when the stream comes to it, what the rows of before have in it. */
 static bool has_new_column(const struct known_table *was, const struct known_table *now)
 {
     for (size_t i = 0; i < now->n; i++)

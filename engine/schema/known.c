@@ -227,8 +227,8 @@ enum known_rewrite known_rewrite(const struct known_table *was, const struct kno
     return was->toast == 0 && now->toast == 0 ? KNOWN_ASK : KNOWN_REWRITTEN;
 }
 
-/* Columns that came since and have lost the value that the server kept for the rows of before: VACUUM
- * FULL and CLUSTER, which leave the table its TOAST table, put it into the rows. */
+/* Columns that came since and have lost the value that the server kept for the rows of before:
+ * VACUUM FULL and CLUSTER, which leave the table its TOAST table, put it into the rows. */
 static bool list_filled(const struct known_table *was, const struct known_table *now,
                         struct buf *where)
 {
@@ -239,11 +239,12 @@ static bool list_filled(const struct known_table *was, const struct known_table 
             continue;
         buf_printf(where, "%s(", some ? " OR " : "");
         pg_quote_ident(where, c->name);
-        buf_printf(where,
-                   " IS DISTINCT FROM NULL AND pg_catalog.age(xmin) >= pg_catalog.age('%s'"
-                   "::pg_catalog.xid) AND NOT (SELECT a.atthasmissing FROM pg_catalog.pg_attribute a"
-                   " WHERE a.attrelid = %u AND a.attnum = %d))",
-                   c->stamp, now->oid, c->attnum);
+        buf_printf(
+            where,
+            " IS DISTINCT FROM NULL AND pg_catalog.age(xmin) >= pg_catalog.age('%s'"
+            "::pg_catalog.xid) AND NOT (SELECT a.atthasmissing FROM pg_catalog.pg_attribute a"
+            " WHERE a.attrelid = %u AND a.attnum = %d))",
+            c->stamp, now->oid, c->attnum);
         some = true;
     }
     return some;
