@@ -1,8 +1,7 @@
 /* Differences of definitions as findings of the mirror: parts that the destination lacks because of
  * what is not mirrored, and those that are left to the operator. They come from the last
  * comparison: one follows a copy of the whole mirror, or another copy that has left something out,
- * then each sync-schema brings another. See
- * mirror_private.h. */
+ * then each sync-schema brings another. See mirror_private.h. */
 #include "control/mirror_private.h"
 
 #include <string.h>
@@ -83,9 +82,8 @@ static void find(const struct mirror *m, const struct schema_plan *plan,
         "definitions at the destination are not the source's",
         "What could lose data is left to you: run the statement, or leave it.", name);
     add(out, &behind, "definitions_behind", SEVERITY_INFO,
-        "A definition has changed at the source and not at the destination",
-        "definitions have changed at the source and not at the destination",
-        "sync-schema brings them.", name);
+        "A definition of the source is not at the destination",
+        "definitions of the source are not at the destination", "sync-schema brings them.", name);
     add(out, &left, "definitions_left_out", SEVERITY_INFO,
         "A part of a definition is left out at the destination",
         "parts of definitions are left out at the destination",
