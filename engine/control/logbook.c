@@ -58,9 +58,10 @@ static void on_line(void *arg, const struct log_line *line)
     pthread_mutex_lock(&b->lock);
     row.id = b->next_id++;
     ring_put(b, &row);
-    if (b->queue.n < QUEUE_LIMIT)
+    /* What the writer itself says, of lost lines above all, always finds room. */
+    if (pthread_equal(pthread_self(), b->writer) || (b->queue.n < QUEUE_LIMIT && !b->stopping))
         MEM_PUSH(b->queue.rows, b->queue.n, b->queue.cap, row);
-    else
+    else if (!b->stopping)
         b->dropped++;
     if (b->queue.n == 1)
         pthread_cond_signal(&b->wake);
@@ -141,12 +142,12 @@ static void *writer_main(void *arg)
     size_t dropped;
     int64_t prune_at = clock_mono_ms() + GATHER_MS;
     while (take_lines(b, &q, prune_at, &dropped)) {
-        if (q.n)
-            write_lines(b, &q);
-        free(q.rows);
         if (dropped)
             log_warn("log", NULL, "log lines were lost to the catalog, the disk is too slow n=%zu",
                      dropped);
+        if (q.n)
+            write_lines(b, &q);
+        free(q.rows);
         if (clock_mono_ms() >= prune_at)
             prune_at = prune(b);
     }
@@ -226,12 +227,12 @@ void logbook_close(struct logbook *b)
 {
     if (!b)
         return;
-    log_set_sink(NULL, NULL);
     pthread_mutex_lock(&b->lock);
     b->stopping = true;
     pthread_cond_signal(&b->wake);
     pthread_mutex_unlock(&b->lock);
-    pthread_join(b->writer, NULL);
+    pthread_join(b->writer, NULL); /* while the sink stands: its last lines are stored too */
+    log_set_sink(NULL, NULL);
     logbook_free(b);
 }
 
