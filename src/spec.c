@@ -65,7 +65,8 @@ static const struct field peer_rows[] = {
      .type = FIELD_OBJECT,
      .offset = offsetof(struct peer_spec, options),
      .bit = PEER_OPTIONS,
-     .text = "Further libpq keywords and their values."},
+     .text = "Further libpq keywords and their values. Secrets among them are shown as ********, "
+             "which leaves the stored value as it is when it is written back."},
 };
 const struct field_table peer_fields = FIELD_TABLE(peer_rows);
 

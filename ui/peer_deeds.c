@@ -9,8 +9,6 @@
 #include "ui/deeds.h"
 #include "ui/lists.h"
 
-#define HIDDEN "********" /* what the API says instead of a secret */
-
 static const struct peer *selected(const struct app *a)
 {
     return app_screen(a) == SCREEN_PEERS ? lists_selected(&a->peers) : NULL;
@@ -51,7 +49,7 @@ void do_peer_test(struct app *a)
 
 /* --- Options: libpq's own writing, keyword=value keyword='va lue' ------------------------------
  */
-static void put_options(const struct peer *p, char *out, size_t size)
+static bool put_options(const struct peer *p, char *out, size_t size)
 {
     struct buf b = {0};
     for (size_t i = 0; i < p->n_options; i++) {
@@ -65,8 +63,9 @@ static void put_options(const struct peer *p, char *out, size_t size)
         }
         buf_puts(&b, quoted ? "'" : "");
     }
-    str_copy(out, size, buf_text(&b));
+    bool fits = str_copy(out, size, buf_text(&b));
     buf_free(&b);
+    return fits;
 }
 
 static const char *take_value(const char *s, struct buf *out)
@@ -97,13 +96,7 @@ static bool take_options(const char *s, struct peer *p, char *why, size_t size)
         s = take_value(s + n + 1, &value);
         p->option_names[p->n_options] = name;
         p->option_values[p->n_options++] = mem_strdup(buf_text(&value));
-        bool hidden = !strcmp(buf_text(&value), HIDDEN);
         buf_free(&value);
-        if (hidden) {
-            str_printf(why, size, "options: the value of %s is secret and not known here: write it",
-                       name);
-            return false;
-        }
     }
     return true;
 }
@@ -132,7 +125,8 @@ static const struct form_field peer_form[] = {
      .help = "Blank or arrows change it. verify-full also checks the server's name."},
     {.key = "options",
      .label = "options",
-     .help = "Further libpq keywords: sslrootcert=/etc/ca.pem connect_timeout=5"},
+     .help = "Further libpq keywords: sslrootcert=/etc/ca.pem connect_timeout=5. ******** stays "
+             "stored."},
 };
 
 static struct form_field *field(struct form *f, const char *key)
@@ -237,7 +231,10 @@ void do_peer_change(struct app *a)
     put(f, "database", p->database);
     put(f, "user", p->user);
     put(f, "ssl_mode", p->ssl_mode);
-    put_options(p, field(f, "options")->value, sizeof f->fields[0].value);
+    if (!put_options(p, field(f, "options")->value, sizeof f->fields[0].value)) {
+        field(f, "options")->is_locked = true; /* what is cut would be lost */
+        field(f, "options")->help = "Too long for this form: bunnydb peer change, or the API.";
+    }
     field(f, "password")->help =
         p->has_password ? "One is stored; empty keeps it." : "None is stored; empty leaves it so.";
     form_open(a);

@@ -29,6 +29,15 @@ void peer_free(struct peer *p)
     *p = (struct peer){0};
 }
 
+bool peer_option_is_secret(const char *name)
+{
+    static const char *const parts[] = {"password", "secret", "_key"};
+    for (size_t i = 0; i < COUNT_OF(parts); i++)
+        if (strstr(name, parts[i]))
+            return true;
+    return false;
+}
+
 void peer_list_free(struct peer_list *l)
 {
     for (size_t i = 0; i < l->n; i++)

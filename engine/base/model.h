@@ -36,6 +36,10 @@ struct peer_list {
 };
 void peer_free(struct peer *p); /* the contents, not *p itself */
 void peer_list_free(struct peer_list *l);
+/* Whether an option's value is a secret: stored sealed, never handed out. */
+bool peer_option_is_secret(const char *name);
+/* What stands for such a value where it is shown; in a change it means: the stored one stays. */
+#define PEER_HIDDEN "********"
 
 /* Which fields of a struct peer a change names. */
 enum peer_field {

@@ -1,4 +1,4 @@
-/* Peers in the catalog. Passwords (and the one libpq option that is a password) are sealed. */
+/* Peers in the catalog. Passwords (and libpq options that are secrets) are sealed. */
 #include "catalog/catalog.h"
 
 #include <stdlib.h>
@@ -9,11 +9,6 @@
 #include "catalog/db.h"
 
 #define PEER_COLUMNS "name, host, port, user, password, database, ssl_mode, created_at, updated_at"
-
-static bool is_secret_option(const char *name)
-{
-    return !strcmp(name, "sslpassword");
-}
 
 static bool peer_exists(struct catalog *c, const char *name, bool *exists, struct err *err)
 {
@@ -34,13 +29,41 @@ static bool require_peer(struct catalog *c, const char *name, struct err *err)
     return peer_exists(c, name, &exists, err) && (exists || not_found(name, err));
 }
 
-/* --- Writing -------------------------------------------------------------------------------- */
+/* --- Options --------------------------------------------------------------------------------- */
+
+/* NULL for NULL; *ok turns false when the value cannot be decrypted. */
+static char *unseal_column(struct catalog *c, const struct db_rows *r, int col, bool *ok)
+{
+    if (db_is_null(r, col))
+        return NULL;
+    char *text = secret_unseal(c, sqlite3_column_blob(r->stmt, col),
+                               (size_t)sqlite3_column_bytes(r->stmt, col));
+    if (!text)
+        *ok = false;
+    return text;
+}
+
+static bool read_options(struct catalog *c, struct peer *p, bool *readable, struct err *err)
+{
+    struct db_rows r;
+    size_t names_cap = 0, values_cap = 0;
+    db_query(&r, c, "SELECT name, value, sealed FROM peer_option WHERE peer = ?1 ORDER BY position",
+             DB_ARGS(DB_T(p->name)));
+    while (db_next(&r)) {
+        char *value =
+            db_is_null(&r, 2) ? mem_strdup(db_text(&r, 1)) : unseal_column(c, &r, 2, readable);
+        size_t n = p->n_options;
+        MEM_PUSH(p->option_names, n, names_cap, mem_strdup(db_text(&r, 0)));
+        MEM_PUSH(p->option_values, p->n_options, values_cap, value ? value : mem_strdup(""));
+    }
+    return db_done(&r, err);
+}
 
 static bool insert_option(struct catalog *c, const char *peer, size_t position, const char *name,
                           const char *value, struct err *err)
 {
     size_t len = 0;
-    bool is_secret = is_secret_option(name);
+    bool is_secret = peer_option_is_secret(name);
     unsigned char *box = is_secret ? secret_seal(c, value, &len) : NULL;
     bool ok = db_run(c, err,
                      "INSERT INTO peer_option (peer, position, name, value, sealed) "
@@ -51,14 +74,59 @@ static bool insert_option(struct catalog *c, const char *peer, size_t position, 
     return ok;
 }
 
+static bool refuse_unreadable(struct catalog *c, const char *peer, struct err *err)
+{
+    err_set(err, ERR_CATALOG, "the password of peer \"%s\" cannot be decrypted with %s", peer,
+            c->key_path);
+    return err_hint(err, "Put back the secret.key that belongs to this catalog.");
+}
+
+/* The value that an option gets: the stored one, where nothing but PEER_HIDDEN is given. */
+static const char *option_value(const struct peer *p, size_t i, const struct peer *stored)
+{
+    const char *name = p->option_names[i], *value = p->option_values[i];
+    if (!peer_option_is_secret(name) || strcmp(value, PEER_HIDDEN) != 0)
+        return value;
+    for (size_t j = 0; j < stored->n_options; j++)
+        if (!strcmp(stored->option_names[j], name))
+            return stored->option_values[j];
+    return NULL;
+}
+
+static bool put_options(struct catalog *c, const char *name, const struct peer *p,
+                        const struct peer *stored, struct err *err)
+{
+    bool ok = db_run(c, err, "DELETE FROM peer_option WHERE peer = ?1", DB_ARGS(DB_T(name)));
+    for (size_t i = 0; ok && i < p->n_options; i++) {
+        const char *value = option_value(p, i, stored);
+        if (value)
+            ok = insert_option(c, name, i, p->option_names[i], value, err);
+        else
+            ok = err_set(err, ERR_INVALID,
+                         "options: %s: " PEER_HIDDEN " stands for a stored value, and none is "
+                         "stored; write it",
+                         p->option_names[i]);
+    }
+    return ok;
+}
+
 static bool replace_options(struct catalog *c, const char *name, const struct peer *p,
                             struct err *err)
 {
-    bool ok = db_run(c, err, "DELETE FROM peer_option WHERE peer = ?1", DB_ARGS(DB_T(name)));
-    for (size_t i = 0; ok && i < p->n_options; i++)
-        ok = insert_option(c, name, i, p->option_names[i], p->option_values[i], err);
+    struct peer stored = {.name = mem_strdup(name)};
+    bool readable = true, hidden = false;
+    for (size_t i = 0; i < p->n_options; i++)
+        hidden |=
+            peer_option_is_secret(p->option_names[i]) && !strcmp(p->option_values[i], PEER_HIDDEN);
+    bool ok = !hidden || read_options(c, &stored, &readable, err);
+    if (ok && !readable)
+        ok = refuse_unreadable(c, name, err);
+    ok = ok && put_options(c, name, p, &stored, err);
+    peer_free(&stored);
     return ok;
 }
+
+/* --- Writing -------------------------------------------------------------------------------- */
 
 static bool insert_peer(struct catalog *c, const struct peer *p, struct err *err)
 {
@@ -163,34 +231,6 @@ bool catalog_peer_delete(struct catalog *c, const char *name, struct err *err)
 
 /* --- Reading --------------------------------------------------------------------------------- */
 
-/* NULL for NULL; *ok turns false when the value cannot be decrypted. */
-static char *unseal_column(struct catalog *c, const struct db_rows *r, int col, bool *ok)
-{
-    if (db_is_null(r, col))
-        return NULL;
-    char *text = secret_unseal(c, sqlite3_column_blob(r->stmt, col),
-                               (size_t)sqlite3_column_bytes(r->stmt, col));
-    if (!text)
-        *ok = false;
-    return text;
-}
-
-static bool read_options(struct catalog *c, struct peer *p, bool *readable, struct err *err)
-{
-    struct db_rows r;
-    size_t names_cap = 0, values_cap = 0;
-    db_query(&r, c, "SELECT name, value, sealed FROM peer_option WHERE peer = ?1 ORDER BY position",
-             DB_ARGS(DB_T(p->name)));
-    while (db_next(&r)) {
-        char *value =
-            db_is_null(&r, 2) ? mem_strdup(db_text(&r, 1)) : unseal_column(c, &r, 2, readable);
-        size_t n = p->n_options;
-        MEM_PUSH(p->option_names, n, names_cap, mem_strdup(db_text(&r, 0)));
-        MEM_PUSH(p->option_values, p->n_options, values_cap, value ? value : mem_strdup(""));
-    }
-    return db_done(&r, err);
-}
-
 /* The row that r stands on. */
 static bool read_peer(struct catalog *c, const struct db_rows *r, struct peer *p, struct err *err)
 {
@@ -209,11 +249,7 @@ static bool read_peer(struct catalog *c, const struct db_rows *r, struct peer *p
     };
     if (!read_options(c, p, &readable, err))
         return false;
-    if (readable)
-        return true;
-    err_set(err, ERR_CATALOG, "the password of peer \"%s\" cannot be decrypted with %s", p->name,
-            c->key_path);
-    return err_hint(err, "Put back the secret.key that belongs to this catalog.");
+    return readable || refuse_unreadable(c, p->name, err);
 }
 
 static bool get_peer(struct catalog *c, const char *name, struct peer *out, struct err *err)

@@ -129,25 +129,20 @@ bool engine_peer_delete(struct engine *e, const char *name, struct err *err)
 
 /* --- Reading ---------------------------------------------------------------------------------- */
 
-/* Secrets stay inside: neither the password nor the option that is one. */
+/* Secrets stay inside: the password, and what options hold; that there is one is told. */
 static void hide_secrets(struct peer *p)
 {
     if (p->password)
         explicit_bzero(p->password, strlen(p->password));
     free(p->password);
     p->password = NULL;
-    size_t kept = 0;
     for (size_t i = 0; i < p->n_options; i++) {
-        if (!strcmp(p->option_names[i], "sslpassword")) {
-            explicit_bzero(p->option_values[i], strlen(p->option_values[i]));
-            free(p->option_names[i]);
-            free(p->option_values[i]);
+        if (!peer_option_is_secret(p->option_names[i]))
             continue;
-        }
-        p->option_names[kept] = p->option_names[i];
-        p->option_values[kept++] = p->option_values[i];
+        explicit_bzero(p->option_values[i], strlen(p->option_values[i]));
+        free(p->option_values[i]);
+        p->option_values[i] = mem_strdup(PEER_HIDDEN);
     }
-    p->n_options = kept;
 }
 
 bool engine_peer_get(struct engine *e, const char *name, struct peer *out, struct err *err)

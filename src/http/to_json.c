@@ -97,16 +97,6 @@ json_t *findings_to_json(const struct finding *items, size_t n)
     return array;
 }
 
-/* libpq's keywords that hold a secret themselves: shown as given, not what was given. */
-static bool is_secret_option(const char *name)
-{
-    static const char *const parts[] = {"password", "secret", "_key"};
-    for (size_t i = 0; i < COUNT_OF(parts); i++)
-        if (strstr(name, parts[i]))
-            return true;
-    return false;
-}
-
 json_t *peer_to_json(const struct peer *p)
 {
     json_t *o = json_object(), *options = json_object();
@@ -119,7 +109,8 @@ json_t *peer_to_json(const struct peer *p)
     json_put_text(o, "ssl_mode", p->ssl_mode);
     for (size_t i = 0; i < p->n_options; i++)
         json_put_text(options, p->option_names[i],
-                      is_secret_option(p->option_names[i]) ? "********" : p->option_values[i]);
+                      peer_option_is_secret(p->option_names[i]) ? PEER_HIDDEN
+                                                                : p->option_values[i]);
     json_object_set_new(o, "options", options);
     put_time(o, "created_at", p->created_at);
     put_time(o, "updated_at", p->updated_at);

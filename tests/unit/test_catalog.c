@@ -139,6 +139,37 @@ static void add_mirror(const char *name, const char *slot)
     mirror_row_free(&m);
 }
 
+/* What is shown as stars and written back so stays; a new value replaces it. */
+static void hidden_options_stay(void **state)
+{
+    (void)state;
+    struct peer out, p = sample_peer("a");
+    sample_add_peer(c, "a");
+    free(p.option_values[1]);
+    free(p.option_values[2]);
+    p.option_values[1] = mem_strdup(PEER_HIDDEN);
+    p.option_values[2] = mem_strdup("7");
+    OK(catalog_peer_update(c, "a", &p, PEER_OPTIONS, &err));
+    OK(catalog_peer_get(c, "a", &out, &err));
+    assert_int_equal(out.n_options, 3);
+    assert_string_equal(out.option_values[1], SAMPLE_KEY_PASSWORD);
+    assert_string_equal(out.option_values[2], "7");
+    peer_free(&out);
+    free(p.option_values[1]);
+    p.option_values[1] = mem_strdup("another");
+    OK(catalog_peer_update(c, "a", &p, PEER_OPTIONS, &err));
+    OK(catalog_peer_get(c, "a", &out, &err));
+    assert_string_equal(out.option_values[1], "another");
+    peer_free(&out);
+    free(p.option_values[1]);
+    p.option_values[1] = mem_strdup(PEER_HIDDEN);
+    free(p.name);
+    p.name = mem_strdup("b");
+    REFUSED(ERR_INVALID, catalog_peer_insert(c, &p, &err)); /* nothing is stored that could stay */
+    REFUSED(ERR_PEER_NOT_FOUND, catalog_peer_get(c, "b", &out, &err));
+    peer_free(&p);
+}
+
 static void peer_in_use_stays(void **state)
 {
     (void)state;
@@ -548,6 +579,7 @@ int main(void)
         T(peer_without_password),
         T(peer_update_changes_named_fields_only),
         T(peers_are_listed_by_name),
+        T(hidden_options_stay),
         T(peer_in_use_stays),
         T(mirror_comes_back),
         T(mirror_conflicts),
