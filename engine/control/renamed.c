@@ -183,6 +183,16 @@ static bool look_at(struct run *r, const struct pg_result *book, size_t row, con
     if (!pg_exec_params(r->source, &r->m->task, LIMIT_MS, now_sql, 2, values, &res, err))
         return err_context(err, "look for tables that were renamed");
     bool is_there = pg_rows(res) == 1;
+    if (is_there && (strlen(pg_text(res, 0, 0)) >= sizeof n.to.schema ||
+                     strlen(pg_text(res, 0, 1)) >= sizeof n.to.table)) {
+        err_set(err, ERR_SCHEMA,
+                "%s.%s is called %.200s.%.200s at the source now, which is longer "
+                "than 63 bytes in UTF-8",
+                pg_text(book, row, 1), pg_text(book, row, 0), pg_text(res, 0, 0),
+                pg_text(res, 0, 1));
+        pg_free(res);
+        return err_hint(err, "Give it a shorter name at the source, then retry: nothing is lost.");
+    }
     str_copy(n.to.schema, sizeof n.to.schema, pg_rows(res) ? pg_text(res, 0, 0) : "");
     str_copy(n.to.table, sizeof n.to.table, pg_rows(res) ? pg_text(res, 0, 1) : "");
     pg_free(res);

@@ -389,8 +389,9 @@ static bool compare_tables(struct diff *d, struct err *err)
 static bool compare_all(struct diff *d, struct err *err)
 {
     diff_moved(d);
-    if (!diff_types(d, err) || !diff_objects(d, err) || !compare_tables(d, err) ||
-        !diff_sequences(d, err) || !diff_gone_tables(d, err) || !diff_traits(d, err))
+    if (!diff_names(d, err) || !diff_types(d, err) || !diff_objects(d, err) ||
+        !compare_tables(d, err) || !diff_sequences(d, err) || !diff_gone_tables(d, err) ||
+        !diff_traits(d, err))
         return false;
     diff_remember(d);
     diff_remember_traits(d);
@@ -597,6 +598,7 @@ static void diff_free(struct diff *d)
     free(d->pairs);
     free(d->exists);
     free(d->kinds);
+    free(d->is_left);
     free(d->src_maps);
     free(d->map_index);
     reader_free(&d->src);

@@ -280,6 +280,9 @@ bool diff_fkeys(struct diff *d, int i, struct err *err)
     }
     for (size_t k = 0; k < t->n_fkeys; k++) {
         size_t at = u ? fkey_named(u, t->fkeys[k].name) : 0;
+        const struct pair *to = &d->pairs[t->fkeys[k].to];
+        if (to->is_unfit && to->dest < 0)
+            continue;
         if (!u || at == u->n_fkeys) {
             add_fkey(d, i, &t->fkeys[k]);
         } else if (!is_same_fkey(d, i, at, k)) {

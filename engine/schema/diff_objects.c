@@ -66,6 +66,8 @@ bool diff_objects(struct diff *d, struct err *err)
 {
     for (size_t k = 0; k < d->src.s->n_before; k++) {
         const struct schema_statement *st = &d->src.s->before[k];
+        if (d->is_left[k])
+            continue;
         if (st->object == OBJECT_TABLE) {
             judge_table(d, k);
         } else if (!d->exists[k]) {
@@ -91,8 +93,8 @@ bool diff_is_new(const struct diff *d, enum schema_object object, const char *sc
 {
     for (size_t k = 0; k < d->src.s->n_before; k++) {
         const struct schema_statement *st = &d->src.s->before[k];
-        if (st->object == object && !st->is_part && !d->exists[k] && strcmp(st->name, name) == 0 &&
-            strcmp(st->schema, schema) == 0)
+        if (st->object == object && !st->is_part && !d->exists[k] && !d->is_left[k] &&
+            strcmp(st->name, name) == 0 && strcmp(st->schema, schema) == 0)
             return true;
     }
     return false;

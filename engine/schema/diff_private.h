@@ -106,7 +106,7 @@ struct pair {
     bool is_new;      /* no such table: it is created */
     bool is_attached; /* new, and a partition that was a table before, perhaps with rows */
     bool at_point;    /* one of its steps is, and so all are: they count on new names */
-    bool is_unfit;    /* something else has its name: left alone */
+    bool is_unfit;    /* something else has its name, or a name has no room there: left alone */
     bool *is_pending; /* a byte a column: the destination has it not, or under another name */
     bool has_pending;
     bool *is_renamed;   /* a byte a column: by this plan */
@@ -132,8 +132,9 @@ struct diff {
     struct pair *pairs;
     struct moved *moved;
     struct old_table *old;
-    bool *exists; /* per statement of src.s->before */
-    char *kinds;  /* the same: relkind, or typtype */
+    bool *exists;  /* per statement of src.s->before */
+    char *kinds;   /* the same: relkind, or typtype */
+    bool *is_left; /* the same: it is neither made nor changed */
     struct book book, next;
     struct name_list at_point_types; /* the same, of types */
     struct name_list remade;         /* indexes and constraints that steps make: as trait_place() */
@@ -206,6 +207,8 @@ bool ask_slowly(struct pg_conn *c, struct task *task, const char *sql, bool *ans
 /* Fills d->moved, before the destination is read; the steps (diff_moved.c). */
 bool diff_find_moved(struct diff *d, struct err *err) MUST_CHECK;
 void diff_moved(struct diff *d);
+/* Tables with names that the destination would cut off are left alone until these are changed. */
+bool diff_names(struct diff *d, struct err *err) MUST_CHECK;
 bool diff_types(struct diff *d, struct err *err) MUST_CHECK;
 bool diff_objects(struct diff *d, struct err *err) MUST_CHECK;
 bool diff_columns(struct diff *d, int i, struct err *err) MUST_CHECK;

@@ -126,7 +126,7 @@ static void diff_options(struct diff *d, const struct read_sequence *q, const st
 /* Which column of the mirror owns it: now column number of the table with that OID, 0 none. */
 static void diff_owner(struct diff *d, const struct read_sequence *q, uint32_t oid, int64_t number)
 {
-    if (q->is_identity || q->owner < 0)
+    if (q->is_identity || q->owner < 0 || d->pairs[q->owner].is_unfit)
         return;
     const struct schema_table *t = &d->src.s->tables[q->owner], *u = dest_of(d, q->owner);
     const struct schema_column *c = read_find_column(t, q->attnum);
@@ -161,7 +161,7 @@ bool diff_sequences(struct diff *d, struct err *err)
     pg_free(res);
     for (size_t k = 0; k < d->src.n_sequences; k++) {
         const struct read_sequence *q = &d->src.sequences[k];
-        bool is_new = q->is_identity ? d->pairs[q->owner].is_new
+        bool is_new = q->is_identity ? d->pairs[q->owner].is_new && !d->pairs[q->owner].is_unfit
                                      : diff_is_new(d, OBJECT_SEQUENCE, q->dest_schema, q->name);
         if (!is_new)
             continue;

@@ -508,7 +508,7 @@ bool diff_types(struct diff *d, struct err *err)
     struct type_pair *pairs = mem_calloc(s->n_before + 1, sizeof *pairs);
     size_t n = 0;
     for (size_t k = 0; k < s->n_before; k++)
-        if (s->before[k].object == OBJECT_TYPE && d->exists[k])
+        if (s->before[k].object == OBJECT_TYPE && d->exists[k] && !d->is_left[k])
             pairs[n++] =
                 (struct type_pair){.schema = s->before[k].schema, .name = s->before[k].name};
     bool ok = !n || (read_side(&d->src, pairs, n, offsetof(struct type_pair, src), err) &&

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "schema/diff_private.h"
+#include "schema/names.h"
 
 void evolution_free(struct evolution *e)
 {
@@ -271,6 +272,36 @@ static void verdict(struct evolve_work *w, enum evolve_verdict v, const char *wh
     w->out->why = mem_strdup(why);
 }
 
+/* A name that the destination has no room for. When the source has changed it since, the rows of
+ * before are found in a copy; they cannot be written under that name. */
+static bool judge_names(struct evolve_work *w, const struct known_table *now, struct err *err)
+{
+    bool fits = true;
+    for (size_t i = 0; fits && i < w->n_pairs; i++) {
+        const struct evolve_pair *p = &w->pairs[i];
+        const struct known_column *here = known_column_at(now, p->attnum);
+        bool fits_now = true;
+        if (p->is_excluded)
+            continue;
+        if (!names_fit(w->q->dest, w->q->task, p->to->name, &fits, err) ||
+            (here && here->name && !names_fit(w->q->dest, w->q->task, here->name, &fits_now, err)))
+            return false;
+        if (fits)
+            continue;
+        char *why = fits_now
+                        ? mem_printf("column %s had a name that is too long for the destination",
+                                     p->to->name)
+                        : mem_printf("The name of column %s is too long for the destination "
+                                     "(63 bytes are kept). At the source: ALTER TABLE … RENAME "
+                                     "COLUMN; then retry: the table is copied again, and nothing "
+                                     "is lost.",
+                                     p->to->name);
+        verdict(w, fits_now ? EVOLVE_COPY : EVOLVE_ASK, why);
+        free(why);
+    }
+    return true;
+}
+
 static bool evolve(struct evolve_work *w, const struct known_table *now, const int *attnums,
                    struct err *err)
 {
@@ -290,6 +321,10 @@ static bool evolve(struct evolve_work *w, const struct known_table *now, const i
         verdict(w, EVOLVE_COPY, "the source has dropped a type of its columns since");
         return true;
     }
+    if (!judge_names(w, now, err))
+        return false;
+    if (w->out->verdict != EVOLVE_RUN)
+        return true;
     if (!evolve_read_dest(w, err))
         return false;
     if (w->exists) /* else the binding says so */

@@ -300,7 +300,7 @@ bool preflight_tables(struct preflight *k, struct err *err)
         return false;
     check_missing(k);
     if (!preflight_ask(k, k->source, k->source_task, table_questions, table_question_count, err) ||
-        !preflight_needs(k, err))
+        !preflight_names(k, err) || !preflight_needs(k, err))
         return false;
     return (!k->dest || preflight_go_on(k, check_circle(k, err), "both databases", err)) &&
            (!k->dest || preflight_go_on(k, check_dest(k, err), "its tables", err)) &&

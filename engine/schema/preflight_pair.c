@@ -1,8 +1,10 @@
-/* What is to be known of two servers together: encodings, sort order and which tables depend on it,
- * versions. */
+/* What is to be known of two servers together: encodings, names that one of them has no room for,
+ * sort order and which tables depend on it, versions. */
 #include "schema/preflight_private.h"
 
 #include <string.h>
+
+#include "schema/names.h"
 
 /* The collation's version is of the library that is there now: servers before 15 do not say it. */
 #define FACTS_SQL(version)                                                                 \
@@ -129,6 +131,33 @@ static bool tell_dependents(struct preflight *k, struct err *err)
                  "CREATE DATABASE … TEMPLATE template0 LC_COLLATE … LC_CTYPE … as the source has"
                  " them");
     pg_free(res);
+    return true;
+}
+
+/* Nobody has said where to: a destination in UTF8 is likely, and no other has less room. */
+bool preflight_names(struct preflight *k, struct err *err)
+{
+    struct long_name_list l;
+    enum severity severity = k->dest ? SEVERITY_ERROR : SEVERITY_WARNING;
+    if (!names_find_long(k->source, k->source_task, k->dest, k->dest_task, k->oids, k->excludes, &l,
+                         err)) {
+        long_name_list_free(&l);
+        return preflight_refused(k, "the length of names", severity, err);
+    }
+    findings_begin(k->f, "name_too_long", severity);
+    for (size_t i = 0; i < l.n; i++)
+        if (l.items[i].is_again)
+            preflight_verdict(k, l.items[i].table);
+        else
+            preflight_item(k, l.items[i].table, l.items[i].object, l.items[i].note,
+                           l.items[i].statement);
+    findings_end(k->f,
+                 k->dest ? "a name is too long for the destination"
+                         : "a name is too long for a destination in UTF8",
+                 "PostgreSQL keeps 63 bytes of a name, and in the destination's encoding it has"
+                 " more: what is made there would not be found by it.",
+                 "");
+    long_name_list_free(&l);
     return true;
 }
 

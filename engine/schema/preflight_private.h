@@ -86,6 +86,8 @@ bool preflight_go_on(struct preflight *k, bool ok, const char *what, struct err 
 
 /* Extensions, collations, types and functions that the targets need: preflight_needs.c. */
 bool preflight_needs(struct preflight *k, struct err *err) MUST_CHECK;
+/* Names that the destination would cut off: preflight_pair.c. */
+bool preflight_names(struct preflight *k, struct err *err) MUST_CHECK;
 /* Both servers together: preflight_pair.c. */
 bool preflight_pair(struct preflight *k, struct err *err) MUST_CHECK;
 /* The targets that depend on how text sorts, when the databases differ in it. */

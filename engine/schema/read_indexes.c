@@ -129,9 +129,10 @@ static bool create_text(const struct schema_table *t, const struct index_row *x,
         return err_set(err, ERR_SNAPSHOT_STALE,
                        "index %s of %s.%s went while definitions were read", x->name, t->schema,
                        t->name);
-    if (strncmp(x->definition, x->prefix, strlen(x->prefix)) != 0)
-        return err_set(err, ERR_SCHEMA, "the definition of index %s of %s.%s is not understood: %s",
-                       x->name, t->schema, t->name, x->definition);
+    if (strncmp(x->definition, x->prefix, strlen(x->prefix)) != 0) /* by another name now */
+        return err_set(err, ERR_SNAPSHOT_STALE,
+                       "index %s of %s.%s changed while definitions were read: %s", x->name,
+                       t->schema, t->name, x->definition);
     buf_printf(b, "CREATE %sINDEX ", x->kind == 'u' ? "UNIQUE " : "");
     pg_quote_ident(b, x->name);
     buf_puts(b, only ? " ON ONLY " : " ON ");

@@ -121,3 +121,86 @@ def test_bytes_of_no_encoding(encoded, bunny):
     for table in ("t", "f"):
         assert pair.sql(query.format(table)) == pair.dsql(query.format(table)), table
     assert pair.dst.execute(b'SELECT "\xff" FROM "t\xe9"').fetchall() == [(1,)]
+
+
+LONG = "é" * 40
+TOO_LONG = f"""CREATE TYPE "{LONG}e" AS ENUM ('a', '{LONG}'); CREATE TYPE inner_type AS ("{LONG}a" int);
+CREATE DOMAIN dom AS inner_type CONSTRAINT "{LONG}d" CHECK ((VALUE)."{LONG}a" > 0);
+CREATE TABLE p (id int PRIMARY KEY, "{LONG}1" int, "{LONG}2" int, e "{LONG}e"[], d dom,
+    s int DEFAULT 1, CONSTRAINT "{LONG}c" CHECK (id > 0)) PARTITION BY RANGE (id);
+CREATE TABLE "{LONG}p" PARTITION OF p FOR VALUES FROM (1) TO (100);
+CREATE SEQUENCE "{LONG}s"; ALTER TABLE p ALTER s SET DEFAULT nextval('"{LONG}s"');
+CREATE INDEX "{LONG}i" ON p (s);
+CREATE TABLE q (id int PRIMARY KEY, e "{LONG}e", v text);
+INSERT INTO p VALUES (1, 2, 3, '{{a,{LONG}}}', '(5)'), (4, 5, 6, NULL, NULL)"""
+
+
+def shortened(statements):
+    return [s.replace("'shorter'", f"'short{n}'").replace(" shorter;", f" short{n};")
+            for n, s in enumerate(statements)]
+
+
+def test_names_that_the_destination_would_cut_off(encoded, bunny):
+    """Two of them would be the same one there; each is named with the statement that shortens it, and
+    a mapping that leaves a column of such a type out needs none."""
+    pair = encoded("LATIN1", "UTF8")
+    pair.sql(TOO_LONG)
+    source, dest = bunny.peer(pair.source, pair.sdb), bunny.peer(pair.dest, pair.ddb)
+    report = bunny.api.post(f"/v1/peers/{source}/check", {"destination": dest})
+    found = [f for f in report["findings"] if f["code"] == "name_too_long"]
+    assert len(found) == 1 and found[0]["severity"] == "error", report["findings"]
+    assert {t["verdict"] for t in report["tables"]} == {"impossible"}, report["tables"]
+    kinds = sorted(i["name"].split()[0] for i in found[0]["items"])
+    assert kinds == ["attribute", "column", "column", "constraint", "constraint", "index",
+                     "index", "label", "sequence", "table", "type"], found[0]["items"]
+    refused = bunny.api.raw("POST", "/v1/mirrors", bunny.mirror_body("m", pair, ["public.p"]))
+    assert refused.code == "preflight_failed" and LONG + "c" in str(refused.body), refused.body
+    bunny.mirror("q", pair, [{"source_table": "public.q", "exclude_columns": ["e"]}])
+    bunny.api.delete("/v1/mirrors/q")
+    pair.dsql("DROP TABLE q")
+    # what belongs to something that is renamed comes before it
+    order = ["attribute", "label", "constraint", "column", "index", "table", "sequence", "type"]
+    items = sorted(found[0]["items"], key=lambda i: order.index(i["name"].split()[0]))
+    for statement in shortened(i["statement"] for i in items):
+        pair.sql(statement)
+    bunny.mirror("m", pair)
+    pair.sql("INSERT INTO q VALUES (1, 'a', 'x'); UPDATE p SET s = 7 WHERE id = 1")
+    pair.assert_equal()
+
+
+@pytest.mark.parametrize("mode", ["auto", "manual"])
+def test_such_names_while_a_mirror_streams(encoded, bunny, mode):
+    """What only hangs on tables waits for a shorter name; a column stops the stream before its first
+    row, and nothing is lost."""
+    pair = encoded("LATIN1", "UTF8")
+    pair.sql("CREATE TABLE t (id int PRIMARY KEY, v text); CREATE TABLE o (id int PRIMARY KEY);"
+             "INSERT INTO t VALUES (1, 'a')")
+    bunny.mirror("m", pair, schema_changes=mode)
+    pair.sql(f"""CREATE INDEX "{LONG}i" ON t (v); ALTER TABLE t ADD CONSTRAINT "{LONG}c" CHECK (id > 0);
+                 INSERT INTO t VALUES (2, 'b')""")
+    preview = bunny.api.post("/v1/mirrors/m/sync-schema", {"dry_run": True})["steps"]
+    assert len(preview) == 2 and all("RENAME" in str(s) and "too long" in str(s) for s in preview), \
+        preview
+    pair.assert_equal()
+    pair.sql(f"""ALTER INDEX "{LONG}i" RENAME TO short_i;
+                 ALTER TABLE t RENAME CONSTRAINT "{LONG}c" TO short_c""")
+    bunny.cli("sync-schema", "m")
+    pair.wait_value("SELECT count(*) FROM pg_class WHERE relname = 'short_i'", 1)
+    pair.sql(f"""ALTER TABLE t ADD COLUMN "{LONG}1" text; ALTER TABLE t ADD COLUMN "{LONG}2" text;
+                 INSERT INTO t VALUES (3, 'c', 'd', 'e'); INSERT INTO o VALUES (1)""")
+    status = bunny.wait_status("m", "error", may_fail=True)
+    wait_for(lambda: bunny.status("m")["error_code"] == "schema_mismatch", 30, "the error")
+    status = bunny.status("m")
+    assert LONG + "1" in status["error_message"] + status["error_hint"], status
+    assert "RENAME" in status["error_hint"], status
+    pair.sql(f'ALTER TABLE t RENAME "{LONG}1" TO one; ALTER TABLE t RENAME "{LONG}2" TO two;'
+             "INSERT INTO t VALUES (4, 'f', 'g', 'h')")
+    if mode == "manual":
+        bunny.cli("sync-schema", "m")
+    else:
+        bunny.api.post("/v1/mirrors/m/retry")
+    bunny.wait_running("m", may_fail=True)
+    pair.wait_value("SELECT count(*) FROM pg_attribute WHERE attname = 'two'", 1)
+    pair.wait_value("SELECT count(two) FROM t", 2)
+    pair.assert_equal()
+    assert pair.dsql("SELECT one, two FROM t ORDER BY id")[2:] == [("d", "e"), ("g", "h")]
