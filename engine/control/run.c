@@ -97,6 +97,22 @@ static bool connect_all(struct run *r, struct err *err)
 /* --- before the stream
  * --------------------------------------------------------------------------------- */
 
+/* A standby may have become the source since: with everything that was applied, or without. */
+static bool check_timeline(struct run *r, struct err *err)
+{
+    struct progress *p = r->progress;
+    const struct timeline *now = &r->identity->timeline;
+    if (!source_check_history(r->repl, &r->m->task, r->identity, &p->timeline, p->lsn, err))
+        return false;
+    if (p->timeline.id == now->id && (p->timeline.start == now->start || !now->start))
+        return true;
+    if (p->timeline.id && p->timeline.id != now->id)
+        log_info("super", r->m->row.config.name, "the source was promoted: timeline=%d before=%d",
+                 now->id, p->timeline.id);
+    p->timeline = *now;
+    return progress_note_timeline(r->dest, &r->m->task, r->m->row.mirror_id, p, err);
+}
+
 /* The progress belongs to one slot of one database of one server; anything else would be a gap. */
 bool run_check_progress(struct run *r, struct err *err)
 {
@@ -125,7 +141,7 @@ bool run_check_progress(struct run *r, struct err *err)
         return err_hint(err, "Retry with {\"recreate_slot\": true} copies the tables again; the "
                              "destination's rows are replaced.");
     }
-    return true;
+    return check_timeline(r, err);
 }
 
 static bool read_schema(struct run *r, struct err *err)

@@ -176,6 +176,7 @@ static bool create_slot(struct run *r, char **snapshot, struct err *err)
     }
     str_copy(r->progress->slot, sizeof r->progress->slot, slot);
     str_copy(r->progress->system_id, sizeof r->progress->system_id, r->identity->system_id);
+    r->progress->timeline = r->identity->timeline;
     r->progress->database_oid = r->identity->database_oid;
     if (r->identity->wal_end < r->progress->slot_lsn)
         r->identity->wal_end = r->progress->slot_lsn; /* the source was asked before */

@@ -31,12 +31,14 @@ static const char create_sql[] =
     "system_id text NOT NULL, database_oid bigint NOT NULL, slot text NOT NULL, "
     "slot_lsn pg_lsn NOT NULL, lsn pg_lsn NOT NULL, is_streaming boolean NOT NULL, "
     "updated_at timestamptz NOT NULL DEFAULT now(), applier text, applier_id text, "
-    "applier_session integer, applier_since timestamptz) WITH (fillfactor = 10)";
+    "applier_session integer, applier_since timestamptz, timeline integer, timeline_start pg_lsn) "
+    "WITH (fillfactor = 10)";
 
 static const char upgrade_sql[] =
     "ALTER TABLE _bunnydb.progress ADD COLUMN IF NOT EXISTS applier text, ADD COLUMN IF NOT EXISTS "
     "applier_id text, ADD COLUMN IF NOT EXISTS applier_session integer, ADD COLUMN IF NOT EXISTS "
-    "applier_since timestamptz";
+    "applier_since timestamptz, ADD COLUMN IF NOT EXISTS timeline integer, ADD COLUMN IF NOT "
+    "EXISTS timeline_start pg_lsn";
 
 /* Whoever opened the session told it who it is. */
 #define APPLIER_COLUMNS "applier, applier_id, applier_session, applier_since"
@@ -153,7 +155,7 @@ bool progress_open(struct pg_conn *dest, struct task *task, const char *mirror_i
             "pg_catalog.pg_attribute WHERE attrelid = "
             "pg_catalog.to_regclass('_bunnydb.table_sync') AND attname = 'stopped') AND EXISTS "
             "(SELECT FROM pg_catalog.pg_attribute WHERE attrelid = "
-            "pg_catalog.to_regclass('_bunnydb.progress') AND attname = 'applier_since')",
+            "pg_catalog.to_regclass('_bunnydb.progress') AND attname = 'timeline_start')",
             &r, err))
         return false;
     bool exists = pg_bool(r, 0, 0);
@@ -174,7 +176,7 @@ bool progress_claim(struct pg_conn *dest, struct task *task, const char *mirror_
             "UPDATE _bunnydb.progress SET epoch = epoch + 1, (" APPLIER_COLUMNS
             ") = ROW (" APPLIER_VALUES
             ") WHERE mirror_id = $1 RETURNING epoch, system_id, database_oid, slot, slot_lsn, lsn, "
-            "is_streaming",
+            "is_streaming, coalesce(timeline, 0), timeline_start",
             1, &mirror_id, &r, err))
         return err_context(err, "read the progress at the destination");
     out->exists = pg_rows(r) == 1;
@@ -186,6 +188,7 @@ bool progress_claim(struct pg_conn *dest, struct task *task, const char *mirror_
         out->slot_lsn = pg_lsn(r, 0, 4);
         out->lsn = pg_lsn(r, 0, 5);
         out->is_streaming = pg_bool(r, 0, 6);
+        out->timeline = (struct timeline){.id = (int)pg_int(r, 0, 7), .start = pg_lsn(r, 0, 8)};
     }
     pg_free(r);
     return true;
@@ -194,20 +197,24 @@ bool progress_claim(struct pg_conn *dest, struct task *task, const char *mirror_
 bool progress_start(struct pg_conn *dest, struct task *task, const char *mirror_id,
                     const char *mirror, struct progress *p, struct err *err)
 {
-    char lsn[LSN_TEXT_SIZE], oid[16];
-    const char *values[] = {mirror_id, mirror, p->system_id, oid, p->slot, lsn};
+    char lsn[LSN_TEXT_SIZE], start[LSN_TEXT_SIZE], oid[16], timeline[16];
+    const char *values[] = {mirror_id, mirror, p->system_id, oid, p->slot, lsn, timeline, start};
     struct pg_result *r;
     lsn_format(p->slot_lsn, lsn);
+    lsn_format(p->timeline.start, start);
     str_printf(oid, sizeof oid, "%u", p->database_oid);
+    str_printf(timeline, sizeof timeline, "%d", p->timeline.id);
     if (!pg_exec_params(dest, task, LIMIT_MS,
                         "INSERT INTO _bunnydb.progress (mirror_id, mirror, epoch, system_id, "
-                        "database_oid, slot, slot_lsn, lsn, is_streaming, " APPLIER_COLUMNS
-                        ") VALUES ($1, $2, 1, $3, $4, $5, $6, $6, true, " APPLIER_VALUES
+                        "database_oid, slot, slot_lsn, lsn, is_streaming, timeline, "
+                        "timeline_start, " APPLIER_COLUMNS
+                        ") VALUES ($1, $2, 1, $3, $4, $5, $6, $6, true, $7, $8, " APPLIER_VALUES
                         ") ON CONFLICT (mirror_id) DO UPDATE SET mirror = "
                         "excluded.mirror, epoch = progress.epoch + 1, system_id = "
                         "excluded.system_id, database_oid = excluded.database_oid, slot = "
                         "excluded.slot, slot_lsn = excluded.slot_lsn, lsn = excluded.lsn, "
                         "is_streaming = true, updated_at = pg_catalog.clock_timestamp(), "
+                        "timeline = excluded.timeline, timeline_start = excluded.timeline_start, "
                         "(" APPLIER_COLUMNS ") = ROW (" APPLIER_VALUES ") RETURNING epoch",
                         COUNT_OF(values), values, &r, err))
         return err_context(err, "write the progress at the destination");
@@ -217,6 +224,25 @@ bool progress_start(struct pg_conn *dest, struct task *task, const char *mirror_
     p->is_streaming = true;
     pg_free(r);
     return true;
+}
+
+bool progress_note_timeline(struct pg_conn *dest, struct task *task, const char *mirror_id,
+                            const struct progress *p, struct err *err)
+{
+    char epoch[24], timeline[16], start[LSN_TEXT_SIZE];
+    const char *values[] = {mirror_id, epoch, timeline, start};
+    struct pg_result *r;
+    str_printf(epoch, sizeof epoch, "%lld", (long long)p->epoch);
+    str_printf(timeline, sizeof timeline, "%d", p->timeline.id);
+    lsn_format(p->timeline.start, start);
+    if (!pg_exec_params(dest, task, LIMIT_MS,
+                        "UPDATE _bunnydb.progress SET timeline = $3, timeline_start = $4 WHERE "
+                        "mirror_id = $1 AND epoch = $2",
+                        COUNT_OF(values), values, &r, err))
+        return err_context(err, "write the progress at the destination");
+    bool is_ours = pg_affected(r) == 1;
+    pg_free(r);
+    return is_ours || err_set(err, ERR_FENCED, "another process applies to this mirror");
 }
 
 bool progress_delete(struct pg_conn *dest, struct task *task, const char *mirror_id,

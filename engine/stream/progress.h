@@ -7,12 +7,14 @@
 
 #include "pg/pg.h"
 #include "stream/applier.h"
+#include "stream/timeline.h"
 
 struct progress {
     bool exists;
     int64_t epoch;
     char system_id[24]; /* of the source the slot was made on */
     uint32_t database_oid;
+    struct timeline timeline; /* which lsn is a position of; not known: an earlier version's row */
     char slot[64];
     lsn_t slot_lsn;    /* where the slot was created */
     lsn_t lsn;         /* everything that committed before this is applied, … */
@@ -33,6 +35,9 @@ bool progress_claim(struct pg_conn *dest, struct task *task, const char *mirror_
  * that sets aside all tables which are still to be copied. */
 bool progress_start(struct pg_conn *dest, struct task *task, const char *mirror_id,
                     const char *mirror, struct progress *p, struct err *err) MUST_CHECK;
+/* Writes p's timeline; ERR_FENCED when its epoch is no longer the row's. */
+bool progress_note_timeline(struct pg_conn *dest, struct task *task, const char *mirror_id,
+                            const struct progress *p, struct err *err) MUST_CHECK;
 /* Removes the mirror's rows of all of _bunnydb's tables; the last one takes tables and schema with
  * it. Missing things are fine. */
 bool progress_delete(struct pg_conn *dest, struct task *task, const char *mirror_id,

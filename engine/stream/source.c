@@ -9,17 +9,74 @@
 
 #define LIMIT_MS 30000
 
+/* *text (caller frees): the history of a timeline, "" for the first one, and where the server has
+ * no such file any more. */
+static bool read_history(struct pg_conn *repl, struct task *task, int timeline, char **text,
+                         struct err *err)
+{
+    char sql[48];
+    struct pg_result *r;
+    *text = NULL;
+    if (timeline > 1) {
+        str_printf(sql, sizeof sql, "TIMELINE_HISTORY %d", timeline);
+        if (pg_exec(repl, task, LIMIT_MS, sql, &r, err)) {
+            *text = mem_strdup(pg_rows(r) == 1 && pg_cols(r) >= 2 ? pg_text(r, 0, 1) : "");
+            pg_free(r);
+            return true;
+        }
+        if (!pg_server_error_is(err, "58P01"))
+            return err_context(err, "read the history of timeline %d", timeline);
+        err_clear(err);
+    }
+    *text = mem_strdup("");
+    return true;
+}
+
+bool source_check_history(struct pg_conn *repl, struct task *task,
+                          const struct source_identity *now, const struct timeline *before,
+                          lsn_t lsn, struct err *err)
+{
+    char *history;
+    lsn_t end = 0;
+    if (!before->id || timeline_is_same(before, &now->timeline))
+        return true;
+    if (!read_history(repl, task, now->timeline.id, &history, err))
+        return false;
+    bool is_known = timeline_end(history, before, &end);
+    free(history);
+    if (is_known && lsn <= end)
+        return true;
+    if (is_known)
+        err_set(err, ERR_SOURCE_CHANGED,
+                "the source went on from " LSN_FMT " (timeline %d), before our progress " LSN_FMT
+                ": a standby that had not received everything was promoted, or it was restored",
+                LSN_ARGS(end), now->timeline.id, LSN_ARGS(lsn));
+    else
+        err_set(err, ERR_SOURCE_CHANGED,
+                "the source is on timeline %d, which does not come from timeline %d that was "
+                "applied up to " LSN_FMT,
+                now->timeline.id, before->id, LSN_ARGS(lsn));
+    return err_hint(err, "Check that the peer is the right server. If it is, retry with "
+                         "{\"recreate_slot\": true} copies the tables again; the destination's "
+                         "rows are replaced.");
+}
+
 bool source_identify(struct pg_conn *repl, struct pg_conn *sql, struct task *task,
                      struct source_identity *out, struct err *err)
 {
     struct pg_result *r;
+    char *history;
     *out = (struct source_identity){0};
     if (!pg_exec(repl, task, LIMIT_MS, "IDENTIFY_SYSTEM", &r, err))
         return err_context(err, "identify the source");
     str_copy(out->system_id, sizeof out->system_id, pg_text(r, 0, 0));
-    out->timeline = (int)pg_int(r, 0, 1);
+    out->timeline.id = (int)pg_int(r, 0, 1);
     out->wal_end = pg_lsn(r, 0, 2);
     pg_free(r);
+    if (!read_history(repl, task, out->timeline.id, &history, err))
+        return err_context(err, "identify the source");
+    out->timeline.start = timeline_start(history);
+    free(history);
     if (!pg_exec(sql, task, LIMIT_MS,
                  "SELECT d.oid, s.setting::int8 FROM pg_catalog.pg_database d, "
                  "pg_catalog.pg_settings s WHERE d.datname = pg_catalog.current_database() AND "

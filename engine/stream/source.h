@@ -6,10 +6,11 @@
 #include "engine.h"
 #include "pg/pg.h"
 #include "schema/schema.h"
+#include "stream/timeline.h"
 
 struct source_identity {
     char system_id[24];
-    int timeline;
+    struct timeline timeline;
     uint32_t database_oid;
     lsn_t wal_end;    /* flushed at the source */
     int keepalive_ms; /* how often a status must be sent: a third of wal_sender_timeout */
@@ -17,6 +18,13 @@ struct source_identity {
 /* repl: a PG_REPLICATION connection (IDENTIFY_SYSTEM); sql: an ordinary one. */
 bool source_identify(struct pg_conn *repl, struct pg_conn *sql, struct task *task,
                      struct source_identity *out, struct err *err) MUST_CHECK;
+
+/* ERR_SOURCE_CHANGED when what was applied up to lsn is not part of the source's history: it went
+ * on from a place before that, on a timeline that is not before's. False with other errors when it
+ * cannot be asked. repl: a PG_REPLICATION connection. */
+bool source_check_history(struct pg_conn *repl, struct task *task,
+                          const struct source_identity *now, const struct timeline *before,
+                          lsn_t lsn, struct err *err) MUST_CHECK;
 
 /* Creates the publication of all tables of s that are published (parents and leaves). */
 bool source_publish(struct pg_conn *sql, struct task *task, const char *publication,

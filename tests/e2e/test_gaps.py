@@ -71,3 +71,16 @@ def test_a_type_change_that_rewrote_rows(pair, bunny):
     bunny.api.post("/v1/mirrors/m/retry")
     bunny.wait_running("m", may_fail=True)
     assert pair.assert_equal() == 3
+
+
+def test_progress_that_an_earlier_version_wrote(pair, bunny):
+    """It does not say on which timeline it is: that is taken down, and the mirror goes on."""
+    pair.sql("CREATE TABLE t (id int PRIMARY KEY)")
+    bunny.mirror("m", pair)
+    bunny.api.post("/v1/mirrors/m/pause")
+    pair.dsql("ALTER TABLE _bunnydb.progress DROP COLUMN timeline, DROP COLUMN timeline_start")
+    pair.sql("INSERT INTO t VALUES (1)")
+    bunny.api.post("/v1/mirrors/m/resume")
+    bunny.wait_running("m")
+    assert pair.assert_equal() == 1
+    assert pair.dsql("SELECT timeline, timeline_start FROM _bunnydb.progress") == [(1, "0/0")]

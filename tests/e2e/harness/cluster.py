@@ -179,3 +179,44 @@ class Cluster:
         command = [f"{BINDIR}/{program}", "-h", self.host, "-p", str(self.port), "-U", "postgres"]
         return subprocess.run(command + [str(a) for a in arguments], check=True,
                               capture_output=True, text=True, **kw)
+
+
+class Standby(Cluster):
+    """A streaming standby of another cluster, made from a base backup; promote() makes it a primary."""
+
+    def __init__(self, root, name, primary):  # pylint: disable=super-init-not-called
+        self.name = name
+        self.host = os.path.join(root, name)
+        self.data = os.path.join(self.host, "data")
+        self.log = os.path.join(self.host, "server.log")
+        self.port = free_port()
+        self.process = None
+        self._admin = None
+        self.starts = 0
+        self.primary = primary
+        os.mkdir(self.host, 0o755)
+        if os.geteuid() == 0:
+            user = pwd.getpwnam("postgres")
+            os.chown(self.host, user.pw_uid, user.pw_gid)
+        subprocess.run(
+            as_server_user([f"{BINDIR}/pg_basebackup", "-D", self.data, "-R", "-c", "fast",
+                            "--no-sync", "-h", primary.host, "-p", primary.port, "-U", "postgres"]),
+            check=True, stdout=subprocess.DEVNULL, cwd="/")
+
+    def wait_caught_up(self):
+        """Until everything that the primary has written is replayed here."""
+        lsn = self.primary.sql("SELECT pg_current_wal_lsn()")[0][0]
+        wait_for(lambda: self.sql("SELECT pg_last_wal_replay_lsn() >= %s::pg_lsn", (lsn,))[0][0],
+                 60, f"{self.name} to replay {lsn}")
+
+    def take_slots(self):
+        """Copies the primary's slots as they were at its last checkpoint, as tools for failover do;
+        while this one is not running."""
+        for slot in os.listdir(f"{self.primary.data}/pg_replslot"):
+            subprocess.run(as_server_user(["cp", "-r", f"{self.primary.data}/pg_replslot/{slot}",
+                                           f"{self.data}/pg_replslot/"]), check=True)
+
+    def promote(self):
+        self.sql("SELECT pg_promote()")
+        wait_for(lambda: not self.sql("SELECT pg_is_in_recovery()")[0][0], 60,
+                 f"{self.name} to be the primary")

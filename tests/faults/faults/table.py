@@ -391,14 +391,14 @@ class Disk:
         self.path, self.filler = path, os.path.join(path, "filler")
 
     def fill(self, leave=0):
-        with open(self.filler, "wb") as f:
-            try:
+        try:
+            with open(self.filler, "wb") as f:
                 while True:
                     f.write(b"\0" * 65536)
                     f.flush()
-            except OSError:
-                pass
-        if leave:
+        except OSError:
+            pass  # it may have been full before: then there is no filler either
+        if leave and os.path.exists(self.filler):
             os.truncate(self.filler, max(os.path.getsize(self.filler) - leave, 0))
 
     def free(self):
