@@ -77,12 +77,10 @@ void diff_table_at_point(struct diff *d, struct schema_step *s, int table)
     free(oids.items);
 }
 
-static void list_family(struct diff *d, int i, struct oid_list *out)
+static void list_source_of(struct diff *d, int child, void *arg)
 {
-    MEM_PUSH(out->items, out->n, out->cap, d->src.s->tables[i].oid);
-    for (size_t k = 0; k < d->src.s->n_tables; k++)
-        if (diff_is_child(&d->src.tables[k], d->src.s->tables[i].oid))
-            list_family(d, (int)k, out);
+    struct oid_list *out = arg;
+    MEM_PUSH(out->items, out->n, out->cap, d->src.s->tables[d->dst.s->tables[child].mapping].oid);
 }
 
 void diff_streamed_name(struct diff *d, struct schema_step *s, int table, const char *from,
@@ -92,7 +90,8 @@ void diff_streamed_name(struct diff *d, struct schema_step *s, int table, const 
     struct buf sql = {0};
     if (!d->mirror_id)
         return;
-    list_family(d, table, &oids);
+    list_source_of(d, d->pairs[table].dest, &oids);
+    for_descendants(d, d->pairs[table].dest, list_source_of, &oids);
     buf_puts(&sql, "UPDATE _bunnydb.table_parts SET name = ");
     pg_quote_literal(&sql, to);
     buf_puts(&sql, " WHERE kind = 's' AND name = ");

@@ -112,19 +112,28 @@ static const char *old_name_of(struct diff *d, int i, const struct schema_column
                : NULL;
 }
 
-/* By this plan, and with it where it is inherited. */
+struct renamed {
+    const char *from, *to;
+};
+
+/* The server has renamed it along; the book still has the name of before. */
+static void set_renamed_below(struct diff *d, int child, void *arg)
+{
+    const struct renamed *r = arg;
+    int i = d->dst.s->tables[child].mapping;
+    const struct schema_column *c = find_column(&d->src.s->tables[i], r->to);
+    const struct book_part *was = c ? booked(d, i, c) : NULL;
+    if (was && strcmp(was->name, r->from) == 0)
+        d->pairs[i].is_renamed[c - d->src.s->tables[i].columns] = true;
+}
+
+/* By this plan, and with it where the destination has it from this table. */
 static void set_renamed(struct diff *d, int i, size_t c)
 {
-    const struct schema_table *t = &d->src.s->tables[i];
+    const struct schema_column *col = &d->src.s->tables[i].columns[c];
+    struct renamed r = {.from = booked(d, i, col)->name, .to = col->name};
     d->pairs[i].is_renamed[c] = true;
-    for (size_t k = 0; k < d->src.s->n_tables; k++) {
-        const struct schema_table *child = &d->src.s->tables[k];
-        const struct schema_column *col = find_column(child, t->columns[c].name);
-        size_t n = col ? (size_t)(col - child->columns) : 0;
-        if (col && !d->src.tables[k].columns[n].is_local &&
-            diff_is_child(&d->src.tables[k], t->oid))
-            set_renamed(d, (int)k, n);
-    }
+    for_descendants(d, d->pairs[i].dest, set_renamed_below, &r);
 }
 
 /* a to b after b to c: each rename may free the name that another one waits for. */

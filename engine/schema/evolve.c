@@ -175,45 +175,49 @@ static void know_self(struct evolve_work *w, const struct known_table *now)
     }
 }
 
-static const struct evolve_pair *pair_named(const struct evolve_work *w, const char *was)
+/* Only what the steps did there as well; of the rest its own message tells. */
+static const struct evolve_pair *pair_reaching(const struct evolve_work *w, const char *was,
+                                               size_t i)
 {
-    for (size_t i = 0; i < w->n_pairs; i++)
-        if (w->pairs[i].was && strcmp(w->pairs[i].was->name, was) == 0)
-            return &w->pairs[i];
+    for (size_t k = 0; k < w->n_pairs; k++)
+        if (w->pairs[k].was && strcmp(w->pairs[k].was->name, was) == 0)
+            return evolve_reaches(w, evolve_place_now(w, w->pairs[k].to->name), i) ? &w->pairs[k]
+                                                                                   : NULL;
     return NULL;
 }
 
-static bool is_lost(const struct evolve_work *w, const char *name)
+static bool is_lost(const struct evolve_work *w, const char *name, size_t i)
 {
-    for (size_t i = 0; i < w->n_lost; i++)
-        if (strcmp(w->lost[i]->name, name) == 0)
-            return true;
+    for (size_t k = 0; k < w->n_lost; k++)
+        if (strcmp(w->lost[k]->name, name) == 0)
+            return evolve_reaches(w, evolve_place_was(w, name), i);
     return false;
 }
 
-/* The same change, by names: one statement at the source has made it on all of them. */
-static void know_relative(struct evolve_work *w, const struct known_table *was,
+/* The same change in table i, by names: one statement at the source has made it on all of them. */
+static void know_relative(struct evolve_work *w, size_t i, const struct known_table *was,
                           const struct known_table *now)
 {
     struct known_table *t = push_after(w->out, was);
-    for (size_t i = 0; i < was->n; i++) {
-        struct known_column c = was->columns[i];
-        const struct evolve_pair *p = pair_named(w, c.name);
+    for (size_t k = 0; k < was->n; k++) {
+        struct known_column c = was->columns[k];
+        const struct evolve_pair *p = pair_reaching(w, c.name, i);
         const struct known_column *here = known_column_at(now, c.attnum);
-        if (is_lost(w, c.name))
+        if (is_lost(w, c.name, i))
             continue;
         if (p) {
             c.name = (char *)p->to->name;
             c.type = p->to->type;
             c.typmod = p->to->typmod;
         }
-        str_copy(c.stamp, sizeof c.stamp, stamp_of(&was->columns[i], here));
+        str_copy(c.stamp, sizeof c.stamp, stamp_of(&was->columns[k], here));
         known_add_column(t, &c);
     }
-    for (size_t i = 0; i < w->n_pairs; i++) {
-        const struct evolve_pair *p = &w->pairs[i];
+    for (size_t k = 0; k < w->n_pairs; k++) {
+        const struct evolve_pair *p = &w->pairs[k];
         const struct known_column *here = known_column_named(now, p->to->name);
-        if (p->was || !here || here->is_generated || known_column_at(t, here->attnum))
+        if (p->was || !here || here->is_generated || known_column_at(t, here->attnum) ||
+            !evolve_reaches(w, evolve_place_now(w, p->to->name), i))
             continue;
         struct known_column c = *here;
         c.type = p->to->type;
@@ -222,22 +226,31 @@ static void know_relative(struct evolve_work *w, const struct known_table *was,
     }
 }
 
+static bool is_relative(const struct evolve_work *w, size_t i)
+{
+    bool is_family = false;
+    for (size_t k = 0; k < w->n_owners; k++)
+        is_family = is_family || w->owners[k].is_family[i];
+    return is_family && w->q->schema->tables[i].oid != w->q->was->oid;
+}
+
 static bool know_family(struct evolve_work *w, struct err *err)
 {
     const struct schema *s = w->q->schema;
-    bool *is_family = mem_calloc(s->n_tables + 1, sizeof *is_family);
-    bool ok = evolve_read_family(w, is_family, err);
+    bool ok = evolve_read_family(w, err);
     for (size_t i = 0; ok && i < s->n_tables; i++) {
         const struct known_table *was = known_find(w->q->known, s->tables[i].oid);
         struct known now = {0};
-        if (!is_family[i] || !was || was == w->q->was || s->tables[i].is_partitioned)
+        if (!is_relative(w, i))
+            continue;
+        evolve_record_relative(w, i);
+        if (!was || s->tables[i].is_partitioned)
             continue;
         ok = known_ask(w->q->source, w->q->task, NULL, 1, &was->oid, &now, err);
         if (ok && now.n)
-            know_relative(w, was, &now.tables[0]);
+            know_relative(w, i, was, &now.tables[0]);
         known_free(&now);
     }
-    free(is_family);
     return ok;
 }
 
@@ -252,7 +265,7 @@ static const struct schema_table *table_of(const struct schema *s, uint32_t oid)
 static bool know_after(struct evolve_work *w, const struct known_table *now, struct err *err)
 {
     know_self(w, now);
-    if (w->above && !know_family(w, err))
+    if (w->n_owners && !know_family(w, err))
         return false;
     for (size_t i = 0; i < w->out->n_after; i++) {
         const struct schema_table *t = table_of(w->q->schema, w->out->after[i].oid);

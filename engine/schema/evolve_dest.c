@@ -41,7 +41,8 @@ static const char places_sql[] =
 
 static struct evolve_place take_place(const struct pg_result *res, size_t row)
 {
-    return (struct evolve_place){.name = read_text(res, row, 4),
+    return (struct evolve_place){.was = read_text(res, row, 4),
+                                 .name = read_text(res, row, 4),
                                  .type = read_text(res, row, 5),
                                  .not_null = pg_bool(res, row, 6),
                                  .is_generated = pg_bool(res, row, 7),
@@ -82,15 +83,20 @@ bool evolve_read_dest(struct evolve_work *w, struct err *err)
 void evolve_places_free(struct evolve_work *w)
 {
     for (size_t i = 0; i < w->n_places; i++) {
+        free(w->places[i].was);
         free(w->places[i].name);
         free(w->places[i].type);
         free(w->places[i].owner);
     }
+    for (size_t k = 0; k < w->n_owners; k++) {
+        free(w->owners[k].name);
+        free(w->owners[k].is_family);
+    }
+    free(w->owners);
     free(w->places);
     free(w->self);
     free(w->root);
     free(w->key);
-    free(w->above);
 }
 
 static const char family_sql[] =
@@ -99,19 +105,52 @@ static const char family_sql[] =
     " SELECT n.nspname, c.relname FROM down JOIN pg_class c ON c.oid = down.oid"
     " JOIN pg_namespace n ON n.oid = c.relnamespace";
 
-bool evolve_read_family(struct evolve_work *w, bool *is_family, struct err *err)
+static bool read_family_of(struct evolve_work *w, struct evolve_owner *o, struct err *err)
 {
     const struct schema *s = w->q->schema;
     struct pg_result *res = NULL;
-    const char *values[] = {w->above};
+    const char *values[] = {o->name};
     if (!pg_exec_params(w->q->dest, w->q->task, SCHEMA_QUERY_MS, family_sql, 1, values, &res, err))
-        return err_context(err, "read what hangs under %s", w->above);
+        return err_context(err, "read what hangs under %s", o->name);
+    o->is_family = mem_calloc(s->n_tables + 1, sizeof *o->is_family);
     for (size_t i = 0; i < s->n_tables; i++)
-        for (size_t row = 0; row < pg_rows(res) && !is_family[i]; row++)
-            is_family[i] = strcmp(pg_text(res, row, 1), s->tables[i].dest_name) == 0 &&
-                           strcmp(pg_text(res, row, 0), s->tables[i].dest_schema) == 0;
+        for (size_t row = 0; row < pg_rows(res) && !o->is_family[i]; row++)
+            o->is_family[i] = strcmp(pg_text(res, row, 1), s->tables[i].dest_name) == 0 &&
+                              strcmp(pg_text(res, row, 0), s->tables[i].dest_schema) == 0;
     pg_free(res);
     return true;
+}
+
+bool evolve_read_family(struct evolve_work *w, struct err *err)
+{
+    for (size_t k = 0; k < w->n_owners; k++)
+        if (!read_family_of(w, &w->owners[k], err))
+            return false;
+    return true;
+}
+
+bool evolve_reaches(const struct evolve_work *w, const struct evolve_place *p, size_t i)
+{
+    for (size_t k = 0; p && k < w->n_owners; k++)
+        if (strcmp(w->owners[k].name, p->owner) == 0)
+            return w->owners[k].is_family[i];
+    return false;
+}
+
+const struct evolve_place *evolve_place_was(const struct evolve_work *w, const char *name)
+{
+    for (size_t i = 0; i < w->n_places; i++)
+        if (w->places[i].was && strcmp(w->places[i].was, name) == 0)
+            return &w->places[i];
+    return NULL;
+}
+
+const struct evolve_place *evolve_place_now(const struct evolve_work *w, const char *name)
+{
+    for (size_t i = 0; i < w->n_places; i++)
+        if (!w->places[i].is_gone && strcmp(w->places[i].name, name) == 0)
+            return &w->places[i];
+    return NULL;
 }
 
 /* --- the picture ------------------------------------------------------------------------------ */
@@ -133,8 +172,12 @@ static void set_text(char **to, const char *text)
 
 static void note_owner(struct evolve_work *w, const char *owner)
 {
-    if (strcmp(owner, w->self) != 0)
-        set_text(&w->above, owner);
+    struct evolve_owner o = {0};
+    for (size_t k = 0; k < w->n_owners; k++)
+        if (strcmp(w->owners[k].name, owner) == 0)
+            return;
+    o.name = mem_strdup(owner);
+    MEM_PUSH(w->owners, w->n_owners, w->owners_cap, o);
 }
 
 static void step(struct evolve_work *w, const char *owner, struct buf *sql, char *what)
@@ -194,6 +237,42 @@ static void record_part(struct evolve_work *w, int attnum, const char *name)
     buf_puts(b, ", ");
     pg_quote_literal(b, w->table->dest_name);
     buf_puts(b, "); ");
+}
+
+static bool is_changed(const struct evolve_work *w, const struct evolve_place *p, size_t i)
+{
+    return p->was && (p->is_gone || strcmp(p->was, p->name) != 0) && evolve_reaches(w, p, i);
+}
+
+/* All names in one statement: they may go round. */
+void evolve_record_relative(struct evolve_work *w, size_t i)
+{
+    struct buf cases = {0}, gone = {0}, head = {0};
+    for (size_t k = 0; k < w->n_places; k++) {
+        const struct evolve_place *p = &w->places[k];
+        if (!is_changed(w, p, i))
+            continue;
+        struct buf *b = p->is_gone ? &gone : &cases;
+        buf_puts(b, p->is_gone ? (b->len ? ", " : "") : " WHEN ");
+        pg_quote_literal(b, p->was);
+        if (p->is_gone)
+            continue;
+        buf_puts(b, " THEN ");
+        pg_quote_literal(b, p->name);
+    }
+    buf_puts(&head, " WHERE mirror_id = ");
+    pg_quote_literal(&head, w->q->mirror_id);
+    buf_printf(&head, " AND source_oid = %u AND kind = 'c'", w->q->schema->tables[i].oid);
+    if (gone.len)
+        buf_printf(&w->record, "DELETE FROM _bunnydb.table_parts%s AND name IN (%s); ",
+                   buf_text(&head), buf_text(&gone));
+    if (cases.len)
+        buf_printf(&w->record,
+                   "UPDATE _bunnydb.table_parts SET name = CASE name%s ELSE name END%s; ",
+                   buf_text(&cases), buf_text(&head));
+    buf_free(&cases);
+    buf_free(&gone);
+    buf_free(&head);
 }
 
 /* --- renames ---------------------------------------------------------------------------------- */

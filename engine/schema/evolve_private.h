@@ -20,10 +20,18 @@ struct evolve_pair {
 
 /* A column of the destination, as it will be after the steps so far. */
 struct evolve_place {
+    char *was;                 /* its name before; NULL: a step adds it */
     char *name, *type, *owner; /* owner: the table that ALTER has to name, quoted */
     bool not_null, is_generated, has_default, has_identity, is_in_key, is_gone;
     bool is_needed; /* by what would not be dropped with it: a view, a generated column */
     int booked;     /* attnum that the book of parts has for it; 0: none */
+};
+
+/* A table that steps name. What they do to its columns the server does to all that hang under it,
+ * too: partitions and children of the mirror. */
+struct evolve_owner {
+    char *name;      /* quoted */
+    bool *is_family; /* a byte a table of the schema: itself, and those under it */
 };
 
 struct evolve_work {
@@ -36,7 +44,8 @@ struct evolve_work {
     bool exists, is_partition, is_key_dropped;
     char *self, *root, *key; /* the table, its topmost parent, quoted; its primary key's name */
     struct evolve_place *places;
-    char *above; /* a table above ours that was altered; NULL: none */
+    size_t n_owners, owners_cap;
+    struct evolve_owner *owners;
     struct buf changes, record;
 };
 
@@ -44,8 +53,15 @@ struct evolve_work {
 bool evolve_read_dest(struct evolve_work *w, struct err *err) MUST_CHECK;
 /* Makes the steps out of pairs and lost columns; the verdict becomes ASK where none will do. */
 void evolve_make_steps(struct evolve_work *w);
-/* Tables of the mirror that have their columns from w->above. */
-bool evolve_read_family(struct evolve_work *w, bool *is_family, struct err *err) MUST_CHECK;
+/* Fills in who is_family. */
+bool evolve_read_family(struct evolve_work *w, struct err *err) MUST_CHECK;
+/* Does a step change that column of ours, and with it the one of its name in table i? */
+bool evolve_reaches(const struct evolve_work *w, const struct evolve_place *p, size_t i);
+/* By the name before or after the steps; NULL: none. */
+const struct evolve_place *evolve_place_was(const struct evolve_work *w, const char *name);
+const struct evolve_place *evolve_place_now(const struct evolve_work *w, const char *name);
+/* Keeps the book of parts of table i in step with what reaches it. */
+void evolve_record_relative(struct evolve_work *w, size_t i);
 void evolve_places_free(struct evolve_work *w);
 
 #endif

@@ -644,3 +644,60 @@ def test_tables_that_exchange_their_names(bunny, pair, mode):
     assert after == before
     assert not any(t.get("rows_missing") for t in bunny.status("m")["tables"])
     assert bunny.api.post("/v1/mirrors/m/sync-schema", {"dry_run": True})["steps"] == []
+
+
+RELATED = """
+CREATE TABLE par (id int PRIMARY KEY, a text, b text, c int);
+CREATE TABLE ch (extra int, PRIMARY KEY (id)) INHERITS (par);
+CREATE TABLE joined (c int, b text, gone int, id int PRIMARY KEY, a text, own int);
+ALTER TABLE joined DROP gone; ALTER TABLE joined INHERIT par;
+CREATE TABLE grand (PRIMARY KEY (id)) INHERITS (ch);
+CREATE TABLE parts (id int, a text, b text, c int, PRIMARY KEY (id)) PARTITION BY RANGE (id);
+CREATE TABLE p1 PARTITION OF parts FOR VALUES FROM (0) TO (1000);
+CREATE TABLE p2 (c int, gone int, b text, id int NOT NULL, a text);
+ALTER TABLE p2 DROP gone; ALTER TABLE parts ATTACH PARTITION p2 FOR VALUES FROM (1000) TO (2000);
+CREATE TABLE p3 PARTITION OF parts FOR VALUES FROM (2000) TO (3000)"""
+RELATIVES = {"par": 0, "ch": 100, "joined": 200, "grand": 300, "p1": 0, "p2": 1000, "p3": 2000}
+
+
+def fill_relatives(connection, first, n=3):
+    """a and b say which column they are at that moment."""
+    for t, base in RELATIVES.items():
+        connection.execute(f"INSERT INTO {t} (id, a, b) SELECT {base} + i, 'a' || i, 'b' || i "
+                           f"FROM generate_series({first}, {first + n - 1}) i")
+
+
+def exchange(connection, a, b):
+    for t in ("par", "parts"):
+        connection.execute(f"ALTER TABLE {t} RENAME {a} TO x; ALTER TABLE {t} RENAME {b} TO {a};"
+                           f"ALTER TABLE {t} RENAME x TO {b}")
+
+
+@pytest.mark.parametrize("mode", ["auto", "manual"])
+def test_columns_that_are_exchanged_in_a_family(bunny, pair, mode):
+    """Once for parents, children and partitions: each of them tells it, and it is done once. What
+    looks at definitions afterwards, and copies, find nothing left to exchange."""
+    pair.sql(RELATED)
+    fill_relatives(pair.src, 1)
+    bunny.mirror("m", pair, schema_changes=mode)
+    pair.assert_equal()
+    with pair.src.transaction():
+        fill_relatives(pair.src, 11)
+        exchange(pair.src, "a", "b")
+        fill_relatives(pair.src, 21)
+    settle_by_hand(bunny, pair)
+    equal(pair)
+    with pair.src.transaction():
+        exchange(pair.src, "a", "b")
+        pair.sql("INSERT INTO joined (id, a, b) VALUES (231, 'a', 'b');"
+                 "INSERT INTO parts (id, a, b) VALUES (1031, 'a', 'b')")
+    settle_by_hand(bunny, pair)
+    fill_relatives(pair.src, 41)
+    equal(pair)
+    wait_for(lambda: not bunny.cli("sync-schema", "m", "--dry-run").stdout.strip(), 60,
+             "nothing left to do")
+    for t in ("joined", "parts"):
+        bunny.api.post(f"/v1/mirrors/m/resync/public.{t}")
+        wait_for(lambda: not bunny.status("m")["operation"], 60, "the copy")
+    equal(pair)
+    assert bunny.status("m")["status"] == "running"
