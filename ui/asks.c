@@ -185,17 +185,31 @@ void ask_resync(struct app *a, const struct mirror_status *m, const struct table
 }
 
 /* --- sync-schema ------------------------------------------------------------------------------ */
+/* Tables that are copied, each once. */
+static size_t count_copies(const struct schema_plan *p)
+{
+    size_t copies = 0;
+    for (size_t i = 0; i < p->n; i++) {
+        const struct schema_step *s = &p->items[i];
+        bool is_again = s->kind == STEP_NOTE || !s->needs_copy;
+        for (size_t k = 0; !is_again && k < i; k++)
+            is_again = p->items[k].needs_copy && p->items[k].kind != STEP_NOTE &&
+                       p->items[k].table && s->table && !strcmp(p->items[k].table, s->table);
+        copies += !is_again;
+    }
+    return copies;
+}
+
 void ask_sync(struct app *a, const struct mirror_status *m)
 {
     static const struct choice choices[] = {{'r', "[ r Run them ]", confirm_submit},
                                             {'c', "[ c Cancel ]", NULL}};
     struct facts *f = &a->dialog.lines;
     char title[NAME_SIZE + 64];
-    size_t n, copies = 0;
+    size_t n;
     const struct schema_plan *p = mirror_plan(a, &n);
+    size_t copies = p ? count_copies(p) : 0;
     ask_begin(a, m, MIRROR_SYNC_SCHEMA);
-    for (size_t i = 0; p && i < p->n; i++)
-        copies += p->items[i].kind == STEP_RUN && p->items[i].needs_copy;
     facts_clear(f);
     facts_add(f, ROLE_STRONG, 0, "runs", "%zu statement%s at %s, those that are due by then", n,
               n == 1 ? "" : "s", m->dest_peer);

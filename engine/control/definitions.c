@@ -161,8 +161,8 @@ static bool is_replaced(const struct known_table *was, const struct known_table 
     return false;
 }
 
-static const char *reason_of(const struct known_table *was, const struct known_table *now,
-                             bool is_rewritten)
+const char *definitions_reason(const struct known_table *was, const struct known_table *now,
+                               bool is_rewritten)
 {
     if (was->member && now->member && was->member != now->member)
         return "it was not in the publication for a while, and what was changed meanwhile is not "
@@ -260,9 +260,9 @@ static bool look_at_table(struct look *l, int i, struct known_table *was,
     bool is_done = false, is_rewritten;
     if (is_copied_anyway(l, &name))
         return true;
-    if (!known_ask_rewritten(r->source, &r->m->task, was, now, &is_rewritten, err))
+    if (!known_ask_rewritten(r->source, &r->m->task, KNOWN_ROWS_MS, was, now, &is_rewritten, err))
         return false;
-    const char *why = reason_of(was, now, is_rewritten);
+    const char *why = definitions_reason(was, now, is_rewritten);
     if (why && !is_done_by_hand(r, i, was, now, &is_done, err))
         return false;
     if (is_done)
@@ -344,7 +344,7 @@ bool definitions_tend(struct run *r, struct apply *a, struct err *err)
     for (size_t i = 0; ok && i < was->n; i++) {
         const struct known_table *t = known_find(&now, was->tables[i].oid);
         if (t && !was->tables[i].is_stale && was->tables[i].n &&
-            !reason_of(&was->tables[i], t, known_rewrite(&was->tables[i], t)))
+            !definitions_reason(&was->tables[i], t, known_rewrite(&was->tables[i], t)))
             (void)refresh(&was->tables[i], t);
     }
     known_free(&now);

@@ -18,6 +18,16 @@ struct adapt_options definitions_adapt(struct run *r);
  * them. */
 bool definitions_look(struct run *r, bool may, struct err *err) MUST_CHECK;
 
+/* Why a table has to be copied again for that; NULL: it has not. is_rewritten: as the source's rows
+ * said, where they had to be asked (known.h). Any thread. */
+const char *definitions_reason(const struct known_table *was, const struct known_table *now,
+                               bool is_rewritten);
+/* What sync-schema will copy besides what steps of the plan say, as steps of it; asks on
+ * connections of the caller's, in its thread. (preview.c) */
+bool definitions_preview(struct engine *e, const struct mirror_row *row, struct pg_conn *source,
+                         struct task *source_task, struct pg_conn *dest, struct task *dest_task,
+                         struct schema_plan *plan, struct err *err) MUST_CHECK;
+
 /* In the stream's loop: tables that were emptied or rewritten without a change of their definition
  * get their new files noted, so that a later change is not taken for a rewrite. */
 bool definitions_tend(struct run *r, struct apply *a, struct err *err) MUST_CHECK;

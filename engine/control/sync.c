@@ -289,7 +289,8 @@ bool engine_mirror_schema_plan(struct engine *e, const char *name, struct schema
     bool ok = probe_begin(&source, e, row.config.source_peer, err) &&
               probe_begin(&dest, e, row.config.dest_peer, err);
     if (ok &&
-        !schema_diff(source.conn, dest.conn, &source.task, &row.config, row.mirror_id, out, err))
+        !(schema_diff(source.conn, dest.conn, &source.task, &row.config, row.mirror_id, out, err) &&
+          definitions_preview(e, &row, source.conn, &source.task, dest.conn, &dest.task, out, err)))
         ok = probe_explain(&source, err);
     probe_end(&source);
     probe_end(&dest);

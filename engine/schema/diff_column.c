@@ -192,18 +192,33 @@ static bool retype(struct diff *d, int i, size_t c, struct err *err)
     return ok;
 }
 
-/* Has the source had the values in other ways since they were copied? Where only its rows could
- * tell, it may have. */
+static bool is_under(const struct diff *d, int k, int i)
+{
+    while (k >= 0 && k != i)
+        k = d->src.tables[k].parent ? read_find_oid(&d->src, d->src.tables[k].parent) : -1;
+    return k == i;
+}
+
+/* Has the source had the values in other ways since they were copied? A partitioned table has them
+ * in its partitions. Where only its rows could tell, it may have. */
 static bool may_be_rewritten(struct diff *d, int i, bool *out, struct err *err)
 {
-    const uint32_t oid = d->src.s->tables[i].oid;
     struct known was = {0}, now = {0};
-    bool ok = known_read(d->dest, d->task, d->mirror_id, oid, &was, err) &&
-              known_ask(d->source, d->task, NULL, 1, &oid, &now, err);
-    *out = ok && was.n && now.n &&
-           known_rewrite(&was.tables[0], &now.tables[0]) != KNOWN_NOT_REWRITTEN;
+    uint32_t *oids = mem_calloc(d->src.s->n_tables + 1, sizeof *oids);
+    size_t n = 0;
+    for (size_t k = 0; k < d->src.s->n_tables; k++)
+        if (is_under(d, (int)k, i))
+            oids[n++] = d->src.s->tables[k].oid;
+    bool ok = known_read(d->dest, d->task, d->mirror_id, n == 1 ? oids[0] : 0, &was, err) &&
+              known_ask(d->source, d->task, NULL, n, oids, &now, err);
+    *out = false;
+    for (size_t k = 0; ok && !*out && k < now.n; k++) {
+        const struct known_table *t = known_find(&was, now.tables[k].oid);
+        *out = t && t->n && known_rewrite(t, &now.tables[k]) != KNOWN_NOT_REWRITTEN;
+    }
     known_free(&was);
     known_free(&now);
+    free(oids);
     return ok;
 }
 

@@ -321,7 +321,8 @@ static bool evolve(struct evolve_work *w, const struct known_table *now, const i
     bool types_known, is_rewritten;
     pair_up(w, attnums);
     if (!describe_pairs(w, &types_known, err) ||
-        !known_ask_rewritten(w->q->source, w->q->task, w->q->was, now, &is_rewritten, err))
+        !known_ask_rewritten(w->q->source, w->q->task, KNOWN_ROWS_MS, w->q->was, now, &is_rewritten,
+                             err))
         return false;
     say_changes(w);
     if (is_rewritten) {

@@ -7,8 +7,6 @@
 #include "base/mem.h"
 #include "schema/diff_private.h"
 
-#define ROWS_MS 20000 /* to look at the rows of one table */
-
 /* --- lists ----------------------------------------------------------------------------------- */
 
 void known_table_free(struct known_table *t)
@@ -268,15 +266,16 @@ static bool rows_to_ask(const struct known_table *was, const struct known_table 
     return true;
 }
 
-bool known_ask_rewritten(struct pg_conn *source, struct task *task, const struct known_table *was,
-                         const struct known_table *now, bool *out, struct err *err)
+bool known_ask_rewritten(struct pg_conn *source, struct task *task, int rows_ms,
+                         const struct known_table *was, const struct known_table *now, bool *out,
+                         struct err *err)
 {
     struct buf sql = {0}, where = {0};
     struct pg_result *res = NULL;
     bool ok = true;
     if (rows_to_ask(was, now, out, &where)) {
         buf_printf(&sql, "SET LOCAL statement_timeout = %d; SELECT EXISTS (SELECT FROM ONLY ",
-                   ROWS_MS);
+                   rows_ms);
         pg_quote_qualified(&sql, now->schema, now->name);
         buf_printf(&sql, " WHERE %s)", buf_text(&where));
         *out = true;

@@ -62,9 +62,12 @@ enum known_rewrite {
 };
 enum known_rewrite known_rewrite(const struct known_table *was, const struct known_table *now);
 /* The same with the source's rows: one that is older than the last ALTER of a column may have been
- * rewritten by it. True also when they did not answer in time. now: of known_ask, just before. */
-bool known_ask_rewritten(struct pg_conn *source, struct task *task, const struct known_table *was,
-                         const struct known_table *now, bool *out, struct err *err) MUST_CHECK;
+ * rewritten by it. True also when they did not answer in rows_ms. now: of known_ask, just before.
+ */
+#define KNOWN_ROWS_MS 20000
+bool known_ask_rewritten(struct pg_conn *source, struct task *task, int rows_ms,
+                         const struct known_table *was, const struct known_table *now, bool *out,
+                         struct err *err) MUST_CHECK;
 /* Appends statements that replace what is kept of a table; its destination goes along. Columns that
  * are dropped or generated are left out. */
 void known_put_sql(struct buf *sql, const struct known_table *t, const char *mirror_id,

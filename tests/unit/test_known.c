@@ -93,8 +93,8 @@ static bool ask(const struct known *was, const struct known *now)
 {
     struct err err = {0};
     bool out;
-    assert_true(
-        known_ask_rewritten(source, &fixture_task, &was->tables[0], &now->tables[0], &out, &err));
+    assert_true(known_ask_rewritten(source, &fixture_task, KNOWN_ROWS_MS, &was->tables[0],
+                                    &now->tables[0], &out, &err));
     return out;
 }
 
