@@ -52,6 +52,12 @@ enum phase {
 struct pace {
     double ms, cost;
 };
+/* Of small units most is waiting, for answers and for a disk, which a large one hardly notices. */
+enum unit_size {
+    SIZE_LARGE,
+    SIZE_SMALL,
+    SIZE_COUNT
+};
 
 /* How a table is cut: range i holds the blocks [i * blocks, (i + 1) * blocks), the last is open. */
 struct cut {
@@ -104,6 +110,7 @@ struct worker {
     struct unit unit;      /* under the lock */
     int64_t unit_since;    /* monotonic ms, under the lock */
     double unit_clock;     /* the job's clock then, under the lock */
+    double part_clock;     /* the same when its index was last seen to get on, under the lock */
     int64_t busy_ms;       /* in units that are done, under the lock */
     atomic_int dest_pid;   /* of the session at the destination; 0: not yet */
     atomic_llong rows;     /* of the running range */
@@ -138,7 +145,8 @@ struct snapshot_job {
     double capacity;  /* as much gets on at full speed side by side */
     double others;    /* that is not ours, on this machine */
     int64_t looked_at;
-    struct pace ranges, indexes, settlings, validations;
+    struct pace ranges[SIZE_COUNT], indexes[SIZE_COUNT], settlings[SIZE_COUNT],
+        validations[SIZE_COUNT];
     struct observer *observer;
     size_t n_returned, cap_returned; /* ranges of contested tables that were begun in vain */
     struct unit *returned;

@@ -25,6 +25,8 @@
 #define ANALYZED_ROWS 30000.0
 #define ADD_FKEY_MS 5.0
 #define FIRM_MS 1000.0 /* cost from which on what was measured outweighs what was expected */
+#define FIRM_SMALL_MS 50.0
+#define SMALL_MS 20.0 /* cost of a small unit */
 #define SMOOTH_MS 8000.0
 #define OURS 4 /* processes of one unit: of both servers, and those that help build an index */
 
@@ -177,17 +179,22 @@ static void look_around(struct snapshot_job *j, double runnable)
     j->looked_at = now;
 }
 
-static struct pace *pace_of(struct snapshot_job *j, enum unit_kind kind)
+static enum unit_size size_of(double cost)
+{
+    return cost < SMALL_MS ? SIZE_SMALL : SIZE_LARGE;
+}
+
+static struct pace *paces_of(struct snapshot_job *j, enum unit_kind kind)
 {
     switch (kind) {
     case UNIT_RANGE:
-        return &j->ranges;
+        return j->ranges;
     case UNIT_INDEX:
-        return &j->indexes;
+        return j->indexes;
     case UNIT_SETTLE:
-        return &j->settlings;
+        return j->settlings;
     case UNIT_VALIDATE_FKEY:
-        return &j->validations;
+        return j->validations;
     case UNIT_RELEASE:
     case UNIT_ADOPT:
     case UNIT_ADD_FKEY:
@@ -197,20 +204,22 @@ static struct pace *pace_of(struct snapshot_job *j, enum unit_kind kind)
     return NULL;
 }
 
+static void add_pace(struct pace *p, double ms, double cost)
+{
+    p->ms += ms;
+    p->cost += cost;
+}
+
 void outlook_note(struct worker *w)
 {
     struct snapshot_job *j = w->job;
-    struct pace *p = pace_of(j, w->unit.kind);
-    double ms = j->clock - w->unit_clock, cost = p ? unit_cost(j, &w->unit) : 0;
+    struct pace *paces = paces_of(j, w->unit.kind);
+    double ms = j->clock - w->unit_clock, cost = paces ? unit_cost(j, &w->unit) : 0;
     w->busy_ms += clock_mono_ms() - w->unit_since;
-    if (!p)
-        return;
-    p->ms += ms;
-    p->cost += cost;
-    if (w->unit.kind == UNIT_RANGE) {
-        j->tables[w->unit.table].pace.ms += ms;
-        j->tables[w->unit.table].pace.cost += cost;
-    }
+    if (paces)
+        add_pace(&paces[size_of(cost)], ms, cost);
+    if (w->unit.kind == UNIT_RANGE)
+        add_pace(&j->tables[w->unit.table].pace, ms, cost);
 }
 
 /* --- bytes -------------------------------------------------------------------------------------
@@ -313,31 +322,40 @@ void snapshot_progress(const struct snapshot_job *job, size_t table,
 /* --- what is left ------------------------------------------------------------------------------
  */
 
-struct outlook {
-    double ranges, indexes, settlings, validations; /* ms for a cost of 1 */
-    double sum, longest;                            /* of what the workers share, so far */
+struct outlook { /* ms for a cost of 1, by enum unit_size */
+    double ranges[SIZE_COUNT], indexes[SIZE_COUNT], settlings[SIZE_COUNT], validations[SIZE_COUNT];
+    double sum, longest; /* of what the workers share, so far */
 };
 
-static double firmed(const struct pace *p, double expected)
+static double firmed(const struct pace *p, double expected, double firm)
 {
-    return (p->ms + expected * FIRM_MS) / (p->cost + FIRM_MS);
+    return (p->ms + expected * firm) / (p->cost + firm);
+}
+
+static void take_pace(double out[SIZE_COUNT], const struct pace *paces, const double *expected)
+{
+    out[SIZE_LARGE] = firmed(&paces[SIZE_LARGE], expected[SIZE_LARGE], FIRM_MS);
+    out[SIZE_SMALL] = firmed(&paces[SIZE_SMALL], expected[SIZE_SMALL], FIRM_SMALL_MS);
 }
 
 /* With what is running; of ranges also their table's. */
 static void take_paces(struct snapshot_job *j, struct outlook *o)
 {
-    struct pace ranges = j->ranges;
+    struct pace ranges[SIZE_COUNT] = {j->ranges[SIZE_LARGE], j->ranges[SIZE_SMALL]};
     for (int i = 0; i < j->n_workers; i++) {
         const struct worker *w = &j->workers[i];
         if (!w->has_unit || w->unit.kind != UNIT_RANGE)
             continue;
-        ranges.ms += j->clock - w->unit_clock;
-        ranges.cost += range_part(w) * unit_cost(j, &w->unit);
+        double cost = unit_cost(j, &w->unit);
+        add_pace(&ranges[size_of(cost)], j->clock - w->unit_clock, range_part(w) * cost);
     }
-    o->ranges = ranges.cost > 0 ? ranges.ms / ranges.cost : 0;
-    o->indexes = firmed(&j->indexes, o->ranges);
-    o->settlings = firmed(&j->settlings, o->indexes);
-    o->validations = firmed(&j->validations, o->indexes);
+    struct pace all = ranges[SIZE_LARGE];
+    add_pace(&all, ranges[SIZE_SMALL].ms, ranges[SIZE_SMALL].cost);
+    double pace = all.cost > 0 ? all.ms / all.cost : 0, expected[SIZE_COUNT] = {pace, pace};
+    take_pace(o->ranges, ranges, expected);
+    take_pace(o->indexes, j->indexes, o->ranges);
+    take_pace(o->settlings, j->settlings, o->indexes);
+    take_pace(o->validations, j->validations, o->indexes);
 }
 
 static double range_pace(const struct snapshot_job *j, const struct table_run *t,
@@ -348,10 +366,9 @@ static double range_pace(const struct snapshot_job *j, const struct table_run *t
         const struct worker *w = &j->workers[i];
         if (!w->has_unit || w->unit.kind != UNIT_RANGE || &j->tables[w->unit.table] != t)
             continue;
-        own.ms += j->clock - w->unit_clock;
-        own.cost += range_part(w) * unit_cost(j, &w->unit);
+        add_pace(&own, j->clock - w->unit_clock, range_part(w) * unit_cost(j, &w->unit));
     }
-    return firmed(&own, o->ranges);
+    return firmed(&own, o->ranges[size_of(range_cost(t) / most((double)t->cut.n, 1))], FIRM_MS);
 }
 
 static double ranges_left(const struct snapshot_job *j, const struct table_run *t,
@@ -376,18 +393,16 @@ static const struct worker *worker_on(const struct snapshot_job *j, enum unit_ki
     return NULL;
 }
 
-/* Of a unit whose progress is known the better, the further it is; what takes longer than expected
- * takes longer still. */
+/* Of a unit whose progress is known the better, the further it is; since that was said last, time
+ * has passed. What takes longer than expected takes longer still. */
 static double unit_left(const struct snapshot_job *j, const struct worker *w, double expected,
                         double part)
 {
     if (!w)
         return expected;
-    double ms = j->clock - w->unit_clock;
-    if (part <= 0)
-        return most(expected - ms, ms / 4);
-    double whole = part * (ms / part) + (1 - part) * most(expected, ms);
-    return whole * (1 - part);
+    double ms = j->clock - w->unit_clock, at = w->part_clock - w->unit_clock;
+    double whole = at + (1 - part) * most(expected, at);
+    return most(whole * (1 - part) - (ms - at), ms / 4 * (1 - part));
 }
 
 static double indexes_left(const struct snapshot_job *j, const struct table_run *t,
@@ -397,8 +412,9 @@ static double indexes_left(const struct snapshot_job *j, const struct table_run 
     for (size_t i = 0; i < t->def->n_indexes; i++) {
         if (t->index_parts[i] >= 1)
             continue;
-        double left = unit_left(j, worker_on(j, UNIT_INDEX, t, i),
-                                outlook_index_cost(j, t, i) * o->indexes, t->index_parts[i]);
+        double cost = outlook_index_cost(j, t, i);
+        double left = unit_left(j, worker_on(j, UNIT_INDEX, t, i), cost * o->indexes[size_of(cost)],
+                                t->index_parts[i]);
         sum += left;
         if (post_is_exclusive(&t->def->indexes[i]))
             alone += left;
@@ -417,7 +433,7 @@ static double settle_left(const struct snapshot_job *j, const struct table_run *
         return 0;
     for (const struct table_run *t = root; t < j->tables + j->n_tables; t++)
         cost += t->root == root ? settle_cost(t) : 0;
-    return unit_left(j, worker_on(j, UNIT_SETTLE, root, 0), cost * o->settlings, 0);
+    return unit_left(j, worker_on(j, UNIT_SETTLE, root, 0), cost * o->settlings[size_of(cost)], 0);
 }
 
 /* Of a table and its partitions, if it has some: together, and what follows one after the other. */
@@ -465,11 +481,12 @@ static double fkeys_left(const struct snapshot_job *j, struct outlook *o)
     for (size_t i = 0; i < j->n_tables; i++) {
         const struct table_run *t = &j->tables[i];
         double chain = 0;
-        adding += ADD_FKEY_MS * (double)(t->def->n_fkeys - t->fkeys_added) * o->indexes;
+        adding += ADD_FKEY_MS * (double)(t->def->n_fkeys - t->fkeys_added) * o->indexes[SIZE_SMALL];
         for (size_t k = 0; k < t->def->n_fkeys; k++) {
             const struct worker *w = worker_on(j, UNIT_VALIDATE_FKEY, t, k);
+            double cost = validation_cost(j, t, k);
             if (w || k >= t->fkeys_validated)
-                chain += unit_left(j, w, validation_cost(j, t, k) * o->validations, 0);
+                chain += unit_left(j, w, cost * o->validations[size_of(cost)], 0);
         }
         o->sum += chain;
         o->longest = most(o->longest, chain);
@@ -486,7 +503,7 @@ int64_t snapshot_eta_ms(const struct snapshot_job *job)
     outlook_tick(j);
     look_around(j, runnable);
     take_paces(j, &o);
-    if (clock_mono_ms() - j->began >= FIRST_MS && (o.ranges > 0 || j->ranges_left == 0))
+    if (clock_mono_ms() - j->began >= FIRST_MS && (o.ranges[SIZE_LARGE] > 0 || j->ranges_left == 0))
         left = data_left(j, &o) + fkeys_left(j, &o);
     pthread_mutex_unlock(&j->lock);
     return left < 0 ? -1 : (int64_t)(left + 0.5);

@@ -234,7 +234,7 @@ static bool begin_unit(struct worker *w, const struct unit *u)
     outlook_tick(j);
     w->unit = *u;
     w->unit_since = clock_mono_ms();
-    w->unit_clock = j->clock;
+    w->unit_clock = w->part_clock = j->clock;
     w->has_unit = true;
     atomic_store(&w->rows, 0);
     atomic_store(&w->received, 0);
