@@ -26,26 +26,45 @@ static bool is_stopping(void *arg)
     return atomic_load(&m->shall_stop);
 }
 
-static bool clean_source(struct mirror *m, struct task *task, struct err *err)
+/* What a deletion works with. Both servers are reached before anything is removed: a mirror that
+ * cannot be deleted now stays whole. From begun on, what it has lost makes it one that is deleted.
+ */
+struct removal {
+    struct mirror *m;
+    struct task task;
+    struct pg_conn *source, *dest;
+    bool has_begun;
+};
+
+static bool connect_to(struct removal *r, const char *peer, const char *app, struct pg_conn **out,
+                       struct err *err)
 {
-    const struct mirror_config *c = &m->row.config;
     struct peer p = {0};
     struct pg_target target;
-    struct pg_conn *conn = NULL;
-    char app[64];
-    if (!m->row.slot_created)
-        return true; /* nothing was made there */
-    if (!catalog_peer_get(m->engine->catalog, c->source_peer, &p, err))
+    if (!catalog_peer_get(r->m->engine->catalog, peer, &p, err))
         return false;
     peer_target(&p, &target);
-    str_printf(app, sizeof app, "bunnydb %s", c->name);
-    bool ok = pg_connect(&target, PG_SQL, app, NULL, task, CONNECT_MS, &conn, err) &&
-              source_free_slot(conn, task, c->slot, app, SLOT_FREE_MS, err) &&
-              source_drop_slot(conn, task, c->slot, STATEMENT_MS, err) &&
-              source_unpublish(conn, task, c->publication, err);
-    pg_close(conn, true);
+    bool ok = pg_connect(&target, PG_SQL, app, NULL, &r->task, CONNECT_MS, out, err);
     peer_free(&p);
-    return ok || err_context(err, "source %s", c->source_peer);
+    return ok;
+}
+
+/* True when it is gone, and has_begun when it may be. */
+static bool drop_slot(struct removal *r, struct err *err)
+{
+    bool ok = source_drop_slot(r->source, &r->task, r->m->row.config.slot, STATEMENT_MS, err);
+    r->has_begun = r->has_begun || ok || err->code != ERR_SQL;
+    return ok;
+}
+
+static bool clean_source(struct removal *r, struct err *err)
+{
+    const struct mirror_config *c = &r->m->row.config;
+    char app[64];
+    str_printf(app, sizeof app, "bunnydb %s", c->name);
+    return !r->m->row.slot_created || /* nothing was made there */
+           (source_free_slot(r->source, &r->task, c->slot, app, SLOT_FREE_MS, err) &&
+            drop_slot(r, err) && source_unpublish(r->source, &r->task, c->publication, err));
 }
 
 /* What a copy that did not end has dropped. */
@@ -73,22 +92,13 @@ static bool remove_twins(struct mirror *m, struct pg_conn *conn, struct task *ta
     return ok;
 }
 
-static bool clean_dest(struct mirror *m, struct task *task, struct err *err)
+static bool clean_dest(struct removal *r, struct err *err)
 {
-    const struct mirror_config *c = &m->row.config;
-    struct peer p = {0};
-    struct pg_target target;
-    struct pg_conn *conn = NULL;
-    if (!catalog_peer_get(m->engine->catalog, c->dest_peer, &p, err))
-        return false;
-    peer_target(&p, &target);
-    bool ok =
-        pg_connect(&target, PG_SQL, "bunnydb", NULL, task, CONNECT_MS, &conn, err) &&
-        restore_keys(m, conn, task) && swap_remove_leftovers(conn, task, m->row.mirror_id, err) &&
-        remove_twins(m, conn, task, err) && progress_delete(conn, task, m->row.mirror_id, err);
-    pg_close(conn, true);
-    peer_free(&p);
-    return ok || err_context(err, "destination %s", c->dest_peer);
+    struct mirror *m = r->m;
+    return restore_keys(m, r->dest, &r->task) &&
+           swap_remove_leftovers(r->dest, &r->task, m->row.mirror_id, err) &&
+           remove_twins(m, r->dest, &r->task, err) &&
+           progress_delete(r->dest, &r->task, m->row.mirror_id, err);
 }
 
 static void note_left_behind(struct mirror *m, bool source_clean, bool dest_clean, char **note)
@@ -109,22 +119,55 @@ static void note_left_behind(struct mirror *m, bool source_clean, bool dest_clea
     *note = buf_take(&b);
 }
 
-static bool remove_mirror(struct mirror *m, bool force, char **note, struct err *err)
+static bool not_deleted(const struct removal *r, const struct err *why, struct err *err)
 {
-    struct task task = {
-        .wake_fd = m->wake_fd, .is_cancelled = is_stopping, .tick = m->task.tick, .arg = m};
+    char text[sizeof err->text];
+    str_copy(text, sizeof text, why->text);
+    err_set(err, ERR_CLEANUP, "Mirror %s was not deleted%s: %s", r->m->row.config.name,
+            r->has_begun ? " to the end" : "", text);
+    return err_hint(err, r->has_begun
+                             ? "It goes on by itself when the server can be reached; or delete "
+                               "with force=true, and remove what is left by hand."
+                             : "Try again when the server can be reached, or delete with "
+                               "force=true and remove slot and publication by hand.");
+}
+
+/* force: what cannot be reached is left behind, and told. */
+static bool clean_both(struct removal *r, bool force, char **note, struct err *err)
+{
+    const struct mirror_config *c = &r->m->row.config;
     struct err dest_err = {0};
-    bool source_clean = clean_source(m, &task, err);
-    bool dest_clean = (source_clean || force) && clean_dest(m, &task, &dest_err);
-    if (!force && !(source_clean && dest_clean)) {
-        char why[sizeof err->text];
-        str_copy(why, sizeof why, source_clean ? dest_err.text : err->text);
-        err_set(err, ERR_CLEANUP, "Mirror %s was not deleted: %s", m->row.config.name, why);
-        return err_hint(err, "Try again when the server can be reached, or delete with force=true "
-                             "and remove slot and publication by hand.");
-    }
-    note_left_behind(m, source_clean, dest_clean, note);
-    if (!catalog_mirror_delete(m->engine->catalog, m->row.config.name, err))
+    char app[64];
+    str_printf(app, sizeof app, "bunnydb %s", c->name);
+    bool at_source = !r->m->row.slot_created || connect_to(r, c->source_peer, app, &r->source, err);
+    bool at_dest =
+        (at_source || force) && connect_to(r, c->dest_peer, "bunnydb", &r->dest, &dest_err);
+    bool source_clean = at_source && (at_dest || force) && clean_source(r, err);
+    bool dest_clean = at_dest && (source_clean || force) && clean_dest(r, &dest_err);
+    if (force)
+        note_left_behind(r->m, source_clean, dest_clean, note);
+    if (force || (source_clean && dest_clean))
+        return true;
+    bool is_source = err->code != ERR_NONE;
+    struct err *why = is_source ? err : &dest_err;
+    (void)err_context(why, "%s %s", is_source ? "source" : "destination",
+                      is_source ? c->source_peer : c->dest_peer);
+    return not_deleted(r, why, err);
+}
+
+/* *has_begun: something is removed, or may be. */
+static bool remove_mirror(struct mirror *m, bool force, char **note, bool *has_begun,
+                          struct err *err)
+{
+    struct removal r = {
+        .m = m,
+        .task = {
+            .wake_fd = m->wake_fd, .is_cancelled = is_stopping, .tick = m->task.tick, .arg = m}};
+    bool ok = clean_both(&r, force, note, err);
+    pg_close(r.source, true);
+    pg_close(r.dest, true);
+    *has_begun = r.has_begun;
+    if (!ok || !catalog_mirror_delete(m->engine->catalog, m->row.config.name, err))
         return false;
     log_info("super", m->row.config.name, "deleted; the destination's tables stay");
     return true;
@@ -132,7 +175,7 @@ static bool remove_mirror(struct mirror *m, bool force, char **note, struct err 
 
 /* --- what comes of it ------------------------------------------------------------------------- */
 
-/* A deletion that had begun earlier stays one, and is tried again later. */
+/* A deletion that has begun stays one, and is tried again later. */
 static void deletion_failed(struct mirror *m, const struct err *err)
 {
     m->live.error_count++;
@@ -161,18 +204,19 @@ static void take_deletion_back(struct mirror *m, enum mirror_wish before)
 bool mirror_delete(struct mirror *m, struct command *c, struct err *err)
 {
     enum mirror_wish before = m->row.wish;
+    bool has_begun;
     if (!mirror_save_flags(m, WISH_DELETE, m->row.snapshot_done, err))
         return false;
     show_state(m, MIRROR_STOPPED, "deleting");
     verify_end(m);
-    if (remove_mirror(m, c->kind == MIRROR_FORCE_DELETE, &c->note, err)) {
+    if (remove_mirror(m, c->kind == MIRROR_FORCE_DELETE, &c->note, &has_begun, err)) {
         pthread_mutex_lock(&m->lock);
         m->is_gone = true;
         pthread_mutex_unlock(&m->lock);
         roster_is_gone(m->engine->roster); /* before the answer: who asked for it clears it away */
         return true;
     }
-    if (before == WISH_DELETE)
+    if (before == WISH_DELETE || has_begun)
         deletion_failed(m, err);
     else
         take_deletion_back(m, before);
@@ -183,9 +227,10 @@ void mirror_finish_deletion(struct mirror *m)
 {
     struct err err = {0};
     char *note = NULL;
+    bool has_begun;
     log_info("super", m->row.config.name, "a deletion was interrupted: going on with it");
     show_state(m, MIRROR_STOPPED, "deleting");
-    if (remove_mirror(m, false, &note, &err)) {
+    if (remove_mirror(m, false, &note, &has_begun, &err)) {
         pthread_mutex_lock(&m->lock);
         m->is_gone = true;
         pthread_mutex_unlock(&m->lock);
