@@ -65,6 +65,23 @@ const struct setting setting_rows[] = {
     {"alarm", "wal_drops_slot", SETTING_BOOL, AT(wal_drops_slot), 0, 0, "no",
      "At 80 % the mirror is paused and its slot dropped, so that the source goes on; afterwards "
      "all tables have to be copied again."},
+    {"console", "columns", SETTING_TEXT, AT(columns), 1, 0, "",
+     "Columns of the list of mirrors, in this order, with commas between them, beside the names: "
+     "state, from_to, tables, lag, behind, 5_min, rows_s, b_s, slot, kept, next. What c chooses in "
+     "the console comes before it. Default: what fits."},
+    {"console", "table_columns", SETTING_TEXT, AT(table_columns), 1, 0, "",
+     "The same for the tables of a mirror: state, copied, size, insert, update, delete, no_row."},
+    {"console", "copy_columns", SETTING_TEXT, AT(copy_columns), 1, 0, "",
+     "While they are copied: state, progress, rows, size, left, ins, upd, del."},
+    {"console", "slot_columns", SETTING_TEXT, AT(slot_columns), 1, 0, "",
+     "Slots: source, mirror, health, wal_status, kept, room, full_in, confirmed, pid."},
+    {"console", "peer_columns", SETTING_TEXT, AT(peer_columns), 1, 0, "",
+     "Peers: address, database, user, ssl, used_by, last_test."},
+    {"console", "run_columns", SETTING_TEXT, AT(run_columns), 1, 0, "",
+     "Runs: kind, began, ended, took, ending, error."},
+    {"console", "mouse", SETTING_BOOL, AT(mouse), 0, 0, "no",
+     "The console takes the mouse: a click selects, one on a title sorts, the wheel scrolls. The "
+     "terminal marks text with Shift then. % changes it."},
 };
 const size_t setting_count = COUNT_OF(setting_rows);
 
@@ -182,8 +199,23 @@ static bool set_setting(struct reading *r, const struct setting *s, const char *
     return false;
 }
 
+static bool take_binding(struct reading *r, const char *action, const char *keys)
+{
+    struct conf *c = r->conf;
+    for (size_t i = 0; i < c->n_bindings; i++)
+        if (!strcmp(c->bindings[i].action, action))
+            return fail(r, r->line, "key \"%s\" in [keys] is given twice", action);
+    if (r->is_continuation)
+        return fail(r, r->line, "\"%s\" takes one line", action);
+    struct conf_binding b = {mem_strdup(action), mem_strdup(keys), r->line};
+    MEM_PUSH(c->bindings, c->n_bindings, c->cap_bindings, b);
+    return true;
+}
+
 static bool take_setting(struct reading *r, const char *key, const char *value)
 {
+    if (!strcmp(r->section, "keys"))
+        return take_binding(r, key, value);
     for (size_t i = 0; i < setting_count; i++) {
         const struct setting *s = &setting_rows[i];
         if (strcmp(s->section, r->section) != 0 || strcmp(s->key, key) != 0)
@@ -193,6 +225,7 @@ static bool take_setting(struct reading *r, const char *key, const char *value)
         if (r->seen[i])
             return fail(r, r->line, "key \"%s\" in [%s] is given twice", key, r->section);
         r->seen[i] = true;
+        r->conf->lines[i] = r->line;
         return set_setting(r, s, value);
     }
     return fail(r, r->line, "unknown key \"%s\" in [%s]", key, r->section);
@@ -324,7 +357,7 @@ static void begin_section(struct reading *r, const char *line)
         begin_object(r, &r->conf->peers, r->section + strlen("peer "));
     else if (is_section_of(r->section, "mirror"))
         begin_object(r, &r->conf->mirrors, r->section + strlen("mirror "));
-    else {
+    else if (strcmp(r->section, "keys") != 0) {
         for (size_t i = 0; i < setting_count; i++)
             if (!strcmp(setting_rows[i].section, r->section))
                 return;
@@ -414,7 +447,7 @@ static bool others_can_read(FILE *f)
 
 void conf_init(struct conf *c)
 {
-    *c = (struct conf){0};
+    *c = (struct conf){.lines = mem_calloc(setting_count, sizeof(int))};
     struct reading r = {.conf = c, .path = "default", .err = NULL};
     for (size_t i = 0; i < setting_count; i++)
         if (setting_rows[i].normal[0])
@@ -455,9 +488,23 @@ void conf_free(struct conf *c)
     for (size_t i = 0; i < setting_count; i++)
         if (setting_rows[i].type == SETTING_TEXT)
             free(*(char **)(void *)((char *)c + setting_rows[i].offset));
+    for (size_t i = 0; i < c->n_bindings; i++) {
+        free(c->bindings[i].action);
+        free(c->bindings[i].keys);
+    }
+    free(c->bindings);
+    free(c->lines);
     free_objects(&c->peers);
     free_objects(&c->mirrors);
     *c = (struct conf){0};
+}
+
+int conf_line(const struct conf *c, const char *section, const char *key)
+{
+    for (size_t i = 0; i < setting_count; i++)
+        if (!strcmp(setting_rows[i].section, section) && !strcmp(setting_rows[i].key, key))
+            return c->lines[i];
+    return 0;
 }
 
 static json_t *setting_to_json(const struct conf *c, const struct setting *s)

@@ -23,6 +23,12 @@ struct conf_objects {
     size_t n, cap;
 };
 
+/* A line of [keys]: what stands there; src/looks.h says what it means. */
+struct conf_binding {
+    char *action, *keys;
+    int line;
+};
+
 struct conf {
     char *path; /* the file that was read; NULL: none was there */
     char *state_dir;
@@ -43,6 +49,11 @@ struct conf {
     int64_t lag_alarm_s;
     int64_t wal_room; /* bytes; 0: not known */
     bool wal_drops_slot;
+    char *columns, *table_columns, *copy_columns, *slot_columns, *peer_columns, *run_columns;
+    bool mouse;
+    struct conf_binding *bindings;
+    size_t n_bindings, cap_bindings;
+    int *lines; /* where each setting of the table stands; 0: nowhere */
     struct conf_objects peers, mirrors;
     bool has_secrets;   /* a password stands in the file */
     bool shows_secrets; /* and others can read it */
@@ -70,6 +81,8 @@ extern const size_t setting_count;
 /* Fills in the defaults. */
 void conf_init(struct conf *c);
 void conf_free(struct conf *c); /* the contents */
+/* The line that a setting stands in; 0: it has its default. */
+int conf_line(const struct conf *c, const char *section, const char *key);
 /* The settings as they are in force, by section; caller frees. Holds no secret. */
 json_t *conf_to_json(const struct conf *c);
 /* Reads path (NULL: $BUNNYDB_CONF, then the usual places, where a missing file is fine) over the

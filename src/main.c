@@ -8,6 +8,7 @@
 #include "engine.h"
 #include "src/cli/cli.h"
 #include "src/conf.h"
+#include "src/looks.h"
 #include "src/options.h"
 #include "src/process.h"
 #include "src/user_cli.h"
@@ -20,7 +21,12 @@ static enum exit_code obey(const struct options *o, const struct conf *c)
     if (command_rows[o->command].run)
         return cli_run(o, c);
     if (o->command == COMMAND_RUN) {
-        ok = process_run(o, c, &err);
+        struct look look; /* said at once, also when there is no console yet */
+        if (!looks_read(c, &look, &err)) {
+            cli_complain(&err);
+            return EXIT_USAGE;
+        }
+        ok = process_run(o, c, &look, &err);
     } else {
         log_to_fd(STDERR_FILENO, LOG_LEVEL_WARN);
         ok = user_cli_add(o, c, &err);

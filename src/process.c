@@ -16,6 +16,7 @@
 #include "src/declare.h"
 #include "src/http/server.h"
 #include "src/http/users.h"
+#include "src/looks.h"
 #include "src/signals.h"
 #include "src/state_dir.h"
 #include "ui/console.h"
@@ -24,6 +25,7 @@
 
 struct process {
     const struct conf *conf;
+    struct look look;
     bool headless;
     char *state_dir;
     int lock_fd;
@@ -217,8 +219,11 @@ static bool run_console(struct process *p, struct err *err)
     model.state_dir = p->state_dir; /* a bundle is what the API makes, over our own socket */
     model.bundle = ask_bundle;
     char *choices = mem_printf("%s/console", p->state_dir);
-    struct console_options options = {
-        .stop_fd = p->signal_fd, .process = host, .choices = choices, .attach_hint = hint};
+    struct console_options options = {.stop_fd = p->signal_fd,
+                                      .process = host,
+                                      .choices = choices,
+                                      .look = &p->look,
+                                      .attach_hint = hint};
     lend_stderr(p);
     while (again) {
         enum console_end end = console_run(&model, &options, err);
@@ -275,9 +280,11 @@ static void finish(struct process *p)
     free(p->state_dir);
 }
 
-bool process_run(const struct options *o, const struct conf *c, struct err *err)
+bool process_run(const struct options *o, const struct conf *c, const struct look *look,
+                 struct err *err)
 {
     struct process p = {.conf = c,
+                        .look = *look,
                         .headless = options_has(o, OPTION_HEADLESS),
                         .lock_fd = -1,
                         .signal_fd = -1,

@@ -4,8 +4,10 @@
 
 #include "src/conf.h"
 #include "src/options.h"
+#include "ui/look.h"
 
 /* Runs until a signal or the operator ends it. False: it could not start; *err says why. */
-bool process_run(const struct options *o, const struct conf *c, struct err *err) MUST_CHECK;
+bool process_run(const struct options *o, const struct conf *c, const struct look *look,
+                 struct err *err) MUST_CHECK;
 
 #endif

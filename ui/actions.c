@@ -2,11 +2,16 @@
 #include "ui/actions.h"
 
 #include <curses.h>
+#include <string.h>
 
 #include "base/mem.h"
+#include "ui/chooser.h"
+#include "ui/commandline.h"
 #include "ui/deeds.h"
+#include "ui/mouse.h"
 #include "ui/moves.h"
 #include "ui/peer_deeds.h"
+#include "ui/save.h"
 #include "ui/terminal.h"
 
 #define FN(k) (TERMINAL_FUNCTION | (k))
@@ -34,231 +39,244 @@ enum {
     ASKED = TABLES | ON(SCREEN_DETAIL) | ON(SCREEN_REPORT) | ON(SCREEN_PICK),
 };
 
-/* Keys, as shown, name; help; screens, in the hint line, group, condition, deed. The hint line
+/* Id, keys, name; help; screens, in the hint line, group, condition, deed. The hint line
  * takes them in this order; help in the order of the groups. */
 /* clang-format off */
 const struct action actions[] = {
-    {{'\r', '\n', FN(KEY_ENTER)}, "enter", "open",
+    {"open", {'\r'}, "open",
      "Opens the selected mirror: tables, slot, logs.",
      ON(SCREEN_LIST) | OF_LINE, EVERYWHERE, GROUP_MIRROR, has_target, do_enter},
-    {{033, 'q'}, "esc", "back",
+    {"back", {033, 'q'}, "back",
      "One level out (q as well); on the main screen q quits.",
      EVERYWHERE & ~ON(SCREEN_LIST), EVERYWHERE & ~TABLES, GROUP_MIRROR, NULL, app_back},
-    {{'p'}, "p", "pause",
+    {"pause", {'p'}, "pause",
      "Stops reading; the source keeps WAL meanwhile (asks y).",
      OF_MIRROR, EVERYWHERE, GROUP_MIRROR, can_pause, do_pause},
-    {{'r'}, "r", "resume",
+    {"resume", {'r'}, "resume",
      "Goes on where it was paused.",
      OF_MIRROR, EVERYWHERE, GROUP_MIRROR, can_resume, do_resume},
-    {{'t'}, "t", "retry",
+    {"retry", {'t'}, "retry",
      "Tries again now, without the back-off; loses nothing.",
      OF_MIRROR, EVERYWHERE, GROUP_MIRROR, can_retry, do_retry},
-    {{'l'}, "l", "log",
+    {"log", {'l'}, "log",
      "The log of the mirror on the whole screen.",
      LISTS | OF_LINE, EVERYWHERE, GROUP_MIRROR, has_target, do_log},
-    {{'x'}, "x", "resync",
+    {"resync", {'x'}, "resync",
      "Copies the selected table again, swapped or emptied; asks first.",
      ON(SCREEN_DETAIL), EVERYWHERE, GROUP_MIRROR, can_resync_table, do_resync_table},
-    {{'X'}, "X", "resync all",
+    {"resync-all", {'X'}, "resync all",
      "Copies all tables of the mirror again; its name has to be typed.",
      OF_MIRROR, 0, GROUP_MIRROR, can_resync, do_resync},
-    {{'v'}, "v", "verify",
+    {"verify", {'v'}, "verify",
      "Compares all rows (asks y); where V shows differences: repair.",
      OF_MIRROR | ON(SCREEN_REPORT), ON(SCREEN_DETAIL) | ON(SCREEN_REPORT), GROUP_MIRROR,
      can_verify, do_verify},
-    {{'V'}, "V", "found",
+    {"found", {'V'}, "found",
      "What the last comparison found, table by table, with keys.",
      OF_MIRROR | ON(SCREEN_REPORT), ON(SCREEN_REPORT), GROUP_MIRROR, has_target, do_found},
-    {{'C'}, "C", "cutover",
+    {"cutover", {'C'}, "cutover",
      "What remains before the applications move to the destination.",
      OF_MIRROR | ON(SCREEN_REPORT), ON(SCREEN_REPORT), GROUP_MIRROR, has_target, do_cutover},
-    {{'d'}, "d", "definitions",
+    {"definitions", {'d'}, "definitions",
      "How they differ, and what sync-schema would run.",
      OF_MIRROR, ON(SCREEN_DETAIL), GROUP_MIRROR, has_target, do_plan},
-    {{'a'}, "a", "apply",
+    {"apply", {'a'}, "apply",
      "Runs what 5 Schema shows at the destination; asks first.",
      ON(SCREEN_DETAIL), 0, GROUP_MIRROR, can_sync, do_sync},
-    {{'a'}, "a", "add",
+    {"add", {'a'}, "add",
      "A new mirror: a form, its tables, a summary with all findings; then asks.",
      ON(SCREEN_LIST), EVERYWHERE, GROUP_MIRROR, can_create, do_create},
-    {{'e'}, "e", "edit",
+    {"edit", {'e'}, "edit",
      "Other tables for the mirror: pause, change, resume as one step.",
      LISTS | ON(SCREEN_LOG), ON(SCREEN_DETAIL), GROUP_MIRROR, can_set_tables, do_set_tables},
-    {{'K'}, "K", "delete",
+    {"delete", {'K'}, "delete",
      "Deletes the mirror, its slot and publication; its name has to be typed.",
      OF_MIRROR, 0, GROUP_MIRROR, can_delete, do_delete},
-    {{'h'}, "h", "doctor",
+    {"doctor", {'h'}, "doctor",
      "A checklist of what may be wrong with mirror and servers.",
      OF_MIRROR | ON(SCREEN_REPORT), 0, GROUP_MIRROR, has_target, do_doctor},
-    {{'b'}, "b", "bundle",
+    {"bundle", {'b'}, "bundle",
      "Writes what a bug report needs into a file, without secrets, and says where.",
      OF_MIRROR | ON(SCREEN_REPORT), 0, GROUP_MIRROR, has_target, do_bundle},
-    {{'y'}, "y", "copy",
+    {"copy", {'y'}, "copy",
      "Copies the error, or the position, to the clipboard (OSC 52).",
      OF_MIRROR, 0, GROUP_MIRROR, has_target, do_copy},
 
-    {{' '}, "space", "in or out",
+    {"pick", {' '}, "in or out",
      "Takes the selected table in, or out again.",
      ON(SCREEN_PICK), EVERYWHERE, GROUP_PICK, has_pick, do_pick},
-    {{'*'}, "*", "all",
+    {"pick-all", {'*'}, "all",
      "Takes all tables in that are shown and can be mirrored, or all out.",
      ON(SCREEN_PICK), EVERYWHERE, GROUP_PICK, has_pick, do_pick_all},
-    {{'\r', '\n', FN(KEY_ENTER)}, "enter", "next",
+    {"next", {'\r'}, "next",
      "To the summary: what will be done, and what the servers lack.",
      ON(SCREEN_PICK), EVERYWHERE, GROUP_PICK, has_pick, do_summary},
-    {{'\r', '\n', FN(KEY_ENTER)}, "enter", "do it",
+    {"finish", {'\r'}, "do it",
      "Asks y, then does what the summary says.",
      ON(SCREEN_SUMMARY), EVERYWHERE, GROUP_PICK, can_finish, do_finish},
 
-    {{'t', '\r', '\n', FN(KEY_ENTER)}, "enter t", "test",
+    {"test", {'t', '\r'}, "test",
      "Logs in to the peer, and says what it lacks as a source and a destination.",
      ON(SCREEN_PEERS), EVERYWHERE, GROUP_PEER, can_change_peer, do_peer_test},
-    {{'a'}, "a", "add",
+    {"add", {'a'}, "add",
      "A new peer, by a form; then the connection is tested.",
      ON(SCREEN_PEERS), EVERYWHERE, GROUP_PEER, can_add, do_peer_add},
-    {{'e'}, "e", "edit",
+    {"edit", {'e'}, "edit",
      "Changes the peer; its mirrors connect again with the new values.",
      ON(SCREEN_PEERS), EVERYWHERE, GROUP_PEER, can_change_peer, do_peer_change},
-    {{'K'}, "K", "delete",
+    {"delete", {'K'}, "delete",
      "Forgets a peer that no mirror uses; its name has to be typed.",
      ON(SCREEN_PEERS), EVERYWHERE, GROUP_PEER, can_change_peer, do_peer_delete},
 
-    {{'/'}, "/", "filter",
+    {"filter", {'/'}, "filter",
      "Lists: only lines with this text, !text without it. Logs: search.",
      OF_MIRROR | TABLES | ON(SCREEN_PICK), EVERYWHERE, GROUP_VIEW, NULL, move_filter},
-    {{'!'}, "!", "problems",
+    {"problems", {'!'}, "problems",
      "Only mirrors that have a problem, or all again.",
      ON(SCREEN_LIST), EVERYWHERE, GROUP_VIEW, NULL, do_problems},
-    {{'s'}, "s", "sort",
+    {"sort", {'s'}, "sort",
      "Next order: severity, name, lag, rows/s, kept WAL.",
      ON(SCREEN_LIST), EVERYWHERE, GROUP_VIEW, NULL, do_sort},
-    {{'I'}, "I", "invert",
+    {"invert", {'I'}, "invert",
      "Turns the order round.",
      ON(SCREEN_LIST), 0, GROUP_VIEW, NULL, do_invert},
-    {{'o'}, "o", "maximise",
+    {"maximise", {'o'}, "maximise",
      "The pane with the keys takes the screen, or gives it back.",
      LISTS | TABLES | ON(SCREEN_PICK), 0, GROUP_VIEW, NULL, do_zoom},
-    {{'R', FN(KEY_F(5))}, "R f5", "refresh",
+    {"refresh", {'R', FN(KEY_F(5))}, "refresh",
      "Asks again what this screen has asked for.",
      ASKED, TABLES | ON(SCREEN_REPORT), GROUP_VIEW, NULL, do_refresh},
-    {{'z'}, "z", "freeze",
+    {"freeze", {'z'}, "freeze",
      "Holds the picture still (not the engine), or lets it go on.",
      EVERYWHERE, 0, GROUP_VIEW, NULL, do_freeze},
 
-    {{'f'}, "f", "follow",
+    {"columns", {'c'}, "columns",
+     "Which columns of the list are shown, and in which order.",
+     LISTS | TABLES | ON(SCREEN_PICK), 0, GROUP_VIEW, has_columns, do_columns},
+    {"save", {'S'}, "save",
+     "Writes the text of this screen into a file, all of it, and says where.",
+     EVERYWHERE, 0, GROUP_VIEW, NULL, do_save},
+
+    {"follow", {'f'}, "follow",
      "Back to the newest line; new ones appear by themselves.",
      WITH_LOG, 0, GROUP_LOG, in_log, do_follow},
-    {{'n'}, "n", "older",
+    {"older", {'n'}, "older",
      "The next older line with the searched text.",
      WITH_LOG, 0, GROUP_LOG, has_search, move_find_older},
-    {{'N'}, "N", "newer",
+    {"newer", {'N'}, "newer",
      "The next newer line with the searched text.",
      WITH_LOG, 0, GROUP_LOG, has_search, move_find_newer},
-    {{'w'}, "w", "wrap",
+    {"wrap", {'w'}, "wrap",
      "Wraps long lines and shows their details.",
      WITH_LOG, 0, GROUP_LOG, in_log, do_wrap},
-    {{'+', '='}, "+", "more",
+    {"more", {'+', '='}, "more",
      "Logs: more detail. Elsewhere: refreshes more often.",
      WITH_LOG, 0, GROUP_LOG, NULL, move_more},
-    {{'-'}, "-", "less",
+    {"less", {'-'}, "less",
      "Logs: less detail. Elsewhere: refreshes less often.",
      WITH_LOG, 0, GROUP_LOG, NULL, move_less},
 
-    {{FN(KEY_UP), 'k'}, "up k", "up",
+    {"up", {FN(KEY_UP), 'k'}, "up",
      "One line up.",
      EVERYWHERE, 0, GROUP_MOVE, NULL, move_up},
-    {{FN(KEY_DOWN), 'j'}, "down j", "down",
+    {"down", {FN(KEY_DOWN), 'j'}, "down",
      "One line down.",
      EVERYWHERE, 0, GROUP_MOVE, NULL, move_down},
-    {{FN(KEY_PPAGE)}, "pgup", "page up",
+    {"page-up", {FN(KEY_PPAGE)}, "page up",
      "One page up.",
      EVERYWHERE, 0, GROUP_MOVE, NULL, move_page_up},
-    {{FN(KEY_NPAGE)}, "pgdn", "page down",
+    {"page-down", {FN(KEY_NPAGE)}, "page down",
      "One page down.",
      EVERYWHERE, 0, GROUP_MOVE, NULL, move_page_down},
-    {{CTRL('u')}, "^U", "half up",
+    {"half-up", {CTRL('u')}, "half up",
      "Half a page up.",
      EVERYWHERE, 0, GROUP_MOVE, NULL, move_half_up},
-    {{CTRL('d')}, "^D", "half down",
+    {"half-down", {CTRL('d')}, "half down",
      "Half a page down.",
      EVERYWHERE, 0, GROUP_MOVE, NULL, move_half_down},
-    {{FN(KEY_HOME), 'g'}, "home g", "first",
+    {"first", {FN(KEY_HOME), 'g'}, "first",
      "To the first line.",
      EVERYWHERE, 0, GROUP_MOVE, NULL, move_first},
-    {{FN(KEY_END), 'G'}, "end G", "last",
+    {"last", {FN(KEY_END), 'G'}, "last",
      "To the last line.",
      EVERYWHERE, 0, GROUP_MOVE, NULL, move_last},
-    {{FN(KEY_LEFT)}, "left", "left",
+    {"left", {FN(KEY_LEFT)}, "left",
      "Scrolls a log to the left.",
      WITH_LOG, 0, GROUP_MOVE, in_log, move_left},
-    {{FN(KEY_RIGHT)}, "right", "right",
+    {"right", {FN(KEY_RIGHT)}, "right",
      "Scrolls a log to the right.",
      WITH_LOG, 0, GROUP_MOVE, in_log, move_right},
-    {{'\t'}, "tab", "pane",
+    {"pane", {'\t'}, "pane",
      "Moves between the list and the log below it.",
      LISTS, 0, GROUP_MOVE, NULL, do_tab},
-    {{'1'}, "1", "tables",
+    {"tab-tables", {'1'}, "tables",
      "The tables of this mirror.",
      ON(SCREEN_DETAIL), 0, GROUP_MOVE, NULL, do_tables},
-    {{'2'}, "2", "slot",
+    {"tab-slot", {'2'}, "slot",
      "Slot, publication and positions.",
      ON(SCREEN_DETAIL), 0, GROUP_MOVE, NULL, do_slot},
-    {{'3'}, "3", "logs",
+    {"tab-logs", {'3'}, "logs",
      "The log of this mirror.",
      ON(SCREEN_DETAIL), 0, GROUP_MOVE, NULL, do_logs},
-    {{'4'}, "4", "runs",
+    {"tab-runs", {'4'}, "runs",
      "What this mirror did, from when to when, and how it ended.",
      ON(SCREEN_DETAIL), 0, GROUP_MOVE, NULL, do_tab_runs},
-    {{'5'}, "5", "schema",
+    {"tab-schema", {'5'}, "schema",
      "How the definitions of both sides differ.",
      ON(SCREEN_DETAIL), 0, GROUP_MOVE, NULL, do_tab_schema},
-    {{'6'}, "6", "config",
+    {"tab-config", {'6'}, "config",
      "What this mirror was made of: settings and tables.",
      ON(SCREEN_DETAIL), 0, GROUP_MOVE, NULL, do_tab_config},
-    {{'1'}, "1", "mirrors",
+    {"mirrors", {'1'}, "mirrors",
      "The list of mirrors.",
      ROOTS, 0, GROUP_MOVE, NULL, do_mirrors},
-    {{'2'}, "2", "slots",
+    {"slots", {'2'}, "slots",
      "All slots of all sources: what they keep, how much room is left.",
      ROOTS, ON(SCREEN_LIST), GROUP_MOVE, NULL, do_slots},
-    {{'3'}, "3", "peers",
+    {"peers", {'3'}, "peers",
      "All peers: test, add, change, delete them.",
      ROOTS, ON(SCREEN_LIST), GROUP_MOVE, NULL, do_peers},
-    {{'4'}, "4", "all logs",
+    {"logs", {'4'}, "all logs",
      "The log of all mirrors and of the process.",
      ROOTS, 0, GROUP_MOVE, NULL, do_log_all},
-    {{'5'}, "5", "runs",
+    {"runs", {'5'}, "runs",
      "What all mirrors did, newest first.",
      ROOTS, ON(SCREEN_LIST), GROUP_MOVE, NULL, do_runs},
-    {{'6'}, "6", "doctor",
+    {"doctors", {'6'}, "doctor",
      "The doctor's checks of all mirrors, what is wrong first.",
      ROOTS, ON(SCREEN_LIST), GROUP_MOVE, NULL, do_checkups},
 
-    {{'m'}, "m", "messages",
+    {"messages", {'m'}, "messages",
      "The last 200 messages with their times.",
      EVERYWHERE & ~ON(SCREEN_MESSAGES), 0, GROUP_REST, NULL, do_messages},
-    {{'T'}, "T", "theme",
+    {"theme", {'T'}, "theme",
      "Next theme: default, light, mono.",
      EVERYWHERE, 0, GROUP_REST, NULL, do_theme},
-    {{'~'}, "~", "glyphs",
+    {"glyphs", {'~'}, "glyphs",
      "UTF-8 or ASCII glyphs.",
      EVERYWHERE, 0, GROUP_REST, NULL, do_glyphs},
-    {{CTRL('l')}, "^L", "repaint",
+    {"mouse", {'%'}, "mouse",
+     "Takes the mouse (click selects, on a title sorts; wheel), or gives it back.",
+     EVERYWHERE, 0, GROUP_REST, NULL, do_mouse},
+    {"command", {':'}, "command",
+     "An action by its name, as [keys] has it; a mirror's name may follow. Tab completes.",
+     EVERYWHERE, 0, GROUP_REST, NULL, do_command},
+    {"repaint", {CTRL('l')}, "repaint",
      "Draws the whole screen again.",
      EVERYWHERE, 0, GROUP_REST, NULL, do_repaint},
-    {{'D'}, "D", "detach",
+    {"detach", {'D'}, "detach",
      "Leaves the screen; the engine goes on (asks y). bunnydb attach shows it again.",
      EVERYWHERE, 0, GROUP_REST, NULL, do_detach},
-    {{'q', 033}, "q", "quit",
+    {"quit", {'q', 033}, "quit",
      "Asks: detach, stop cleanly, or cancel.",
      ON(SCREEN_LIST), EVERYWHERE, GROUP_REST, NULL, app_back},
-    {{CTRL('c')}, "^C", "cancel",
+    {"cancel", {CTRL('c')}, "cancel",
      "Cancels a dialog or an input; stops nothing.",
      EVERYWHERE, 0, GROUP_REST, NULL, do_ctrl_c},
-    {{CTRL('z')}, "^Z", "suspend",
+    {"suspend", {CTRL('z')}, "suspend",
      "An attached console stops as other programs do; the engine never does.",
      EVERYWHERE, 0, GROUP_REST, NULL, do_ctrl_z},
-    {{'?', FN(KEY_F(1))}, "? f1", "help",
+    {"help", {'?', FN(KEY_F(1))}, "help",
      "This help; ? again shows the keys of all screens.",
      EVERYWHERE, 0, GROUP_REST, NULL, do_help},
 };
@@ -268,8 +286,43 @@ const size_t n_actions = COUNT_OF(actions);
 const struct action *action_find(const struct app *a, int key)
 {
     for (size_t i = 0; i < n_actions; i++)
-        for (int k = 0; k < ACTION_KEYS && actions[i].keys[k]; k++)
-            if (actions[i].keys[k] == key && actions[i].screens & ON(app_screen(a)))
-                return &actions[i];
+        if (actions[i].screens & ON(app_screen(a)) && keymap_has(&a->keymap, i, key))
+            return &actions[i];
     return NULL;
+}
+
+bool action_changes(const struct action *k)
+{
+    bool of_them = !strcmp(k->group, GROUP_MIRROR) || !strcmp(k->group, GROUP_PEER) ||
+                   !strcmp(k->group, GROUP_PICK);
+    return of_them && k->enabled && k->enabled != has_target;
+}
+
+const struct action *action_named(const struct app *a, const char *id)
+{
+    const struct action *begins = NULL;
+    size_t n = strlen(id);
+    int found = 0;
+    for (size_t i = 0; i < n_actions; i++) {
+        if (!(actions[i].screens & ON(app_screen(a))) || strncmp(actions[i].id, id, n) != 0)
+            continue;
+        if (!actions[i].id[n])
+            return &actions[i];
+        begins = &actions[i];
+        found++;
+    }
+    return found == 1 ? begins : NULL;
+}
+
+const struct action *action_of(const char *id)
+{
+    size_t i = 0;
+    while (strcmp(actions[i].id, id) != 0)
+        i++;
+    return &actions[i];
+}
+
+void action_key(const struct app *a, const struct action *k, bool all, char *out, size_t size)
+{
+    keymap_shown(&a->keymap, (size_t)(k - actions), all, out, size);
 }

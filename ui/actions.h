@@ -1,18 +1,18 @@
-/* THE table of actions: keys, names, guards, help and conditions. Keys, the hint line and the help
- * screen come from it, and a test compares them. */
+/* THE table of actions: keys, names, guards, help and conditions. The usual keys, the hint line,
+ * the help screen, the command line and the manual come from it, and a test compares them. */
 #ifndef BUNNY_UI_ACTIONS_H
 #define BUNNY_UI_ACTIONS_H
 
 #include "ui/app.h"
+#include "ui/keymap.h"
 
 #define ON(screen) (1u << (screen))
 
-enum {
-    ACTION_KEYS = 4,
-};
 struct action {
-    int keys[ACTION_KEYS]; /* as terminal_key gives them; 0 ends */
-    const char *shown;     /* the keys as help writes them */
+    /* What [keys] and the command line call it. Two have the same one where they do the same to
+     * different things on different screens; their keys are the same, too. */
+    const char *id;
+    int keys[ACTION_KEYS]; /* the usual ones, as keymap.h has them; 0 ends */
     const char *name;      /* one or two words: the hint line */
     const char *help;      /* one sentence: what it does */
     unsigned screens;      /* ON(…) */
@@ -27,5 +27,13 @@ extern const size_t n_actions;
 
 /* The action of a key on the present screen; NULL: none. */
 const struct action *action_find(const struct app *a, int key);
+/* Whether it may change something, of mirrors, peers or what is chosen for them. */
+bool action_changes(const struct action *k);
+/* The action of that id on the present screen, or the only one whose id begins so; NULL: none. */
+const struct action *action_named(const struct app *a, const char *id);
+/* The first of that id, which there is. */
+const struct action *action_of(const char *id);
+/* Its key as it is shown, or all of them; "-" when it has none. */
+void action_key(const struct app *a, const struct action *k, bool all, char *out, size_t size);
 
 #endif

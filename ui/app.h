@@ -9,6 +9,8 @@
 #include "ui/draw.h"
 #include "ui/facts.h"
 #include "ui/form.h"
+#include "ui/keymap.h"
+#include "ui/look.h"
 #include "ui/logview.h"
 #include "ui/meter.h"
 #include "ui/model.h"
@@ -55,7 +57,8 @@ enum mode {
     MODE_PROMPT,  /* a filter or a search is typed */
     MODE_CONFIRM, /* y on the message line */
     MODE_DIALOG,
-    MODE_FORM, /* fields are filled in */
+    MODE_FORM,    /* fields are filled in */
+    MODE_COLUMNS, /* columns are chosen */
 };
 
 enum {
@@ -66,6 +69,7 @@ enum {
 };
 
 struct app;
+struct column_set;
 
 struct message {
     int64_t at; /* us */
@@ -135,10 +139,29 @@ struct wal_rate {
     double bytes_per_second; /* -1: not known yet */
 };
 
+/* Where a column's title stands on the screen. */
+struct title {
+    int x, width, column; /* by its place in the set */
+};
+/* The columns of a list while they are chosen: all of them, those that are shown first. */
+struct chooser {
+    const struct column_set *set;
+    struct column_choice order; /* all columns but the first */
+    int n_shown, focus, top;
+};
+
 struct app {
     const struct model *model;
     const struct console_options *options;
     const struct picture *picture; /* the one shown; one reference */
+    struct keymap keymap;
+    struct column_choice columns[COLUMN_LISTS]; /* as column_sets; chosen with `c` or configured */
+    unsigned columns_kept;                      /* bits: those chosen with `c` */
+    const struct column_set *drawn;   /* the list of the last frame; NULL: there was none */
+    struct title titles[COLUMNS_MAX]; /* of it, from left to right */
+    int n_titles;
+    struct chooser chooser;
+    bool mouse;
     struct theme theme;
     struct painter paint;
     struct commands *commands;
@@ -170,9 +193,11 @@ struct app {
     bool help_all;
 
     enum mode mode;
+    int asked_by; /* the key of the last action: what it asks for is not confirmed by it */
     struct confirm confirm;
     struct prompt prompt;
     char typed[2 * NAME_SIZE + 2];
+    char command[INPUT_SIZE]; /* the command line */
     struct dialog dialog;
     struct form form;
     struct wizard wizard;
@@ -260,6 +285,8 @@ void app_key(struct app *a, int key); /* input.c */
 void dialog_open(struct app *a, const char *title, const struct choice *choices, int n);
 void dialog_draw(struct app *a);
 void dialog_key(struct app *a, int key);
+/* An empty frame, for what is drawn over a screen. */
+void dialog_box_draw(struct app *a, const struct rect *r);
 /* asks.c: the quit dialog; ends at once when nothing runs that would stop. */
 void quit_ask(struct app *a);
 /* Hands the confirmed order over, unless the mirror's state has changed. */

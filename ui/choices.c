@@ -8,17 +8,50 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "ui/columns.h"
 #include "ui/mirrors.h"
 
 enum {
-    TEXT_SIZE = 512, /* more than all of them need */
+    TEXT_SIZE = 4096, /* more than all of them need */
 };
+
+/* "columns_3 lag,kept": those of the list at that place in the table. */
+static void put_columns(const struct app *a, char *out, size_t size)
+{
+    char names[400];
+    for (int i = 0; i < COLUMN_LISTS; i++) {
+        if (!(a->columns_kept >> i & 1))
+            continue;
+        size_t n = strlen(out);
+        columns_print(column_sets[i], &a->columns[i], names, sizeof names);
+        str_printf(out + n, size - n, "columns_%d %s\n", i, names);
+    }
+    size_t n = strlen(out);
+    bool usual = a->options->look && a->options->look->mouse;
+    if (a->mouse != usual)
+        str_printf(out + n, size - n, "mouse %s\n", a->mouse ? "yes" : "no");
+}
+
+static void take_columns(struct app *a, const char *name, const char *value)
+{
+    struct column_choice c;
+    struct err ignored;
+    char key[24];
+    for (int i = 0; i < COLUMN_LISTS; i++) {
+        str_printf(key, sizeof key, "columns_%d", i);
+        if (strcmp(key, name) != 0 || !columns_parse(column_sets[i], value, &c, &ignored))
+            continue;
+        a->columns[i] = c;
+        a->columns_kept |= 1u << i;
+    }
+}
 
 static void put_all(const struct app *a, char *out, size_t size)
 {
     str_printf(out, size, "theme %s\nglyphs %s\nsort %s\ninvert %s\nrefresh_ms %lld\n",
                theme_name(&a->theme), a->theme.unicode || !a->theme.can_unicode ? "utf-8" : "ascii",
                sort_name(a->sort), a->invert ? "yes" : "no", (long long)a->frame_ms);
+    put_columns(a, out, size);
 }
 
 static void take(struct app *a, const char *name, const char *value)
@@ -29,6 +62,9 @@ static void take(struct app *a, const char *name, const char *value)
         a->theme.unicode = a->theme.can_unicode && strcmp(value, "ascii") != 0;
     else if (!strcmp(name, "invert"))
         a->invert = !strcmp(value, "yes");
+    else if (!strcmp(name, "mouse"))
+        a->mouse = !strcmp(value, "yes");
+    take_columns(a, name, value);
     for (int k = 0; !strcmp(name, "sort") && k < SORT_COUNT; k++)
         if (!strcmp(value, sort_name((enum sort_key)k)))
             a->sort = (enum sort_key)k;

@@ -1,4 +1,5 @@
-/* What the operator chose with keys, kept from one start to the next: theme, glyphs, order, rate. A
+/* What the operator chose with keys, kept from one start to the next: theme, glyphs, order,
+ * columns, mouse, rate. A
  * small text file, "name value" a line; what is not understood is passed over, so that an older or
  * a newer program can read it. Console thread. */
 #ifndef BUNNY_UI_CHOICES_H

@@ -1,102 +1,272 @@
 /* Tables on the screen; see columns.h. */
 #include "ui/columns.h"
 
+#include <ctype.h>
+#include <string.h>
+
 #include "base/mem.h"
 #include "ui/text.h"
 
 enum {
-    COLUMNS_MAX = 24,
     WIDE = 110,
     NAME_LEAST = 8,
-    REST_LEAST = 11, /* of the last column */
+    REST_LEAST = 11, /* of a column that takes the rest of the line */
 };
 
-/* Widths of the shown columns; 0 for the others. Only the first and the last are elastic. */
-static void columns_widths(struct app *a, const struct rows *r, const struct column *c, size_t n,
-                           int name_max, int *width)
+const struct column_set *const column_sets[COLUMN_LISTS] = {
+    &columns_of_mirrors,  &columns_of_tables, &columns_of_copies,
+    &columns_of_slots,    &columns_of_peers,  &columns_of_runs,
+    &columns_of_own_runs, &columns_of_checks, &columns_of_picks,
+};
+
+/* --- Choosing -------------------------------------------------------------------------------- */
+void column_name(const struct column *c, char *out, size_t size)
 {
-    int cols = a->layout.list.w, fixed = GUTTER, names = NAME_LEAST;
-    for (size_t i = 1; i < n; i++) {
-        width[i] = cols >= WIDE && c[i].wide_width ? c[i].wide_width : c[i].width;
-        if (cols < c[i].min_cols)
-            width[i] = -1;
-        fixed += width[i] > 0 ? width[i] + 1 : 0;
+    size_t n = 0;
+    for (const char *s = c->title; *s && n + 1 < size; s++)
+        if (isalnum((unsigned char)*s))
+            out[n++] = (char)tolower((unsigned char)*s);
+        else if (n && out[n - 1] != '_' && s[1])
+            out[n++] = '_';
+    out[n] = '\0';
+}
+
+static int column_find(const struct column_set *s, const char *name)
+{
+    char x[40];
+    for (size_t i = 0; i < s->n; i++) {
+        column_name(&s->columns[i], x, sizeof x);
+        if (!strcmp(x, name))
+            return (int)i;
     }
-    bool rest = c[n - 1].width == 0 && width[n - 1] == 0;
-    int room = cols - fixed - (rest ? REST_LEAST + 1 : 0);
+    return -1;
+}
+
+static bool choice_has(const struct column_choice *c, int column)
+{
+    return memchr(c->order, column, c->n) != NULL;
+}
+
+static bool refuse_column(const struct column_set *s, const char *name, struct err *err)
+{
+    char known[400] = "", x[40];
+    for (size_t i = 1; i < s->n; i++) {
+        size_t n = strlen(known);
+        column_name(&s->columns[i], x, sizeof x);
+        str_printf(known + n, sizeof known - n, "%s%s", n ? ", " : "", x);
+    }
+    err_set(err, ERR_INVALID, "there is no column \"%.60s\" of %s", name, s->name);
+    return err_hint(err, "there are %s", known);
+}
+
+bool columns_parse(const struct column_set *s, const char *text, struct column_choice *out,
+                   struct err *err)
+{
+    static const char between[] = ", \t";
+    *out = (struct column_choice){.is_chosen = true};
+    while (*(text += strspn(text, between))) {
+        char name[64];
+        size_t n = strcspn(text, between);
+        str_copy_n(name, sizeof name, text, n);
+        int i = column_find(s, name);
+        text += n;
+        if (i < 0)
+            return refuse_column(s, name, err);
+        if (i > 0 && choice_has(out, i))
+            return err_set(err, ERR_INVALID, "column \"%s\" stands there twice", name);
+        if (i > 0) /* the first is shown in any case */
+            out->order[out->n++] = (unsigned char)i;
+    }
+    return true;
+}
+
+void columns_print(const struct column_set *s, const struct column_choice *c, char *out,
+                   size_t size)
+{
+    char x[40];
+    *out = '\0';
+    for (int i = 0; i < c->n; i++) {
+        size_t n = strlen(out);
+        column_name(&s->columns[c->order[i]], x, sizeof x);
+        str_printf(out + n, size - n, "%s%s", n ? "," : "", x);
+    }
+}
+
+void columns_usual(const struct column_set *s, int cols, struct column_choice *out)
+{
+    *out = (struct column_choice){0};
+    for (size_t i = 1; i < s->n; i++)
+        if (cols >= s->columns[i].min_cols)
+            out->order[out->n++] = (unsigned char)i;
+}
+
+const struct column_set *columns_shown(const struct app *a)
+{
+    switch (app_screen(a)) {
+    case SCREEN_LIST:
+        return &columns_of_mirrors;
+    case SCREEN_DETAIL:
+        return a->tab == TAB_TABLES ? detail_columns(a)
+               : a->tab == TAB_RUNS ? &columns_of_own_runs
+                                    : NULL;
+    case SCREEN_SLOTS:
+        return &columns_of_slots;
+    case SCREEN_PEERS:
+        return &columns_of_peers;
+    case SCREEN_RUNS:
+        return &columns_of_runs;
+    case SCREEN_DOCTOR:
+        return &columns_of_checks;
+    case SCREEN_PICK:
+        return &columns_of_picks;
+    case SCREEN_LOG:
+    case SCREEN_MESSAGES:
+    case SCREEN_HELP:
+    case SCREEN_REPORT:
+    case SCREEN_SUMMARY:
+    case SCREEN_FORM:
+    case SCREEN_COUNT:
+        break;
+    }
+    return NULL;
+}
+
+static size_t set_index(const struct column_set *s)
+{
+    size_t i = 0;
+    while (column_sets[i] != s)
+        i++;
+    return i;
+}
+
+/* --- Drawing --------------------------------------------------------------------------------- */
+static int column_width(const struct column *c, int cols)
+{
+    return cols >= WIDE && c->wide_width ? c->wide_width : c->width;
+}
+
+static int least_width(const struct column *c, int cols)
+{
+    int w = column_width(c, cols);
+    return w ? w : REST_LEAST;
+}
+
+static void columns_pick(const struct app *a, const struct column_set *s, int cols,
+                         struct column_choice *out)
+{
+    const struct column_choice *chosen = &a->columns[set_index(s)];
+    if (!chosen->is_chosen) {
+        columns_usual(s, cols, out);
+        return;
+    }
+    *out = *chosen;
+    int need = GUTTER + NAME_LEAST;
+    for (int i = 0; i < out->n; i++) {
+        need += 1 + least_width(&s->columns[out->order[i]], cols);
+        if (need > cols)
+            out->n = (unsigned char)i;
+    }
+}
+
+static int names_width(struct app *a, const struct rows *r, const struct column_set *s)
+{
+    int names = 12;
     for (size_t i = 0; i < r->n; i++) {
         char text[512];
         enum role role;
-        c[0].cell(a, r->items[i], text, sizeof text, &role);
+        s->columns[0].cell(a, r->items[i], text, sizeof text, &role);
         int w = text_columns(text, a->theme.unicode);
         names = w > names ? w : names;
     }
-    names = names < 12 ? 12 : names;
-    names = names > name_max ? name_max : names;
-    width[0] = names > room ? room : names;
-    if (rest)
-        width[n - 1] = cols - fixed - width[0] - 1;
-    else if (!rest && width[n - 1] <= 0)
-        width[0] = room;
+    return names > s->name_max ? s->name_max : names;
 }
 
-static void columns_titles(struct app *a, const struct column *c, size_t n, const int *width)
+static bool is_rest(const struct column_set *s, int column)
+{
+    return column > 0 && s->columns[column].width == 0;
+}
+
+/* Where the columns stand: names take what they need, one of the others may take the rest. Where
+ * the last one does not fit, names have all the room. */
+static void columns_place(struct app *a, const struct rows *r, const struct column_set *s)
+{
+    struct column_choice shown;
+    int cols = a->layout.list.w, fixed = GUTTER, rest = -1;
+    columns_pick(a, s, cols, &shown);
+    for (int i = 0; i < shown.n; i++) {
+        fixed += 1 + least_width(&s->columns[shown.order[i]], cols);
+        rest = is_rest(s, shown.order[i]) ? shown.order[i] : rest;
+    }
+    bool lacks_last = rest < 0 && !shown.is_chosen && !choice_has(&shown, (int)s->n - 1);
+    int room = cols - fixed, names = names_width(a, r, s);
+    names = names > room || lacks_last ? room : names;
+    a->titles[0] = (struct title){a->layout.list.x + GUTTER, names, 0};
+    a->n_titles = 1;
+    int x = a->titles[0].x + names + 1;
+    for (int i = 0; i < shown.n; i++) {
+        int k = shown.order[i], w = least_width(&s->columns[k], cols);
+        w += k == rest ? room - names : 0;
+        a->titles[a->n_titles++] = (struct title){x, w, k};
+        x += w + 1;
+    }
+    a->drawn = s;
+}
+
+static void columns_titles(struct app *a, const struct column_set *s)
 {
     const struct rect *r = &a->layout.columns;
     if (r->h == 0)
         return;
-    int x = r->x + GUTTER;
     draw_field(&a->paint, r->y, r->x, r->w, ROLE_TITLE, ALIGN_LEFT, "");
-    for (size_t i = 0; i < n; i++) {
-        if (width[i] <= 0)
-            continue;
-        draw_field(&a->paint, r->y, x, width[i], ROLE_TITLE, c[i].align, c[i].title);
-        x += width[i] + 1;
+    for (int i = 0; i < a->n_titles; i++) {
+        const struct title *t = &a->titles[i];
+        const struct column *c = &s->columns[t->column];
+        if (t->width > 0)
+            draw_field(&a->paint, r->y, t->x, t->width, ROLE_TITLE, c->align, c->title);
     }
 }
 
-static void columns_row(struct app *a, const void *item, int y, const struct column *c, size_t n,
-                        const int *width, columns_glyph_fn *glyph)
+static void columns_row(struct app *a, const void *item, int y, const struct column_set *s,
+                        columns_glyph_fn *glyph)
 {
     const struct rect *r = &a->layout.list;
     enum role role = ROLE_TEXT;
     char mark[2] = {glyph(item, &role), '\0'};
-    int x = r->x + GUTTER;
     draw_blank(&a->paint, y, r->x, r->w);
     draw_text(&a->paint, y, r->x, 1, ROLE_STRONG, a->paint.selected ? ">" : " ");
     draw_text(&a->paint, y, r->x + 1, 1, role, mark);
-    for (size_t i = 0; i < n; i++) {
+    for (int i = 0; i < a->n_titles; i++) {
+        const struct title *t = &a->titles[i];
+        const struct column *c = &s->columns[t->column];
         char text[512] = "";
-        if (width[i] <= 0)
-            continue;
         role = ROLE_TEXT;
-        if (c[i].draw) {
-            c[i].draw(a, item, y, x, width[i]);
+        if (t->width <= 0)
+            continue;
+        if (c->draw) {
+            c->draw(a, item, y, t->x, t->width);
         } else {
-            c[i].cell(a, item, text, sizeof text, &role);
-            draw_field(&a->paint, y, x, width[i], role, c[i].align, text);
+            c->cell(a, item, text, sizeof text, &role);
+            draw_field(&a->paint, y, t->x, t->width, role, c->align, text);
         }
-        x += width[i] + 1;
     }
 }
 
-void columns_draw(struct app *a, struct rows *r, const struct column *columns, size_t n,
-                  columns_glyph_fn *glyph, int name_max)
+void columns_draw(struct app *a, struct rows *r, const struct column_set *s,
+                  columns_glyph_fn *glyph)
 {
     const struct rect *list = &a->layout.list;
-    int width[COLUMNS_MAX];
-    if (list->h <= 0 || n > COLUMNS_MAX)
+    if (list->h <= 0)
         return;
     rows_scroll(r, list->h);
-    columns_widths(a, r, columns, n, name_max, width);
-    columns_titles(a, columns, n, width);
+    columns_place(a, r, s);
+    columns_titles(a, s);
     for (int i = 0; i < list->h && r->top + i < (int)r->n; i++) {
         a->paint.selected = r->top + i == r->index;
         if (a->paint.selected) {
             a->cursor_y = list->y + i;
             a->cursor_x = list->x;
         }
-        columns_row(a, r->items[r->top + i], list->y + i, columns, n, width, glyph);
+        columns_row(a, r->items[r->top + i], list->y + i, s, glyph);
     }
     a->paint.selected = false;
 }

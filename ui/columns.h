@@ -16,6 +16,36 @@ struct column {
     void (*draw)(struct app *a, const void *item, int y, int x, int width);
 };
 
+/* A list's columns: the first one has the names, and is always shown. */
+struct column_set {
+    const char *name;    /* of the list, for the operator: "mirrors" */
+    const char *setting; /* of [console], which chooses them; NULL: there is none */
+    const struct column *columns;
+    size_t n;
+    int name_max; /* columns of the terminal that names may have */
+};
+extern const struct column_set columns_of_mirrors, columns_of_tables, columns_of_copies,
+    columns_of_slots, columns_of_peers, columns_of_runs, columns_of_own_runs, columns_of_checks,
+    columns_of_picks;
+extern const struct column_set *const column_sets[COLUMN_LISTS];
+
+/* Those of the list that is shown now; NULL: there is no list. */
+const struct column_set *columns_shown(const struct app *a);
+/* screen_detail.c: of the tables, whether they are copied or streamed. */
+const struct column_set *detail_columns(const struct app *a);
+/* What a column is called in the configuration: its title in small letters, "_" for the rest. */
+void column_name(const struct column *c, char *out, size_t size);
+/* Reads a list of names, with commas or blanks between them. ERR_INVALID: one is unknown, or stands
+ * there twice. */
+bool columns_parse(const struct column_set *s, const char *text, struct column_choice *out,
+                   struct err *err) MUST_CHECK;
+/* The other way round. */
+void columns_print(const struct column_set *s, const struct column_choice *c, char *out,
+                   size_t size);
+/* Those that a terminal of so many columns shows: the chosen ones, or the usual ones of that width.
+ */
+void columns_usual(const struct column_set *s, int cols, struct column_choice *out);
+
 /* Left of every row: the cursor mark and the state's glyph. */
 enum {
     GUTTER = 3,
@@ -24,8 +54,9 @@ enum {
 typedef char columns_glyph_fn(const void *item, enum role *role);
 
 /* Draws the titles at a->layout.columns and the rows of r at a->layout.list. The first column takes
- * what the names need, up to name_max. Sets the cursor. */
-void columns_draw(struct app *a, struct rows *r, const struct column *columns, size_t n,
-                  columns_glyph_fn *glyph, int name_max);
+ * what the names need. What was chosen with `c`, else in the configuration, is shown as far as
+ * there is room for it. Sets the cursor. */
+void columns_draw(struct app *a, struct rows *r, const struct column_set *s,
+                  columns_glyph_fn *glyph);
 
 #endif

@@ -149,6 +149,12 @@ static void app_init(struct app *a, const struct model *m, const struct console_
     a->detail_log.least = a->page_log.least = LOG_LEVEL_INFO;
     a->log_rows = mem_calloc(LOGVIEW_ROWS, sizeof *a->log_rows);
     theme_init(&a->theme);
+    struct look usual;
+    look_usual(&usual);
+    const struct look *look = o->look ? o->look : &usual;
+    a->keymap = look->keys;
+    memcpy(a->columns, look->columns, sizeof a->columns);
+    a->mouse = look->mouse;
 }
 
 static void app_free(struct app *a)
@@ -192,6 +198,7 @@ enum console_end console_run(const struct model *m, const struct console_options
     l->fds[FROM_PROCESS] = (struct pollfd){.fd = o->stop_fd, .events = POLLIN};
     app_init(&l->app, m, o);
     choices_load(&l->app, o->choices);
+    terminal_mouse(l->app.mouse);
     l->app.commands = commands_start(m, results);
     l->app.sheets = sheets_start(m, results);
     l->app.jobs = jobs_start(m, results);

@@ -2,6 +2,7 @@
 #ifndef BUNNY_CONSOLE_H
 #define BUNNY_CONSOLE_H
 
+#include "ui/look.h"
 #include "ui/model.h"
 
 enum console_end {
@@ -15,6 +16,7 @@ struct console_options {
     int stop_fd;             /* readable: leave the screen and return (a signal came); -1 none */
     const char *process;     /* host or instance name for the head line */
     const char *choices;     /* the file that keeps them (ui/choices.h); may be NULL */
+    const struct look *look; /* keys and columns of the configuration; NULL: the usual ones */
     const char *attach_hint; /* how the API can be reached, for the detach dialog; may be NULL */
 };
 /* Draws until one of the ends; the terminal is restored, except after CONSOLE_LOST: then it is not

@@ -22,7 +22,7 @@ void dialog_open(struct app *a, const char *title, const struct choice *choices,
     a->mode = MODE_DIALOG;
 }
 
-static void box_draw(struct app *a, const struct rect *r)
+void dialog_box_draw(struct app *a, const struct rect *r)
 {
     const struct painter *p = &a->paint;
     const char *rule = theme_rule(p->theme), *side = theme_divider(p->theme);
@@ -68,7 +68,7 @@ void dialog_draw(struct app *a)
     r.h = n > 0 ? n + 5 : rows < 3 ? rows : 3;
     r.y = (rows - r.h) / 2;
     r.x = (cols - r.w) / 2;
-    box_draw(a, &r);
+    dialog_box_draw(a, &r);
     str_printf(title, sizeof title, " %s ", d->title);
     draw_text(&a->paint, r.y, r.x + 2, r.w - 4, ROLE_STRONG, title);
     struct rect body = {r.y + 2, r.x + 2, n, r.w - 4};
@@ -90,7 +90,7 @@ void dialog_key(struct app *a, int key)
     struct dialog *d = &a->dialog;
     int step = 0;
     for (int b = 0; b < d->n; b++)
-        if (key == d->choices[b].key) {
+        if (key == d->choices[b].key && key != a->asked_by) {
             dialog_choose(a, b);
             return;
         }

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "ui/actions.h"
+#include "ui/chooser.h"
 #include "ui/format.h"
 #include "ui/lists.h"
 #include "ui/mirrors.h"
@@ -224,6 +225,7 @@ static void message_draw(struct app *a)
 
 static void hint_draw(struct app *a)
 {
+    char key[32];
     const struct rect *r = &a->layout.hint;
     char reason[160];
     int x = r->x + 1, end = r->x + r->w - 8; /* "? help" always fits */
@@ -238,15 +240,19 @@ static void hint_draw(struct app *a)
         const struct action *k = &actions[i];
         if (!(k->hints & k->screens & ON(app_screen(a))))
             continue;
-        int w = text_columns(k->shown, false) + 1 + text_columns(k->name, false);
+        action_key(a, k, false, key, sizeof key);
+        int w = text_columns(key, false) + 1 + text_columns(k->name, false);
+        if (!strcmp(k->id, "help"))
+            continue;
         if (x + w > end)
             break;
         bool can = !k->enabled || k->enabled(a, reason, sizeof reason);
-        x += draw_text(&a->paint, r->y, x, w, can ? ROLE_KEY : ROLE_DIM, k->shown) + 1;
+        x += draw_text(&a->paint, r->y, x, w, can ? ROLE_KEY : ROLE_DIM, key) + 1;
         x += draw_text(&a->paint, r->y, x, w, can ? ROLE_TEXT : ROLE_DIM, k->name) + 2;
     }
-    draw_text(&a->paint, r->y, x, 1, ROLE_KEY, "?");
-    draw_text(&a->paint, r->y, x + 2, 4, ROLE_TEXT, "help");
+    action_key(a, action_of("help"), false, key, sizeof key);
+    x += draw_text(&a->paint, r->y, x, 5, ROLE_KEY, key) + 1;
+    draw_text(&a->paint, r->y, x, 4, ROLE_TEXT, "help");
 }
 
 /* Below 40x6: how many, and the worst one. */
@@ -286,6 +292,7 @@ void app_draw(struct app *a)
         q.zoom = ZOOM_LOG;
     layout_compute(&q, &a->layout);
     a->cursor_y = a->cursor_x = 0;
+    a->drawn = NULL;
     erase();
     if (a->layout.tiny) {
         tiny_draw(a);
@@ -298,4 +305,6 @@ void app_draw(struct app *a)
     hint_draw(a);
     if (a->mode == MODE_DIALOG)
         dialog_draw(a);
+    else if (a->mode == MODE_COLUMNS)
+        chooser_draw(a);
 }

@@ -5,6 +5,9 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "ui/actions.h"
+#include "ui/chooser.h"
+#include "ui/commandline.h"
+#include "ui/mouse.h"
 #include "ui/terminal.h"
 #include "ui/text.h"
 
@@ -18,7 +21,7 @@ enum {
 static void confirm_key(struct app *a, int key)
 {
     a->mode = MODE_KEYS;
-    if (key != 'y') {
+    if (key != 'y' || key == a->asked_by) {
         app_say(a, SEVERITY_INFO, "not done");
     } else if (a->confirm.run) {
         a->confirm.run(a);
@@ -60,6 +63,8 @@ static void prompt_key(struct app *a, int key)
         prompt_enter(a);
     } else if (key == (TERMINAL_FUNCTION | KEY_BACKSPACE) || key == 127 || key == 8) {
         prompt_erase(s);
+    } else if (key == '\t' && command_complete(a)) {
+        return;
     } else if (key == 21) { /* Ctrl-U */
         *s = '\0';
     } else if (key >= ' ' && key < TERMINAL_FUNCTION) {
@@ -69,7 +74,7 @@ static void prompt_key(struct app *a, int key)
     }
 }
 
-static void action_key(struct app *a, int key)
+static void keys_key(struct app *a, int key)
 {
     char reason[160] = "";
     const struct action *k = action_find(a, key);
@@ -83,6 +88,7 @@ static void action_key(struct app *a, int key)
             app_say(a, SEVERITY_INFO, "%c: no such key here, ? shows all keys", key);
         return;
     }
+    a->asked_by = key;
     if (k->enabled && !k->enabled(a, reason, sizeof reason))
         app_say(a, SEVERITY_INFO, "%s: %s", k->name, reason);
     else
@@ -93,13 +99,17 @@ void app_key(struct app *a, int key)
 {
     if (key == (TERMINAL_FUNCTION | KEY_RESIZE))
         return; /* the frame to come takes the new size */
+    if (key == (TERMINAL_FUNCTION | KEY_MOUSE)) {
+        mouse_take(a);
+        return;
+    }
     if (key == KEY_CTRL_L) {
         a->repaint = true;
         return;
     }
     switch (a->mode) {
     case MODE_KEYS:
-        action_key(a, key);
+        keys_key(a, key);
         break;
     case MODE_PROMPT:
         prompt_key(a, key);
@@ -112,6 +122,9 @@ void app_key(struct app *a, int key)
         break;
     case MODE_FORM:
         form_key(a, key);
+        break;
+    case MODE_COLUMNS:
+        chooser_key(a, key);
         break;
     }
 }

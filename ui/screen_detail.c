@@ -199,6 +199,10 @@ static const struct column stream_columns[] = {
     {.title = "DELETE", .width = 6, .align = ALIGN_RIGHT, .min_cols = 48, .cell = cell_del},
     {.title = "NO ROW", .width = 6, .align = ALIGN_RIGHT, .min_cols = 60, .cell = cell_missing},
 };
+const struct column_set columns_of_copies = {"tables that are copied", "copy_columns",
+                                             snapshot_columns, COUNT_OF(snapshot_columns), 40};
+const struct column_set columns_of_tables = {"tables", "table_columns", stream_columns,
+                                             COUNT_OF(stream_columns), 60};
 
 /* --- Lines ----------------------------------------------------------------------------------- */
 void detail_summary_draw(struct app *a, const struct rect *r, int x)
@@ -339,14 +343,17 @@ static void table_finding_draw(struct app *a, const struct mirror_status *m)
     facts_free(&f);
 }
 
-static void tables_draw(struct app *a, const struct mirror_status *m)
+const struct column_set *detail_columns(const struct app *a)
 {
-    bool copying = m->state == MIRROR_SNAPSHOTTING || m->state == MIRROR_INITIALIZING ||
-                   m->tables_done < m->tables_total;
-    if (copying)
-        columns_draw(a, &a->tables, snapshot_columns, COUNT_OF(snapshot_columns), table_glyph, 40);
-    else
-        columns_draw(a, &a->tables, stream_columns, COUNT_OF(stream_columns), table_glyph, 60);
+    const struct mirror_status *m = a->picture ? detail_mirror(a) : NULL;
+    bool copying = m && (m->state == MIRROR_SNAPSHOTTING || m->state == MIRROR_INITIALIZING ||
+                         m->tables_done < m->tables_total);
+    return copying ? &columns_of_copies : &columns_of_tables;
+}
+
+static void tables_draw(struct app *a)
+{
+    columns_draw(a, &a->tables, detail_columns(a), table_glyph);
     if (a->tables.n == 0)
         draw_text(&a->paint, a->layout.list.y, GUTTER, a->layout.list.w - GUTTER, ROLE_DIM,
                   *a->table_filter ? "no table matches the filter; / changes it"
@@ -366,7 +373,7 @@ static void detail_draw(struct app *a)
     if (a->layout.info.h > 1)
         flow_draw(a, m);
     if (a->tab == TAB_TABLES && a->layout.list.h > 0)
-        tables_draw(a, m);
+        tables_draw(a);
     else if (a->tab == TAB_RUNS && a->layout.list.h > 0)
         runs_draw(a, &a->mirror_runs, false);
     else if (a->layout.list.h > 0)

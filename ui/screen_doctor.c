@@ -169,6 +169,7 @@ static const struct column columns[] = {
     {.title = "AGE", .width = 5, .align = ALIGN_RIGHT, .min_cols = 56, .cell = cell_age},
     {.title = "WHAT", .width = 0, .min_cols = 44, .cell = cell_first},
 };
+const struct column_set columns_of_checks = {"checks", NULL, columns, COUNT_OF(columns), 24};
 
 static void checkup_draw(struct app *a, const struct checkup *c)
 {
@@ -199,7 +200,7 @@ static void doctor_draw(struct app *a)
 {
     const struct checkup *c = lists_selected(&a->doctor);
     static const struct sheet there = {.is_there = true};
-    columns_draw(a, &a->doctor, columns, COUNT_OF(columns), glyph_of, 24);
+    columns_draw(a, &a->doctor, &columns_of_checks, glyph_of);
     lists_empty_draw(a, &there, "there is no mirror");
     if (c)
         checkup_draw(a, c);

@@ -8,6 +8,7 @@ static void help_draw(struct app *a)
     const struct rect *r = &a->layout.list;
     enum screen_id of = a->depth > 0 ? a->stack[a->depth - 1] : SCREEN_LIST;
     const char *group = NULL;
+    char keys[64];
     facts_clear(&a->page);
     for (size_t i = 0; i < n_actions; i++) {
         const struct action *k = &actions[i];
@@ -19,7 +20,8 @@ static void help_draw(struct app *a)
             facts_add(&a->page, ROLE_STRONG, 0, " ", "%s", k->group);
         }
         group = k->group;
-        facts_add(&a->page, ROLE_TEXT, 0, k->shown, "%-11s %s", k->name, k->help);
+        action_key(a, k, true, keys, sizeof keys);
+        facts_add(&a->page, ROLE_TEXT, 0, keys, "%-11s %s", k->name, k->help);
     }
     draw_rule(&a->paint, r->y, r->x, r->w, ROLE_STRONG,
               a->help_all ? "keys of all screens" : "keys of this screen",

@@ -118,6 +118,7 @@ static const struct column columns[] = {
     {.title = "KEPT", .width = 4, .align = ALIGN_RIGHT, .min_cols = 56, .cell = cell_kept},
     {.title = "NEXT", .width = 0, .cell = cell_next},
 };
+const struct column_set columns_of_mirrors = {"mirrors", "columns", columns, COUNT_OF(columns), 24};
 
 static void draw_empty(struct app *a)
 {
@@ -133,7 +134,7 @@ static void draw_empty(struct app *a)
 static void list_draw(struct app *a)
 {
     const struct mirror_status *m = rows_selected(&a->mirrors);
-    columns_draw(a, &a->mirrors, columns, COUNT_OF(columns), mirror_glyph, 24);
+    columns_draw(a, &a->mirrors, &columns_of_mirrors, mirror_glyph);
     if (a->mirrors.n == 0)
         draw_empty(a);
     pane_finding_draw(a, m);

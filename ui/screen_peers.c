@@ -89,6 +89,8 @@ static const struct column columns[] = {
     {.title = "USED BY", .width = 7, .wide_width = 14, .min_cols = 64, .cell = cell_used},
     {.title = "LAST TEST", .width = 0, .min_cols = 50, .cell = cell_test},
 };
+const struct column_set columns_of_peers = {"peers", "peer_columns", columns, COUNT_OF(columns),
+                                            24};
 
 static void put_mirrors(const struct app *a, const char *peer, bool as_source, char *out,
                         size_t size)
@@ -134,7 +136,7 @@ static void peer_facts_draw(struct app *a, const struct peer *p)
 static void peers_draw(struct app *a)
 {
     const struct peer *p = lists_selected(&a->peers);
-    columns_draw(a, &a->peers, columns, COUNT_OF(columns), peer_glyph, 24);
+    columns_draw(a, &a->peers, &columns_of_peers, peer_glyph);
     lists_empty_draw(a, &a->lists[SHEET_PEERS], "no peers yet: a adds one");
     if (p)
         peer_facts_draw(a, p);

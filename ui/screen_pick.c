@@ -73,6 +73,8 @@ static const struct column columns[] = {
     {.title = "WILL BE", .width = 7, .min_cols = 64, .cell = cell_now},
     {.title = "REMARKS", .width = 0, .min_cols = 50, .cell = cell_why},
 };
+const struct column_set columns_of_picks = {"tables to choose", NULL, columns, COUNT_OF(columns),
+                                            48};
 
 /* As SQL writes a name, which is how findings name their tables. */
 static void put_ident(const char *name, char *out, size_t size)
@@ -138,7 +140,7 @@ static void pick_draw(struct app *a)
     const struct wizard *w = &a->wizard;
     const struct sheet *s = &a->lists[w->is_new ? SHEET_SURVEY : SHEET_AVAILABLE];
     const struct rect *r = &a->layout.list;
-    columns_draw(a, &a->picks, columns, COUNT_OF(columns), glyph_of, 48);
+    columns_draw(a, &a->picks, &columns_of_picks, glyph_of);
     if (a->picks.n == 0 && r->h > 0)
         draw_text(&a->paint, r->y, r->x + 3, r->w - 3,
                   s->err.code   ? ROLE_FAIL

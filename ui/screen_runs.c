@@ -99,6 +99,10 @@ static const struct column own_columns[] = {
     {.title = "KIND", .cell = cell_kind},
     COLUMNS_OF_ONE,
 };
+const struct column_set columns_of_runs = {"runs", "run_columns", all_columns,
+                                           COUNT_OF(all_columns), 20};
+const struct column_set columns_of_own_runs = {"runs of a mirror", NULL, own_columns,
+                                               COUNT_OF(own_columns), 12};
 
 /* From state to state: when each began, and how long it lasted. */
 static void events_draw(struct app *a, const struct run_row *r)
@@ -126,9 +130,9 @@ void runs_draw(struct app *a, struct rows *r, bool of_all)
 {
     const struct run_row *x = lists_selected(r);
     if (of_all)
-        columns_draw(a, r, all_columns, COUNT_OF(all_columns), run_glyph, 20);
+        columns_draw(a, r, &columns_of_runs, run_glyph);
     else
-        columns_draw(a, r, own_columns, COUNT_OF(own_columns), run_glyph, 12);
+        columns_draw(a, r, &columns_of_own_runs, run_glyph);
     lists_empty_draw(a, &a->lists[SHEET_RUNS], "no run yet");
     if (x)
         events_draw(a, x);

@@ -173,6 +173,8 @@ static const struct column columns[] = {
      .cell = cell_flushed},
     {.title = "PID", .width = 7, .align = ALIGN_RIGHT, .min_cols = 64, .cell = cell_pid},
 };
+const struct column_set columns_of_slots = {"slots", "slot_columns", columns, COUNT_OF(columns),
+                                            40};
 
 static char glyph_of(const void *item, enum role *role)
 {
@@ -285,7 +287,7 @@ static void slots_draw(struct app *a)
 {
     const struct sheet *s = &a->lists[SHEET_SLOTS];
     const struct source_slot *x = lists_selected(&a->slots);
-    columns_draw(a, &a->slots, columns, COUNT_OF(columns), glyph_of, 40);
+    columns_draw(a, &a->slots, &columns_of_slots, glyph_of);
     lists_empty_draw(a, s, "no source has a slot: there is no mirror");
     if (x)
         facts_draw_slot(a, x, &s->slots);

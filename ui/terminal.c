@@ -140,6 +140,7 @@ bool terminal_open(struct err *err)
 void terminal_close(bool lost)
 {
     if (!lost) {
+        mousemask(0, NULL);
         erase();
         endwin();
         delscreen(term.screen);
@@ -205,6 +206,25 @@ void terminal_suspend(void)
     endwin();
     (void)raise(SIGSTOP); /* the others are blocked or ours */
     doupdate();           /* curses takes the terminal again */
+}
+
+void terminal_mouse(bool on)
+{
+    mouseinterval(0); /* a press is answered at once, not held for a second click */
+    mousemask(on ? BUTTON1_PRESSED | BUTTON4_PRESSED | BUTTON5_PRESSED : 0, NULL);
+}
+
+enum mouse_kind terminal_take_mouse(int *y, int *x)
+{
+    MEVENT e;
+    if (getmouse(&e) != OK)
+        return MOUSE_NONE;
+    *y = e.y;
+    *x = e.x;
+    return e.bstate & BUTTON1_PRESSED   ? MOUSE_CLICK
+           : e.bstate & BUTTON4_PRESSED ? MOUSE_UP
+           : e.bstate & BUTTON5_PRESSED ? MOUSE_DOWN
+                                        : MOUSE_NONE;
 }
 
 void terminal_size(int *rows, int *cols)

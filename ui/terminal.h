@@ -34,6 +34,16 @@ void terminal_show(int y, int x, bool all);
 /* Gives the terminal back and stops this process, as Ctrl-Z does; returns once it goes on. The
  * screen is to be painted as a whole then. */
 void terminal_suspend(void);
+/* Whether the terminal tells what the mouse does. Its own marking of text needs Shift then. */
+void terminal_mouse(bool on);
+enum mouse_kind {
+    MOUSE_NONE, /* something that means nothing here */
+    MOUSE_CLICK,
+    MOUSE_UP, /* the wheel */
+    MOUSE_DOWN,
+};
+/* What the mouse did, after terminal_key said TERMINAL_FUNCTION | KEY_MOUSE. */
+enum mouse_kind terminal_take_mouse(int *y, int *x);
 void terminal_size(int *rows, int *cols);
 /* Puts text into the clipboard of the operator's terminal (OSC 52); false when it is too long. */
 bool terminal_copy(const char *text, size_t n);

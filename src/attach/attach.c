@@ -34,11 +34,11 @@ static void give_back(int terminal)
     close(terminal);
 }
 
-static bool draw(struct link *l, int signal_fd, struct err *err)
+static bool draw(struct link *l, int signal_fd, const struct look *look, struct err *err)
 {
     char *choices = mem_printf("%s/console", link_model(l)->state_dir);
     const struct console_options options = {
-        .stop_fd = signal_fd, .process = link_host(l), .choices = choices};
+        .stop_fd = signal_fd, .process = link_host(l), .choices = choices, .look = look};
     int terminal = silence();
     enum console_end end = console_run(link_model(l), &options, err);
     give_back(terminal);
@@ -46,7 +46,8 @@ static bool draw(struct link *l, int signal_fd, struct err *err)
     return end != CONSOLE_FAILED;
 }
 
-enum exit_code attach_run(const char *state_dir, bool is_read_only, struct err *err)
+enum exit_code attach_run(const char *state_dir, bool is_read_only, const struct look *look,
+                          struct err *err)
 {
     struct link *l = NULL;
     int signal_fd = -1;
@@ -60,7 +61,7 @@ enum exit_code attach_run(const char *state_dir, bool is_read_only, struct err *
         return EXIT_FAILED;
     if (!link_open(state_dir, is_read_only, OPEN_LIMIT_MS, &l, err))
         code = err->code == ERR_CONNECT ? EXIT_NO_PROCESS : EXIT_FAILED;
-    else if (draw(l, signal_fd, err))
+    else if (draw(l, signal_fd, look, err))
         code = EXIT_OK;
     link_close(l);
     close(signal_fd);

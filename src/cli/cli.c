@@ -145,7 +145,7 @@ static bool end_output(struct err *err)
 
 enum exit_code cli_run(const struct options *o, const struct conf *conf)
 {
-    struct cli c = {.options = o};
+    struct cli c = {.options = o, .conf = conf};
     struct err err = {0};
     signal(SIGPIPE, SIG_IGN); /* EPIPE instead */
     enum exit_code code =

@@ -16,6 +16,7 @@ struct column; /* of src/cli/print.h */
 /* One command while it runs. */
 struct cli {
     const struct options *options;
+    const struct conf *conf;
     char *state_dir;
     int limit_ms;    /* for each answer */
     bool waits;      /* --wait was given */

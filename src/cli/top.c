@@ -4,7 +4,6 @@
 
 #include "base/mem.h"
 #include "base/model.h"
-#include "src/attach/attach.h"
 #include "src/cli/commands.h"
 #include "src/cli/print.h"
 
@@ -122,7 +121,7 @@ enum exit_code cli_top(struct cli *c, struct err *err)
     if (options_has(o, OPTION_ONCE))
         return print_once(c, err);
     if (!cli_is_json(c))
-        return attach_run(c->state_dir, options_has(o, OPTION_READ_ONLY), err);
+        return cli_attach(c, err);
     (void)err_set(err, ERR_INVALID, "--json needs --once");
     return EXIT_USAGE;
 }

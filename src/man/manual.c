@@ -10,6 +10,7 @@
 #include "src/http/router.h"
 #include "src/options.h"
 #include "src/spec.h"
+#include "ui/actions.h"
 
 /* Text for troff: a hyphen is a minus where it is to be typed, a backslash is itself. */
 static void put_text(FILE *out, const char *s)
@@ -170,6 +171,31 @@ static void put_settings(FILE *out)
     }
 }
 
+/* The keys of an action as [keys] takes them. */
+static void put_keys_of(size_t action, char *out, size_t size)
+{
+    struct keymap usual;
+    keymap_usual(&usual);
+    keymap_shown(&usual, action, true, out, size);
+}
+
+/* Two may share an id: they are one line of [keys]. */
+static bool is_first(size_t action)
+{
+    return action_of(actions[action].id) == &actions[action];
+}
+
+static void put_keys(FILE *out)
+{
+    char keys[64];
+    for (size_t i = 0; i < n_actions; i++) {
+        if (!is_first(i))
+            continue;
+        put_keys_of(i, keys, sizeof keys);
+        put_item(out, actions[i].id, keys, actions[i].help);
+    }
+}
+
 static void put_fields(FILE *out, const struct field_table *t)
 {
     for (size_t i = 0; i < t->n; i++) {
@@ -233,6 +259,7 @@ static const struct {
     {"@states@\n", put_states},
     {"@errors@\n", put_errors},
     {"@settings@\n", put_settings},
+    {"@keys@\n", put_keys},
     {"@peer_keys@\n", put_peer_keys},
     {"@mirror_keys@\n", put_mirror_keys},
 };
@@ -302,6 +329,16 @@ void manual_print_sample(FILE *out)
         section = s->section;
         put_comment(out, s->text);
         fprintf(out, "#%s =%s%s\n", s->key, s->normal[0] ? " " : "", s->normal);
+    }
+    fputs("\n# Keys of the console: an action, and its keys with blanks between them; "
+          "bunnydb.conf(5)\n"
+          "# says what each does.\n[keys]\n",
+          out);
+    for (size_t i = 0; i < n_actions; i++) {
+        char keys[64];
+        put_keys_of(i, keys, sizeof keys);
+        if (is_first(i))
+            fprintf(out, "#%s = %s\n", actions[i].id, keys);
     }
     fputs("\n# Peers and mirrors that stand here are created when they are missing, and otherwise\n"
           "# left alone.\n"

@@ -344,6 +344,26 @@ static void fill_log(struct engine *e)
     add_log(e, LOG_LEVEL_INFO, "copy", "orders_eu", "sales.orders part 2/2: 60.8M rows, 13.9G");
 }
 
+/* KEYS="pause=P,resume=r f8", COLUMNS_OF_MIRRORS, MOUSE=yes. */
+static bool read_look(struct look *l)
+{
+    struct err err = {0};
+    char keys[200] = "", *save = NULL;
+    const char *columns = getenv("COLUMNS_OF_MIRRORS"), *mouse = getenv("MOUSE");
+    look_usual(l);
+    l->mouse = mouse != NULL;
+    str_copy(keys, sizeof keys, getenv("KEYS") ? getenv("KEYS") : "");
+    bool ok = !columns || look_columns(l, "columns", columns, &err);
+    for (char *s = strtok_r(keys, ",", &save); ok && s; s = strtok_r(NULL, ",", &save)) {
+        char *is = strchr(s, '=');
+        *is = '\0';
+        ok = keymap_bind(&l->keys, s, is + 1, &err);
+    }
+    if (!ok)
+        fprintf(stderr, "%s\n", err.text);
+    return ok;
+}
+
 int main(int argc, char **argv)
 {
     static const char *const ends[] = {"quit", "detached", "lost", "stopped", "failed"};
@@ -371,11 +391,15 @@ int main(int argc, char **argv)
     str_printf(now, sizeof now, "%lld", (long long)clock_mono_us());
     fixture_record(&e, "begin", now);
     struct model model;
+    struct look look;
+    if (!read_look(&look))
+        return 2;
     model_of_engine(&e, &model);
     model.bundle = fixture_bundle;
     const struct console_options options = {.stop_fd = stop_fd,
                                             .process = "db-ops-1",
                                             .choices = getenv("CHOICES"),
+                                            .look = &look,
                                             .attach_hint = "curl http://127.0.0.1:8642/health"};
     enum console_end end = console_run(&model, &options, &err);
     fixture_record(&e, "end", ends[end]);

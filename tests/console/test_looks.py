@@ -1,0 +1,225 @@
+"""What an operator can change about the console: keys, columns, the mouse; the command line, and saving
+what a screen shows."""
+import re
+
+import pytest
+
+from driver import DOWN, ENTER, ESC, RIGHT, SIZES, TAB
+
+COLUMN_LINE = 2
+
+
+def titles(console):
+    return console.line(COLUMN_LINE).split()
+
+
+# --- Keys -------------------------------------------------------------------------------------
+def test_other_keys_are_shown_and_taken(start):
+    c = start(KEYS="pause=P,resume=r f8,freeze=none,help=H")
+    c.wait("billing", "P pause", "H help")
+    c.press("p", "p: no such key here")
+    c.press("?", "?: no such key here")
+    c.keys("G")
+    c.press("P", "pause users", "y/N")
+    c.press("P", "not done")  # the key that asked does not confirm
+    c.keys("P", "y")
+    c.wait_record("pause users")
+    c.wait("= users")
+    c.keys("\x1b[19~")  # F8
+    c.wait_record("resume users")
+    text = c.press("H", "keys of this screen", re.compile(r"^ *P +│? *pause", re.M))
+    assert re.search(r"r f8 +│? *resume", text)
+    c.keys("H")
+    seen = ""
+    for _ in range(12):
+        seen += c.settle()
+        c.keys("\x1b[6~")
+    assert re.search(r" - +│? *freeze", seen)
+
+
+def test_a_dialog_is_not_answered_by_the_key_that_opened_it(start):
+    c = start(KEYS="resync=s")
+    c.wait("billing")
+    c.keys("j", ENTER)
+    c.wait("Mirrors > catalog")
+    c.press("s", "Copy shop")
+    c.press("s", "Copy shop")
+    c.keys("s", "s")
+    c.settle()
+    assert c.commands() == []
+    c.press(ESC, gone=["Copy shop"])
+
+
+# --- Columns ----------------------------------------------------------------------------------
+def test_columns_of_the_configuration(start):
+    c = start(COLUMNS_OF_MIRRORS="kept,lag,slot")
+    c.wait("billing")
+    assert titles(c) == ["MIRROR", "KEPT", "LAG", "SLOT"]
+    assert re.match(r">! billing +2\.9G +1m48s inactive", c.line(3))
+
+
+def test_columns_are_chosen_moved_and_kept(start, tmp_path):
+    choices = str(tmp_path / "choices")
+    c = start(CHOICES=choices)
+    c.wait("billing", "ROWS/S")
+    c.press("c", "columns of mirrors", "[x] STATE", "[ ] SLOT", "space shows")
+    c.keys(" ")  # STATE is not shown any more
+    c.wait(re.compile(r"^ +MIRROR +TABLES", re.M))
+    c.keys("G", " ")  # the last of those that are not shown
+    c.wait(re.compile(r"^ +MIRROR +TABLES.* STATE *$|STATE", re.M))
+    for _ in range(12):
+        c.keys("<")
+    c.press(ENTER, gone=["columns of mirrors"])
+    assert titles(c)[:2] != ["MIRROR", "TABLES"]
+    chosen = titles(c)
+    c.keys("D", "y")
+    c.wait_record("end detached")
+    again = start(CHOICES=choices)
+    again.wait("billing")
+    assert titles(again) == chosen
+    again.press("c", "columns of mirrors")
+    again.keys("*", ESC)  # the usual ones
+    again.wait("ROWS/S", gone=["columns of mirrors"])
+    assert titles(again)[:3] == ["MIRROR", "STATE", "TABLES"]
+
+
+@pytest.mark.parametrize("rows,cols", SIZES + [(10, 44)])
+def test_more_columns_than_there_is_room_for(start, rows, cols):
+    c = start(rows=rows, cols=cols, COLUMNS_OF_MIRRORS=(
+        "next,from_to,lag,5_min,slot,b_s,kept,state,tables,behind,rows_s"))
+    c.wait("billing")
+    c.press("c", "columns of")
+    c.settle()
+    assert c.screen.cursor.y < rows
+    c.press(ESC, gone=["columns of"])
+    assert "MIRROR" in c.settle()
+
+
+def test_every_list_has_its_columns(console):
+    for keys, name in (("2", "slots"), ("3", "peers"), ("5", "runs"), ("6", "checks")):
+        console.keys(keys)
+        console.press("c", f"columns of {name}")
+        console.press("c", gone=["columns of"])
+    console.press("4", "log: all mirrors")
+    console.press("c", "c: no such key here")
+
+
+# --- The command line -------------------------------------------------------------------------
+def test_actions_by_name(console):
+    console.press(":", "action:")
+    console.keys("pause users", ENTER)
+    console.wait("pause users: us-prod will keep WAL", "y/N")
+    console.keys("y")
+    console.wait_record("pause users")
+    assert console.selected() == "users"
+    console.press(":", "action:")
+    console.keys("slots", ENTER)
+    console.wait("[2 Slots]")
+    console.press(":", "action:")
+    console.keys("mir", ENTER)  # enough to be the only one
+    console.wait("Mirrors   filter")
+    console.keys(":", "fly", ENTER)
+    console.wait("fly: there is no such action here")
+    console.keys(":", "pause nobody", ENTER)
+    console.wait("there is no mirror nobody")
+    console.keys(":", "pause", ESC)
+    console.wait(gone=["action:"])
+    assert console.commands() == ["pause users"]
+
+
+def test_names_are_completed(console):
+    console.keys(":", "resy", TAB)
+    console.wait("resync-all")
+    console.keys("bil", TAB)
+    console.wait("action: resync-all billing")
+    console.press(ESC, gone=["action:"])
+    console.keys(":", "re", TAB)
+    console.wait("resume retry resync-all repaint  action: re")
+    console.keys("t", TAB)
+    console.wait("action: retry ")
+    console.keys("b", TAB)
+    console.wait("action: retry billing")
+    console.keys(ENTER)
+    console.wait_record("retry billing")
+
+
+# --- Saving -----------------------------------------------------------------------------------
+def test_a_screen_is_saved_whole(start, tmp_path):
+    c = start("many", TMPDIR=str(tmp_path))
+    c.wait("200 mirrors")
+    text = c.press("S", "saved: ")
+    saved = next(tmp_path.glob("bunnydb-screen-*.txt"))
+    assert saved.name in text.replace("\n", "") or "…" in text
+    lines = saved.read_text()
+    assert "mirror_199" in lines and "? help" in lines
+    assert saved.stat().st_mode & 0o777 == 0o600
+    saved.unlink()
+    c.press("?", "keys of this screen")
+    c.press("S", "saved: ")
+    assert "Ctrl-Z" in (t := next(tmp_path.glob("bunnydb-screen-*.txt")).read_text()) or "suspend" in t
+
+
+def test_a_log_is_saved_whole(start, tmp_path):
+    c = start(TMPDIR=str(tmp_path))
+    c.wait("billing")
+    c.press("l", "line 30")
+    c.press("S", "saved: ")
+    text = next(tmp_path.glob("bunnydb-screen-*.txt")).read_text()
+    assert "line 1: batch applied" in text and "already exists." in text
+
+
+def test_a_directory_that_is_not_there_is_said(start):
+    c = start(TMPDIR="/nothing/here")
+    c.wait("billing")
+    c.press("S", "No such file or directory")
+
+
+# --- The mouse --------------------------------------------------------------------------------
+def mouse(console, button, row, col):
+    """SGR or X10, as the console asked for."""
+    if b"\x1b[?1006" in console.raw or b"1006" in console.raw:
+        console.keys(f"\x1b[<{button};{col + 1};{row + 1}M", f"\x1b[<{button};{col + 1};{row + 1}m")
+    else:
+        console.keys(*("\x1b[M" + chr(32 + b) + chr(33 + col) + chr(33 + row) for b in (button, 3)))
+
+
+def test_the_mouse_is_off_unless_it_is_wanted(console):
+    assert b"\x1b[?1000h" not in console.raw
+    console.press("%", "mouse on")
+    assert b"1000" in console.raw
+    console.press("%", "mouse off")
+
+
+def test_clicks_and_the_wheel(start):
+    c = start(MOUSE="yes")
+    c.wait("billing", "? help")
+    assert b"1000" in c.raw
+    mouse(c, 0, 5, 10)
+    c.wait(re.compile(r"^>~ orders_eu", re.M))
+    mouse(c, 0, COLUMN_LINE, c.line(COLUMN_LINE).index("ROWS/S"))
+    c.wait("sort rows/s")
+    mouse(c, 0, COLUMN_LINE, c.line(COLUMN_LINE).index("ROWS/S"))
+    c.wait("inverted")
+    mouse(c, 0, COLUMN_LINE, 4)
+    c.wait("sort name")
+    c.keys("g")
+    c.wait(re.compile(r"^>. archive", re.M))
+    mouse(c, 65, 5, 10)
+    c.wait(re.compile(r"^>. orders_eu", re.M))
+    mouse(c, 64, 5, 10)
+    c.wait(re.compile(r"^>. archive", re.M))
+    mouse(c, 0, 19, 10)  # into the log below
+    c.wait("tab back")
+    assert c.commands() == []
+    c.keys("D", "y")
+    c.wait_record("end detached")
+    raw = c.end()
+    assert raw.rindex(b"1000l") > raw.rindex(b"1000h")
+
+
+def test_tab_and_right_keys_do_not_fall_into_a_form(console):
+    console.press("3", "db1.example.com")
+    console.press("a", "a new peer")
+    console.keys(":", "%", "S", "c", RIGHT, DOWN)
+    console.wait(":%Sc")
+    console.press(ESC, "not done")
