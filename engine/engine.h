@@ -31,6 +31,7 @@ struct engine_options {
     const char *state_dir;   /* exists, mode 0700, locked by the caller */
     size_t memory_budget;    /* bytes; 0: 256 MiB */
     int64_t index_memory;    /* bytes, at a destination, for a copy's indexes; 0: 2 GiB */
+    int64_t decoding_memory; /* bytes, at a source, for what one mirror decodes; 0: 256 MiB */
     int log_keep_days;       /* logs in the catalog; 0: 14 */
     int sequence_interval_s; /* how often sequences are looked at; 0: 10 */
     int lag_alarm_s;         /* from when on a mirror that is behind gets a finding; 0: 60 */

@@ -45,6 +45,7 @@ struct conf {
     int64_t log_keep_days;
     int64_t memory; /* bytes */
     int64_t index_memory;
+    int64_t decoding_memory;
     int64_t sequence_interval_s;
     int64_t lag_alarm_s;
     int64_t wal_room; /* bytes; 0: not known */

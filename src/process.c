@@ -79,6 +79,7 @@ static bool start_engine(struct process *p, struct err *err)
         .state_dir = p->state_dir,
         .memory_budget = (size_t)p->conf->memory,
         .index_memory = p->conf->index_memory,
+        .decoding_memory = p->conf->decoding_memory,
         .log_keep_days = (int)p->conf->log_keep_days,
         .sequence_interval_s = (int)p->conf->sequence_interval_s,
         .lag_alarm_s = (int)p->conf->lag_alarm_s,

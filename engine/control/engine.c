@@ -14,6 +14,7 @@
 #include "control/swap.h"
 
 #define DEFAULT_MEMORY ((size_t)256 << 20)
+#define DEFAULT_DECODING_MEMORY ((int64_t)256 << 20)
 #define DEFAULT_LOG_DAYS 14
 #define DEFAULT_LAG_ALARM_S 60
 #define DEFAULT_SEQUENCE_INTERVAL_S 10
@@ -79,6 +80,8 @@ bool engine_open(const struct engine_options *options, struct engine **out, stru
     applier_describe(e->state_dir, &e->applier);
     if (!e->options.memory_budget)
         e->options.memory_budget = DEFAULT_MEMORY;
+    if (!e->options.decoding_memory)
+        e->options.decoding_memory = DEFAULT_DECODING_MEMORY;
     if (!e->options.sequence_interval_s)
         e->options.sequence_interval_s = DEFAULT_SEQUENCE_INTERVAL_S;
     if (!e->options.lag_alarm_s)

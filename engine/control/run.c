@@ -321,7 +321,9 @@ static bool stream(struct run *r, struct err *err)
 {
     struct mirror *m = r->m;
     const struct mirror_config *c = &m->row.config;
-    if (!pg_repl_start(r->repl, &m->task, START_MS, c->slot, r->progress->lsn, c->publication,
+    if (!pg_repl_decoding_memory(r->repl, &m->task, START_MS, m->engine->options.decoding_memory,
+                                 err) ||
+        !pg_repl_start(r->repl, &m->task, START_MS, c->slot, r->progress->lsn, c->publication,
                        false, err))
         return err->code == ERR_CANCELLED ? false : err_context(err, "start the stream");
     m->live.last_lsn = r->progress->lsn;

@@ -105,6 +105,21 @@ static void check_lost(struct pg_conn *c, struct task *task, int limit_ms, const
     buf_free(&sql);
 }
 
+bool pg_repl_decoding_memory(struct pg_conn *c, struct task *task, int limit_ms, int64_t bytes,
+                             struct err *err)
+{
+    char sql[256];
+    struct err refusal = {0};
+    str_printf(sql, sizeof sql,
+               "SELECT pg_catalog.set_config(name, '%lldkB', false) FROM pg_catalog.pg_settings "
+               "WHERE name = 'logical_decoding_work_mem' AND setting::pg_catalog.int8 < %lld",
+               (long long)(bytes / 1024), (long long)(bytes / 1024));
+    if (pg_exec(c, task, limit_ms, sql, NULL, &refusal) || refusal.code == ERR_SQL)
+        return true;
+    *err = refusal;
+    return false;
+}
+
 static void start_command(struct buf *sql, const char *slot, lsn_t from, const char *publication,
                           bool binary)
 {

@@ -16,9 +16,14 @@
 #define IDLE_MOVE_MS 10000         /* how often a quiet mirror's position is written down */
 #define IDLE_MOVE_BYTES (16 << 20) /* …or as soon as so much WAL has passed by */
 #define IDLE_MOVE_MIN_MS 1000
-#define GATHER_MS 1       /* under load data gathers for so long before it is read */
 #define GATHER_BYTES 2048 /* what "load" means: so much was read in the last round */
-#define LOADED_ROUNDS 3   /* so many of them: the next one will have more for the open batch */
+/* Under load data gathers until about so much is there. A local socket holds less than three times
+ * as many small frames, and a sender that has filled it waits. */
+#define GATHER_FRAMES 100
+#define GATHER_ENOUGH (64 << 10) /* …bytes */
+#define GATHER_MIN_US 50
+#define GATHER_MAX_US 1000
+#define LOADED_ROUNDS 3 /* so many of them: the next one will have more for the open batch */
 #define STOP_LIMIT_MS 800
 #define STOP_TICK_MS 50
 #define HOLD_LOOK_MS 50 /* how often a stream that stands looks whether it does so for too long */
@@ -33,6 +38,9 @@ struct stream {
     int64_t reported_at, moved_at, published_at; /* monotonic ms */
     int64_t turn_at;                             /* monotonic us */
     size_t round_bytes;
+    int round_frames;
+    int gather_us;
+    bool has_gathered;  /* the round began with that */
     int loaded_rounds;  /* one behind the other, so far */
     int64_t stop_until; /* monotonic ms; 0: not stopping */
     bool is_dry, is_busy, answer_now;
@@ -171,6 +179,7 @@ static bool read_burst(struct stream *s, struct err *err)
             return true;
         }
         s->round_bytes += len;
+        s->round_frames++;
         bool ok = take_frame(s, data, len, &kind, err);
         pg_copy_free(data);
         if (!ok)
@@ -201,19 +210,34 @@ static int wait_ms(const struct stream *s)
     return ms < 0 ? 0 : (int)ms;
 }
 
-static bool poll_fds(struct stream *s, bool read_source, int ms, struct err *err)
+static bool poll_fds(struct stream *s, bool read_source, int64_t us, struct err *err)
 {
+    struct timespec limit = {.tv_sec = us / 1000000, .tv_nsec = us % 1000000 * 1000};
     struct pollfd fds[3] = {
         {.fd = s->o.task->wake_fd, .events = POLLIN},
         {.fd = pg_socket(s->o.dest),
          .events = (short)(POLLIN | (apply_wants_write(s->apply) ? POLLOUT : 0))},
         {.fd = read_source ? pg_socket(s->o.source) : -1, .events = POLLIN},
     };
-    if (poll(fds, COUNT_OF(fds), ms) < 0 && errno != EINTR)
+    if (ppoll(fds, COUNT_OF(fds), &limit, NULL) < 0 && errno != EINTR)
         return err_set(err, ERR_IO, "poll failed");
     if (fds[0].revents)
         wake_clear(s->o.task->wake_fd); /* what it says is kept elsewhere: is_cancelled asks */
     return true;
+}
+
+/* How long the next gathering should be, by what the last one brought. */
+static void adapt_gathering(struct stream *s)
+{
+    int share = (int)(s->round_bytes * GATHER_FRAMES / GATHER_ENOUGH);
+    if (s->round_frames > share)
+        share = s->round_frames;
+    if (share > 0)
+        s->gather_us = (s->gather_us + s->gather_us * GATHER_FRAMES / share) / 2;
+    if (s->gather_us < GATHER_MIN_US)
+        s->gather_us = GATHER_MIN_US;
+    if (s->gather_us > GATHER_MAX_US)
+        s->gather_us = GATHER_MAX_US;
 }
 
 /* Under load the WAL sender is slow when each of its sends wakes a reader: data gathers for a
@@ -221,13 +245,17 @@ static bool poll_fds(struct stream *s, bool read_source, int ms, struct err *err
 static bool wait_for_work(struct stream *s, struct err *err)
 {
     bool is_loaded = s->round_bytes >= GATHER_BYTES;
+    if (s->has_gathered)
+        adapt_gathering(s);
+    s->has_gathered = s->is_dry && is_loaded && !s->kept_out && !apply_can_replay(s->apply);
     s->loaded_rounds = is_loaded ? s->loaded_rounds + 1 : 0;
     s->round_bytes = 0;
+    s->round_frames = 0;
     if ((!s->is_dry && apply_may_read(s->apply)) || apply_can_replay(s->apply))
         return true;
-    if (s->is_dry && is_loaded && !s->kept_out)
-        return poll_fds(s, false, GATHER_MS, err);
-    return poll_fds(s, apply_may_read(s->apply) && !s->kept_out, wait_ms(s), err);
+    if (s->has_gathered)
+        return poll_fds(s, false, s->gather_us, err);
+    return poll_fds(s, apply_may_read(s->apply) && !s->kept_out, (int64_t)wait_ms(s) * 1000, err);
 }
 
 /* --- the loop
@@ -344,7 +372,11 @@ static void stop_cleanly(struct stream *s)
 
 bool stream_run(const struct stream_options *o, struct err *err)
 {
-    struct stream s = {.o = *o, .safe = o->from, .quiet = o->from, .reported = o->from};
+    struct stream s = {.o = *o,
+                       .safe = o->from,
+                       .quiet = o->from,
+                       .reported = o->from,
+                       .gather_us = GATHER_MAX_US};
     s.task = (struct task){.wake_fd = o->task->wake_fd,
                            .is_cancelled = is_cancelled,
                            .tick = tick,

@@ -60,6 +60,33 @@ static void start(struct pg_conn *repl, const char *slot, const char *publicatio
         fail_msg("%s", e.text);
 }
 
+static const char *decoding_memory(struct pg_conn *repl)
+{
+    static char shown[32];
+    struct pg_result *r;
+    struct err e;
+    assert_true(pg_exec(repl, NULL, 5000, "SHOW logical_decoding_work_mem", &r, &e));
+    str_printf(shown, sizeof shown, "%s", pg_text(r, 0, 0));
+    pg_free(r);
+    return shown;
+}
+
+/* Raised for the session, never lowered; what the server refuses is no error. */
+static void decoding_gets_more_memory(void **state)
+{
+    struct err e;
+    struct pg_conn *repl = cluster_connect(PG_REPLICATION);
+    (void)state;
+    assert_string_equal(decoding_memory(repl), "64MB");
+    assert_true(pg_repl_decoding_memory(repl, NULL, 5000, 1 << 20, &e));
+    assert_string_equal(decoding_memory(repl), "64MB");
+    assert_true(pg_repl_decoding_memory(repl, NULL, 5000, INT64_MAX, &e));
+    assert_string_equal(decoding_memory(repl), "64MB");
+    assert_true(pg_repl_decoding_memory(repl, NULL, 5000, 128 << 20, &e));
+    assert_string_equal(decoding_memory(repl), "128MB");
+    pg_close(repl, true);
+}
+
 static void the_exported_snapshot_can_be_imported(void **state)
 {
     struct err e;
@@ -274,6 +301,7 @@ static int stop_cluster(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(decoding_gets_more_memory),
         cmocka_unit_test(the_exported_snapshot_can_be_imported),
         cmocka_unit_test(feedback_moves_the_confirmed_position),
         cmocka_unit_test(a_stop_throws_away_what_still_comes),
