@@ -74,6 +74,7 @@ enum err_class {
     X(ERR_SOURCE_CHANGED, "source_changed", CLASS_ASK, "the source is another server now")         \
     X(ERR_PROGRESS_MISSING, "progress_missing", CLASS_ASK, "the destination lost our progress")    \
     X(ERR_PUBLICATION, "publication_missing", CLASS_ASK, "the publication is gone or incomplete")  \
+    X(ERR_DECODING, "source_decoding", CLASS_ASK, "the source cannot decode its own log")          \
     X(ERR_TABLE_MISSING, "destination_table_missing", CLASS_ASK, "a destination table is missing") \
     X(ERR_SOURCE_TABLE, "source_table_missing", CLASS_ASK, "a source table is missing")            \
     X(ERR_SNAPSHOT_STALE, "snapshot_stale", CLASS_RETRY, "a table was rewritten since then")       \

@@ -195,7 +195,7 @@ enum pg_pipe_got pg_pipe_next(struct pg_conn *c, struct pg_result **out, struct 
 /* --- Replication protocol ("Streaming Replication Protocol", "Logical Replication Message
  *     Formats") ------------------------------------------------------------------------------ */
 /* Errors of their own: ERR_SLOT_EXISTS, ERR_SLOT_ACTIVE, ERR_SLOT_MISSING, ERR_SLOT_LOST, and while
- * streaming ERR_PUBLICATION (from pg_copy_read and pg_copy_try_read). */
+ * streaming ERR_PUBLICATION and ERR_DECODING (from pg_copy_read and pg_copy_try_read). */
 /* CREATE_REPLICATION_SLOT … LOGICAL pgoutput EXPORT_SNAPSHOT. *snapshot (caller frees) stays
  * valid until the connection's next command. temporary: gone with the connection. */
 bool pg_repl_create_slot(struct pg_conn *c, struct task *task, int limit_ms, const char *slot,

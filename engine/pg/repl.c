@@ -11,6 +11,13 @@
 #define EPOCH_2000_US INT64_C(946684800000000) /* 2000-01-01 in Unix time */
 #define STATUS_UPDATE_SIZE 34
 
+/* What the server adds to such an error is not for who reads a mirror. */
+#define DECODING_HINT                                                                              \
+    "The source's server cannot read its log for this slot: see its own log; WAL files may be "    \
+    "damaged or gone, or it has met a defect that an update of PostgreSQL heals. It is tried "     \
+    "some times. If that does not help, retry with {\"recreate_slot\": true} (bunnydb retry NAME " \
+    "--recreate-slot): a new slot, and the tables are copied again, so that nothing is lost."
+
 static const struct {
     enum repl_step step;
     const char *sqlstate;
@@ -24,10 +31,11 @@ static const struct {
     {REPL_START, "55006", ERR_SLOT_ACTIVE,
      "Wait until the connection that holds the slot has ended, or end it on the source."},
     {REPL_START, "42704", ERR_SLOT_MISSING, "The slot must be made anew, with a new snapshot."},
-    {REPL_STREAM, "XX000", ERR_SQL,
-     "The source cannot decode its log for this slot. If trying again does not help, retry with "
-     "{\"recreate_slot\": true} (bunnydb retry NAME --recreate-slot): a new slot, and the tables "
-     "are copied again."},
+    /* an internal error, damaged data or index, a file that is not there */
+    {REPL_STREAM, "XX000", ERR_DECODING, DECODING_HINT},
+    {REPL_STREAM, "XX001", ERR_DECODING, DECODING_HINT},
+    {REPL_STREAM, "XX002", ERR_DECODING, DECODING_HINT},
+    {REPL_STREAM, "58P01", ERR_DECODING, DECODING_HINT},
     {REPL_STREAM, "42704", ERR_PUBLICATION, "Create the publication on the source again."},
 };
 
@@ -37,7 +45,7 @@ void repl_error(struct err *err, enum repl_step step)
         if (refusals[i].step != step || strcmp(refusals[i].sqlstate, err->sqlstate) != 0)
             continue;
         err->code = refusals[i].code;
-        if (!err->hint[0] && refusals[i].hint)
+        if (refusals[i].hint && (!err->hint[0] || err->code == ERR_DECODING))
             err_hint(err, "%s", refusals[i].hint);
     }
 }

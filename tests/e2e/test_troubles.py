@@ -1,6 +1,7 @@
 """Promise: each trouble that operators know is recognised by the program: a finding with a stable
 code, one cause and one remedy, and the remedy heals it without losing a row."""
 import contextlib
+import os
 import threading
 
 import psycopg
@@ -170,6 +171,33 @@ def test_what_cannot_go_on_says_so_and_a_retry_copies_anew(pair, bunny, code, da
     assert pair.dsql("SELECT id FROM t") == [(1,)]  # it does not go on over the hole
     retry(bunny)
     healed(pair, bunny, 2)
+
+
+@pytest.mark.parametrize("sqlstate", ["XX000", "58P01"])
+def test_a_source_that_cannot_decode_its_log(loaded, sqlstate):
+    """WAL that is damaged, or gone: it says why and what helps; nothing of it is skipped."""
+    pair, bunny = loaded
+    pair.sql(T)
+    bunny.mirror("m", pair)
+    bunny.api.post("/v1/mirrors/m/pause")
+    pair.sql("SELECT pg_switch_wal()")
+    pair.sql("INSERT INTO t SELECT i, repeat('x', 200) FROM generate_series(100, 9000) i")
+    segment = pair.sql("SELECT pg_walfile_name(pg_current_wal_lsn())")[0][0]
+    pair.sql("SELECT pg_switch_wal()")
+    pair.sql("CHECKPOINT")  # no recovery needs that file any more
+    path = f"{pair.source.data}/pg_wal/{segment}"
+    if sqlstate == "58P01":
+        os.remove(path)
+    else:
+        with open(path, "r+b") as f:
+            f.seek(500000)
+            f.write(b"?" * 100000)
+    bunny.api.post("/v1/mirrors/m/resume")
+    status = failed(bunny, "source_decoding")
+    assert status["error_sqlstate"] == sqlstate and "--recreate-slot" in status["error_hint"], status
+    assert pair.dsql("SELECT count(*) FROM t WHERE id >= 100") == [(0,)]
+    bunny.api.post("/v1/mirrors/m/retry", {"recreate_slot": True})
+    healed(pair, bunny, 8902)
 
 
 # --- servers ----------------------------------------------------------------------------------------
