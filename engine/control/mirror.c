@@ -16,6 +16,7 @@
 #include "base/wake.h"
 #include "control/definitions.h"
 #include "control/roster.h"
+#include "control/table_sync.h"
 #include "control/verify.h"
 
 #define BACKOFF_FIRST_MS 1000
@@ -302,13 +303,15 @@ static bool is_cancelled(void *arg)
     struct err ignored = {0};
     if (atomic_load(&m->shall_stop) || atomic_load(&m->shall_reconnect))
         return true;
+    if (m->table_sync && table_sync_is_overdue(m->table_sync))
+        return true;
     if (!m->is_syncing && (mirror_syncs_now(m) || definitions_are_due(m)))
         return true;
     struct command *c = peek_command(m);
     if (!c)
         return false;
     struct operation held = held_operation(m);
-    if (!mirror_obeys_inside(c) &&
+    if (!mirror_obeys_inside(m, c) &&
         command_check(m->row.config.name, m->live.state, &held, c->kind, &ignored))
         return true;
     obey(m, c);

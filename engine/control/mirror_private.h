@@ -17,6 +17,7 @@
 #include "stream/source.h"
 
 struct sync_stop;
+struct table_sync;
 
 struct command {
     enum mirror_command kind;
@@ -94,6 +95,7 @@ struct mirror {
     size_t n_seen;
     lsn_t healed_at;               /* where the stream stood when that was last tried … */
     enum err_code healed_code;     /* … and for which error */
+    struct table_sync *table_sync; /* of the stream that runs; NULL: none does */
     bool is_copying;               /* a table is being copied beside the stream */
     bool trusts;                   /* a retry says that what it had stopped for is done */
     bool is_stuck;                 /* a change does not fit the destination's definitions */
@@ -130,7 +132,7 @@ bool mirror_is_pending(const struct mirror *m, enum mirror_command c);
  * run. */
 bool mirror_obey(struct mirror *m, struct command *c, struct err *err) MUST_CHECK;
 /* Of those, the ones that do not end a run: in the middle of one, too. */
-bool mirror_obeys_inside(const struct command *c);
+bool mirror_obeys_inside(const struct mirror *m, const struct command *c);
 /* mapping.c */
 bool mirror_set_tables(struct mirror *m, struct command *c, struct err *err) MUST_CHECK;
 

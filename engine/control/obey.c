@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "control/table_sync.h"
 #include "control/verify.h"
 
 static void forget_error(struct mirror *m)
@@ -230,7 +231,10 @@ static bool do_resync_table(struct mirror *m, const struct command *c, struct er
     if (!find_table(m, c->table ? c->table : "", &t, err) ||
         !mirror_begin_operation(m, &c->op, err) || !wish_for(m, &t, 1, by_swap, err))
         return false;
-    mirror_go_on(m);
+    if (m->table_sync)
+        table_sync_ask(m->table_sync, &t, by_swap);
+    else
+        mirror_go_on(m);
     log_info("super", m->row.config.name, "resync table=%s.%s strategy=%s by=%s", t.schema, t.table,
              by_swap ? "swap" : "truncate", c->op.by);
     return true;
@@ -248,8 +252,10 @@ static bool do_begin(struct mirror *m, const struct command *c, struct err *err)
     return true;
 }
 
-bool mirror_obeys_inside(const struct command *c)
+bool mirror_obeys_inside(const struct mirror *m, const struct command *c)
 {
+    if (c->kind == MIRROR_RESYNC_TABLE)
+        return m->table_sync && m->live.state == MIRROR_RUNNING && table_sync_takes(m->table_sync);
     return c->kind == MIRROR_VERIFY || c->kind == MIRROR_REPAIR;
 }
 

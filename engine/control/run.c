@@ -370,7 +370,9 @@ static bool stream(struct run *r, struct err *err)
     };
     if (!run_follow(r, err))
         return false;
+    m->table_sync = r->table_sync;
     bool ok = stream_run(&o, err);
+    m->table_sync = NULL;
     run_follow_end(r, err->code == ERR_CANCELLED);
     return ok;
 }

@@ -16,6 +16,7 @@
 
 #define LOOK_MS 100
 #define AT_ONCE_BYTES (128 << 20)
+#define STAND_LIMIT_MS 3000
 #define STALE_AGAIN_MS \
     1000 /* somebody empties the table again and again: the next try may be luckier */
 
@@ -30,6 +31,7 @@ struct item {
     bool is_alone;   /* a copy together with others has failed */
     bool is_stopped; /* a change of it could not be applied: it waits for the operator */
     bool is_owing;   /* an earlier copy, that did not end, has left something to be restored */
+    bool was_asked;  /* it left the stream of this run for an operator */
     int failures;
     int64_t retry_at; /* monotonic ms */
 };
@@ -43,6 +45,12 @@ struct table_sync {
     bool is_idle;     /* nothing is or will be to be done in this run */
     bool is_snapshot; /* the first snapshot goes on: it ends with the last of these tables */
     int64_t look_at;
+
+    struct {
+        bool is_there, by_swap;
+        struct table_name name;
+        int64_t at; /* monotonic ms */
+    } asked;        /* a table that is to leave the stream */
 
     struct table_copy *copy; /* NULL: none */
     bool is_ending;          /* it failed, its thread is on its way out */
@@ -138,7 +146,7 @@ static bool set_aside(struct table_sync *s, struct err *err)
     struct table_name *names = mem_calloc(s->n_items + 1, sizeof *names);
     size_t n = 0;
     for (size_t i = 0; i < s->n_items; i++)
-        if (!s->items[i].is_stopped)
+        if (s->items[i].is_aside && !s->items[i].is_stopped)
             names[n++] = s->items[i].name;
     bool ok = sync_rows_set_aside(s->r->dest, &s->r->m->task, &o, names, n, err);
     free(names);
@@ -196,22 +204,30 @@ static void show_stopped(struct table_sync *s, const struct sync_row_list *rows)
     }
 }
 
-static void mark_tables(struct table_sync *s)
+static void mark_aside(struct table_sync *s)
 {
     const struct schema *schema = s->r->schema;
-    s->aside = mem_calloc(schema->n_tables + 1, sizeof *s->aside);
-    s->kept = mem_calloc(schema->n_tables + 1, sizeof *s->kept);
-    s->wanted = mem_calloc(config_of(s)->n_tables + 1, sizeof *s->wanted);
-    for (size_t k = 0; k < s->n_items; k++) {
+    memset(s->aside, 0, schema->n_tables * sizeof *s->aside);
+    for (size_t k = 0; k < s->n_items; k++)
         for (size_t i = 0; i < schema->n_tables; i++)
-            s->aside[i] |= schema->tables[i].mapping == s->items[k].mapping;
+            s->aside[i] |= s->items[k].is_aside && schema->tables[i].mapping == s->items[k].mapping;
+}
+
+static void mark_tables(struct table_sync *s)
+{
+    s->aside = mem_calloc(s->r->schema->n_tables + 1, sizeof *s->aside);
+    s->kept = mem_calloc(s->r->schema->n_tables + 1, sizeof *s->kept);
+    s->wanted = mem_calloc(config_of(s)->n_tables + 1, sizeof *s->wanted);
+    mark_aside(s);
+    for (size_t k = 0; k < s->n_items; k++)
         show_item(s, &s->items[k], "queued", "");
-    }
 }
 
 /* Of one table or of all of them. */
 static void end_operation(struct table_sync *s)
 {
+    if (s->asked.is_there)
+        return;
     mirror_end_operation(mirror_of(s), MIRROR_RESYNC_TABLE);
     if (!s->is_snapshot)
         run_end_operations(mirror_of(s));
@@ -557,6 +573,7 @@ static void finish_copy(struct table_sync *s, int64_t replayed)
 {
     struct table_copy_status status;
     char *names = names_of(s);
+    bool all_asked = true;
     size_t n_left = 0;
     table_copy_status(s->copy, &status);
     show_progress(s, true);
@@ -567,6 +584,7 @@ static void finish_copy(struct table_sync *s, int64_t replayed)
             continue;
         item->is_copying = item->is_aside = false;
         s->wants_restore |= item->is_owing;
+        all_asked &= item->was_asked;
         forget_trouble(s, item, status.point);
         end_wish(s, item);
         show_item(s, item, "streaming", "");
@@ -583,7 +601,8 @@ static void finish_copy(struct table_sync *s, int64_t replayed)
     s->copy = NULL;
     if (!n_left)
         end_operation(s);
-    if (definitions_are_automatic(mirror_of(s))) /* steps may have waited for these rows */
+    /* Steps may have waited for these rows; not for those that an operator thought of. */
+    if (definitions_are_automatic(mirror_of(s)) && (!all_asked || mirror_of(s)->differences.n))
         definitions_want(mirror_of(s), 0);
     follow_poke(s->r->follow); /* the copy has set them to what they were when it began */
     show_save_counters(mirror_of(s));
@@ -685,6 +704,87 @@ static bool end_snapshot(struct table_sync *s, struct err *err)
     return true;
 }
 
+/* --- a table leaves the stream ---------------------------------------------------------------- */
+
+bool table_sync_takes(const struct table_sync *s)
+{
+    return !s->copy && !s->asked.is_there && !s->is_snapshot;
+}
+
+void table_sync_ask(struct table_sync *s, const struct table_name *table, bool by_swap)
+{
+    s->asked.is_there = true;
+    s->asked.by_swap = by_swap;
+    s->asked.name = *table;
+    s->asked.at = clock_mono_ms();
+    mirror_of(s)->is_copying = true; /* nothing else ends the run for its own purposes now */
+}
+
+bool table_sync_is_overdue(const struct table_sync *s)
+{
+    return s->asked.is_there && clock_mono_ms() - s->asked.at >= STAND_LIMIT_MS;
+}
+
+static struct item *item_of(struct table_sync *s, int mapping)
+{
+    struct item none = {.mapping = mapping};
+    for (size_t i = 0; i < s->n_items; i++)
+        if (s->items[i].mapping == mapping)
+            return &s->items[i];
+    MEM_PUSH(s->items, s->n_items, s->cap_items, none);
+    return &s->items[s->n_items - 1];
+}
+
+/* As table_sync_open does with a wish. */
+static void add_asked(struct table_sync *s)
+{
+    const struct mirror_config *c = config_of(s);
+    for (size_t i = 0; i < c->n_tables; i++) {
+        if (strcmp(c->tables[i].source_table, s->asked.name.table) != 0 ||
+            strcmp(c->tables[i].source_schema, s->asked.name.schema) != 0)
+            continue;
+        struct item *item = item_of(s, (int)i);
+        bool was_aside = item->is_aside, is_owing = item->is_owing;
+        *item = (struct item){.mapping = (int)i,
+                              .name = s->asked.name,
+                              .by_swap = s->asked.by_swap,
+                              .keeps_rows = s->asked.by_swap,
+                              .is_aside = true,
+                              .is_owing = is_owing,
+                              .was_asked = !was_aside};
+        show_item(s, item, "queued", "");
+    }
+    s->is_idle = false;
+    s->asked.is_there = false;
+}
+
+/* The stream stands. The row is written before any change is passed over. */
+static bool take_asked(struct table_sync *s, struct apply *a, struct err *err)
+{
+    struct sync_row_list rows = {0};
+    struct mirror *m = mirror_of(s);
+    add_asked(s);
+    mark_aside(s);
+    bool ok = pg_pipe_leave(s->r->dest, err) && set_aside(s, err) &&
+              sync_rows_read(s->r->dest, &m->task, m->row.mirror_id, &rows, err) &&
+              pg_pipe_enter(s->r->dest, err);
+    if (ok) {
+        show_stopped(s, &rows);
+        aside_take(a, s->aside);
+        apply_go_on(a);
+    }
+    sync_row_list_free(&rows);
+    return ok;
+}
+
+static bool tend_asked(struct table_sync *s, struct apply *a, struct err *err)
+{
+    bool stands;
+    if (!s->asked.is_there || s->copy || !aside_is_settled(a))
+        return true;
+    return apply_stand(a, &stands, err) && (!stands || take_asked(s, a, err));
+}
+
 /* --- what the stream's loop calls --------------------------------------------------------------
  */
 
@@ -727,7 +827,9 @@ static bool is_busy(const struct table_sync *s)
 bool table_sync_tend(void *arg, struct apply *a, struct err *err)
 {
     struct table_sync *s = ((struct run *)arg)->table_sync;
-    mirror_of(s)->is_copying = !s->is_idle && is_busy(s);
+    if (!tend_asked(s, a, err))
+        return false;
+    mirror_of(s)->is_copying = s->asked.is_there || (!s->is_idle && is_busy(s));
     if (s->is_idle || !has_news(s))
         return true;
     if (s->restore)

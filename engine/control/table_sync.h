@@ -19,6 +19,15 @@ struct table_sync;
 bool table_sync_open(struct run *r, struct table_sync **out, struct err *err) MUST_CHECK;
 /* Calls everything off and waits for it, about a second at most. NULL is fine. */
 void table_sync_close(struct table_sync *s);
+/* While the stream runs: a mapped table whose copy is wished for, in the catalog already, leaves
+ * the stream as soon as that is between two transactions; it goes on with all others. False:
+ * another copy is under way, and only the next run can begin this one. */
+bool table_sync_takes(const struct table_sync *s);
+void table_sync_ask(struct table_sync *s, const struct table_name *table, bool by_swap);
+/* A table was to leave the stream, and that does not come to the end of what it does (the
+ * destination does not answer, or a transaction is very large): the next run begins with the copy.
+ */
+bool table_sync_is_overdue(const struct table_sync *s);
 /* The mappings of tables that are streamed from the start: borrowed inside, caller frees the array.
  * Returns their number. */
 size_t table_sync_streamed(const struct table_sync *s, struct table_map **out);

@@ -264,6 +264,20 @@ bool apply_settle(struct apply *a, struct err *err)
     return apply_commit(a, 0, err) && apply_exchange(a, err);
 }
 
+bool apply_stand(struct apply *a, bool *stands, struct err *err)
+{
+    a->is_standing = true;
+    if (!apply_settle(a, err))
+        return false;
+    *stands = apply_is_idle(a);
+    return true;
+}
+
+void apply_go_on(struct apply *a)
+{
+    a->is_standing = false;
+}
+
 /* Waits until everything sent so far is answered; the batch stays open. */
 bool apply_drain(struct apply *a, struct err *err)
 {
@@ -356,7 +370,11 @@ bool apply_bytes(struct apply *a, char *data, size_t len, size_t size, enum pgo_
     *kind = m.kind;
     if (m.kind == PGO_RELATION && aside_relation(a, &m, data, len))
         return true;
-    return apply_message(a, &m, size, err);
+    if (!apply_message(a, &m, size, err))
+        return false;
+    if (m.kind == PGO_RELATION)
+        aside_told(a, &m, data, len);
+    return true;
 }
 
 void apply_position(struct apply *a, lsn_t lsn)

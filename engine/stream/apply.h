@@ -80,6 +80,10 @@ bool apply_replay(struct apply *a, struct err *err) MUST_CHECK;
 bool apply_pump(struct apply *a, bool is_dry, struct err *err) MUST_CHECK;
 /* Ends the open batch now, unless it holds half of a source transaction. */
 bool apply_settle(struct apply *a, struct err *err) MUST_CHECK;
+/* The same, and no other source transaction is read until apply_go_on. *stands: everything is
+ * durable, and nothing under way. */
+bool apply_stand(struct apply *a, bool *stands, struct err *err) MUST_CHECK;
+void apply_go_on(struct apply *a);
 /* What is committed is made durable as soon as possible. */
 void apply_hurry(struct apply *a);
 /* Nothing is open, queued or under way: every change read so far is durable. */
@@ -88,12 +92,13 @@ bool apply_is_idle(const struct apply *a);
 bool apply_is_waiting(const struct apply *a);
 /* False while too much is under way. */
 bool apply_has_room(const struct apply *a);
-/* False while nothing more is to be read from the source: no room, or what was kept of tables that
- * are set aside would grow faster than it is replayed. */
+/* False while nothing more is to be read from the source: no room, what was kept of tables that are
+ * set aside would grow faster than it is replayed, or it stands. */
 bool apply_may_read(const struct apply *a);
 /* There is something that apply_replay could send now. */
 bool apply_can_replay(const struct apply *a);
-/* A hand-over only waits for the end of a source transaction: look after each. */
+/* A hand-over, or who wants it to stand, only waits for the end of a source transaction: look after
+ * each. */
 bool apply_wants_boundary(const struct apply *a);
 bool apply_wants_write(const struct apply *a);
 /* The destination owes an answer whatever we do; what it keeps to itself inside a unit it need not

@@ -87,6 +87,7 @@ struct apply {
     bool is_skipping;        /* a transaction that is already applied */
     bool has_blamed;
     bool is_flushing;        /* EXPECT_FLUSH is under way */
+    bool is_standing;        /* no other transaction is to be begun */
     bool is_hurried;         /* somebody waits for what is committed to be durable */
     int64_t undurable_since; /* monotonic ms: when the oldest such batch was committed; 0: none */
     lsn_t durable;
@@ -226,6 +227,8 @@ bool aside_has(const struct apply *a, uint32_t relation);
 /* A relation message, with its bytes. True when its table is set aside or was taken out of the
  * mirror: then it goes no further. */
 bool aside_relation(struct apply *a, const struct pgo_message *m, const char *data, size_t len);
+/* The stream has told a relation that goes the direct way. */
+void aside_told(struct apply *a, const struct pgo_message *m, const char *data, size_t len);
 /* The relation's changes are nobody's. */
 void aside_ignore(struct apply *a, uint32_t relation);
 /* A change of a relation that aside_has, not decoded. */

@@ -17,10 +17,8 @@ struct aside *aside_new(const struct aside_options *o, size_t n_tables)
     s->place = mem_calloc(n_tables + 1, sizeof *s->place);
     for (size_t i = 0; o->tables && i < n_tables; i++)
         s->place[i] = o->tables[i] ? PLACE_DROPPED : PLACE_STREAM;
-    if (o->tables) {
-        s->spill = spill_new(o->spill_dir, o->spill_memory);
-        s->decoder = pgo_new();
-    }
+    s->spill = spill_new(o->spill_dir, o->spill_memory);
+    s->decoder = pgo_new();
     return s;
 }
 
@@ -36,6 +34,9 @@ void aside_free(struct aside *s)
         return;
     for (size_t i = 0; i < s->n_relations; i++)
         relation_free(&s->relations[i]);
+    for (size_t i = 0; i < s->n_told; i++)
+        relation_free(&s->told[i]);
+    free(s->told);
     free(s->relations);
     free(s->place);
     free(s->names.schemas);
@@ -201,6 +202,47 @@ bool aside_relation(struct apply *a, const struct pgo_message *m, const char *da
     return true;
 }
 
+/* A definition is told once; a table that leaves the stream later needs it. */
+static void keep_told(struct aside *s, uint32_t oid, int table, const char *data, size_t len)
+{
+    size_t i = 0;
+    while (i < s->n_told && s->told[i].oid != oid)
+        i++;
+    if (i == s->n_told) {
+        struct aside_relation r = {.oid = oid};
+        MEM_PUSH(s->told, s->n_told, s->cap_told, r);
+    }
+    s->told[i].table = table;
+    aside_set_definition(&s->told[i].latest, 0, data, len);
+}
+
+void aside_told(struct apply *a, const struct pgo_message *m, const char *data, size_t len)
+{
+    int table = apply_find_table(a, m);
+    if (table >= 0)
+        keep_told(a->aside, m->relation, table, data, len);
+}
+
+void aside_take(struct apply *a, const bool *tables)
+{
+    struct aside *s = a->aside;
+    size_t n = 0;
+    for (size_t i = 0; i < s->n_tables; i++)
+        if (tables[i] && s->place[i] == PLACE_STREAM)
+            s->place[i] = PLACE_DROPPED;
+    for (size_t i = 0; i < s->n_told; i++) {
+        struct aside_relation *told = &s->told[i];
+        if (s->place[told->table] == PLACE_STREAM) {
+            s->told[n++] = *told;
+            continue;
+        }
+        struct aside_relation *r = add_relation(s, told->oid, told->table);
+        aside_set_definition(&r->base, 0, told->latest.data, told->latest.len);
+        r->latest = told->latest;
+    }
+    s->n_told = n;
+}
+
 /* --- the life of a copy ---------------------------------------------------------------------- */
 
 void aside_keep(struct apply *a, const bool *tables)
@@ -271,10 +313,13 @@ void aside_stream(struct aside *s)
     size_t n = 0;
     for (size_t i = 0; i < s->n_relations; i++) {
         struct aside_relation *r = &s->relations[i];
-        if (is_kept(s, r))
-            relation_free(r);
-        else
+        if (!is_kept(s, r)) {
             s->relations[n++] = *r;
+            continue;
+        }
+        if (r->latest.data)
+            keep_told(s, r->oid, r->table, r->latest.data, r->latest.len);
+        relation_free(r);
     }
     s->n_relations = n;
     forget_replay(s, PLACE_STREAM);
@@ -318,9 +363,9 @@ void aside_names(const struct apply *a, struct table_name_list *out)
 void aside_status(const struct apply *a, struct aside_status *out)
 {
     const struct aside *s = a->aside;
-    *out = (struct aside_status){.stage = s->stage, .replayed = s->replayed, .err = s->err};
-    if (s->spill) {
-        out->kept_bytes = spill_bytes(s->spill);
-        out->kept = spill_records(s->spill);
-    }
+    *out = (struct aside_status){.stage = s->stage,
+                                 .kept_bytes = spill_bytes(s->spill),
+                                 .kept = spill_records(s->spill),
+                                 .replayed = s->replayed,
+                                 .err = s->err};
 }

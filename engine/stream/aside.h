@@ -31,7 +31,8 @@
 struct apply;
 struct pgo_message;
 
-/* What an apply is told when it is made; borrowed until it is freed, but for tables. */
+/* What an apply is told when it is made; borrowed until it is freed, but for tables. More tables
+ * may follow later (aside_take). */
 struct aside_options {
     const bool *tables; /* which of the schema's are set aside; NULL: none */
     /* Tables that were taken out of the mirror, whose old changes may still come: ignored. */
@@ -62,6 +63,9 @@ void aside_status(const struct apply *a, struct aside_status *out);
 /* The tables whose changes do not go the direct way now; free with table_name_list_free. */
 void aside_names(const struct apply *a, struct table_name_list *out);
 
+/* These tables (a bool for each of the schema's) leave the stream: while it stands (apply_stand),
+ * and their rows of _bunnydb.table_sync are there. */
+void aside_take(struct apply *a, const bool *tables);
 /* Which tables (a bool for each of the schema's) a copy is about to be made of: before its slot is.
  * Only when no other copy is on its way (ASIDE_DROP) and aside_is_settled. */
 void aside_keep(struct apply *a, const bool *tables);

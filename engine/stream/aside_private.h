@@ -34,6 +34,8 @@ struct aside {
     unsigned char *place; /* enum aside_place of each table */
     size_t n_relations, cap_relations, found;
     struct aside_relation *relations;
+    size_t n_told, cap_told;
+    struct aside_relation *told; /* those that are not set aside; only latest counts */
     struct spill *spill;
     struct pgo_decoder *decoder;
     lsn_t point;         /* the copy's consistent point; 0: not known yet */

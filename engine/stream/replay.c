@@ -201,6 +201,8 @@ bool apply_can_replay(const struct apply *a)
 bool apply_may_read(const struct apply *a)
 {
     const struct aside *s = a->aside;
+    if (a->is_standing && !a->batches.is_in_transaction)
+        return false;
     return apply_has_room(a) &&
            (s->stage != ASIDE_REPLAY || s->credit > 0 || spill_is_empty(s->spill));
 }
@@ -208,5 +210,6 @@ bool apply_may_read(const struct apply *a)
 bool apply_wants_boundary(const struct apply *a)
 {
     const struct aside *s = a->aside;
-    return s->stage == ASIDE_REPLAY && a->seen >= s->point && spill_records(s->spill) < NEARLY_DONE;
+    return a->is_standing || (s->stage == ASIDE_REPLAY && a->seen >= s->point &&
+                              spill_records(s->spill) < NEARLY_DONE);
 }

@@ -238,6 +238,27 @@ def test_other_tables_stream_on_meanwhile(pair, bunny):
     assert_nothing_missed(bunny, "m")
 
 
+@pytest.mark.parametrize("strategy", ["truncate", "swap"])
+def test_the_stream_goes_on_while_a_table_leaves_it(pair, bunny, strategy):
+    """It is the same one before and afterwards, under load, also after the third table in a row."""
+    pair.sql(TABLES)
+    bunny.mirror("m", pair)
+    sender = "SELECT pid FROM pg_stat_replication WHERE application_name = 'bunnydb m'"
+    before = pair.sql(sender)
+    with Load(pair.source, pair.sdb, clients=3, rate=100, script=WORK, directory=bunny.dir):
+        for name in ("moving", "wide", "moving"):
+            count = log_count(bunny, f"copied tables stream tables=public.{name} ")
+            bunny.api.post(f"/v1/mirrors/m/resync/public.{name}", {"strategy": strategy})
+            wait_for(lambda n=name, c=count: log_count(bunny, f"copied tables stream tables=public.{n} ")
+                     > c, 60, f"{name} to be copied")
+            wait_for(lambda n=name: is_settled(bunny, "m", f"public.{n}"), 60, f"{name} to stream")
+    pair.assert_equal()
+    assert pair.sql(sender) == before and len(before) == 1
+    assert log_count(bunny, " started slot=") == 1
+    assert_nothing_missed(bunny, "m")
+    wait_for(lambda: assert_no_traces(pair) or True, 30, "all traces to go")
+
+
 def test_a_stream_that_is_behind_the_copy(pair, bunny):
     """It still has to bring changes that the copy has: those are not applied twice."""
     pair.sql(TABLES)
@@ -251,6 +272,9 @@ def test_a_stream_that_is_behind_the_copy(pair, bunny):
                  "UPDATE moving SET id = -id WHERE id > 5400; DELETE FROM moving WHERE id < 100")
         bunny.api.post("/v1/mirrors/m/resume")
         bunny.wait_running("m")
+        wait_for(lambda: pair.dsql("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = "
+                                   "'Lock' AND application_name = 'bunnydb m'")[0][0], 30,
+                 "the stream to wait for the lock")
         ask_resync(bunny, "m", "public.moving")
         wait_for(lambda: table(bunny, "m", "public.moving")["status"] == "catching_up", 60, "copy")
         pair.sql("UPDATE moving SET v = -1 WHERE id BETWEEN 200 AND 300")

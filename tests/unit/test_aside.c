@@ -704,9 +704,108 @@ static void changes_of_removed_tables_are_ignored_and_unknown_ones_an_error(void
     assert_error(&w.e, ERR_SCHEMA, "");
 }
 
+/* --- a table that leaves the stream ------------------------------------------------------------
+ */
+
+/* Both are streamed; their definitions were told once. */
+static int open_streamed(void **state)
+{
+    world_open(state);
+    dir = tempdir_new();
+    w.o.limits.max_changes = 1000;
+    handed_over = 0;
+    w.o.aside =
+        (struct aside_options){.spill_dir = dir, .spill_memory = 1 << 20, .handed_over = note};
+    copied_table = w.tables[0];
+    copied = (struct schema){.n_tables = 1, .tables = &copied_table};
+    ok(apply_new(w.dest, NULL, &w.o, START, &w.a, &w.e));
+    ok(feed_bytes(sample_relation(&w.s, T, "t", ROW("*id", "v"))));
+    ok(feed_bytes(sample_relation(&w.s, U, "u", ROW("*id", "v"))));
+    return 0;
+}
+
+static void stand(void)
+{
+    bool stands = false;
+    for (int i = 0; i < 1000 && !stands; i++) {
+        ok(apply_stand(w.a, &stands, &w.e));
+        if (!stands)
+            pump_ms(1);
+    }
+    assert_true(stands);
+}
+
+static void leave(const struct table_name *name, const bool *tables)
+{
+    struct sync_owner o = owner();
+    stand();
+    ok(pg_pipe_leave(w.dest, &w.e));
+    ok(sync_rows_set_aside(w.dest, NULL, &o, name, 1, &w.e));
+    ok(pg_pipe_enter(w.dest, &w.e));
+    aside_take(w.a, tables);
+    apply_go_on(w.a);
+}
+
+static void a_table_leaves_the_stream_and_comes_back_to_it(void **state)
+{
+    static bool only_u[3] = {false, true, false};
+    static const struct table_name u_name = {"public", "u"};
+    (void)state;
+    for (lsn_t at = S; at < S + 3000; at += 1000) { /* again and again */
+        ins_alone(at + 10, T, "1", "direct");
+        leave(&t_name, only_t);
+        assert_rows(ROWS_OF("t"), "1=direct");
+        ins_alone(at + 20, T, "2", "copied");
+        aside_keep(w.a, only_t);
+        aside_set_point(w.a, at + 50);
+        ins_alone(at + 50, T, "3", "replayed");
+        ins_alone(at + 60, U, "1", "u");
+        ok(work());
+        assert_rows(ROWS_OF("u"), "1=u");
+        copy_rows("TRUNCATE d.t, d.u; INSERT INTO d.t VALUES (1, 'copied'), (2, 'copied')");
+        replay();
+        ok(work());
+        assert_int_equal(stage(), ASIDE_STREAM);
+        aside_finish(w.a);
+        ins_alone(at + 70, T, "4", "direct");
+        ok(work());
+        assert_rows(ROWS_OF("t"), "1=copied 2=copied 3=replayed 4=direct");
+        copy_rows("TRUNCATE d.t");
+    }
+    leave(&u_name, only_u); /* the other one does not leave with it */
+    ins_alone(S + 4000, T, "5", "direct");
+    ins_alone(S + 4010, U, "5", "lost");
+    ok(work());
+    assert_rows(ROWS_OF("t"), "5=direct");
+    assert_int_equal(ask(w.c, "SELECT count(*) FROM d.u"), 0);
+    assert_int_equal(handed_over, 3);
+    assert_int_equal(w.missed, 0);
+}
+
+static void nothing_more_is_read_while_it_stands(void **state)
+{
+    bool stands;
+    (void)state;
+    b(S);
+    ins(T, "1", "a");
+    ok(apply_stand(w.a, &stands, &w.e));
+    assert_false(stands);
+    assert_true(apply_may_read(w.a)); /* to the end of the transaction */
+    ins(T, "2", "b");
+    c(S);
+    assert_true(apply_wants_boundary(w.a));
+    assert_false(apply_may_read(w.a));
+    stand();
+    assert_rows(ROWS_OF("t"), "1=a 2=b");
+    assert_int_equal(ask(w.c, PROGRESS), S + 5);
+    apply_go_on(w.a);
+    assert_true(apply_may_read(w.a));
+}
+
 int main(void)
 {
 #define CASE(test) cmocka_unit_test_setup_teardown(test, open_aside, close_aside)
+#define STREAMED(test) cmocka_unit_test_setup_teardown(test, open_streamed, close_aside)
 #define SMALL(test) cmocka_unit_test_setup_teardown(test, open_with_small_batches, close_aside)
     const struct CMUnitTest tests[] = {
         CASE(without_a_copy_its_changes_are_dropped_and_others_go_on),
@@ -734,6 +833,8 @@ int main(void)
         CASE(after_giving_up_the_next_copy_starts_from_nothing),
         CASE(a_full_disk_is_the_copys_error_alone),
         CASE(changes_of_removed_tables_are_ignored_and_unknown_ones_an_error),
+        STREAMED(a_table_leaves_the_stream_and_comes_back_to_it),
+        STREAMED(nothing_more_is_read_while_it_stands),
     };
     return cmocka_run_group_tests(tests, world_start_cluster, world_stop_cluster);
 }
