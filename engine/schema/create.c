@@ -145,7 +145,8 @@ static bool create_all(struct pg_conn *dest, struct task *task, struct schema *s
     size_t k = 0;
     bool ok = true;
     for (size_t i = 0; ok && i < s->n_before; i++) {
-        if (exists[i] || !s->before[i].sql)
+        int limit = s->before[i].older_than;
+        if (exists[i] || !s->before[i].sql || (limit && pg_version(dest) >= limit))
             continue;
         int below = s->before[i].below;
         if (below && stood_before(s, exists, &s->tables[below - 1])) {

@@ -271,6 +271,7 @@ static void keep_old(struct diff *d)
                 .name = mem_strdup(u->columns[c].name),
                 .type = mem_strdup(u->columns[c].type),
                 .collation = mem_strdup(u->columns[c].collation),
+                .is_identity = u->columns[c].identity != 0,
             };
     }
 }

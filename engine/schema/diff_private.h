@@ -92,6 +92,7 @@ enum stage {
 struct old_column {
     int attnum;
     char *name, *type, *collation;
+    bool is_identity;
 };
 /* Beside the tables of the destination. */
 struct old_table {

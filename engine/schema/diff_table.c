@@ -158,7 +158,8 @@ bool diff_new_table(struct diff *d, int i, struct err *err)
     for (size_t k = 0; k < d->src.s->n_before; k++) {
         const struct schema_statement *st = &d->src.s->before[k];
         if (st->object != OBJECT_TABLE || strcmp(st->name, t->dest_name) != 0 ||
-            strcmp(st->schema, t->dest_schema) != 0)
+            strcmp(st->schema, t->dest_schema) != 0 ||
+            (st->older_than && d->dst.s->server_version >= st->older_than))
             continue;
         struct schema_step *s =
             diff_run(d, STAGE_TABLE, i, mem_strdup(st->sql),

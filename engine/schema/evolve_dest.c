@@ -465,6 +465,18 @@ static void lose_column(struct evolve_work *w, const struct known_column *c)
 
 /* --- types and new columns -------------------------------------------------------------------- */
 
+/* Only whole numbers can be an identity. */
+static void drop_identity(struct evolve_work *w, struct evolve_place *d, const char *type)
+{
+    if (!d->has_identity || strcmp(type, "smallint") == 0 || strcmp(type, "integer") == 0 ||
+        strcmp(type, "bigint") == 0)
+        return;
+    struct buf b = alter_place(d);
+    buf_puts(&b, "DROP IDENTITY");
+    step(w, d->owner, &b, what_of(w, "drop identity of column", d->name));
+    d->has_identity = false;
+}
+
 static void retype(struct evolve_work *w, const struct evolve_pair *p)
 {
     struct evolve_place *d = find(w, p->to->name);
@@ -472,6 +484,7 @@ static void retype(struct evolve_work *w, const struct evolve_pair *p)
         return;
     if (p->was_type && strcmp(d->type, p->was_type) != 0 && type_widens(p->type, d->type))
         return; /* the operator made it wider */
+    drop_identity(w, d, p->type);
     struct buf b = alter_place(d);
     buf_printf(&b, "TYPE %s", p->type);
     if (p->collation)

@@ -220,6 +220,7 @@ void read_column_free(struct read_column *rc)
 {
     free(rc->dest_default);
     free(rc->identity);
+    free(rc->counter);
     free(rc->storage);
     free(rc->made_of);
 }

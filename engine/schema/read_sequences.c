@@ -31,6 +31,21 @@ const char read_sequences_sql[] =
     " JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_sequence s ON s.seqrelid = c.oid"
     " ORDER BY n.nspname, c.relname, used.how, used.i";
 
+static void take_identity(const struct read_sequence *q, const char *type, struct read_column *rc)
+{
+    struct buf b = {0}, alter = {0};
+    buf_puts(&b, "(SEQUENCE NAME ");
+    pg_quote_qualified(&b, q->dest_schema, q->name);
+    buf_printf(&b, " %s)", q->options);
+    rc->identity = buf_take(&b);
+    if (strcmp(type, q->type) == 0)
+        return;
+    buf_puts(&alter, "ALTER SEQUENCE ");
+    pg_quote_qualified(&alter, q->dest_schema, q->name);
+    buf_printf(&alter, " AS %s %s", q->type, q->options);
+    rc->counter = buf_take(&alter);
+}
+
 /* A sequence follows its table into another schema when it lives beside it. */
 static void take_sequence(struct reader *r, const struct pg_result *res, size_t row)
 {
@@ -53,13 +68,8 @@ static void take_sequence(struct reader *r, const struct pg_result *res, size_t 
     if (!q.is_identity)
         return;
     struct schema_column *c = read_find_column(t, q.attnum);
-    struct buf b = {0};
-    buf_puts(&b, "(SEQUENCE NAME ");
-    pg_quote_qualified(&b, q.dest_schema, q.name);
-    buf_printf(&b, " %s)", q.options);
     if (c)
-        r->tables[pg_int(res, row, 3)].columns[c - t->columns].identity = buf_take(&b);
-    buf_free(&b);
+        take_identity(&q, c->type, &r->tables[pg_int(res, row, 3)].columns[c - t->columns]);
 }
 
 /* Replaces every from in *text by to. */

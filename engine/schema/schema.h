@@ -108,6 +108,7 @@ struct schema {
         char *schema, *name; /* of the object at the destination (schema "" for a schema itself) */
         char *source_schema; /* where that is another one; NULL */
         bool is_part;        /* runs only right after the object itself was created */
+        int older_than;      /* only destinations older than this version can have it; 0: all can */
         int below;    /* makes the table a child of the table with this index + 1; 0: of none */
         char *labels; /* of an enum: an array literal; NULL for all others */
         char *needs;  /* functions without which a table cannot be made: an array of schema, name,

@@ -29,10 +29,12 @@ struct read_column {
     bool is_deferred;   /* the default needs objects that are not mirrored: set it afterwards */
     char *dest_default; /* default_expr as the destination needs it */
     char *identity;     /* "(SEQUENCE NAME … START WITH …)", or NULL */
-    char *storage;      /* "EXTERNAL", when not the type's; NULL */
-    char storage_kind;  /* pg_attribute.attstorage */
-    char *made_of;      /* attnums that a generated column reads, "2 3"; NULL */
-    int statistics;     /* -1: the default */
+    char *counter; /* "ALTER SEQUENCE … AS …", where that counts in another type than its column's
+                    * (as LIKE … INCLUDING IDENTITY makes it); NULL */
+    char *storage;     /* "EXTERNAL", when not the type's; NULL */
+    char storage_kind; /* pg_attribute.attstorage */
+    char *made_of;     /* attnums that a generated column reads, "2 3"; NULL */
+    int statistics;    /* -1: the default */
 };
 
 struct read_check {

@@ -5,6 +5,8 @@ import threading
 import time
 from urllib.parse import quote as urlquote
 
+import psycopg
+
 from harness.api import ApiError
 from harness.compare import assert_equal_databases
 from harness.waiting import wait_for
@@ -231,7 +233,10 @@ class Player:
             return False
         for item in (i for f in errors for i in f["items"]):
             self.transcript.add(-1, f"  operator: {item['note']}: {item['statement']}")
-            self.pair.src.execute(item["statement"])
+            try:
+                self.pair.src.execute(item["statement"])
+            except psycopg.Error as e:  # the table has moved since: the next answer names it anew
+                self.transcript.add(-1, f"  fails: {e}")
         return True
 
     def do_kill(self, step):
