@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/mem.h"
 #include "engine.h"
 #include "src/cli/cli.h"
 #include "src/conf.h"
@@ -64,6 +65,7 @@ int main(int argc, char **argv)
     struct options o;
     struct err err = {0};
     enum exit_code code = EXIT_USAGE;
+    mem_set_up();
     setlocale(LC_CTYPE, ""); /* the console draws in the terminal's character set */
     if (!options_parse(argc, argv, &o, &err)) {
         if (!err.hint[0])

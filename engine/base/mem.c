@@ -1,10 +1,23 @@
 /* Memory for small things; see mem.h. */
 #include "base/mem.h"
 
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define ARENAS 4
+
+void mem_set_up(void)
+{
+    (void)mallopt(M_ARENA_MAX, ARENAS);
+}
+
+void mem_give_back(void)
+{
+    (void)malloc_trim(0);
+}
 
 static void out_of_memory(void)
 {

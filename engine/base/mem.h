@@ -23,6 +23,15 @@ bool str_copy_n(char *dst, size_t size, const char *s, size_t n);
 /* Like snprintf, without a result to ignore; the text is cut to fit. */
 void str_printf(char *dst, size_t size, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
+/* How memory comes from the system and goes back to it (mallopt(3), malloc_trim(3)). A thread takes
+ * what it needs from one of a few arenas, of which each keeps what was freed in it: many
+ * short-lived threads would spread over as many, and the process would only ever grow. Once, before
+ * there are threads. */
+void mem_set_up(void);
+/* After something large has ended (a copy, a comparison, a mirror): what is free goes back to the
+ * system. Takes some milliseconds; any thread. */
+void mem_give_back(void);
+
 /* Grows the array *items (element size elem) so that one more fits; doubles *cap. */
 void mem_grow(void **items, size_t *cap, size_t n, size_t elem);
 #define MEM_PUSH(items, n, cap, value)                              \

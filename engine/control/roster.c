@@ -167,6 +167,7 @@ void roster_reap(struct roster *r)
             break;
         entry_free(e);
     }
+    mem_give_back();
     roster_changed(r);
 }
 

@@ -255,6 +255,7 @@ bool snapshot_finish(struct snapshot_job *j, struct err *err)
     else if (!ok)
         err_set(err, ERR_CANCELLED, "the copy was cancelled");
     job_free(j);
+    mem_give_back();
     return ok;
 }
 

@@ -229,5 +229,6 @@ bool verify_finish(struct verify_job *j, struct verify_report *out, struct err *
     else if (!ok)
         err_set(err, ERR_CANCELLED, "the comparison was cancelled");
     job_free(j);
+    mem_give_back();
     return ok;
 }
