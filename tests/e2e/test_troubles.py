@@ -107,14 +107,14 @@ def is_there(pair, pid):
 
 
 @contextlib.contextmanager
-def holder(pair, name):
+def holder(pair, name, mirror="m"):
     """Somebody's session that reads our slot and confirms nothing; gives the PID of its sender."""
     c = PGconn.connect(f"host=127.0.0.1 port={pair.source.port} user=postgres dbname={pair.sdb} "
                        f"replication=database application_name='{name}' "
                        "options='-c wal_sender_timeout=0'".encode())
     try:
-        r = c.exec_(b"START_REPLICATION SLOT bunny_slot_m LOGICAL 0/0 (proto_version '1', "
-                    b"publication_names 'bunny_pub_m')")
+        r = c.exec_(f"START_REPLICATION SLOT bunny_slot_{mirror} LOGICAL 0/0 (proto_version '1', "
+                    f"publication_names 'bunny_pub_{mirror}')".encode())
         assert r.status == ExecStatus.COPY_BOTH, c.error_message
         yield c.backend_pid
     finally:
@@ -133,7 +133,7 @@ def test_our_own_stale_session_holds_the_slot(pair, bunny):
         assert not is_there(pair, pid)
 
 
-def lose_wal(pair):
+def lose_wal(pair, mirror="m"):
     """The source removes WAL that the paused mirror's slot needs."""
     pair.source.sql("ALTER SYSTEM SET max_slot_wal_keep_size = '1MB'")
     pair.source.sql("SELECT pg_reload_conf()")
@@ -141,8 +141,8 @@ def lose_wal(pair):
     def lost():
         pair.sql("SELECT pg_logical_emit_message(false, 'x', repeat('x', 1000000)), pg_switch_wal()")
         pair.sql("CHECKPOINT")
-        return pair.sql("SELECT 1 FROM pg_replication_slots WHERE slot_name = 'bunny_slot_m' "
-                        "AND wal_status = 'lost'")
+        return pair.sql("SELECT 1 FROM pg_replication_slots WHERE slot_name = %s AND wal_status = "
+                        "'lost'", (f"bunny_slot_{mirror}",))
     try:
         wait_for(lost, 60, "the slot to be lost")
     finally:
