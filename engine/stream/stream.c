@@ -16,14 +16,16 @@
 #define IDLE_MOVE_MS 10000         /* how often a quiet mirror's position is written down */
 #define IDLE_MOVE_BYTES (16 << 20) /* …or as soon as so much WAL has passed by */
 #define IDLE_MOVE_MIN_MS 1000
-#define GATHER_BYTES 2048 /* what "load" means: so much was read in the last round */
+/* What "load" means: so much was read lately, of which half is forgotten in each millisecond. */
+#define LOAD_BYTES 2048
+#define LOAD_MAX (8 * LOAD_BYTES)
+#define LOAD_LASTS_US 3000 /* one that is so old will have more for the open batch */
 /* Under load data gathers until about so much is there. A local socket holds less than three times
  * as many small frames, and a sender that has filled it waits. */
 #define GATHER_FRAMES 100
 #define GATHER_ENOUGH (64 << 10) /* …bytes */
 #define GATHER_MIN_US 50
 #define GATHER_MAX_US 1000
-#define LOADED_ROUNDS 3 /* so many of them: the next one will have more for the open batch */
 #define STOP_LIMIT_MS 800
 #define STOP_TICK_MS 50
 #define HOLD_LOOK_MS 50 /* how often a stream that stands looks whether it does so for too long */
@@ -40,9 +42,10 @@ struct stream {
     size_t round_bytes;
     int round_frames;
     int gather_us;
-    bool has_gathered;  /* the round began with that */
-    int loaded_rounds;  /* one behind the other, so far */
-    int64_t stop_until; /* monotonic ms; 0: not stopping */
+    bool has_gathered; /* the round began with that */
+    size_t load;
+    int64_t load_at, loaded_since; /* monotonic us; loaded_since 0: it is not loaded */
+    int64_t stop_until;            /* monotonic ms; 0: not stopping */
     bool is_dry, is_busy, answer_now;
     char *kept_out; /* the BEGIN that a hold does not let in, as it came; NULL: none */
     size_t kept_out_len;
@@ -240,15 +243,28 @@ static void adapt_gathering(struct stream *s)
         s->gather_us = GATHER_MAX_US;
 }
 
+/* A single short round, as when the sender lost its processor for a moment, is not the load's end.
+ */
+static void note_load(struct stream *s)
+{
+    int64_t now = clock_mono_us(), ms = (now - s->load_at) / 1000;
+    s->load_at = ms > 30 ? now : s->load_at + ms * 1000;
+    s->load = (ms > 30 ? 0 : s->load >> ms) + s->round_bytes;
+    if (s->load > LOAD_MAX)
+        s->load = LOAD_MAX;
+    if (s->load < LOAD_BYTES)
+        s->loaded_since = 0;
+    else if (!s->loaded_since)
+        s->loaded_since = now;
+}
+
 /* Under load the WAL sender is slow when each of its sends wakes a reader: data gathers for a
  * moment first. A mirror that has little to do is never delayed. */
 static bool wait_for_work(struct stream *s, struct err *err)
 {
-    bool is_loaded = s->round_bytes >= GATHER_BYTES;
     if (s->has_gathered)
         adapt_gathering(s);
-    s->has_gathered = s->is_dry && is_loaded && !s->kept_out && !apply_can_replay(s->apply);
-    s->loaded_rounds = is_loaded ? s->loaded_rounds + 1 : 0;
+    s->has_gathered = s->is_dry && s->loaded_since && !s->kept_out && !apply_can_replay(s->apply);
     s->round_bytes = 0;
     s->round_frames = 0;
     if ((!s->is_dry && apply_may_read(s->apply)) || apply_can_replay(s->apply))
@@ -320,15 +336,17 @@ static bool bear_silence(struct stream *s, struct err *err)
 /* Whether the open batch need not end though the source is dry. */
 static bool has_more(const struct stream *s)
 {
-    bool is_loaded = s->loaded_rounds >= LOADED_ROUNDS && s->round_bytes >= GATHER_BYTES;
+    bool is_loaded = s->loaded_since && s->load_at - s->loaded_since >= LOAD_LASTS_US;
     return (is_loaded && !s->kept_out) || apply_can_replay(s->apply);
 }
 
 static bool turn(struct stream *s, struct err *err)
 {
-    if (!bear_silence(s, err) || !read_burst(s, err) || !apply_replay(s->apply, err) ||
-        !apply_pump(s->apply, s->is_dry && !has_more(s), err) || !stand_if_asked(s, err) ||
-        !move_idle_if_due(s, err) || !feedback_if_due(s, err))
+    if (!bear_silence(s, err) || !read_burst(s, err))
+        return false;
+    note_load(s);
+    if (!apply_replay(s->apply, err) || !apply_pump(s->apply, s->is_dry && !has_more(s), err) ||
+        !stand_if_asked(s, err) || !move_idle_if_due(s, err) || !feedback_if_due(s, err))
         return false;
     note_busy(s);
     publish_if_due(s);
