@@ -138,8 +138,10 @@ static void judge_report(const struct mirror_status *m, const struct verify_repo
         return;
     free(k->text);
     k->state = CUTOVER_CANNOT;
-    k->text = mem_printf("The last comparison, %s (%s), did not find all tables equal%s%s.", ended,
-                         age, r->error ? ": " : "", r->error ? r->error : "");
+    k->text =
+        mem_printf("The last comparison, %s (%s), did not find all tables equal%s%s. To compare "
+                   "again and repair rows: bunnydb verify %s --repair",
+                   ended, age, r->error ? ": " : "", r->error ? r->error : "", m->name);
 }
 
 static bool look_at_verify(struct engine *e, const struct mirror_status *m, struct cutover *out,

@@ -161,7 +161,8 @@ bool ready_writers(const struct ready *r, struct err *err)
 static const char invalid_sql[] =
     WITH_TABLES " SELECT format('%I.%I', n.nspname, x.relname), 'it is not valid',"
                 " CASE WHEN x.relkind = 'i' THEN format('REINDEX INDEX CONCURRENTLY %I.%I;',"
-                " n.nspname, x.relname) END FROM t JOIN pg_index ix ON ix.indrelid = t.oid"
+                " n.nspname, x.relname) END, n.nspname, x.relname FROM t JOIN pg_index ix ON "
+                "ix.indrelid = t.oid"
                 " JOIN pg_class x ON x.oid = ix.indexrelid JOIN pg_namespace n"
                 " ON n.oid = x.relnamespace WHERE NOT (ix.indisvalid AND ix.indisready) ORDER BY 1";
 
@@ -250,6 +251,20 @@ static void retitle(struct cutover_check *k, const char *text)
     k->text = mem_strdup(text);
 }
 
+/* A step drops it, or makes it anew: that is all there is to do. */
+static bool is_in_plan(const struct schema_plan *plan, const char *schema, const char *name)
+{
+    struct buf index = {0};
+    bool found = false;
+    pg_quote_qualified(&index, schema, name);
+    for (size_t i = 0; i < plan->n && !found; i++) {
+        const struct schema_step *s = &plan->items[i];
+        found = is_open(s, STEP_ABOUT_INDEX) && s->sql && strstr(s->sql, buf_text(&index));
+    }
+    buf_free(&index);
+    return found;
+}
+
 static bool add_indexes(const struct ready *r, const struct schema_plan *plan, struct err *err)
 {
     struct pg_result *res = NULL;
@@ -259,8 +274,10 @@ static bool add_indexes(const struct ready *r, const struct schema_plan *plan, s
         return err_context(err, "ask for the destination's indexes");
     if (pg_rows(res) && k->state == CUTOVER_OK)
         retitle(k, "Indexes at the destination are not valid.");
-    for (size_t i = 0; i < pg_rows(res); i++)
-        add_item(k, pg_text(res, i, 0), pg_text(res, i, 1), pg_text(res, i, 2));
+    for (size_t i = 0; i < pg_rows(res); i++) {
+        bool is_known = is_in_plan(plan, pg_text(res, i, 3), pg_text(res, i, 4));
+        add_item(k, pg_text(res, i, 0), pg_text(res, i, 1), is_known ? NULL : pg_text(res, i, 2));
+    }
     pg_free(res);
     return true;
 }

@@ -75,12 +75,22 @@ static bool is_lag_ok(const json_t *report)
     return false;
 }
 
-/* *a is the last report. */
-static enum exit_code look(struct cli *c, const char *path, struct answer *a, struct err *err)
+/* *a is the last report. One that is not there when the time is over is not waited for: what the
+ * one before says is better than nothing. */
+static enum exit_code look(struct cli *c, const char *path, struct answer *a, bool *is_late,
+                           struct err *err)
 {
+    struct answer next = {0};
+    enum exit_code code = cli_call(c, "GET", path, NULL, &next, err);
+    *is_late = code == EXIT_WAITED;
+    if (*is_late) {
+        answer_free(&next);
+        err_clear(err);
+        return EXIT_OK;
+    }
     answer_free(a);
-    *a = (struct answer){0};
-    return cli_call(c, "GET", path, NULL, a, err);
+    *a = next;
+    return code;
 }
 
 /* Until the report is as wanted: without --wait as long as the lag is not zero after --read-only.
@@ -96,18 +106,23 @@ static enum exit_code wait_until(struct cli *c, const char *path, struct answer 
         if (of_lag ? is_lag_ok(a->json) : !first_open(a->json))
             break;
         *is_late = !wait_a_little(c, &ms);
+        if (!*is_late)
+            code = look(c, path, a, is_late, err);
         if (*is_late)
             break;
-        code = look(c, path, a, err);
     }
     return code;
 }
 
+/* However short the wait: there is always a report to print. */
 static enum exit_code begin(struct cli *c, const char *path, struct answer *a, struct err *err)
 {
+    int64_t until = c->until;
     json_t *body = json_pack("{s:b}", "read_only", 1);
     bool sets = options_has(c->options, OPTION_READ_ONLY);
+    c->until = 0;
     enum exit_code code = cli_call(c, sets ? "POST" : "GET", path, sets ? body : NULL, a, err);
+    c->until = until;
     json_decref(body);
     return code;
 }

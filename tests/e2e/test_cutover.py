@@ -84,6 +84,8 @@ def test_each_reason_by_its_name(mirror):
               "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'b_n'::regclass")
     r = wait_open(bunny, {"indexes": "cannot", "constraints": "cannot"})
     assert "VALIDATE CONSTRAINT b_n_check" in str(r["checks"]["constraints"]["items"])
+    said = str(r["checks"]["indexes"]["items"])
+    assert "it is not valid" in said and "CREATE INDEX" in said and "REINDEX" not in said, said
     pair.dsql("UPDATE pg_index SET indisvalid = true WHERE indexrelid = 'b_n'::regclass;"
               "ALTER TABLE b VALIDATE CONSTRAINT b_n_check; ALTER TABLE b ALTER n SET DEFAULT 7")
     wait_open(bunny, {"definitions": "cannot"})
@@ -96,6 +98,7 @@ def test_each_reason_by_its_name(mirror):
     verify(bunny)
     r = wait_open(bunny, {"findings": "cannot", "verify": "cannot"})
     assert [i["name"] for i in r["checks"]["verify"]["items"]] == ["public.b"]
+    assert "bunnydb verify m --repair" in r["checks"]["verify"]["text"]
     pair.dsql("INSERT INTO b SELECT 7, 7, 8")
     verify(bunny)
     wait_open(bunny, {})
@@ -122,7 +125,8 @@ def test_each_reason_by_its_name(mirror):
     r = wait_for(lambda: (lambda r: r if "mirror" in open_checks(r) else None)(report(bunny)), 30,
                  "the pause")
     assert r["checks"]["mirror"]["state"] == "cannot" and not r["ready"]
-    bunny.cli("cutover", "m", "--wait", "1", expect=4)
+    shown = bunny.cli("cutover", "m", "--wait", "1", expect=4)
+    assert "mirror m: not ready for a cutover" in shown.stdout, shown
     bunny.api.post("/v1/mirrors/m/resume")
     bunny.cli("cutover", "m", "--wait", "60")
     pair.assert_equal()
