@@ -83,7 +83,7 @@ const struct setting setting_rows[] = {
     {"console", "peer_columns", SETTING_TEXT, AT(peer_columns), 1, 0, "",
      "Peers: address, database, user, ssl, used_by, last_test."},
     {"console", "run_columns", SETTING_TEXT, AT(run_columns), 1, 0, "",
-     "Runs: kind, began, ended, took, ending, error."},
+     "Runs: kind, began, ended, took, ending, by, error."},
     {"console", "mouse", SETTING_BOOL, AT(mouse), 0, 0, "no",
      "The console takes the mouse: a click selects, one on a title sorts, the wheel scrolls. The "
      "terminal marks text with Shift then. % changes it."},

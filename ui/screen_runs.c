@@ -82,11 +82,25 @@ static void cell_error(struct app *a, const void *item, char *out, size_t size, 
     str_copy(out, size, r->error ? r->error : "-");
 }
 
+/* Who let it begin, and who ended it: "resume by ana, pause by ben". */
+static void cell_by(struct app *a, const void *item, char *out, size_t size, enum role *role)
+{
+    const struct run_row *r = run_of(item);
+    bool both = *r->begun_by && *r->ended_by;
+    (void)a;
+    *role = *r->begun_by || *r->ended_by ? ROLE_TEXT : ROLE_DIM;
+    if (*r->begun_by || *r->ended_by)
+        str_printf(out, size, "%s%s%s", r->begun_by, both ? ", " : "", r->ended_by);
+    else
+        str_copy(out, size, "-");
+}
+
 #define COLUMNS_OF_ONE                                                          \
     {.title = "BEGAN", .width = 14, .cell = cell_began},                        \
         {.title = "ENDED", .width = 14, .min_cols = 70, .cell = cell_ended},    \
         {.title = "TOOK", .width = 6, .align = ALIGN_RIGHT, .cell = cell_took}, \
         {.title = "ENDING", .width = 11, .min_cols = 56, .cell = cell_ending},  \
+        {.title = "BY", .width = 25, .min_cols = 110, .cell = cell_by},         \
     {                                                                           \
         .title = "ERROR", .width = 0, .min_cols = 50, .cell = cell_error        \
     }
@@ -104,6 +118,12 @@ const struct column_set columns_of_runs = {"runs", "run_columns", all_columns,
 const struct column_set columns_of_own_runs = {"runs of a mirror", NULL, own_columns,
                                                COUNT_OF(own_columns), 12};
 
+/* The error stands above already. */
+static bool is_error(const struct run_row *r, const struct run_event *e)
+{
+    return r->error && e->text && !strncmp(r->error, e->text, strlen(e->text));
+}
+
 /* From state to state: when each began, and how long it lasted. */
 static void events_draw(struct app *a, const struct run_row *r)
 {
@@ -113,6 +133,8 @@ static void events_draw(struct app *a, const struct run_row *r)
                *r->ending ? r->ending : "goes on");
     if (r->error)
         facts_add(&f, ROLE_FAIL, 0, "error", "%s", r->error);
+    facts_add(&f, ROLE_TEXT, 0, "ended by", "%s", r->ended_by);
+    facts_add(&f, ROLE_TEXT, 0, "begun by", "%s", r->begun_by);
     for (size_t i = r->n_events; i-- > 0;) {
         const struct run_event *e = &r->events[i];
         int64_t end = i + 1 < r->n_events ? r->events[i + 1].at : r->ended_at;
@@ -120,7 +142,8 @@ static void events_draw(struct app *a, const struct run_row *r)
         put_time(e->at, label, sizeof label);
         facts_add(&f, ROLE_TEXT, r->error ? 4 : 1, label, "%s%s%s  %s%s%s", e->state,
                   *e->phase ? ", " : "", e->phase, format_seconds((double)(end - e->at) / 1e6, t),
-                  e->text && !r->error ? "  " : "", e->text && !r->error ? e->text : "");
+                  e->text && !is_error(r, e) ? "  " : "",
+                  e->text && !is_error(r, e) ? e->text : "");
     }
     pane_facts_draw(a, r->error ? ROLE_FAIL : ROLE_STRONG, title, &f);
     facts_free(&f);

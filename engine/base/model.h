@@ -167,13 +167,17 @@ struct run_event { /* a new state or phase */
     char phase[24];
     char *text; /* of an error; NULL: none */
 };
+#define ASKED_SIZE (2 * NAME_SIZE + 8) /* a command, " by ", and a user */
 struct run_row {
     int64_t id;
     char mirror[NAME_SIZE];
     char kind[16];
     int64_t began_at, ended_at; /* us; ended_at 0: it goes on */
     char ending[16];            /* "stopped", "failed", "interrupted"; empty: it goes on */
-    char *error;                /* NULL: none */
+    /* The command that let it begin, or ended it, and who gave it: "resume by ana"; empty: nobody.
+     */
+    char begun_by[ASKED_SIZE], ended_by[ASKED_SIZE];
+    char *error; /* NULL: none */
     size_t n_events;
     struct run_event *events; /* oldest first */
 };

@@ -139,6 +139,9 @@ bool catalog_differences_load(struct catalog *c, const char *mirror, struct find
  * catalog is opened ends as "interrupted". */
 bool catalog_run_begin(struct catalog *c, const char *mirror, const char *kind, int64_t *run_id,
                        struct err *err) MUST_CHECK;
+/* Who let it begin, or ended it: a command and its user ("resume by ana"); NULL: stays as it is. */
+bool catalog_run_asked(struct catalog *c, int64_t run_id, const char *begun_by,
+                       const char *ended_by, struct err *err) MUST_CHECK;
 bool catalog_run_end(struct catalog *c, int64_t run_id, const char *end, const char *error,
                      struct err *err) MUST_CHECK;
 /* What happened in a run, in order; only its newest 500 events are kept. */

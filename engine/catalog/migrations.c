@@ -157,6 +157,10 @@ static const char *const migrations[] = {
     /* 9: rows that a comparison has repaired. */
     "ALTER TABLE verify_table ADD COLUMN repaired INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE verify_row ADD COLUMN repaired INTEGER NOT NULL DEFAULT 0;",
+
+    /* 10: who let a run begin, and who ended it. */
+    "ALTER TABLE run ADD COLUMN begun_by TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE run ADD COLUMN ended_by TEXT NOT NULL DEFAULT '';",
 };
 
 static bool refuse_foreign(struct catalog *c, struct err *err)

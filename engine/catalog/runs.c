@@ -39,6 +39,18 @@ bool catalog_run_end(struct catalog *c, int64_t run_id, const char *end, const c
                   err);
 }
 
+bool catalog_run_asked(struct catalog *c, int64_t run_id, const char *begun_by,
+                       const char *ended_by, struct err *err)
+{
+    return db_begin(c, DB_WRITE, err) &&
+           db_end(c,
+                  db_run(c, err,
+                         "UPDATE run SET begun_by = coalesce(?2, begun_by), "
+                         "ended_by = coalesce(?3, ended_by) WHERE id = ?1",
+                         DB_ARGS(DB_I(run_id), DB_T(begun_by), DB_T(ended_by))),
+                  err);
+}
+
 /* --- Events ----------------------------------------------------------------------------------- */
 
 /* 1 when the run is still there: it may have been pruned, or its mirror deleted. */
@@ -96,10 +108,11 @@ static bool read_runs(struct catalog *c, const char *mirror, int limit, int64_t 
 {
     struct db_rows r;
     size_t cap = 0;
-    db_query(&r, c,
-             "SELECT id, kind, began_at, ended_at, ending, error, mirror FROM run "
-             "WHERE ?1 = '' OR mirror = ?1 ORDER BY id DESC LIMIT ?2 OFFSET ?3",
-             DB_ARGS(DB_T(mirror), DB_I(limit), DB_I(offset)));
+    db_query(
+        &r, c,
+        "SELECT id, kind, began_at, ended_at, ending, error, mirror, begun_by, ended_by FROM run "
+        "WHERE ?1 = '' OR mirror = ?1 ORDER BY id DESC LIMIT ?2 OFFSET ?3",
+        DB_ARGS(DB_T(mirror), DB_I(limit), DB_I(offset)));
     while (db_next(&r)) {
         struct run_row row = {
             .id = db_int(&r, 0), .began_at = db_int(&r, 2), .ended_at = db_int(&r, 3)};
@@ -107,6 +120,8 @@ static bool read_runs(struct catalog *c, const char *mirror, int limit, int64_t 
         str_copy(row.ending, sizeof row.ending, db_text(&r, 4));
         row.error = text_or_null(&r, 5);
         str_copy(row.mirror, sizeof row.mirror, db_text(&r, 6));
+        str_copy(row.begun_by, sizeof row.begun_by, db_text(&r, 7));
+        str_copy(row.ended_by, sizeof row.ended_by, db_text(&r, 8));
         MEM_PUSH(out->rows, out->n, cap, row);
     }
     return db_done(&r, err);

@@ -85,7 +85,27 @@ void history_begin(struct history *h, const char *kind, enum mirror_state state,
         return;
     }
     h->is_running = true;
+    h->is_told = false;
+    if (*h->asked && !catalog_run_asked(h->catalog, h->run_id, h->asked, NULL, &err))
+        log_warn("super", h->mirror, "cannot record who let the run begin: %s", err.text);
+    h->asked[0] = '\0';
     add(h, state, phase, NULL);
+}
+
+void history_asked(struct history *h, const struct operation *op, enum mirror_state state,
+                   const char *phase)
+{
+    struct err err = {0};
+    char asked[ASKED_SIZE];
+    str_printf(asked, sizeof asked, "%s by %s", op->name, op->by);
+    if (h->is_running) { /* it goes on */
+        add(h, state, phase, asked);
+        return;
+    }
+    if (h->is_told && !catalog_run_asked(h->catalog, h->run_id, NULL, asked, &err))
+        log_warn("super", h->mirror, "cannot record who ended the run: %s", err.text);
+    h->is_told = false;
+    str_copy(h->asked, sizeof h->asked, asked);
 }
 
 void history_end(struct history *h, const char *ending, const char *error)
@@ -93,6 +113,7 @@ void history_end(struct history *h, const char *ending, const char *error)
     struct err err = {0};
     history_flush(h);
     h->is_running = false;
+    h->is_told = h->run_id && !error;
     if (h->run_id && !catalog_run_end(h->catalog, h->run_id, ending, error, &err))
         log_error("super", h->mirror, "cannot record the run: %s", err.text);
 }

@@ -14,9 +14,11 @@ struct history {
     const char *mirror; /* borrowed */
     int64_t run_id;     /* the present run, or the one that ended last; 0: none */
     bool is_running;
+    bool is_told; /* the last run was told to end, and it is not known by whom yet */
     struct run_event events[HISTORY_EVENTS]; /* of run_id, not written yet */
     size_t n;
-    int64_t first_at; /* monotonic ms, of events[0] */
+    int64_t first_at;       /* monotonic ms, of events[0] */
+    char asked[ASKED_SIZE]; /* the last command since the last run: why the next one begins */
 };
 
 void history_init(struct history *h, struct catalog *c, const char *mirror);
@@ -26,6 +28,10 @@ void history_begin(struct history *h, const char *kind, enum mirror_state state,
 /* A new state or phase. text: of an error, or NULL. Between two runs only those count that say what
  * became of the last one (paused, in error, being deleted). */
 void history_note(struct history *h, enum mirror_state state, const char *phase, const char *text);
+/* A command was obeyed: it belongs to the run that it has ended, or that goes on with it, and is
+ * why the next one begins. */
+void history_asked(struct history *h, const struct operation *op, enum mirror_state state,
+                   const char *phase);
 /* Writes what has waited long enough; cheap when nothing has. */
 void history_tick(struct history *h);
 /* Writes all of it. */

@@ -292,6 +292,8 @@ static void obey(struct mirror *m, struct command *c)
         show_now(m);
         ok = mirror_obey(m, c, &err);
     }
+    if (ok)
+        history_asked(&m->history, &c->op, m->live.state, m->live.phase);
     answer(m, c, ok, &err);
 }
 

@@ -99,6 +99,8 @@ static void read_run(const json_t *o, struct run_row *r)
     COPY(r->mirror, o, "mirror");
     COPY(r->kind, o, "kind");
     COPY(r->ending, o, "ending");
+    COPY(r->begun_by, o, "begun_by");
+    COPY(r->ended_by, o, "ended_by");
     r->events = mem_calloc(r->n_events + 1, sizeof *r->events);
     for (size_t i = 0; i < r->n_events; i++) {
         const json_t *x = json_array_get(events, i);

@@ -14,6 +14,8 @@ static const struct column run_columns[] = {
     {"ENDED", "ended_at", NULL, KIND_TEXT},
     {"TOOK", "duration_seconds", NULL, KIND_SECONDS},
     {"ENDING", "ending", NULL, KIND_TEXT},
+    {"BEGUN BY", "begun_by", NULL, KIND_TEXT},
+    {"ENDED BY", "ended_by", NULL, KIND_TEXT},
     {"ERROR", "error", NULL, KIND_TEXT},
 };
 

@@ -397,6 +397,8 @@ static json_t *run_to_json(const struct run_row *r)
     put_time(o, "ended_at", r->ended_at);
     put_real(o, "duration_seconds", run_seconds(r));
     json_put_text(o, "ending", r->ending);
+    json_put_text(o, "begun_by", r->begun_by);
+    json_put_text(o, "ended_by", r->ended_by);
     json_put_text(o, "error", r->error);
     for (size_t i = 0; i < r->n_events; i++)
         json_array_append_new(events, run_event_to_json(&r->events[i]));

@@ -76,6 +76,8 @@ static void put_run(struct run_row *r, int64_t id, const char *mirror, int64_t n
     str_copy(r->mirror, sizeof r->mirror, mirror);
     str_copy(r->kind, sizeof r->kind, "run");
     str_copy(r->ending, sizeof r->ending, goes_on ? "" : failed ? "failed" : "stopped");
+    str_copy(r->begun_by, sizeof r->begun_by, id % 2 ? "resume by ana" : "");
+    str_copy(r->ended_by, sizeof r->ended_by, failed || goes_on ? "" : "pause by ben");
     r->ended_at = goes_on ? 0 : r->began_at + 95 * SECOND;
     r->error = failed && !goes_on ? mem_strdup("23505 duplicate key value") : NULL;
     r->events = mem_calloc(3, sizeof *r->events);

@@ -67,9 +67,9 @@ def test_runs_of_all_mirrors_newest_first(console):
 
 def test_runs_schema_and_configuration_of_one_mirror(console):
     console.press(ENTER, "[1 Tables]")
-    text = console.press("4", "[4 Runs]", "run 21 of billing: goes on")
+    text = console.press("4", "[4 Runs]", "run 21 of billing: goes on", "resume by ana")
     assert "orders_eu" not in text
-    console.press("j", "run 18 of billing: stopped")
+    console.press("j", "run 18 of billing: stopped", "pause by ben", gone=["resume by ana"])
     console.press("5", "[5 Schema]", "a runs 1 statement at the destination",
                   "ALTER TABLE public.orders ADD COLUMN note text", "by hand",
                   "it is only at the destination")

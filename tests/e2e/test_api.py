@@ -254,6 +254,8 @@ def test_runs(simple):
     first = wait_for(lambda: (r := runs()["runs"][0]) and changes(r)[-1] == ("paused", "paused")
                      and r, 10, "the pause in the history")
     assert (first["ending"], first["error"]) == ("stopped", None) and TIME.match(first["ended_at"])
+    me = first["ended_by"].removeprefix("pause by ")
+    assert me and me != first["ended_by"] and first["begun_by"] is None  # nobody: it was made
     pair.dsql("ALTER TABLE t ADD CHECK (v <> 'bad')")
     pair.sql("INSERT INTO t VALUES (2, 'bad')")
     bunny.api.post("/v1/mirrors/m/resume")
@@ -261,12 +263,15 @@ def test_runs(simple):
     failed = wait_for(lambda: next((r for r in runs()["runs"] if r["ending"] == "failed"), None),
                       10, "the failure in the history")
     assert failed["kind"] == "stream" and "violates check constraint" in failed["error"]
+    assert (failed["begun_by"], failed["ended_by"]) == (f"resume by {me}", None)
     state = failed["state_changes"][-1]
     assert state["state"] == "error" and state["text"] == failed["error"]
     pair.dsql("ALTER TABLE t DROP CONSTRAINT t_v_check")
     bunny.api.post("/v1/mirrors/m/retry")
     bunny.wait_running("m", may_fail=True)
     pair.assert_equal()
+    retried = next(r for r in runs()["runs"] if r["begun_by"] == f"retry by {me}")
+    assert retried["id"] > failed["id"]
     page = runs("?limit=1&offset=1")
     assert len(page["runs"]) == 1 and page["limit"] == 1 and page["total"] >= 3
     ids = [r["id"] for r in runs()["runs"]]

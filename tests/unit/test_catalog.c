@@ -348,10 +348,13 @@ static void runs_end_as_told_or_interrupted(void **state)
     OK(catalog_run_begin(c, "m", "snapshot", &first, &err));
     OK(catalog_run_begin(c, "m", "stream", &second, &err));
     OK(catalog_run_end(c, first, "error", "23505: no", &err));
+    OK(catalog_run_asked(c, first, "resume by ana", NULL, &err));
+    OK(catalog_run_asked(c, first, NULL, "pause by ben", &err));
     assert_true(second > first);
     reopen();
     assert_int_equal(count("SELECT count(*) FROM run WHERE ending = 'error' AND "
-                           "error = '23505: no' AND kind = 'snapshot' AND ended_at >= began_at"),
+                           "error = '23505: no' AND kind = 'snapshot' AND ended_at >= began_at "
+                           "AND begun_by = 'resume by ana' AND ended_by = 'pause by ben'"),
                      1);
     assert_int_equal(count("SELECT count(*) FROM run WHERE ending = 'interrupted' AND "
                            "kind = 'stream' AND ended_at >= began_at"),
