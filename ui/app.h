@@ -226,7 +226,8 @@ struct app {
     bool frozen;
     int64_t frozen_at, frozen_log_id;
     bool dirty, repaint;
-    int64_t frame_ms;      /* least time between two frames */
+    int64_t frame_ms;      /* least time between two frames, */
+    int64_t wait_ms;       /* and after the last one: longer, when it took much of the line */
     int64_t last_frame_ms; /* monotonic */
     int64_t tick_ms;       /* something shown changes by itself at that time; 0: nothing */
     int cursor_y, cursor_x;

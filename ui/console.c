@@ -21,6 +21,7 @@ enum {
     FRAME_MS = 250,
     KEYS_AT_ONCE = 64, /* then a frame, so that a pasted text cannot freeze the screen */
     TINY_TIMEOUT = 60000,
+    WAIT_MOST_MS = 5000, /* between two frames on the slowest line */
 };
 
 enum source {
@@ -51,7 +52,7 @@ static int loop_timeout(const struct loop *l, int64_t now)
     const struct app *a = &l->app;
     if (l->blocked || (!a->dirty && !a->tick_ms))
         return -1;
-    int64_t at = a->last_frame_ms + a->frame_ms;
+    int64_t at = a->last_frame_ms + a->wait_ms;
     if (!a->dirty && a->tick_ms > at)
         at = a->tick_ms;
     return at <= now ? 0 : at - now > TINY_TIMEOUT ? TINY_TIMEOUT : (int)(at - now);
@@ -111,13 +112,16 @@ static void loop_draw(struct loop *l, int64_t now)
     if (a->tick_ms && now >= a->tick_ms)
         a->dirty = true;
     l->blocked = a->dirty && !terminal_can_write();
-    if (!a->dirty || l->blocked || now < a->last_frame_ms + a->frame_ms)
+    if (!a->dirty || l->blocked || now < a->last_frame_ms + a->wait_ms)
         return;
     app_update(a);
     a->dirty = false;
     a->tick_ms = 0;
     app_draw(a);
-    terminal_show(a->cursor_y, a->cursor_x, a->repaint);
+    long bytes = terminal_show(a->cursor_y, a->cursor_x, a->repaint);
+    int64_t takes_ms = terminal_line_ms(bytes, a->last_frame_ms == 0);
+    a->wait_ms = takes_ms > WAIT_MOST_MS ? WAIT_MOST_MS : takes_ms;
+    a->wait_ms = a->wait_ms > a->frame_ms ? a->wait_ms : a->frame_ms;
     a->repaint = false;
     a->last_frame_ms = now;
 }
@@ -139,7 +143,7 @@ static void app_init(struct app *a, const struct model *m, const struct console_
     a->model = m;
     a->options = o;
     a->paint.theme = &a->theme;
-    a->frame_ms = FRAME_MS;
+    a->frame_ms = a->wait_ms = FRAME_MS;
     a->last_frame_ms = -FRAME_MS;
     a->dirty = true;
     a->mirrors.index = a->tables.index = -1;

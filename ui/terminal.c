@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <term.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -18,6 +19,10 @@
 
 enum {
     COPY_MAX = 74994, /* what terminals take at most as one OSC 52 */
+    GAP = 4,          /* unchanged cells that curses writes again rather than moving */
+    MOVE_BYTES = 7,
+    COLOUR_BYTES = 8,
+    USUAL_CPS = 3840,
 };
 
 static struct {
@@ -25,6 +30,8 @@ static struct {
     int wake;
     volatile sig_atomic_t hung_up, resized;
     sigset_t old_mask;
+    cchar_t *shown; /* the last frame, by line */
+    int shown_lines, shown_cols;
 } term = {.wake = -1};
 
 /* The signals that the console takes over, and what stood there before. */
@@ -146,6 +153,9 @@ void terminal_close(bool lost)
         delscreen(term.screen);
     } /* else curses keeps its memory: freeing it could write */
     term.screen = NULL;
+    free(term.shown);
+    term.shown = NULL;
+    term.shown_lines = term.shown_cols = 0;
     signals_give_back(lost);
     wake_free(term.wake);
     term.wake = -1;
@@ -192,13 +202,87 @@ bool terminal_can_write(void)
     return poll(&p, 1, 0) == 1 && p.revents & POLLOUT;
 }
 
-void terminal_show(int y, int x, bool all)
+/* --- What a frame costs ---------------------------------------------------------------------- */
+static long cell_bytes(const cchar_t *c)
 {
+    return c->chars[0] < 0x80 ? 1 : c->chars[0] < 0x800 ? 2 : 3;
+}
+
+/* A line's changed cells, and what leads to them: moves and colours, about as curses writes them.
+ */
+static long line_bytes(const cchar_t *was, const cchar_t *is, int cols)
+{
+    long bytes = 0;
+    int gap = GAP;
+    for (int x = 0; x < cols; x++) {
+        if (!memcmp(&was[x], &is[x], sizeof *is)) {
+            gap++;
+            continue;
+        }
+        bool moves = gap >= GAP;
+        bool colours = moves ? is[x].attr != 0 : is[x].attr != is[x - 1].attr;
+        bytes += cell_bytes(&is[x]) + (moves ? MOVE_BYTES : gap) + (colours ? COLOUR_BYTES : 0);
+        gap = 0;
+    }
+    return bytes;
+}
+
+/* Bytes from the last frame to what is drawn now, which becomes the last one. */
+static long frame_bytes(void)
+{
+    long bytes = 0;
+    size_t n = (size_t)LINES * (size_t)COLS;
+    if (term.shown_lines != LINES || term.shown_cols != COLS) {
+        free(term.shown);
+        term.shown = mem_calloc(n + 1, sizeof *term.shown);
+        term.shown_lines = LINES;
+        term.shown_cols = COLS;
+    }
+    cchar_t *line = mem_calloc((size_t)COLS + 1, sizeof *line);
+    for (int y = 0; y < LINES; y++) {
+        cchar_t *was = term.shown + (size_t)y * (size_t)COLS;
+        if (mvin_wchnstr(y, 0, line, COLS) == ERR)
+            continue;
+        bytes += line_bytes(was, line, COLS);
+        memcpy(was, line, (size_t)COLS * sizeof *line);
+    }
+    free(line);
+    return bytes;
+}
+
+/* Characters a second; pseudo-terminals say 3,840 unless somebody knows better (stty, ssh). */
+static long line_speed(void)
+{
+    static const struct {
+        speed_t code;
+        long cps;
+    } speeds[] = {{B1200, 120},   {B2400, 240},   {B4800, 480},    {B9600, 960},
+                  {B19200, 1920}, {B57600, 5760}, {B115200, 11520}};
+    struct termios t;
+    if (tcgetattr(1, &t) != 0)
+        return USUAL_CPS;
+    for (size_t i = 0; i < COUNT_OF(speeds); i++)
+        if (cfgetospeed(&t) == speeds[i].code)
+            return speeds[i].cps;
+    return USUAL_CPS;
+}
+
+long terminal_line_ms(long bytes, bool asked_for)
+{
+    long cps = line_speed(), slow = cps * 6 / 10;
+    slow = slow < USUAL_CPS / 4 ? slow : USUAL_CPS / 4;
+    return bytes * 1000 / (asked_for ? cps : cps / 4 > slow ? cps / 4 : slow);
+}
+
+long terminal_show(int y, int x, bool all)
+{
+    long bytes = frame_bytes();
     if (all)
         clearok(curscr, TRUE); /* Ctrl-L: someone else wrote on the screen */
     move(y, x);
     wnoutrefresh(stdscr);
     doupdate();
+    return bytes;
 }
 
 void terminal_suspend(void)

@@ -29,8 +29,13 @@ void terminal_take_signals(bool *hung_up, bool *resized);
 int terminal_key(int revents);
 /* True when the terminal takes output without blocking now. */
 bool terminal_can_write(void);
-/* Sends what changed since the last call, and puts the cursor to y, x. all: repaints everything. */
-void terminal_show(int y, int x, bool all);
+/* Sends what changed since the last call, and puts the cursor to y, x. all: repaints everything.
+ * Returns about how many bytes that were. */
+long terminal_show(int y, int x, bool all);
+/* How long a frame of so many bytes keeps the line busy; one that nobody asked for counts more, as
+ * such may take a quarter of the line only (more of a slow one): the answer to a key is never to
+ * stand behind them for long. */
+long terminal_line_ms(long bytes, bool asked_for);
 /* Gives the terminal back and stops this process, as Ctrl-Z does; returns once it goes on. The
  * screen is to be painted as a whole then. */
 void terminal_suspend(void);

@@ -237,8 +237,11 @@ void fixture_set_state(struct fixture_mirror *m, enum mirror_state s)
 void scenario_step(struct fixture_mirror *m, int step)
 {
     struct mirror_status *s = &m->status;
-    memmove(s->lag_history, s->lag_history + 1, (LAG_HISTORY - 1) * sizeof *s->lag_history);
-    s->lag_history[LAG_HISTORY - 1] = (float)(s->state == MIRROR_SNAPSHOTTING ? -1 : step % 7);
+    if (step % 50 == 0) { /* as the engine does, every five seconds */
+        memmove(s->lag_history, s->lag_history + 1, (LAG_HISTORY - 1) * sizeof *s->lag_history);
+        s->lag_history[LAG_HISTORY - 1] =
+            (float)(s->state == MIRROR_SNAPSHOTTING ? -1 : step / 50 % 7);
+    }
     if (s->state == MIRROR_RUNNING) {
         s->rows_per_second = 3000 + step % 13 * 17;
         s->lag_seconds = step % 7 * 0.3;

@@ -1,6 +1,8 @@
 """What an operator can change about the console: keys, columns, the mouse; the command line, and saving
 what a screen shows."""
 import re
+import termios
+import time
 
 import pytest
 
@@ -223,3 +225,32 @@ def test_tab_and_right_keys_do_not_fall_into_a_form(console):
     console.keys(":", "%", "S", "c", RIGHT, DOWN)
     console.wait(":%Sc")
     console.press(ESC, "not done")
+
+
+# --- The line's speed -------------------------------------------------------------------------
+@pytest.mark.parametrize("speed,most", [(termios.B2400, 240), (termios.B38400, 1200)])
+def test_frames_leave_room_on_the_line(start, speed, most):
+    """200 mirrors change ten times a second: what nobody asked for takes a part of the line, and a key is
+    answered at once all the same."""
+    c = start("many", rows=40, cols=120)
+    c.wait("200 mirrors")
+    attributes = termios.tcgetattr(c.child.child_fd)
+    attributes[5] = speed
+    termios.tcsetattr(c.child.child_fd, termios.TCSANOW, attributes)
+    c.keys("/", "running", ENTER)
+    c.wait("filter running")
+    c.settle()
+    c.tell("busy on")
+    began, before = time.monotonic(), len(c.raw)
+    seen = set()
+    while time.monotonic() < began + 8:
+        text = c.read()
+        seen.add(text)
+        time.sleep(0.02)
+    rate = (len(c.raw) - before) / 8
+    print(f"\n{rate:.0f} bytes/s")
+    assert rate < most
+    assert len(seen) > 1  # and yet it follows
+    began = time.monotonic()
+    c.press("?", "keys of this screen")
+    assert time.monotonic() - began < 2
