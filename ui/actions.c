@@ -99,7 +99,7 @@ const struct action actions[] = {
      "Writes what a bug report needs into a file, without secrets, and says where.",
      OF_MIRROR | ON(SCREEN_REPORT), 0, GROUP_MIRROR, has_target, do_bundle},
     {"copy", {'y'}, "copy",
-     "Copies the error, or the position, to the clipboard (OSC 52).",
+     "Copies the error, or what is found and its remedy, to the clipboard (OSC 52).",
      OF_MIRROR, 0, GROUP_MIRROR, has_target, do_copy},
 
     {"pick", {' '}, "in or out",

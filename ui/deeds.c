@@ -91,7 +91,10 @@ bool can_sync(struct app *a, char *reason, size_t size)
     if (!can(a, MIRROR_SYNC_SCHEMA, reason, size))
         return false;
     if (a->tab != TAB_SCHEMA || !mirror_plan(a, &n)) {
-        str_copy(reason, size, "d shows first what would be run");
+        str_copy(reason, size,
+                 a->tab == TAB_SCHEMA && a->is_asked
+                     ? "both servers are still asked what is to be run"
+                     : "d shows first what would be run");
         return false;
     }
     if (!n)

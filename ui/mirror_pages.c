@@ -61,11 +61,12 @@ static void put_steps(struct facts *f, const struct schema_plan *p, enum step_ki
         [STEP_RUN] = ROLE_BUSY, [STEP_MANUAL] = ROLE_WARN, [STEP_NOTE] = ROLE_TEXT};
     for (size_t i = 0; i < p->n; i++) {
         const struct schema_step *s = &p->items[i];
+        bool says_copy = s->why && strstr(s->why, "copied again");
         if (s->kind != kind)
             continue;
         facts_add(f, roles[kind], 0, labels[kind], "%s%s%s%s", s->what ? s->what : "",
                   s->why ? ": " : "", s->why ? s->why : "",
-                  s->needs_copy ? "; the table is copied again" : "");
+                  s->needs_copy && !says_copy ? "; the table is copied again" : "");
         if (s->sql)
             facts_add(f, ROLE_STRONG, 0, " ", "  %s", s->sql);
     }

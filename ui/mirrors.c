@@ -167,8 +167,8 @@ static void next_failed(struct app *a, const struct mirror_status *m, char *out,
 {
     char t[FORMAT_SIZE];
     const char *what = *m->error.sqlstate ? m->error.sqlstate : err_name(m->error.code);
-    if (!m->next_retry_at) {
-        str_printf(out, size, "%s %s", what, m->error.text);
+    if (!m->next_retry_at) { /* nothing goes on by itself */
+        str_printf(out, size, "needs you: %s %s", what, m->error.text);
         return;
     }
     int64_t left = (m->next_retry_at - clock_wall_us() + 999999) / 1000000;
@@ -240,7 +240,10 @@ static void facts_failed(struct app *a, const struct mirror_status *m, const str
     facts_add(out, ROLE_TEXT, 3, "where", "%s %s %s, %s, applied up to %s", m->source_peer,
               theme_arrow(&a->theme), m->dest_peer, *m->phase ? m->phase : mirror_word(m),
               lsn_format(m->last_lsn, lsn));
-    facts_add(out, ROLE_TEXT, 1, "effect", "all %d tables wait; %s", m->tables_total, effect);
+    if (m->tables_total == 1)
+        facts_add(out, ROLE_TEXT, 1, "effect", "its table waits; %s", effect);
+    else
+        facts_add(out, ROLE_TEXT, 1, "effect", "all %d tables wait; %s", m->tables_total, effect);
     if (*m->error.hint || (f && *f->remedy))
         facts_add(out, ROLE_STRONG, 0, "do", "%s", *m->error.hint ? m->error.hint : f->remedy);
     facts_add(out, ROLE_STRONG, *m->error.hint ? 4 : 0, *m->error.hint ? "keys" : "do",
@@ -307,6 +310,9 @@ void mirror_facts(struct app *a, const struct mirror_status *m, struct facts *ou
 char *mirror_copy_text(const struct mirror_status *m)
 {
     char lsn[LSN_TEXT_SIZE];
+    const struct finding *f = mirror_worst_finding(m);
+    if (m->error.code == ERR_NONE && f)
+        return mem_printf("%s: %s\n%s\n%s", m->name, f->title, f->cause, f->remedy);
     if (m->error.code == ERR_NONE)
         return mem_printf("%s: %s, applied up to %s", m->name, mirror_word(m),
                           lsn_format(m->last_lsn, lsn));

@@ -24,7 +24,7 @@ void mirror_next(struct app *a, const struct mirror_status *m, char *out, size_t
 /* The finding of a mirror as labelled lines, and the pane's title. */
 void mirror_facts(struct app *a, const struct mirror_status *m, struct facts *out, char *title,
                   size_t size);
-/* The text that `y` copies: the error, or the LSN. Caller frees. */
+/* The text that `y` copies: the error, or what is found and helps, or the LSN. Caller frees. */
 char *mirror_copy_text(const struct mirror_status *m);
 
 #endif

@@ -146,6 +146,16 @@ static void cell_age(struct app *a, const void *item, char *out, size_t size, en
     str_copy(out, size, format_age(!c->is_there ? -1 : s < 0 ? 0 : s, t));
 }
 
+/* The state and its finding have one remedy: the finding says more. */
+static bool is_said_again(const struct findings *f, size_t i)
+{
+    for (size_t k = i + 1; k < f->n; k++)
+        if (f->items[k].severity == f->items[i].severity && *f->items[i].remedy &&
+            !strcmp(f->items[k].remedy, f->items[i].remedy))
+            return true;
+    return false;
+}
+
 static void cell_first(struct app *a, const void *item, char *out, size_t size, enum role *role)
 {
     const struct checkup *c = checkup_of(item);
@@ -158,7 +168,7 @@ static void cell_first(struct app *a, const void *item, char *out, size_t size, 
     if (c->err.code)
         str_copy(out, size, c->err.text);
     for (size_t i = c->checks.n; i-- > 0;)
-        if (c->checks.items[i].severity == worst)
+        if (c->checks.items[i].severity == worst && !is_said_again(&c->checks, i))
             str_printf(out, size, "%s: %s", c->checks.items[i].code, c->checks.items[i].cause);
 }
 
@@ -185,7 +195,7 @@ static void checkup_draw(struct app *a, const struct checkup *c)
     for (int s = SEVERITY_ERROR; s >= SEVERITY_WARNING; s--)
         for (size_t i = 0; i < c->checks.n; i++) {
             const struct finding *x = &c->checks.items[i];
-            if ((int)x->severity != s)
+            if ((int)x->severity != s || is_said_again(&c->checks, i))
                 continue;
             facts_add(&f, roles[s], 0, x->code, "%s", x->cause);
             facts_add(&f, ROLE_STRONG, 1, " ", "%s", x->remedy);

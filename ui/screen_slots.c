@@ -73,6 +73,15 @@ static int64_t seconds_left(const struct app *a, const struct source_slot *s)
     return (int64_t)((double)s->status.safe_wal_size / rate);
 }
 
+/* A mirror whose slot has that name on another peer: that may be the same server, seen twice. */
+static const struct mirror_status *namesake(const struct app *a, const struct source_slot *s)
+{
+    for (size_t i = 0; !*s->mirror && i < a->picture->n; i++)
+        if (!strcmp(a->picture->mirrors[i].slot_name, s->name))
+            return &a->picture->mirrors[i];
+    return NULL;
+}
+
 /* --- Columns --------------------------------------------------------------------------------- */
 static void cell_name(struct app *a, const void *item, char *out, size_t size, enum role *role)
 {
@@ -91,9 +100,12 @@ static void cell_source(struct app *a, const void *item, char *out, size_t size,
 static void cell_mirror(struct app *a, const void *item, char *out, size_t size, enum role *role)
 {
     const struct source_slot *s = slot_of(item);
-    (void)a;
+    const struct mirror_status *same = namesake(a, s);
     *role = *s->mirror ? ROLE_TEXT : ROLE_DIM;
-    str_copy(out, size, *s->mirror ? s->mirror : "(other)");
+    if (same)
+        str_printf(out, size, "(%s)", same->name);
+    else
+        str_copy(out, size, *s->mirror ? s->mirror : "(other)");
 }
 
 static void cell_health(struct app *a, const void *item, char *out, size_t size, enum role *role)
@@ -195,8 +207,13 @@ static const struct source_sample *sample_of(const struct slot_list *l, const ch
 static void facts_who(struct app *a, const struct source_slot *s, struct facts *f)
 {
     const struct mirror_status *m = *s->mirror ? model_find(a->picture, s->mirror) : NULL;
+    const struct mirror_status *same = namesake(a, s);
     if (m)
         facts_add(f, ROLE_TEXT, 1, "of", "mirror %s, %s", m->name, mirror_word(m));
+    else if (same)
+        facts_add(f, ROLE_WARN, 1, "of",
+                  "mirror %s, if %s and %s are the same server: the name is that of its slot",
+                  same->name, same->source_peer, s->source_peer);
     else
         facts_add(f, ROLE_TEXT, 1, "of", "no mirror here: %s%s%s%s%s%s", s->type,
                   *s->plugin ? ", plugin " : "", s->plugin, *s->database ? ", database " : "",
@@ -232,8 +249,10 @@ static void facts_wal(struct app *a, const struct source_slot *s, struct facts *
               x->confirmed_flush ? lsn_format(x->confirmed_flush, flushed) : "-");
 }
 
-static void facts_do(const struct source_slot *s, const char *word, struct facts *f)
+static void facts_do(const struct app *a, const struct source_slot *s, const char *word,
+                     struct facts *f)
 {
+    const struct mirror_status *same = namesake(a, s);
     bool ours = *s->mirror != '\0', missing = !strcmp(word, "MISSING");
     if (ours && missing)
         facts_add(f, ROLE_STRONG, 0, "do", "enter opens the mirror, h checks it, t retries");
@@ -244,6 +263,8 @@ static void facts_do(const struct source_slot *s, const char *word, struct facts
         facts_add(f, ROLE_STRONG, 0, "do", "r resumes the mirror");
     else if (ours)
         facts_add(f, ROLE_STRONG, 3, "do", "enter opens the mirror");
+    else if (same)
+        facts_add(f, ROLE_STRONG, 0, "do", "leave it alone while mirror %s is there", same->name);
     else if (!strcmp(word, "UNREAD") || !strcmp(word, "LOST"))
         facts_add(f, ROLE_STRONG, 0, "do",
                   "if nobody needs it: SELECT pg_drop_replication_slot('%s') on %s", s->name,
@@ -266,7 +287,7 @@ static void facts_draw_slot(struct app *a, const struct source_slot *s, const st
         facts_wal(a, s, &f);
     else
         facts_add(&f, role, 0, "slot", "does not exist on %s", s->source_peer);
-    facts_do(s, word, &f);
+    facts_do(a, s, word, &f);
     pane_facts_draw(a, role == ROLE_FAIL ? ROLE_FAIL : ROLE_STRONG, title, &f);
     facts_free(&f);
 }

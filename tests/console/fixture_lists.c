@@ -44,7 +44,7 @@ void engine_slots(struct engine *e, struct slot_list *out)
 {
     const struct picture *p = engine_picture(e);
     *out = (struct slot_list){0};
-    out->slots = mem_calloc(p->n + 2, sizeof *out->slots);
+    out->slots = mem_calloc(p->n + 3, sizeof *out->slots);
     out->sources = mem_calloc(p->n + 1, sizeof *out->sources);
     for (size_t i = 0; i < p->n; i++) {
         const struct mirror_status *m = &p->mirrors[i];
@@ -62,6 +62,7 @@ void engine_slots(struct engine *e, struct slot_list *out)
     if (p->n) {
         put_foreign(&out->slots[out->n_slots++], "old_consumer", 40 * GIB, "lost");
         put_foreign(&out->slots[out->n_slots++], "reporting", 3 * GIB, "extended");
+        put_foreign(&out->slots[out->n_slots++], "bunny_slot_billing", GIB >> 10, "reserved");
     }
     picture_release(p);
 }

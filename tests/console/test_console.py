@@ -1,5 +1,6 @@
 """The console on a stand-in for the engine (console-fixture), driven over a real pseudo-terminal and
 read through pyte. BUNNYDB_BUILD (or BUNNYDB_TEST_BIN) names the build directory."""
+import base64
 import os
 import pathlib
 import random
@@ -309,6 +310,13 @@ def test_state_that_changed_under_the_question(console):
     console.wait("2 FAILED")
     console.press("y", "its state has changed meanwhile")
     assert console.commands() == []
+
+
+def test_copy_of_a_finding_has_its_remedy(console):
+    console.press("j", re.compile(r"^>\? catalog", re.M))
+    console.press("y", "sent to the terminal's clipboard")
+    sent = base64.b64decode(re.search(rb"\x1b\]52;c;([^\a]*)\a", console.raw).group(1)).decode()
+    assert sent.startswith("catalog: ") and sent.count("\n") == 2
 
 
 def test_copy_sends_osc_52(console):

@@ -10,6 +10,14 @@ SIZES = [(24, 80), (40, 120), (15, 60), (10, 44)]
 
 
 # --- Slots ------------------------------------------------------------------------------------
+def test_a_slot_that_may_be_ours_is_not_to_be_dropped(console):
+    """A server that two peers name has each slot twice."""
+    console.press("2", "[2 Slots]", "old_consumer")
+    console.keys("/", "bunny_slot_billing", ENTER, "G")
+    console.wait("mirror billing, if eu-prod and us-prod are the same server", "leave it alone", "(billing)",
+                 gone=["pg_drop_replication_slot"])
+
+
 def test_slots_of_all_sources_what_is_wrong_first(console):
     text = console.press("2", "[2 Slots]", "old_consumer", "HEALTH", re.compile(r"\d+s ago"))
     rows = [x.split() for x in text.splitlines()[3:12]]
