@@ -149,3 +149,23 @@ def test_triggers_of_keys_are_after_a_resync_as_before(pair, bunny, strategy):
         assert pair.dsql(TRIGGERS) == before
     assert not bunny.status("m")["findings"]
     pair.assert_equal()
+
+
+def test_a_key_of_the_destinations_own_comes_back_as_it_was(pair, bunny):
+    """The source does not have it, so that nobody else brings it: valid, or not valid, with comment."""
+    pair.sql("CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE b (id int PRIMARY KEY, a int);"
+             "INSERT INTO a SELECT generate_series(1, 100); INSERT INTO b SELECT g, g FROM "
+             "generate_series(1, 100) g")
+    bunny.mirror("m", pair, schema_changes="manual")
+    pair.dsql("ALTER TABLE b ADD CONSTRAINT own FOREIGN KEY (a) REFERENCES a;"
+              "ALTER TABLE b ADD CONSTRAINT lax FOREIGN KEY (id) REFERENCES a NOT VALID;"
+              "COMMENT ON CONSTRAINT own ON b IS 'ours'")
+    keys = ("SELECT conname::text, convalidated, obj_description(oid, 'pg_constraint') FROM pg_constraint "
+            "WHERE contype = 'f' ORDER BY 1")
+    before = pair.dsql(keys)
+    assert before == [("lax", False, None), ("own", True, "ours")]
+    for name in ("public.a", "public.b"):
+        resync(bunny, "m", name, "truncate")
+        wait_for(lambda: pair.dsql("SELECT * FROM _bunnydb.table_sync") == [], 60, "the keys to come back")
+        assert pair.dsql(keys) == before, name
+    pair.assert_equal()
