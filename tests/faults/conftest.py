@@ -1,6 +1,7 @@
 """Fixtures of the fault suite: those of the end-to-end tests, and what single faults need."""
 import importlib.util
 import os
+import shutil
 import subprocess
 import sys
 
@@ -59,6 +60,24 @@ def small_disk(root, dest):
     yield disk
     disk.free()
     dest.stop("immediate")
+    subprocess.run(["umount", "-l", disk.path], check=True)
+
+
+@pytest.fixture(scope="session")
+def wal_disk(root):
+    """A cluster whose WAL is on a small file system of its own."""
+    disk = _disk(f"{root}/wal", "600m")
+    settings = {**SETTINGS, "max_wal_size": "64MB", "min_wal_size": "32MB"}
+    disk.cluster = cluster = Cluster(root, "fwal", **settings)
+    wal = os.path.join(cluster.data, "pg_wal")
+    shutil.copytree(wal, f"{disk.path}/wal")
+    subprocess.run(["chown", "-R", "--reference", wal, f"{disk.path}/wal"], check=True)
+    shutil.rmtree(wal)
+    os.symlink(f"{disk.path}/wal", wal)
+    cluster.start()
+    yield disk
+    disk.free()
+    cluster.stop("immediate")
     subprocess.run(["umount", "-l", disk.path], check=True)
 
 

@@ -52,6 +52,9 @@ def make_world(root, source, dest, fault, seed, request):
     if fault.needs == "state_disk":
         disk = request.getfixturevalue("state_disk")
         bunny = Bunny(root, f"s{seed}", state_dir=os.path.join(disk.path, "state"))
+    if fault.needs == "wal_disk":
+        cluster = request.getfixturevalue("wal_disk").cluster
+        source, dest = (cluster, dest) if fault.side == "source" else (source, cluster)
     w = World(root, source, dest, seed, bunny)
     if fault.needs:
         setattr(w, fault.needs, request.getfixturevalue(fault.needs))

@@ -116,6 +116,10 @@ class Cluster:
         return subprocess.run([f"{BINDIR}/pg_isready", "-q", "-h", self.host, "-p",
                                str(self.port), "-U", "postgres", "-d", "postgres"], check=False).returncode == 0
 
+    def is_up(self):
+        """Whether its process is still there: one that could not recover has ended."""
+        return self.process is not None and self.process.poll() is None
+
     def wait_ready(self, gone):
         """After a crash that the server recovers from by itself: the sessions gone were there before,
         and all others are dead as well."""

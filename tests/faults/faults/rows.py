@@ -1,10 +1,12 @@
 """The troubles that operators know, each with how it is caused on a running mirror and, behind the yield,
 what heals it. For tests/faults/captures."""
 import contextlib
+import os
 import threading
 from dataclasses import dataclass
 from typing import Callable
 
+from harness.cluster import Standby
 from harness.waiting import wait_for
 from test_troubles import holder, lose_wal
 
@@ -366,15 +368,20 @@ def wal_kept(c):
 
 # --- servers ------------------------------------------------------------------------------------
 
-@row("the destination takes no writes: a standby, or default_transaction_read_only")
+@row("the destination takes no writes: the peer leads to a standby")
 def read_only(c):
     c.mirror()
-    c.pair.dsql(f"ALTER DATABASE {c.pair.ddb} SET default_transaction_read_only = on")
-    c.proxies["dest"].cut()
-    yield "read_only", "\r"
-    c.pair.dst.execute("SET default_transaction_read_only = off")
-    c.pair.dsql(f"ALTER DATABASE {c.pair.ddb} RESET default_transaction_read_only")
-    c.post("retry")
+    peer = f"/v1/peers/{c.bunny.peer(c.pair.dest, c.pair.ddb)}"
+    before = {k: v for k, v in c.api.get(peer).items() if k in ("host", "port")}
+    standby = Standby(os.path.dirname(c.bunny.dir), f"standby{c.pair.count}", c.pair.dest)
+    try:
+        standby.start()
+        c.api.put(peer, {"host": standby.host, "port": standby.port})
+        yield "read_only", "\r"
+        c.api.put(peer, before)
+        c.ends_equal()
+    finally:
+        standby.stop("immediate")
 
 
 @row("wrong server settings: everything that is wrong at once, before a mirror is made")

@@ -4,6 +4,7 @@ import os
 import resource
 import shutil
 import signal
+import threading
 import time
 
 import psycopg
@@ -435,6 +436,46 @@ class DestDisk(Fault):
         w.small_disk.free()
 
 
+class WalDisk(Fault):
+    """The disk of a server's WAL is full: the server panics, and mostly does not come back by itself."""
+    needs = "wal_disk"
+    side = "dest"
+    phases = ("snapshot", "stream", "resync")
+    limit = 150
+
+    def strike(self, w):
+        w.wal_disk.fill()
+        is_noticed = threading.Event()
+
+        def flood():  # files of WAL that are there already may be used again: some 64 MB
+            while not is_noticed.is_set():
+                w.pair.sql("INSERT INTO t (v, s) SELECT i, repeat('much ', 200) "
+                           "FROM generate_series(1, 8000) i")
+        w.run_aside(flood)
+        try:
+            w.wait_noticed(90)
+        finally:
+            is_noticed.set()
+
+    def heal(self, w):
+        cluster = w.source if self.side == "source" else w.dest
+        w.wal_disk.free()
+        w.any_moment(1)
+        if not cluster.is_up():
+            cluster.stop("immediate")
+            cluster.start()
+        cluster.wait_ready(gone=())
+        w.quiesce()  # the large insert may have failed: what is committed counts
+        w.write()
+
+    def tidy(self, w):
+        w.wal_disk.free()
+        cluster = w.source if self.side == "source" else w.dest
+        if not cluster.is_up():
+            cluster.stop("immediate")
+            cluster.start()
+
+
 class StateFull(Fault):
     """The state directory takes no more bytes; the program is stopped and started meanwhile."""
     needs = "state_disk"
@@ -555,6 +596,8 @@ class Descriptors(Fault):
 
 
 fault("dest-disk-full", DestDisk, phases=("snapshot", "stream", "big", "resync", "sync"))
+fault("dest-wal-full", WalDisk)
+fault("source-wal-full", WalDisk, side="source")
 fault("state-full", StateFull)
 fault("state-read-only", StateReadOnly)
 fault("catalog-truncated", Truncated)
