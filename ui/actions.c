@@ -56,7 +56,7 @@ const struct action actions[] = {
      "Goes on where it was paused.",
      OF_MIRROR, EVERYWHERE, GROUP_MIRROR, can_resume, do_resume},
     {"retry", {'t'}, "retry",
-     "Tries again now, without the back-off; loses nothing.",
+     "Tries again now, without the back-off; asks before it copies anew.",
      OF_MIRROR, EVERYWHERE, GROUP_MIRROR, can_retry, do_retry},
     {"log", {'l'}, "log",
      "The log of the mirror on the whole screen.",

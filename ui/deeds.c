@@ -172,9 +172,38 @@ static void ask_to_take_slot(struct app *a, const struct mirror_status *m)
     ask_line(a);
 }
 
+/* As control/causes.h has them: the place in the WAL is gone, or what was done with it. */
+static bool needs_new_slot(const struct mirror_status *m)
+{
+    static const enum err_code codes[] = {ERR_SLOT_MISSING, ERR_SLOT_LOST, ERR_SLOT_AHEAD,
+                                          ERR_PROGRESS_MISSING, ERR_PUBLICATION};
+    bool needs = false;
+    for (size_t i = 0; i < COUNT_OF(codes); i++)
+        needs |= m->state == MIRROR_ERROR && m->error.code == codes[i];
+    return needs;
+}
+
+/* What is copied anew is not begun by one key. */
+static void ask_to_copy_anew(struct app *a, const struct mirror_status *m)
+{
+    struct confirm *c = &a->confirm;
+    char size[FORMAT_SIZE];
+    bool by_swap = !strcmp(m->resync_strategy, "swap");
+    ask_begin(a, m, MIRROR_RETRY);
+    str_printf(c->text, sizeof c->text, "retry %s: new slot, %d table%s (%s) copied anew, %s",
+               m->name, m->tables_total, m->tables_total == 1 ? "" : "s",
+               format_bytes(m->bytes_total, size),
+               by_swap ? "readers keep the old rows" : "emptied before");
+    ask_line(a);
+}
+
 void do_retry(struct app *a)
 {
     const struct mirror_status *m = app_target(a);
+    if (needs_new_slot(m)) {
+        ask_to_copy_anew(a, m);
+        return;
+    }
     if (m->error.code == ERR_SLOT_ACTIVE || m->error.code == ERR_SLOT_EXISTS) {
         ask_to_take_slot(a, m);
         return;

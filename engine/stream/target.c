@@ -49,7 +49,10 @@ static bool bind_column(struct target *t, const struct pgo_column *from,
     if (!d) {
         err_set(err, ERR_SCHEMA, "column %s of %s is missing at the destination (%s)", from->name,
                 t->source, t->dest);
-        return err_hint(err, "Add the column to %s, then retry.", t->dest);
+        return err_hint(err,
+                        "Add the column to %s, then retry. If it was dropped there its values are "
+                        "gone: resync the table, too.",
+                        t->dest);
     }
     if (d->is_generated) {
         err_set(err, ERR_SCHEMA,

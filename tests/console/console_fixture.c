@@ -282,6 +282,11 @@ static void obey(struct engine *e, char *line)
     for (int s = 0; m && !strcmp(verb, "state") && s <= MIRROR_STOPPED; s++)
         if (!strcmp(what, mirror_state_name((enum mirror_state)s)))
             fixture_set_state(m, (enum mirror_state)s);
+    if (!strcmp(verb, "slotless") && m) {
+        fixture_set_state(m, MIRROR_ERROR);
+        m->status.error.code = ERR_SLOT_MISSING;
+        m->status.next_retry_at = 0;
+    }
     publish(e);
 }
 

@@ -275,6 +275,17 @@ def test_resume_and_retry(console):
     console.wait("resume archive: done", "RUNNING")
 
 
+def test_retry_asks_before_it_copies_anew(console):
+    console.keys("G")
+    console.tell("slotless users")
+    console.wait("2 FAILED", re.compile(r"^>! users .*needs you", re.M))
+    console.press("t", "retry users: new slot, 9 tables", "y/N")
+    console.press("t", "not done")
+    assert console.commands() == []
+    console.keys("t", "y")
+    console.wait_record("retry users")
+
+
 def test_slow_commands_do_not_hold_the_screen(start):
     c = start(slow_ms=800)
     c.wait("billing")
