@@ -158,7 +158,8 @@ static void look_at_slot(const struct visit *v, const struct mirror_status *m)
     }
     const char *wal = value(&s->rows[0], "wal_status");
     bool active = is_true(&s->rows[0], "active"), lost = !strcmp(wal, "lost");
-    bool streams = m->state == MIRROR_RUNNING;
+    /* while it catches up a copy of the slot may be read instead */
+    bool streams = m->state == MIRROR_RUNNING && strcmp(m->phase, "catching_up") != 0;
     enum severity severity = lost                         ? SEVERITY_ERROR
                              : !active && streams         ? SEVERITY_WARNING
                              : !strcmp(wal, "unreserved") ? SEVERITY_ERROR

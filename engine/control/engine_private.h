@@ -25,6 +25,7 @@ struct engine {
     struct sampler *sampler; /* thread-safe by itself */
     struct slots *slots;     /* thread-safe by itself */
     struct tokens tokens;    /* thread-safe by itself */
+    atomic_int bulk_readers; /* mirrors that read in bulk now */
     atomic_bool is_stopping; /* engine_interrupt was called: callers that wait give up */
 };
 

@@ -15,6 +15,7 @@
 #include "stream/hold.h"
 #include "stream/progress.h"
 #include "stream/source.h"
+#include "stream/stream.h"
 
 struct sync_stop;
 struct table_sync;
@@ -104,6 +105,9 @@ struct mirror {
     struct findings key_trouble;   /* foreign keys that are not back after a copy */
     int blamed;       /* index in the run's schema of the table whose change failed; -1: none */
     lsn_t blamed_lsn; /* of its transaction's COMMIT */
+    bool wants_bulk;  /* the next run begins with bulk reading */
+    int64_t bulk_at;  /* monotonic ms: not before, as it was refused */
+    int bulk_lost;    /* so many of its sessions were lost since a change was applied */
 };
 
 /* --- run.c: from connecting to the end of the stream, or of the snapshot's failure -------------
@@ -243,6 +247,9 @@ void run_follow_look(struct run *r);
 void run_follow_end(struct run *r, bool with_last_look);
 /* One look with r's connections; the mirror need not stream. */
 void run_follow_once(struct run *r);
+
+/* bulk.c: how the run would read in bulk, and whether it begins so; for struct stream_options. */
+struct stream_bulk run_bulk(struct run *r);
 
 /* set_aside.c: after a run has failed (err), with on_table_error = set_aside: true when that was
  * the error of tables, which the next run leaves out. */

@@ -211,7 +211,9 @@ static void judge_lag(const struct evidence *e, struct findings *out)
     if (!sees_lock(e, &v)) {
         bool is_dest = is_fresh(e, &e->dest);
         bool writes = e->busy >= BUSY && (!is_dest || e->dest.running > 0);
-        if (m->slot.sampled_at && !m->slot.active && m->error.code == ERR_NONE)
+        /* while it catches up a copy of the slot may be read instead */
+        bool is_read = m->slot.active || !strcmp(m->phase, "catching_up");
+        if (m->slot.sampled_at && !is_read && m->error.code == ERR_NONE)
             set_inactive(e, &v);
         else if (writes && is_dest && e->dest.slow_table[0])
             set_index(e, &v);

@@ -251,6 +251,7 @@ static void committed(void *arg, const struct batch *b)
     m->live.last_lsn = b->end_lsn;
     trouble_passed(m, b->end_lsn);
     m->is_stuck = false;
+    m->bulk_lost = 0;
     if (m->live.error_count) { /* rows flow again */
         m->live.error_count = 0;
         show_clear_error(m);
@@ -317,15 +318,23 @@ void run_is_streaming(struct mirror *m)
     show_state(m, MIRROR_RUNNING, "catching_up");
 }
 
-static bool stream(struct run *r, struct err *err)
+static bool start(void *arg, lsn_t from, struct err *err)
 {
+    struct run *r = arg;
     struct mirror *m = r->m;
     const struct mirror_config *c = &m->row.config;
     if (!pg_repl_decoding_memory(r->repl, &m->task, START_MS, m->engine->options.decoding_memory,
                                  err) ||
-        !pg_repl_start(r->repl, &m->task, START_MS, c->slot, r->progress->lsn, c->publication,
-                       false, err))
+        !pg_repl_start(r->repl, &m->task, START_MS, c->slot, from, c->publication, false, err))
         return err->code == ERR_CANCELLED ? false : err_context(err, "start the stream");
+    log_info("stream", c->name, "started slot=%s from=" LSN_FMT, c->slot, LSN_ARGS(from));
+    return true;
+}
+
+static bool stream(struct run *r, struct err *err)
+{
+    struct mirror *m = r->m;
+    const struct mirror_config *c = &m->row.config;
     m->live.last_lsn = r->progress->lsn;
     m->safe = r->progress->lsn;
     if (m->row.snapshot_done)
@@ -334,10 +343,10 @@ static bool stream(struct run *r, struct err *err)
         show_state(m, MIRROR_SNAPSHOTTING, "copying");
     if (m->row.snapshot_done && table_sync_is_idle(r->table_sync))
         run_end_operations(m); /* else with the last copy */
-    log_info("stream", c->name, "started slot=%s from=" LSN_FMT, c->slot,
-             LSN_ARGS(r->progress->lsn));
     struct stream_options o = {
         .source = r->repl,
+        .start = start,
+        .bulk = run_bulk(r),
         .dest = r->dest,
         .task = &m->task,
         .keepalive_ms = r->identity->keepalive_ms,

@@ -109,6 +109,11 @@ bool pg_exec(struct pg_conn *c, struct task *task, int limit_ms, const char *sql
 /* One statement with text parameters ($1 …), NULL for SQL NULL. */
 bool pg_exec_params(struct pg_conn *c, struct task *task, int limit_ms, const char *sql, size_t n,
                     const char *const *values, struct pg_result **out, struct err *err) MUST_CHECK;
+/* Sends sql and does not wait; then pg_try_answer, which never waits either, tells: 2 = nothing
+ * yet, 1 = a COPY … TO STDOUT has begun (pg_copy_try_read reads it to its end, and that of the
+ * statement), 0 = it is done, -1 = error. Rows are thrown away. */
+bool pg_ask(struct pg_conn *c, const char *sql, struct err *err) MUST_CHECK;
+int pg_try_answer(struct pg_conn *c, struct err *err);
 /* Begins a transaction (read only, repeatable) that sees what an exported snapshot shows.
  * ERR_CONNECT when the connection that exported it is gone: a new snapshot is needed. */
 bool pg_begin_snapshot(struct pg_conn *c, struct task *task, int limit_ms, const char *snapshot,

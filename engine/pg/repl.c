@@ -203,3 +203,48 @@ bool pg_repl_stop(struct pg_conn *c, struct task *task, int limit_ms, struct err
             return conn_give_up(c);
     return got == 0;
 }
+
+/* --- statements that nobody waits for (libpq, "Asynchronous Command Processing") -------------- */
+
+bool pg_ask(struct pg_conn *c, const char *sql, struct err *err)
+{
+    if (!conn_is_ready(c, err))
+        return false;
+    err_clear(&c->copy_err);
+    c->is_stream = false;
+    return PQsendQuery(c->pq, sql) ? pg_flush(c, err) >= 0 : error_of_conn(c, err);
+}
+
+/* -2: there may be more. */
+static int take_answer(struct pg_conn *c, struct err *err)
+{
+    PGresult *r = PQgetResult(c->pq);
+    int got = -2;
+    if (!r) {
+        got = c->copy_err.code ? -1 : 0;
+        if (got < 0 && err)
+            *err = c->copy_err;
+    } else if (PQresultStatus(r) == PGRES_COPY_OUT) {
+        c->copy = COPY_OUT;
+        got = 1;
+    } else if (PQresultStatus(r) == PGRES_FATAL_ERROR && !c->copy_err.code) {
+        error_of_result(c, r, &c->copy_err);
+    }
+    PQclear(r);
+    return got;
+}
+
+int pg_try_answer(struct pg_conn *c, struct err *err)
+{
+    if (pg_flush(c, err) < 0 || !conn_read(c, err))
+        return -1;
+    while (!PQisBusy(c->pq)) {
+        int got = take_answer(c, err);
+        if (got != -2)
+            return got;
+    }
+    if (!c->is_eof)
+        return 2;
+    error_of_conn(c, err);
+    return -1;
+}

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/wake.h"
+#include "stream/bulk.h"
 
 #define REPORT_MS 250
 #define READ_BURST 512             /* messages between two looks at the destination */
@@ -28,6 +29,11 @@
 #define GATHER_MAX_US 1000
 #define STOP_LIMIT_MS 800
 #define STOP_TICK_MS 50
+#define BULK_OPEN_MS 20 /* so long an open batch may be without a look at it, in bulk */
+/* With so many commits in so long: is bulk reading better? Of large transactions a stream is as
+ * cheap. */
+#define FAR_COMMITS 1000
+#define FAR_MS 1000
 #define HOLD_LOOK_MS 50 /* how often a stream that stands looks whether it does so for too long */
 
 struct stream {
@@ -47,9 +53,12 @@ struct stream {
     int64_t load_at, loaded_since; /* monotonic us; loaded_since 0: it is not loaded */
     int64_t stop_until;            /* monotonic ms; 0: not stopping */
     bool is_dry, is_busy, answer_now;
-    char *kept_out; /* the BEGIN that a hold does not let in, as it came; NULL: none */
-    size_t kept_out_len;
-    lsn_t kept_out_lsn; /* its commit LSN */
+    struct bulk *bulk;         /* what is read instead of the WAL sender's stream; NULL: that */
+    struct bulk_item kept_out; /* the BEGIN that a hold does not let in; bytes NULL: none */
+    lsn_t kept_out_lsn;        /* its commit LSN */
+    int64_t far_at;            /* monotonic ms: when to ask whether it is far behind */
+    int commits;               /* seen since the last time */
+    bool wants_bulk;           /* it ends for that */
 };
 
 /* --- what the source is told ---------------------------------------------------------------------
@@ -58,9 +67,11 @@ struct stream {
 static bool send_feedback(struct stream *s, struct err *err)
 {
     lsn_t durable = apply_durable(s->apply);
-    s->reported = durable;
     s->reported_at = clock_mono_ms();
     s->answer_now = false;
+    if (s->bulk)
+        return true; /* it moves the slot by itself */
+    s->reported = durable;
     return pg_repl_feedback(s->o.source, durable, durable, durable, err);
 }
 
@@ -68,6 +79,8 @@ static bool feedback_if_due(struct stream *s, struct err *err)
 {
     int64_t since = clock_mono_ms() - s->reported_at;
     bool moved = apply_durable(s->apply) > s->reported;
+    if (s->bulk)
+        return true;
     if (s->answer_now || pg_wants_ping(s->o.source) || since >= s->o.keepalive_ms ||
         (moved && (since >= FEEDBACK_MS || apply_is_idle(s->apply))))
         return send_feedback(s, err);
@@ -115,53 +128,71 @@ static bool move_idle_if_due(struct stream *s, struct err *err)
 /* --- reading
  * --------------------------------------------------------------------------------------- */
 
-static bool take_frame(struct stream *s, char *data, size_t len, enum pgo_kind *kind,
-                       struct err *err)
+/* A frame of the WAL sender: 1 with a message or a position, else as pg_copy_try_read. */
+static int read_frame(struct stream *s, struct bulk_item *out, struct err *err)
 {
     struct repl_frame f;
-    if (!repl_frame_read(data, len, &f, err))
-        return false;
-    *kind = PGO_OTHER;
+    char *bytes;
+    size_t len;
+    int got = pg_copy_try_read(s->o.source, &bytes, &len, err);
+    if (got != 1)
+        return got;
+    if (!repl_frame_read(bytes, len, &f, err)) {
+        pg_copy_free(bytes);
+        return -1;
+    }
+    *out = (struct bulk_item){.bytes = bytes, .data = f.data, .len = f.len, .size = len};
     if (f.kind == 'k') {
-        apply_position(s->apply, f.wal_end);
-        note_quiet(s, f.wal_end);
+        out->data = NULL;
+        out->position = f.wal_end;
         s->answer_now |= f.reply;
+    }
+    return 1;
+}
+
+static bool take_item(struct stream *s, const struct bulk_item *i, enum pgo_kind *kind,
+                      struct err *err)
+{
+    *kind = PGO_OTHER;
+    if (!i->data) {
+        apply_position(s->apply, i->position);
+        note_quiet(s, i->position);
         return true;
     }
-    if (!apply_bytes(s->apply, f.data, f.len, len, kind, err))
+    if (!apply_bytes(s->apply, i->data, i->len, i->size, kind, err))
         return false;
-    if (*kind == PGO_COMMIT)
+    if (*kind == PGO_COMMIT) {
         note_quiet(s, apply_seen(s->apply)); /* a transaction that held nothing for us */
+        s->commits++;
+    }
     return true;
 }
 
-/* Whether a hold keeps the transaction that begins with this frame out. */
-static bool is_kept_out(struct stream *s, char *data, size_t len)
+/* Whether a hold keeps the transaction that begins with this message out. */
+static bool is_kept_out(struct stream *s, const struct bulk_item *i)
 {
-    struct repl_frame f;
-    struct err ignored;
     lsn_t lsn;
-    if (!s->o.hold || !repl_frame_read(data, len, &f, &ignored) || f.kind != 'w' ||
-        !pgo_peek_begin(f.data, f.len, &lsn) || hold_lets_in(s->o.hold, lsn))
+    if (!s->o.hold || !i->data || !pgo_peek_begin(i->data, i->len, &lsn) ||
+        hold_lets_in(s->o.hold, lsn))
         return false;
-    s->kept_out = data;
-    s->kept_out_len = len;
+    s->kept_out = *i;
     s->kept_out_lsn = lsn;
     return true;
 }
 
-/* As pg_copy_try_read; while a transaction is kept out there is nothing behind it. */
-static int next_frame(struct stream *s, char **data, size_t *len, struct err *err)
+/* As read_frame; while a transaction is kept out there is nothing behind it. */
+static int next_item(struct stream *s, struct bulk_item *out, struct err *err)
 {
     int got = 1;
-    if (s->kept_out) {
-        *data = s->kept_out;
-        *len = s->kept_out_len;
-        s->kept_out = NULL;
+    if (s->kept_out.bytes) {
+        *out = s->kept_out;
+        s->kept_out.bytes = NULL;
+    } else if (s->bulk) {
+        got = bulk_next(s->bulk, out) ? 1 : 2;
     } else {
-        got = pg_copy_try_read(s->o.source, data, len, err);
+        got = read_frame(s, out, err);
     }
-    return got == 1 && is_kept_out(s, *data, *len) ? 2 : got;
+    return got == 1 && is_kept_out(s, out) ? 2 : got;
 }
 
 /* Reads what is there, as long as the destination can take it. */
@@ -170,9 +201,8 @@ static bool read_burst(struct stream *s, struct err *err)
     s->is_dry = false;
     for (int i = 0; i < READ_BURST && apply_may_read(s->apply); i++) {
         enum pgo_kind kind;
-        char *data;
-        size_t len;
-        int got = next_frame(s, &data, &len, err);
+        struct bulk_item item;
+        int got = next_item(s, &item, err);
         if (got < 0)
             return false;
         if (got == 0)
@@ -181,10 +211,10 @@ static bool read_burst(struct stream *s, struct err *err)
             s->is_dry = true;
             return true;
         }
-        s->round_bytes += len;
+        s->round_bytes += item.size;
         s->round_frames++;
-        bool ok = take_frame(s, data, len, &kind, err);
-        pg_copy_free(data);
+        bool ok = take_item(s, &item, &kind, err);
+        pg_copy_free(item.bytes);
         if (!ok)
             return false;
         if (kind == PGO_COMMIT && apply_wants_boundary(s->apply))
@@ -208,8 +238,10 @@ static int wait_ms(const struct stream *s)
     int64_t tick_ms = s->o.task->tick_ms ? s->o.task->tick_ms : 1000;
     if (tick_ms < ms)
         ms = tick_ms;
-    if (s->kept_out && ms > HOLD_LOOK_MS)
+    if (s->kept_out.bytes && ms > HOLD_LOOK_MS)
         ms = HOLD_LOOK_MS;
+    if (s->bulk && !apply_is_idle(s->apply) && ms > BULK_OPEN_MS)
+        ms = BULK_OPEN_MS;
     return ms < 0 ? 0 : (int)ms;
 }
 
@@ -220,7 +252,10 @@ static bool poll_fds(struct stream *s, bool read_source, int64_t us, struct err 
         {.fd = s->o.task->wake_fd, .events = POLLIN},
         {.fd = pg_socket(s->o.dest),
          .events = (short)(POLLIN | (apply_wants_write(s->apply) ? POLLOUT : 0))},
-        {.fd = read_source ? pg_socket(s->o.source) : -1, .events = POLLIN},
+        {.fd = s->bulk       ? bulk_fd(s->bulk)
+               : read_source ? pg_socket(s->o.source)
+                             : -1,
+         .events = POLLIN},
     };
     if (ppoll(fds, COUNT_OF(fds), &limit, NULL) < 0 && errno != EINTR)
         return err_set(err, ERR_IO, "poll failed");
@@ -264,14 +299,16 @@ static bool wait_for_work(struct stream *s, struct err *err)
 {
     if (s->has_gathered)
         adapt_gathering(s);
-    s->has_gathered = s->is_dry && s->loaded_since && !s->kept_out && !apply_can_replay(s->apply);
+    s->has_gathered = s->is_dry && s->loaded_since && !s->bulk && !s->kept_out.bytes &&
+                      !apply_can_replay(s->apply);
     s->round_bytes = 0;
     s->round_frames = 0;
     if ((!s->is_dry && apply_may_read(s->apply)) || apply_can_replay(s->apply))
         return true;
     if (s->has_gathered)
         return poll_fds(s, false, s->gather_us, err);
-    return poll_fds(s, apply_may_read(s->apply) && !s->kept_out, (int64_t)wait_ms(s) * 1000, err);
+    return poll_fds(s, apply_may_read(s->apply) && !s->kept_out.bytes, (int64_t)wait_ms(s) * 1000,
+                    err);
 }
 
 /* --- the loop
@@ -280,7 +317,7 @@ static bool wait_for_work(struct stream *s, struct err *err)
 static void publish_if_due(struct stream *s)
 {
     int64_t now = clock_mono_ms();
-    bool idle = s->is_dry && apply_is_idle(s->apply);
+    bool idle = !s->bulk && s->is_dry && apply_is_idle(s->apply);
     lsn_t durable = apply_durable(s->apply);
     lsn_t safe = idle && s->quiet > durable ? s->quiet : durable;
     if (now - s->published_at < REPORT_MS && !(idle && safe > s->safe))
@@ -293,7 +330,7 @@ static void publish_if_due(struct stream *s)
 /* Whether everything that committed before lsn was read, and nothing else. */
 static bool is_at(const struct stream *s, lsn_t lsn)
 {
-    if (s->kept_out)
+    if (s->kept_out.bytes)
         return s->kept_out_lsn >= lsn;
     return !apply_is_in_transaction(s->apply) && apply_seen(s->apply) >= lsn;
 }
@@ -326,8 +363,8 @@ static void note_busy(struct stream *s)
  * as we read; the destination each unit that was sent to it. */
 static bool bear_silence(struct stream *s, struct err *err)
 {
-    bool reads = apply_may_read(s->apply) && !s->kept_out;
-    if (!pg_bear_silence(s->o.source, reads, err))
+    bool reads = apply_may_read(s->apply) && !s->kept_out.bytes;
+    if (s->bulk ? !bulk_bear_silence(s->bulk, err) : !pg_bear_silence(s->o.source, reads, err))
         return err_context(err, "source");
     return pg_bear_silence(s->o.dest, apply_awaits_answer(s->apply), err) ||
            err_context(err, "destination");
@@ -337,12 +374,107 @@ static bool bear_silence(struct stream *s, struct err *err)
 static bool has_more(const struct stream *s)
 {
     bool is_loaded = s->loaded_since && s->load_at - s->loaded_since >= LOAD_LASTS_US;
-    return (is_loaded && !s->kept_out) || apply_can_replay(s->apply);
+    if (s->bulk && !bulk_is_at_end(s->bulk) && !s->kept_out.bytes)
+        return true;
+    return (is_loaded && !s->bulk && !s->kept_out.bytes) || apply_can_replay(s->apply);
+}
+
+/* --- bulk reading, and from there to the WAL sender ----------------------------------------------
+ */
+
+static bool start_stream(struct stream *s, struct err *err)
+{
+    if (!s->o.start(s->o.arg, apply_durable(s->apply), err))
+        return false;
+    s->reported = apply_durable(s->apply);
+    s->reported_at = clock_mono_ms();
+    return true;
+}
+
+static void end_bulk(struct stream *s)
+{
+    if (!s->bulk)
+        return;
+    bulk_free(s->bulk);
+    s->bulk = NULL;
+    s->o.bulk.ended(s->o.arg);
+}
+
+static bool open_bulk(struct stream *s, struct err *err)
+{
+    const struct stream_bulk *o = &s->o.bulk;
+    struct bulk_options b = {.task = &s->task,
+                             .slot = o->slot,
+                             .publication = o->publication,
+                             .app = o->app,
+                             .from = s->o.from,
+                             .window = o->window};
+    if (!o->connect(s->o.arg, &b.conn, err))
+        return false;
+    if (bulk_open(&b, &s->bulk, err))
+        return true;
+    o->ended(s->o.arg);
+    return false;
+}
+
+/* What does not work in bulk works by the stream, or has to be said by it. */
+static bool begin(struct stream *s, struct err *err)
+{
+    if (s->o.bulk.is_wanted) {
+        if (open_bulk(s, err))
+            return true;
+        if (err->code == ERR_CANCELLED)
+            return false;
+        s->o.bulk.refused(s->o.arg, err);
+        err_clear(err);
+    }
+    return start_stream(s, err);
+}
+
+/* What had been read and is not durable is read again. A server that has not ended the session, but
+ * refuses to go on, will do so for the next run, too: that one streams. */
+static bool bulk_failed(struct stream *s, struct err *err)
+{
+    s->o.bulk.refused(s->o.arg, err);
+    return err->code == ERR_SQL ? err_set(err, ERR_CANCELLED, "bulk reading failed") : false;
+}
+
+/* Goes over to the stream when there is nothing left: the WAL sender starts at what is durable,
+ * which is everything that was read. */
+static bool pump_bulk(struct stream *s, struct err *err)
+{
+    bool is_over = false;
+    if (!s->bulk)
+        return true;
+    if (!bulk_pump(s->bulk, apply_durable(s->apply), err))
+        return bulk_failed(s, err);
+    if (!bulk_is_at_end(s->bulk) || s->kept_out.bytes || !apply_is_idle(s->apply))
+        return true;
+    if (!bulk_leave(s->bulk, apply_durable(s->apply), &is_over, err))
+        return bulk_failed(s, err);
+    if (!is_over)
+        return true;
+    end_bulk(s);
+    return start_stream(s, err);
+}
+
+/* Whether the run had better end, so that the next one begins in bulk. */
+static bool is_far(struct stream *s)
+{
+    int64_t now = clock_mono_ms();
+    if (s->bulk || !s->o.bulk.connect)
+        return false;
+    if (now < s->far_at)
+        return false;
+    bool is_busy = s->commits >= FAR_COMMITS;
+    s->far_at = now + FAR_MS;
+    s->commits = 0;
+    return is_busy && s->o.bulk.is_far(s->o.arg, apply_seen(s->apply));
 }
 
 static bool turn(struct stream *s, struct err *err)
 {
-    if (!bear_silence(s, err) || !read_burst(s, err))
+    if (!bear_silence(s, err) || !pump_bulk(s, err) || !read_burst(s, err))
         return false;
     note_load(s);
     if (!apply_replay(s->apply, err) || !apply_pump(s->apply, s->is_dry && !has_more(s), err) ||
@@ -353,6 +485,9 @@ static bool turn(struct stream *s, struct err *err)
     tick(s);
     if (is_cancelled(s))
         return err_set(err, ERR_CANCELLED, "stopped on command");
+    s->wants_bulk = is_far(s);
+    if (s->wants_bulk)
+        return err_set(err, ERR_CANCELLED, "far behind");
     if (s->o.beside && !s->o.beside(s->o.arg, s->apply, err))
         return false;
     return wait_for_work(s, err);
@@ -384,7 +519,8 @@ static void stop_cleanly(struct stream *s)
     if (apply_is_idle(s->apply) && !apply_move_idle(s->apply, s->quiet, &err))
         return;
     int left = (int)(until - clock_mono_ms());
-    if (send_feedback(s, &err) && left > 0)
+    bool is_busy = apply_is_in_transaction(s->apply) && s->wants_bulk; /* it would not listen */
+    if (send_feedback(s, &err) && left > 0 && !s->bulk && !is_busy)
         (void)!pg_repl_stop(s->o.source, &s->task, left, &err);
 }
 
@@ -406,8 +542,9 @@ bool stream_run(const struct stream_options *o, struct err *err)
     if (apply_new(o->dest, &s.task, &o->apply, o->from, &s.apply, err)) {
         if (o->hold)
             hold_attach(o->hold, o->from, o->task->wake_fd);
-        while (turn(&s, err))
-            continue;
+        bool goes_on = begin(&s, err);
+        while (goes_on)
+            goes_on = turn(&s, err);
         if (o->hold)
             hold_detach(o->hold);
         if (err->code == ERR_CANCELLED)
@@ -416,7 +553,8 @@ bool stream_run(const struct stream_options *o, struct err *err)
         if (o->reading)
             *o->reading = apply_reading(s.apply);
     }
-    pg_copy_free(s.kept_out);
+    end_bulk(&s);
+    pg_copy_free(s.kept_out.bytes);
     apply_free(s.apply);
     return false;
 }

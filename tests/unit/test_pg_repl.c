@@ -258,6 +258,50 @@ static void a_terminated_stream_says_why(void **state)
     pg_close(c, false);
 }
 
+/* Waits for what pg_ask asked. */
+static int answer(struct pg_conn *c, struct err *err)
+{
+    int got;
+    while ((got = pg_try_answer(c, err)) == 2)
+        assert_true(pg_wait(c, NULL, false, 5000, err));
+    return got;
+}
+
+static void an_answer_comes_when_it_comes(void **state)
+{
+    struct err e = {0};
+    char *data;
+    size_t len;
+    int got, rows = 0;
+    struct pg_conn *c = cluster_connect(PG_SQL), *other = cluster_connect(PG_SQL);
+    (void)state;
+    assert_true(pg_ask(c, "SELECT pg_catalog.pg_advisory_lock(1)", &e));
+    assert_int_equal(answer(c, &e), 0);
+    assert_true(pg_ask(other,
+                       "COPY (SELECT 1 FROM pg_catalog.pg_advisory_xact_lock(1), "
+                       "pg_catalog.generate_series(1, 5000)) TO STDOUT (FORMAT binary)",
+                       &e));
+    assert_int_equal(pg_try_answer(other, &e), 2); /* it waits for the lock; we do not */
+    assert_true(pg_ask(c, "SELECT pg_catalog.pg_advisory_unlock(1)", &e));
+    assert_int_equal(answer(c, &e), 0);
+    assert_int_equal(answer(other, &e), 1);
+    assert_false(pg_ask(other, "SELECT 1", &e)); /* first the rows */
+    assert_error(&e, ERR_INTERNAL, "");
+    for (; (got = pg_copy_read(other, NULL, 5000, &data, &len, &e)) == 1; rows++)
+        pg_copy_free(data);
+    assert_int_equal(got, 0);
+    assert_true(rows >= 5000);
+    assert_true(pg_ask(other, "SELECT 1/0", &e));
+    assert_int_equal(answer(other, &e), -1);
+    assert_error(&e, ERR_SQL, "22012");
+    assert_true(
+        pg_ask(other, "SELECT pg_catalog.pg_terminate_backend(pg_catalog.pg_backend_pid())", &e));
+    assert_int_equal(answer(other, &e), -1);
+    assert_error(&e, ERR_CONNECT, "57P01");
+    pg_close(other, true);
+    pg_close(c, false);
+}
+
 static void a_slot_whose_wal_is_gone_is_lost(void **state)
 {
     struct err e = {0};
@@ -308,6 +352,7 @@ int main(void)
         cmocka_unit_test(refusals_have_codes_of_their_own),
         cmocka_unit_test(slot_creation_behind_a_transaction_keeps_to_its_limit),
         cmocka_unit_test(a_terminated_stream_says_why),
+        cmocka_unit_test(an_answer_comes_when_it_comes),
         cmocka_unit_test(a_slot_whose_wal_is_gone_is_lost),
     };
     return cmocka_run_group_tests(tests, start_cluster, stop_cluster);
