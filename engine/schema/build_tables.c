@@ -309,6 +309,16 @@ static void add_inherit(struct reader *r, size_t i)
     }
 }
 
+static void add_late_types(struct reader *r, int i)
+{
+    for (size_t k = 0; k < r->n_late; k++) {
+        const struct late_type *l = &r->late_types[k];
+        if (l->after == i)
+            read_add_before(r, OBJECT_TYPE, l->schema, l->name, mem_strdup(l->sql))->after_table =
+                i + 1;
+    }
+}
+
 void build_tables(struct reader *r)
 {
     for (size_t i = 0; i < r->s->n_tables; i++) {
@@ -318,5 +328,6 @@ void build_tables(struct reader *r)
         add_table_parts(r, i);
         if (r->tables[i].parent)
             add_attach(r, i);
+        add_late_types(r, (int)i);
     }
 }

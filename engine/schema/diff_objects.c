@@ -70,6 +70,8 @@ bool diff_objects(struct diff *d, struct err *err)
             continue;
         if (st->object == OBJECT_TABLE) {
             judge_table(d, k);
+        } else if (st->after_table && d->pairs[st->after_table - 1].is_new) {
+            continue; /* with its table */
         } else if (!d->exists[k]) {
             if (!add_object(d, st, err))
                 return false;

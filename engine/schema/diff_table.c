@@ -169,6 +169,10 @@ bool diff_new_table(struct diff *d, int i, struct err *err)
         if (!st->is_part)
             add_all_extras(d, i);
     }
+    for (size_t k = 0; k < d->src.s->n_before; k++)
+        if (d->src.s->before[k].after_table == i + 1 && !d->exists[k] && !d->is_left[k])
+            diff_run(d, STAGE_TABLE, -1, mem_strdup(d->src.s->before[k].sql),
+                     mem_printf("create %s", d->src.s->before[k].what));
     return true;
 }
 

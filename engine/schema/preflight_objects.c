@@ -11,12 +11,13 @@
     " AND c.relpersistence <> 't' AND " OF_USERS " AND " OF_NO_EXTENSION               \
     " ORDER BY n.nspname, c.relname"
 
+/* Those that a type makes for itself (a range's constructors) come with it. */
 static const char functions_sql[] =
     "SELECT NULL, format('%I.%I(%s)', n.nspname, p.proname,"
     " pg_get_function_identity_arguments(p.oid)), CASE p.prokind WHEN 'p' THEN 'procedure'"
     " WHEN 'a' THEN 'aggregate' WHEN 'w' THEN 'window function' END, NULL FROM pg_proc p"
     " JOIN pg_namespace n ON n.oid = p.pronamespace WHERE NOT EXISTS (SELECT FROM pg_depend d"
-    "  WHERE d.deptype = 'e' AND d.classid = 'pg_proc'::regclass AND d.objid = p.oid)"
+    "  WHERE d.deptype IN ('e', 'i') AND d.classid = 'pg_proc'::regclass AND d.objid = p.oid)"
     " AND " OF_USERS " ORDER BY n.nspname, p.proname, 2";
 
 static const char event_triggers_sql[] =

@@ -6,7 +6,8 @@
 #include <string.h>
 
 /* The mapped tables and, of partitioned ones, all partitions down to the leaves. level grows from
- * parents (by partition or inheritance) to children, so that ordering by it creates parents first.
+ * parents (by partition or inheritance) to children, and from a table to those that have its row
+ * type in a column (or in a type of one), so that ordering by it creates what is needed first.
  * Partitions that are foreign tables hold no rows of the source's. */
 static const char tables_sql[] =
     "WITH RECURSIVE m AS (SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[])"
@@ -26,11 +27,18 @@ static const char tables_sql[] =
                           "c.relkind IN "
                           "('r', 'p')"
                           " JOIN pg_namespace n ON n.oid = c.relnamespace WHERE NOT $5::bool),"
-                          " level(oid, n) AS (SELECT oid, 0 FROM tree UNION ALL"
-                          " SELECT i.inhrelid, level.n + 1 FROM level JOIN pg_inherits i ON "
-                          "i.inhparent = "
+                          " used(oid, type) AS (SELECT a.attrelid, a.atttypid FROM tree JOIN "
+                          "pg_attribute a ON a.attrelid = tree.oid AND a.attnum > 0 AND NOT "
+                          "a.attisdropped AND a.atttypid >= 16384 UNION SELECT used.oid, x.oid "
+                          "FROM used JOIN pg_type ty ON ty.oid = used.type CROSS JOIN LATERAL "
+                          "(" TYPE_PARTS ") x(oid) WHERE x.oid >= 16384),"
+                          " above(oid, over) AS (SELECT inhrelid, inhparent FROM pg_inherits UNION"
+                          " SELECT used.oid, ty.typrelid FROM used JOIN pg_type ty ON ty.oid = "
+                          "used.type WHERE ty.typrelid <> used.oid),"
+                          " level(oid, n) AS (SELECT oid, 0 FROM tree UNION"
+                          " SELECT above.oid, level.n + 1 FROM level JOIN above ON above.over = "
                           "level.oid"
-                          " WHERE i.inhrelid IN (SELECT oid FROM tree))"
+                          " WHERE above.oid IN (SELECT oid FROM tree))"
                           " SELECT tree.mapping, c.oid, n.nspname, c.relname, tree.ds, tree.dn, "
                           "c.relkind,"
                           " c.relpersistence = 'u', c.relreplident, c.relispartition,"
@@ -281,6 +289,12 @@ void reader_free(struct reader *r)
         free(r->sequences[i].type);
     }
     free(r->sequences);
+    for (size_t i = 0; i < r->n_late; i++) {
+        free(r->late_types[i].schema);
+        free(r->late_types[i].name);
+        free(r->late_types[i].sql);
+    }
+    free(r->late_types);
     free(r->oids);
     free(r->excluded_oids);
     free(r->excluded_nums);

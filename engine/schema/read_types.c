@@ -39,6 +39,9 @@
     "  AND d.classid = 'pg_type'::regclass AND d.objid = need.oid)),"                        \
     " type(oid, depth) AS (SELECT oid, max(depth) FROM need GROUP BY oid) "
 
+/* Of NEEDS_OBJECTS: a row type of a mapped table comes along. */
+#define MAPPED "ANY (ARRAY(SELECT oid FROM t))"
+
 /* Extensions that own one of the objects; those with a type are needed for the tables themselves.
  */
 static const char extensions_sql[] =
@@ -79,53 +82,70 @@ static const char types_sql[] =
     "   WHERE c.oid = ty.typcollation AND ty.typcollation <> b.typcollation),"
     "  CASE WHEN NOT " NEEDS_OBJECTS(
         "pg_type", "ty.oid",
-        "0") "  THEN ' DEFAULT ' || pg_get_expr(ty.typdefaultbin, 0) END,"
-             "  CASE WHEN ty.typnotnull THEN ' NOT NULL' END,"
-             "  (SELECT string_agg(format(' CONSTRAINT %I %s', con.conname, "
-             "pg_get_constraintdef(con.oid)),"
-             "   '' ORDER BY con.conname) FROM pg_constraint con WHERE con.contypid = ty.oid"
-             "   AND con.contype = 'c' AND con.convalidated AND NOT " NEEDS_OBJECTS(
-                 "pg_constraint", "con.oid",
-                 "0") "))"
-                      " WHEN 'c' THEN CASE WHEN k.relkind = 'c' THEN format('CREATE TYPE %I.%I AS "
-                      "(%s)', n.nspname,"
-                      "  ty.typname, (SELECT string_agg(format('%I %s%s', a.attname,"
-                      "   format_type(a.atttypid, a.atttypmod), (SELECT format(' COLLATE %I.%I', "
-                      "cn.nspname,"
-                      "    c.collname) FROM pg_collation c JOIN pg_namespace cn ON cn.oid = "
-                      "c.collnamespace"
-                      "    JOIN pg_type b ON b.oid = a.atttypid"
-                      "    WHERE c.oid = a.attcollation AND a.attcollation <> b.typcollation)),"
-                      "   ', ' ORDER BY a.attnum) FROM pg_attribute a WHERE a.attrelid = "
-                      "ty.typrelid"
-                      "   AND a.attnum > 0 AND NOT a.attisdropped)) END"
-                      " WHEN 'r' THEN (SELECT format('CREATE TYPE %I.%I AS RANGE (%s)', n.nspname, "
-                      "ty.typname,"
-                      "  concat_ws(', ', 'SUBTYPE = ' || format_type(r.rngsubtype, NULL),"
-                      "   CASE WHEN NOT o.opcdefault THEN format('SUBTYPE_OPCLASS = %I.%I', "
-                      "opn.nspname, o.opcname)"
-                      "   END, (SELECT format('COLLATION = %I.%I', cn.nspname, c.collname) FROM "
-                      "pg_collation c"
-                      "    JOIN pg_namespace cn ON cn.oid = c.collnamespace JOIN pg_type b ON "
-                      "b.oid = r.rngsubtype"
-                      "    WHERE c.oid = r.rngcollation AND r.rngcollation <> b.typcollation),"
-                      "   CASE WHEN r.rngsubdiff <> 0 AND r.rngsubdiff < 16384 THEN 'SUBTYPE_DIFF "
-                      "= '"
-                      "    || r.rngsubdiff::regproc END{multirange}))"
-                      "  FROM pg_range r JOIN pg_opclass o ON o.oid = r.rngsubopc"
-                      "  JOIN pg_namespace opn ON opn.oid = o.opcnamespace WHERE r.rngtypid = "
-                      "ty.oid) END,"
-                      " CASE WHEN ty.typtype = 'e' THEN (SELECT array_agg(enumlabel::text ORDER BY "
-                      "enumsortorder)"
-                      "  FROM pg_enum WHERE enumtypid = ty.oid)::text END"
-                      " FROM type JOIN pg_type ty ON ty.oid = type.oid JOIN pg_namespace n ON "
-                      "n.oid = ty.typnamespace"
-                      " LEFT JOIN pg_class k ON k.oid = ty.typrelid"
-                      " WHERE (ty.typcategory <> 'A' OR ty.typtype <> 'b') AND ty.typtype <> 'm'"
-                      " AND (k.oid IS NULL OR k.oid NOT IN (SELECT oid FROM t))"
-                      " AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.deptype = 'e'"
-                      "  AND d.classid = 'pg_type'::regclass AND d.objid = ty.oid)"
-                      " ORDER BY type.depth DESC, 1, 2";
+        MAPPED) "  THEN ' DEFAULT ' || pg_get_expr(ty.typdefaultbin, 0) END,"
+                "  CASE WHEN ty.typnotnull THEN ' NOT NULL' END,"
+                "  (SELECT string_agg(format(' CONSTRAINT %I %s', con.conname, "
+                "pg_get_constraintdef(con.oid)),"
+                "   '' ORDER BY con.conname) FROM pg_constraint con WHERE con.contypid = ty.oid"
+                "   AND con.contype = 'c' AND con.convalidated AND NOT " NEEDS_OBJECTS(
+                    "pg_constraint", "con.oid",
+                    MAPPED) "))"
+                            " WHEN 'c' THEN CASE WHEN k.relkind = 'c' THEN format('CREATE TYPE "
+                            "%I.%I AS "
+                            "(%s)', n.nspname,"
+                            "  ty.typname, (SELECT string_agg(format('%I %s%s', a.attname,"
+                            "   format_type(a.atttypid, a.atttypmod), (SELECT format(' COLLATE "
+                            "%I.%I', "
+                            "cn.nspname,"
+                            "    c.collname) FROM pg_collation c JOIN pg_namespace cn ON cn.oid = "
+                            "c.collnamespace"
+                            "    JOIN pg_type b ON b.oid = a.atttypid"
+                            "    WHERE c.oid = a.attcollation AND a.attcollation <> "
+                            "b.typcollation)),"
+                            "   ', ' ORDER BY a.attnum) FROM pg_attribute a WHERE a.attrelid = "
+                            "ty.typrelid"
+                            "   AND a.attnum > 0 AND NOT a.attisdropped)) END"
+                            " WHEN 'r' THEN (SELECT format('CREATE TYPE %I.%I AS RANGE (%s)', "
+                            "n.nspname, "
+                            "ty.typname,"
+                            "  concat_ws(', ', 'SUBTYPE = ' || format_type(r.rngsubtype, NULL),"
+                            "   CASE WHEN NOT o.opcdefault THEN format('SUBTYPE_OPCLASS = %I.%I', "
+                            "opn.nspname, o.opcname)"
+                            "   END, (SELECT format('COLLATION = %I.%I', cn.nspname, c.collname) "
+                            "FROM "
+                            "pg_collation c"
+                            "    JOIN pg_namespace cn ON cn.oid = c.collnamespace JOIN pg_type b "
+                            "ON "
+                            "b.oid = r.rngsubtype"
+                            "    WHERE c.oid = r.rngcollation AND r.rngcollation <> "
+                            "b.typcollation),"
+                            "   CASE WHEN r.rngsubdiff <> 0 AND r.rngsubdiff < 16384 THEN "
+                            "'SUBTYPE_DIFF "
+                            "= '"
+                            "    || r.rngsubdiff::regproc END{multirange}))"
+                            "  FROM pg_range r JOIN pg_opclass o ON o.oid = r.rngsubopc"
+                            "  JOIN pg_namespace opn ON opn.oid = o.opcnamespace WHERE r.rngtypid "
+                            "= "
+                            "ty.oid) END,"
+                            " CASE WHEN ty.typtype = 'e' THEN (SELECT array_agg(enumlabel::text "
+                            "ORDER BY "
+                            "enumsortorder)"
+                            "  FROM pg_enum WHERE enumtypid = ty.oid)::text END,"
+                            " (WITH RECURSIVE w(oid) AS (SELECT ty.oid UNION SELECT x.oid FROM w"
+                            "  JOIN pg_type ty ON ty.oid = w.oid CROSS JOIN LATERAL (" TYPE_PARTS
+                            ") x(oid) WHERE x.oid >= 16384)"
+                            "  SELECT string_agg(t.oid::text, ' ') FROM w JOIN pg_type ty"
+                            "  ON ty.oid = w.oid JOIN t ON t.oid = ty.typrelid)"
+                            " FROM type JOIN pg_type ty ON ty.oid = type.oid JOIN pg_namespace n "
+                            "ON "
+                            "n.oid = ty.typnamespace"
+                            " LEFT JOIN pg_class k ON k.oid = ty.typrelid"
+                            " WHERE (ty.typcategory <> 'A' OR ty.typtype <> 'b') AND ty.typtype <> "
+                            "'m'"
+                            " AND (k.oid IS NULL OR k.oid NOT IN (SELECT oid FROM t))"
+                            " AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.deptype = 'e'"
+                            "  AND d.classid = 'pg_type'::regclass AND d.objid = ty.oid)"
+                            " ORDER BY type.depth DESC, 1, 2";
 
 /* 14 and later: only a multirange with a name of its own has to be said. */
 static const char multirange_sql[] =
@@ -144,16 +164,17 @@ static const char domain_parts_sql[] =
     " JOIN pg_constraint con ON con.contypid = ty.oid AND con.contype = 'c'"
     " WHERE (NOT con.convalidated OR " NEEDS_OBJECTS(
         "pg_constraint", "con.oid",
-        "0") ")"
-             " AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.deptype = 'e'"
-             "  AND d.classid = 'pg_type'::regclass AND d.objid = ty.oid)"
-             " UNION ALL SELECT n.nspname, ty.typname, format('ALTER DOMAIN %I.%I SET DEFAULT %s', "
-             "n.nspname,"
-             " ty.typname, pg_get_expr(ty.typdefaultbin, 0))"
-             " FROM type JOIN pg_type ty ON ty.oid = type.oid JOIN pg_namespace n ON n.oid = "
-             "ty.typnamespace"
-             " WHERE ty.typtype = 'd' AND ty.typdefaultbin IS NOT NULL"
-             " AND " NEEDS_OBJECTS("pg_type", "ty.oid", "0") " ORDER BY 1, 2, 3";
+        MAPPED) ")"
+                " AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.deptype = 'e'"
+                "  AND d.classid = 'pg_type'::regclass AND d.objid = ty.oid)"
+                " UNION ALL SELECT n.nspname, ty.typname, format('ALTER DOMAIN %I.%I SET DEFAULT "
+                "%s', "
+                "n.nspname,"
+                " ty.typname, pg_get_expr(ty.typdefaultbin, 0))"
+                " FROM type JOIN pg_type ty ON ty.oid = type.oid JOIN pg_namespace n ON n.oid = "
+                "ty.typnamespace"
+                " WHERE ty.typtype = 'd' AND ty.typdefaultbin IS NOT NULL"
+                " AND " NEEDS_OBJECTS("pg_type", "ty.oid", MAPPED) " ORDER BY 1, 2, 3";
 
 /* Runs tail behind the common part; what in it says {mark} becomes text. */
 static bool query_used(struct reader *r, const char *tail, const char *mark, const char *text,
@@ -231,12 +252,32 @@ static void add_collations(struct reader *r, const struct pg_result *res)
     }
 }
 
+/* A type that is made of row types of mapped tables comes right after the last of these. */
+static bool add_late_type(struct reader *r, const struct pg_result *res, size_t row)
+{
+    struct late_type late = {.after = -1};
+    for (const char *at = pg_text(res, row, 4); *at;) {
+        char *end;
+        int i = read_find_oid(r, (uint32_t)strtoul(at, &end, 10));
+        late.after = i > late.after ? i : late.after;
+        at = *end ? end + 1 : end;
+    }
+    if (late.after < 0 || pg_is_null(res, row, 2))
+        return false;
+    late.schema = read_text(res, row, 0);
+    late.name = read_text(res, row, 1);
+    late.sql = read_text(res, row, 2);
+    MEM_PUSH(r->late_types, r->n_late, r->late_cap, late);
+    return true;
+}
+
 static void add_types(struct reader *r, const struct pg_result *res, const struct pg_result *parts)
 {
     for (size_t row = 0; row < pg_rows(res); row++)
-        read_add_before(r, OBJECT_TYPE, pg_text(res, row, 0), pg_text(res, row, 1),
-                        read_text(res, row, 2))
-            ->labels = read_text(res, row, 3);
+        if (!add_late_type(r, res, row))
+            read_add_before(r, OBJECT_TYPE, pg_text(res, row, 0), pg_text(res, row, 1),
+                            read_text(res, row, 2))
+                ->labels = read_text(res, row, 3);
     for (size_t row = 0; row < pg_rows(parts); row++)
         read_add_after(r, OBJECT_TYPE, pg_text(parts, row, 0), pg_text(parts, row, 1),
                        read_text(parts, row, 2))

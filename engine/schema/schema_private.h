@@ -81,6 +81,12 @@ struct read_sequence {
     bool is_readable;
 };
 
+/* What read_add_before gets for it, once its tables are there. */
+struct late_type {
+    int after; /* index of the last table that it needs */
+    char *schema, *name, *sql;
+};
+
 struct reader {
     struct pg_conn *conn;
     struct task *task;
@@ -95,6 +101,8 @@ struct reader {
     size_t before_cap, after_cap, tables_cap;
     struct read_table *tables;
     size_t read_cap;
+    struct late_type *late_types; /* made of row types of mapped tables, and so after these */
+    size_t n_late, late_cap;
     struct read_sequence *sequences;
     size_t n_sequences, sequences_cap;
     char *oids;                          /* array literals: s->tables[].oid */
@@ -110,6 +118,17 @@ struct reader {
         " 'pg_collation'::regclass, 'pg_constraint'::regclass) AND NOT (nx.refclassid = "    \
         "'pg_class'::regclass AND (nx.refobjid = " rel " OR EXISTS (SELECT FROM pg_class nq" \
         " WHERE nq.oid = nx.refobjid AND nq.relkind IN ('S', 'c')))))"
+
+/* The types that a type (pg_type ty) is directly made of: rows of one column. */
+#define TYPE_PARTS                                                                        \
+    "SELECT ty.typelem WHERE ty.typcategory = 'A' AND ty.typtype = 'b' UNION ALL"         \
+    " SELECT ty.typbasetype WHERE ty.typtype = 'd' UNION ALL"                             \
+    " SELECT pa.atttypid FROM pg_attribute pa WHERE ty.typtype = 'c'"                     \
+    "  AND pa.attrelid = ty.typrelid AND pa.attnum > 0 AND NOT pa.attisdropped UNION ALL" \
+    " SELECT pr.rngsubtype FROM pg_range pr WHERE pr.rngtypid = ty.oid UNION ALL"         \
+    " SELECT pd.refobjid FROM pg_depend pd WHERE ty.typtype = 'm'"                        \
+    "  AND pd.classid = 'pg_type'::regclass AND pd.objid = ty.oid AND pd.deptype = 'i'"   \
+    "  AND pd.refclassid = 'pg_type'::regclass"
 
 /* Where partitions go: beside the mapped table, if they are beside it at the source; else to where
  * all mappings of their schema go, or else to a schema of the same name. PARTITION_HOMES is a part

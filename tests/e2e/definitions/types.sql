@@ -63,3 +63,12 @@ CREATE INDEX ON t.ids USING gin (a ext.gin__int_ops);
 CREATE INDEX ON t.ids USING gist (a ext.gist__intbig_ops (siglen=256));
 INSERT INTO t.tt (id, e, d3, c1, ca, r1, m1, h, dc) VALUES (5, 'it''s', '{1,2}', ROW(1,'x',3,'{"",NULL}'), ARRAY[ROW(ROW(1,'x',3,NULL),NULL,NULL,NULL)::u.c2], '[1,2]', '{[1,2),[3,4)}', 'a=>1', ROW(1,NULL,3,NULL));
 INSERT INTO t.tt (id) VALUES (6);
+-- Row types of tables, by names that come before and behind them, and types that are made of these.
+CREATE TABLE t.z_row (id int PRIMARY KEY, a text, e t."Enum");
+CREATE TABLE t.a_of_row (id int PRIMARY KEY, r t.z_row, rs t.z_row[]);
+CREATE DOMAIN u.d_of_row AS t.z_row CHECK ((VALUE).id > 0);
+CREATE TYPE u.c_of_row AS (x u.d_of_row, y t.a_of_row[]);
+CREATE TYPE u.b_of_row AS (z u.c_of_row[]);
+CREATE TABLE "T".a (id int PRIMARY KEY, c u.c_of_row, d u.b_of_row);
+INSERT INTO t.z_row VALUES (1, 'x', 'a'); INSERT INTO t.a_of_row SELECT 1, z, ARRAY[z, NULL] FROM t.z_row z;
+INSERT INTO "T".a VALUES (1, '("(1,x,a)","{""(1,\\""(1,,it''s)\\"",)""}")', NULL);

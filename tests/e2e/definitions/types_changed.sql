@@ -9,5 +9,8 @@ CREATE TYPE u.newcomp AS (a t."Enum", b "T".hstore); COMMENT ON TYPE u.newcomp I
 ALTER TABLE t.tt ADD COLUMN nc u.newcomp;
 ALTER TABLE t.tt ADD COLUMN t4p text DEFAULT 'x'; 
 CREATE INDEX tt_new ON t.tt USING gin (t4p "T".gin_trgm_ops);
+ALTER TABLE t.z_row ADD COLUMN b int; ALTER TABLE t.ids ADD COLUMN zr u.d_of_row;
 -- rows
 INSERT INTO t.tt (id, enew, nc) VALUES (9, 'added', ROW('added', 'x=>y'));
+UPDATE t.a_of_row SET r = ROW(1, 'y', 'added', 5); INSERT INTO t.ids VALUES ('{7}', 'z', ROW(3, NULL, NULL, 6));
+UPDATE "T".a SET d = ROW(ARRAY[c]);
