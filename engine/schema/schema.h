@@ -109,13 +109,13 @@ struct schema {
         char *source_schema; /* where that is another one; NULL */
         bool is_part;        /* runs only right after the object itself was created */
         int older_than;      /* only destinations older than this version can have it; 0: all can */
-        int below;    /* makes the table a child of the table with this index + 1; 0: of none */
+        int below;       /* makes the table a child of the table with this index + 1; 0: of none */
         int after_table; /* a type that is made of the row type of the table with this index + 1,
                           * and of none that comes later; 0: of none */
-        char *labels; /* of an enum: an array literal; NULL for all others */
-        char *needs;  /* functions without which a table cannot be made: an array of schema, name,
-                       * schema, …; NULL: none */
-    } * before;       /* schemas, extensions, types, sequences, tables: in order, before the copy */
+        char *labels;    /* of an enum: an array literal; NULL for all others */
+        char *needs; /* functions without which a table cannot be made: an array of schema, name,
+                      * schema, …; NULL: none */
+    } * before;      /* schemas, extensions, types, sequences, tables: in order, before the copy */
     size_t n_after;
     struct schema_statement *after; /* sequence values and ownership …: after the copy */
     struct trait_list traits;       /* comments, statistics …: schema_run_after gives them */

@@ -182,14 +182,15 @@ static bool check_published_tables(struct pg_conn *sql, struct task *task, const
     return n == 0;
 }
 
-/* Kinds of changes that it leaves out; from version 15 on, tables whose rows or columns it filters.
- */
+/* Kinds of changes that it leaves out; from version 15 on, tables whose rows or columns it filters;
+ * from 13 on, whether partitions are published as their root, which leaves out TRUNCATE of one. */
 static bool check_published_whole(struct pg_conn *sql, struct task *task, const char *publication,
                                   struct err *err)
 {
-#define WHOLE_SQL(filtered)                                                            \
-    "SELECT pubinsert AND pubupdate AND pubdelete AND pubtruncate, coalesce(" filtered \
-    ", '') FROM pg_catalog.pg_publication p WHERE pubname = $1"
+#define WHOLE_SQL(filtered)                                                                    \
+    "SELECT pubinsert AND pubupdate AND pubdelete AND pubtruncate, coalesce(" filtered         \
+    ", ''), coalesce((pg_catalog.to_jsonb(p) ->> 'pubviaroot')::pg_catalog.bool, false) FROM " \
+    "pg_catalog.pg_publication p WHERE pubname = $1"
     static const char filtered_sql[] = WHOLE_SQL(
         "(SELECT pg_catalog.string_agg(prrelid::pg_catalog.regclass::text, ', ') FROM "
         "pg_catalog.pg_publication_rel WHERE prpubid = p.oid AND (prqual IS NOT NULL OR prattrs IS "
@@ -204,6 +205,11 @@ static bool check_published_whole(struct pg_conn *sql, struct task *task, const 
         ok = err_set(err, ERR_PUBLICATION,
                      "publication %s at the source does not publish every kind of change",
                      publication);
+    else if (pg_rows(r) && pg_bool(r, 0, 2))
+        ok = err_set(err, ERR_PUBLICATION,
+                     "publication %s at the source publishes partitions as their partitioned table"
+                     " (publish_via_partition_root), and so no TRUNCATE of one",
+                     publication);
     else if (pg_rows(r) && pg_text(r, 0, 1)[0])
         ok = err_set(err, ERR_PUBLICATION,
                      "publication %s at the source leaves out rows or columns of %s", publication,
@@ -217,8 +223,8 @@ static bool check_published_whole(struct pg_conn *sql, struct task *task, const 
 bool source_check_publication(struct pg_conn *sql, struct task *task, const char *publication,
                               const struct schema *s, struct err *err)
 {
-    return check_published_tables(sql, task, publication, s, err) &&
-           check_published_whole(sql, task, publication, err);
+    return check_published_whole(sql, task, publication, err) &&
+           check_published_tables(sql, task, publication, s, err);
 }
 
 bool source_slot(struct pg_conn *sql, struct task *task, const char *slot, struct slot_status *out,

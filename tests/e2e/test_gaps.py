@@ -24,7 +24,8 @@ def test_a_source_that_was_set_back(pair, bunny):
 
 
 @pytest.mark.parametrize("change", ["SET (publish = 'insert')", "SET TABLE ONLY t WHERE (id > 5)",
-                                    "SET TABLE ONLY t (id)", "DROP TABLE ONLY t"])
+                                    "SET TABLE ONLY t (id)", "DROP TABLE ONLY t",
+                                    "SET (publish_via_partition_root)"])
 def test_a_publication_that_leaves_something_out(pair, bunny, change):
     pair.sql("CREATE TABLE t (id int PRIMARY KEY, v text); CREATE TABLE u (id int PRIMARY KEY)")
     bunny.mirror("m", pair)
@@ -38,6 +39,26 @@ def test_a_publication_that_leaves_something_out(pair, bunny, change):
     bunny.api.post("/v1/mirrors/m/retry")
     bunny.wait_running("m")
     assert pair.assert_equal() == 2
+
+
+@pytest.mark.long
+def test_partitions_that_are_published_as_their_root(pair, bunny):
+    """The source then says nothing of a TRUNCATE of one partition: noticed while it streams."""
+    pair.sql("""CREATE TABLE p (id int PRIMARY KEY) PARTITION BY RANGE (id);
+                CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (10);
+                CREATE TABLE p2 PARTITION OF p FOR VALUES FROM (10) TO (20);
+                INSERT INTO p SELECT generate_series(0, 19)""")
+    bunny.mirror("m", pair, ["public.p"])
+    time.sleep(8)  # the source's sampler looks every 5 s
+    pair.sql("ALTER PUBLICATION bunny_pub_m SET (publish_via_partition_root = true)")
+    pair.sql("UPDATE p SET id = id WHERE id = 11;"
+             "TRUNCATE p1; DELETE FROM p WHERE id = 12")
+    status = bunny.wait_status("m", "error", 40, may_fail=True)
+    assert status["error_code"] == "publication_missing", status
+    assert "publish_via_partition_root" in status["error_message"], status
+    bunny.api.post("/v1/mirrors/m/retry")
+    bunny.wait_running("m", may_fail=True)
+    assert pair.assert_equal() == 18
 
 
 @pytest.mark.long
