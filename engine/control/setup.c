@@ -432,7 +432,8 @@ static bool refit(struct run *r, bool *changed, struct err *err)
     struct schema_plan plan;
     struct schema_point end = {.applied = UINT64_MAX, .is_waiting = true};
     struct sync_owner owner = owner_of(r);
-    if (!schema_refit(r->source, r->dest, &m->task, &m->row.config, m->row.mirror_id, &plan, err))
+    if (!schema_refit(r->source, r->dest, &m->task, &m->row.config, m->row.mirror_id, false, &plan,
+                      err))
         return false;
     plan.record_sql = sync_rows_fence(&owner);
     *changed = schema_plan_count(&plan, &end, NULL) > 0;

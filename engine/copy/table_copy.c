@@ -280,9 +280,9 @@ static bool refit(struct table_copy *c, struct err *err)
     struct mirror_config part = part_of(c);
     struct schema_plan plan;
     struct schema_point end = {.applied = UINT64_MAX, .is_waiting = true};
-    if (!schema_refit(c->source, c->dest, task_of(c), &part, c->mirror_id, &plan, err))
-        return false;
     bool ok = true, keeps_rows = c->plan.by_swap && c->plan.keeps_rows;
+    if (!schema_refit(c->source, c->dest, task_of(c), &part, c->mirror_id, keeps_rows, &plan, err))
+        return false;
     if (schema_plan_count(&plan, &end, NULL)) {
         c->plan.by_swap = keeps_rows; /* there is no exchange of rows between two definitions */
         plan.record_sql = sync_rows_fence(&c->plan.owner);

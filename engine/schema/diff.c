@@ -362,6 +362,9 @@ static bool compare_tables(struct diff *d, struct err *err)
 {
     int n = (int)d->src.s->n_tables;
     bool ok = true;
+    for (int i = 0; i < n; i++)
+        if (d->pairs[i].dest >= 0 && !d->pairs[i].is_unfit)
+            diff_leave_parents(d, i);
     for (int i = 0; ok && i < n; i++) {
         if (d->pairs[i].is_unfit)
             continue;
@@ -634,15 +637,16 @@ bool schema_diff(struct pg_conn *source, struct pg_conn *dest, struct task *task
 
 /* What a new copy of tables needs of their columns at the destination, which are empty. */
 bool schema_refit(struct pg_conn *source, struct pg_conn *dest, struct task *task,
-                  const struct mirror_config *c, const char *mirror_id, struct schema_plan *out,
-                  struct err *err)
+                  const struct mirror_config *c, const char *mirror_id, bool keeps_rows,
+                  struct schema_plan *out, struct err *err)
 {
     struct diff d = {.source = source,
                      .dest = dest,
                      .task = task,
                      .config = c,
                      .mirror_id = mirror_id,
-                     .is_refit = true};
+                     .is_refit = true,
+                     .keeps_rows = keeps_rows};
     *out = (struct schema_plan){0};
     bool ok = book_read(dest, task, mirror_id, &d.book, err) && compare(&d, true, &out->lsn, err);
     if (ok)

@@ -111,9 +111,9 @@ static char *type_sql(const struct diff *d, int i, const struct schema_column *c
     buf_printf(&b, "TYPE %s", c->type);
     if (c->collation)
         buf_printf(&b, " COLLATE %s", c->collation);
-    if (d->is_refit) {
+    if (d->is_refit && !d->keeps_rows) {
         buf_printf(&b, " USING NULL::%s", c->type);
-    } else if (!is_widening) {
+    } else if (!is_widening || d->keeps_rows) {
         buf_puts(&b, " USING ");
         pg_quote_ident(&b, c->name);
         buf_printf(&b, "::%s", c->type);

@@ -403,9 +403,9 @@ static bool judge_known(struct diff *d, int i, size_t c, struct err *err)
         return true;
     } else if (was && strcmp(was->name, col->name) != 0 && find_column(dest_of(d, i), was->name)) {
         rename_is_blocked(d, i, c, was->name);
-    } else if (was && !is_there) {
+    } else if (was && !is_there && !col->is_generated) {
         add_by_hand(d, i, c, "the destination had it and has it no more");
-    } else if (!was && !is_there) {
+    } else if (!is_there) {
         return add_column(d, i, c, err);
     } else if (!was && !col->is_generated && !d->is_refit &&
                book_find(&d->book, t->oid, BOOK_COLUMN, -1, col->name)) {
@@ -479,27 +479,61 @@ static void judge_extras(struct diff *d, int i)
     }
 }
 
-bool diff_columns(struct diff *d, int i, struct err *err)
+static bool judge_column(struct diff *d, int i, size_t c, struct err *err)
+{
+    bool is_there = find_column(dest_of(d, i), d->src.s->tables[i].columns[c].name) != NULL;
+    if (!is_there && comes_later(d, i, c)) {
+        set_pending(d, i, c);
+        return true;
+    }
+    if (is_known(d, i))
+        return judge_known(d, i, c, err);
+    return is_there || judge_unknown(d, i, c, err);
+}
+
+/* Those that are marked. */
+static bool judge_columns(struct diff *d, int i, const bool *marked, bool mark, struct err *err)
 {
     const struct schema_table *t = &d->src.s->tables[i];
     bool ok = true;
-    rename_columns(d, i);
-    for (size_t c = 0; ok && c < t->n_columns; c++) {
-        if (t->columns[c].is_excluded)
-            continue;
-        bool is_there = find_column(dest_of(d, i), t->columns[c].name) != NULL;
-        if (!is_there && comes_later(d, i, c))
-            set_pending(d, i, c);
-        else if (is_known(d, i))
-            ok = judge_known(d, i, c, err);
-        else if (!is_there)
-            ok = judge_unknown(d, i, c, err);
-    }
     for (size_t c = 0; ok && c < t->n_columns; c++)
-        if (!t->columns[c].is_excluded && !d->pairs[i].is_pending[c] &&
+        if (!t->columns[c].is_excluded && marked[c] == mark)
+            ok = judge_column(d, i, c, err);
+    for (size_t c = 0; ok && c < t->n_columns; c++)
+        if (!t->columns[c].is_excluded && marked[c] == mark && !d->pairs[i].is_pending[c] &&
             find_column(dest_of(d, i), t->columns[c].name))
             ok = diff_column(d, i, c, err);
+    return ok;
+}
+
+/* A new generated column that is made of one whose type changes. */
+static bool waits_for_type(struct diff *d, int i, size_t c)
+{
+    const struct schema_table *t = &d->src.s->tables[i], *u = dest_of(d, i);
+    const char *nums = d->src.tables[i].columns[c].made_of;
+    if (!t->columns[c].is_generated || find_column(u, t->columns[c].name))
+        return false;
+    while (nums && *nums) {
+        char *end;
+        const struct schema_column *of = read_find_column(t, (int)strtol(nums, &end, 10));
+        const struct schema_column *dc = of ? find_column(u, of->name) : NULL;
+        if (dc && strcmp(dc->type, of->type) != 0)
+            return true;
+        nums = *end ? end + 1 : end;
+    }
+    return false;
+}
+
+bool diff_columns(struct diff *d, int i, struct err *err)
+{
+    const struct schema_table *t = &d->src.s->tables[i];
+    bool *is_last = mem_calloc(t->n_columns + 1, sizeof *is_last);
+    rename_columns(d, i);
+    for (size_t c = 0; c < t->n_columns; c++)
+        is_last[c] = waits_for_type(d, i, c);
+    bool ok = judge_columns(d, i, is_last, false, err) && judge_columns(d, i, is_last, true, err);
     if (ok)
         judge_extras(d, i);
+    free(is_last);
     return ok;
 }

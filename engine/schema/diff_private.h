@@ -129,7 +129,8 @@ struct diff {
     struct table_map *src_maps; /* those of the config that the source has; borrowed contents */
     int *map_index;             /* of each: its place in the config */
     size_t n_src_maps;
-    bool is_refit; /* the tables are empty, their rows come anew: nothing can be lost */
+    bool is_refit;   /* the tables are empty, their rows come anew: nothing can be lost */
+    bool keeps_rows; /* … but for readers, who have the old ones until then */
     struct pair *pairs;
     struct moved *moved;
     struct old_table *old;
@@ -228,6 +229,8 @@ void want_sequence_value(struct diff *d, int i, int attnum);
 bool drops_primary_key(const struct diff *d, int i);
 bool diff_new_table(struct diff *d, int i, struct err *err) MUST_CHECK;
 bool diff_table_details(struct diff *d, int i, struct err *err) MUST_CHECK;
+/* It leaves parents that it has at the destination only: before its columns are compared. */
+void diff_leave_parents(struct diff *d, int i);
 bool diff_indexes(struct diff *d, int i, struct err *err) MUST_CHECK;
 void diff_identity_of_table(struct diff *d, int i); /* its replica identity */
 /* Drops a foreign key of the destination that the mirror made. */

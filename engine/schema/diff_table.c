@@ -226,31 +226,54 @@ static bool has_parent(const struct diff *d, const struct read_table *ru, int pa
     return false;
 }
 
-static void tell_inherits(struct diff *d, int i, int parent, const char *verb)
+static struct schema_step *change_parent(struct diff *d, enum stage stage, int i, int parent,
+                                         const char *verb)
 {
     struct buf b = alter_table(d, i, false);
     buf_printf(&b, "%s ", verb);
     pg_quote_qualified(&b, d->src.s->tables[parent].dest_schema,
                        d->src.s->tables[parent].dest_name);
-    diff_manual(d, STAGE_DETAIL, i, buf_take(&b), diff_what(d, i, "change inheritance", NULL),
-                mem_strdup("it decides which rows are seen through the parent"));
+    return diff_run(d, stage, i, buf_take(&b), diff_what(d, i, "change inheritance", NULL));
 }
 
+/* Its columns are its own afterwards. */
+static void leave_parent(struct diff *d, int i, size_t p)
+{
+    struct schema_table *u = dest_of(d, i);
+    struct read_table *ru = &d->dst.tables[d->pairs[i].dest];
+    (void)change_parent(d, STAGE_RELEASE, i, source_of(d, ru->parents[p]), "NO INHERIT");
+    ru->n_parents--;
+    memmove(&ru->parents[p], &ru->parents[p + 1], (ru->n_parents - p) * sizeof ru->parents[0]);
+    for (size_t c = 0; c < u->n_columns && !ru->n_parents; c++)
+        ru->columns[c].is_local = true;
+    for (size_t k = 0; k < ru->n_checks && !ru->n_parents; k++)
+        ru->checks[k].is_local = true;
+}
+
+void diff_leave_parents(struct diff *d, int i)
+{
+    const struct read_table *rt = &d->src.tables[i], *ru = &d->dst.tables[d->pairs[i].dest];
+    for (size_t p = ru->n_parents; p-- > 0;) {
+        int parent = source_of(d, ru->parents[p]);
+        bool is_there = parent < 0; /* the operator's own */
+        for (size_t k = 0; k < rt->n_parents; k++)
+            is_there = is_there || read_find_oid(&d->src, rt->parents[k]) == parent;
+        if (!is_there)
+            leave_parent(d, i, p);
+    }
+}
+
+/* The server compares columns and checks: what does not fit is left out, and told. */
 static void diff_inheritance(struct diff *d, int i)
 {
     const struct read_table *rt = &d->src.tables[i], *ru = &d->dst.tables[d->pairs[i].dest];
     for (size_t p = 0; p < rt->n_parents; p++) {
         int parent = read_find_oid(&d->src, rt->parents[p]);
-        if (!has_parent(d, ru, parent))
-            tell_inherits(d, i, parent, "INHERIT");
-    }
-    for (size_t p = 0; p < ru->n_parents; p++) {
-        int parent = source_of(d, ru->parents[p]);
-        bool is_there = false;
-        for (size_t k = 0; k < rt->n_parents; k++)
-            is_there = is_there || read_find_oid(&d->src, rt->parents[k]) == parent;
-        if (parent >= 0 && !is_there)
-            tell_inherits(d, i, parent, "NO INHERIT");
+        if (has_parent(d, ru, parent))
+            continue;
+        struct schema_step *s = change_parent(d, STAGE_VALIDATE, i, parent, "INHERIT");
+        s->is_late = true;
+        s->is_optional = true;
     }
 }
 

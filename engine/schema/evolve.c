@@ -339,7 +339,7 @@ static bool evolve(struct evolve_work *w, const struct known_table *now, const i
         return false;
     if (w->out->verdict != EVOLVE_RUN)
         return true;
-    if (!evolve_read_dest(w, err))
+    if (!evolve_leave_parents(w, err) || !evolve_read_dest(w, err))
         return false;
     if (w->exists) /* else the binding says so */
         evolve_make_steps(w);
@@ -357,6 +357,7 @@ static void work_free(struct evolve_work *w)
     free(w->pairs);
     free(w->lost);
     evolve_places_free(w);
+    buf_free(&w->left);
     buf_free(&w->changes);
     buf_free(&w->record);
 }

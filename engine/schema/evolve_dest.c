@@ -16,7 +16,8 @@ static const char places_sql[] =
     "  AS self FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
     "  WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'p')),"
     " up(oid, depth) AS (SELECT oid, 0 FROM t UNION ALL SELECT i.inhparent, up.depth + 1 FROM up"
-    "  JOIN pg_inherits i ON i.inhrelid = up.oid),"
+    "  JOIN pg_inherits i ON i.inhrelid = up.oid AND concat(i.inhrelid, ' ', i.inhparent) <>"
+    "  ALL (string_to_array($5, ','))),"
     " root AS (SELECT c.oid, format('%I.%I', n.nspname, c.relname) AS name FROM up JOIN pg_class c"
     "  ON c.oid = up.oid JOIN pg_namespace n ON n.oid = c.relnamespace ORDER BY up.depth DESC"
     "  LIMIT 1)"
@@ -58,7 +59,8 @@ bool evolve_read_dest(struct evolve_work *w, struct err *err)
 {
     struct pg_result *res = NULL;
     char oid[16];
-    const char *values[] = {w->table->dest_schema, w->table->dest_name, w->q->mirror_id, oid};
+    const char *values[] = {w->table->dest_schema, w->table->dest_name, w->q->mirror_id, oid,
+                            buf_text(&w->left)};
     str_printf(oid, sizeof oid, "%u", w->q->was->oid);
     if (!pg_exec_params(w->q->dest, w->q->task, SCHEMA_QUERY_MS, places_sql, COUNT_OF(values),
                         values, &res, err))

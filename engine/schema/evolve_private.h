@@ -46,9 +46,13 @@ struct evolve_work {
     struct evolve_place *places;
     size_t n_owners, owners_cap;
     struct evolve_owner *owners;
+    struct buf left; /* "child parent,…": OIDs at the destination of what a step makes leave */
     struct buf changes, record;
 };
 
+/* The table, and those above it, leave parents that they have at the destination only: before
+ * evolve_read_dest, which then does without those (evolve_parents.c). */
+bool evolve_leave_parents(struct evolve_work *w, struct err *err) MUST_CHECK;
 /* Reads the destination's table. */
 bool evolve_read_dest(struct evolve_work *w, struct err *err) MUST_CHECK;
 /* Makes the steps out of pairs and lost columns; the verdict becomes ASK where none will do. */

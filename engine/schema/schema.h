@@ -215,10 +215,11 @@ bool schema_diff(struct pg_conn *source, struct pg_conn *dest, struct task *task
                  const struct mirror_config *c, const char *mirror_id, struct schema_plan *out,
                  struct err *err) MUST_CHECK;
 /* The same for tables that are about to be copied anew, in the source's transaction that is open:
- * what their columns need before (types, columns), even where it loses the rows that are there. */
+ * what their columns need before (types, columns), even where it loses the rows that are there
+ * (keeps_rows: their values are cast, as well as the server can). */
 bool schema_refit(struct pg_conn *source, struct pg_conn *dest, struct task *task,
-                  const struct mirror_config *c, const char *mirror_id, struct schema_plan *out,
-                  struct err *err) MUST_CHECK;
+                  const struct mirror_config *c, const char *mirror_id, bool keeps_rows,
+                  struct schema_plan *out, struct err *err) MUST_CHECK;
 /* Runs the plan's STEP_RUN in one transaction that never waits long for a lock (it is tried again a
  * few times instead, then ERR_SQL with 55P03). Steps whose time has not come where the stream
  * stands are left out; another diff brings them again. What fails is named with its statement, and

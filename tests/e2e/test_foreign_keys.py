@@ -168,4 +168,17 @@ def test_a_key_of_the_destinations_own_comes_back_as_it_was(pair, bunny):
         resync(bunny, "m", name, "truncate")
         wait_for(lambda: pair.dsql("SELECT * FROM _bunnydb.table_sync") == [], 60, "the keys to come back")
         assert pair.dsql(keys) == before, name
+
+
+def test_a_key_that_the_source_dropped_before_a_copy(pair, bunny):
+    """The copy takes it off and puts it back, still as the mirror's own: the comparison drops it."""
+    pair.sql(FAMILY)
+    bunny.mirror("m", pair, schema_changes="manual")
+    pair.assert_equal()
+    pair.sql("ALTER TABLE child DROP CONSTRAINT child_p_fkey")
+    resync(bunny, "m", "public.child", "truncate")
+    wait_for(lambda: pair.dsql("SELECT * FROM _bunnydb.table_sync") == [] and pair.dsql(KEYS), 60,
+             "the key to be back")
+    bunny.cli("sync-schema", "m", "--wait", "60")
+    wait_for(lambda: not pair.dsql(KEYS), 30, "the key to go")
     pair.assert_equal()

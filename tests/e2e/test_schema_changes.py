@@ -785,3 +785,43 @@ def test_identities_of_partitions_and_columns_that_are_none_any_more(bunny, pair
     bunny.api.post("/v1/mirrors/m/pause")  # sequences follow a last time
     bunny.wait_status("m", "paused")
     assert_equal_definitions(pair, allowed=["Name: u;"])  # its columns are in another order
+
+
+@pytest.mark.parametrize("mode", ["auto", "manual"])
+def test_a_generated_column_that_waits_for_a_copy(bunny, pair, mode):
+    """It is made of one that only a copy brings: it comes with that one, and computes."""
+    pair.sql("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t SELECT generate_series(1, 50);"
+             "CREATE TABLE u (id int PRIMARY KEY, a int NOT NULL); INSERT INTO u SELECT i, i FROM generate_series(1, 50) i")
+    bunny.mirror("m", pair, schema_changes=mode)
+    pair.assert_equal()
+    pair.sql("ALTER TABLE t ADD v float8 DEFAULT random(),"
+             "ADD g float8 GENERATED ALWAYS AS (v / 2) STORED; INSERT INTO t VALUES (51)")
+    pair.sql("ALTER TABLE u ALTER a TYPE text USING 'v' || a; INSERT INTO u VALUES (51, 'x');"
+             "ALTER TABLE u ADD g text GENERATED ALWAYS AS (left(a, 2)) STORED; INSERT INTO u VALUES (52, 'yyy')")
+    settle_by_hand(bunny, pair)
+    wait_for(lambda: not bunny.cli("sync-schema", "m", "--dry-run").stdout.strip(), 60,
+             "nothing left to do")
+    equal(pair)
+    assert_equal_definitions(pair)
+
+
+@pytest.mark.parametrize("mode", ["auto", "manual"])
+def test_children_leave_and_join_parents(bunny, pair, mode):
+    """No message says so: what one does to its columns from then on does nothing to the other's."""
+    pair.sql(RELATED + "; CREATE TABLE other (id int PRIMARY KEY, a text, b text, c int)")
+    fill_relatives(pair.src, 1)
+    bunny.mirror("m", pair, schema_changes=mode)
+    pair.assert_equal()
+    pair.sql("ALTER TABLE joined NO INHERIT par; ALTER TABLE ch NO INHERIT par")
+    with pair.src.transaction():
+        pair.sql("ALTER TABLE joined RENAME a TO aa; INSERT INTO joined (id, aa) VALUES (250, 'a')")
+        pair.sql("ALTER TABLE par RENAME b TO bb; INSERT INTO par (id, bb) VALUES (50, 'b')")
+        pair.sql("ALTER TABLE ch RENAME a TO d; INSERT INTO grand (id, d) VALUES (350, 'd')")
+        pair.sql("INSERT INTO joined (id, aa) VALUES (251, 'a'); INSERT INTO par (id, a) VALUES (51, 'a')")
+    pair.sql("ALTER TABLE other RENAME b TO bb; ALTER TABLE other INHERIT par; INSERT INTO other VALUES (1, 'a')")
+    settle_by_hand(bunny, pair)
+    wait_for(lambda: not bunny.cli("sync-schema", "m", "--dry-run").stdout.strip() or
+             bunny.cli("sync-schema", "m", "--wait") is None, 60, "nothing left to do")
+    equal(pair)
+    assert pair.sql("SELECT count(*) FROM par") == pair.dsql("SELECT count(*) FROM par")
+    assert_equal_definitions(pair)
