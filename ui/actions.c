@@ -326,3 +326,25 @@ void action_key(const struct app *a, const struct action *k, bool all, char *out
 {
     keymap_shown(&a->keymap, (size_t)(k - actions), all, out, size);
 }
+
+const char *action_text(const struct app *a, const char *text, char *out, size_t size)
+{
+    size_t n = 0;
+    char id[40], key[32];
+    while (*text && n + 1 < size) {
+        size_t len = strcspn(text, "{");
+        str_copy_n(out + n, size - n, text, len);
+        n += strlen(out + n);
+        text += len;
+        len = strcspn(text, "}");
+        if (*text != '{' || text[len] != '}')
+            continue;
+        str_copy_n(id, sizeof id, text + 1, len - 1);
+        action_key(a, action_of(id), false, key, sizeof key);
+        str_copy(out + n, size - n, key);
+        n += strlen(out + n);
+        text += len + 1;
+    }
+    out[n < size ? n : size - 1] = '\0';
+    return out;
+}

@@ -35,5 +35,8 @@ const struct action *action_named(const struct app *a, const char *id);
 const struct action *action_of(const char *id);
 /* Its key as it is shown, or all of them; "-" when it has none. */
 void action_key(const struct app *a, const struct action *k, bool all, char *out, size_t size);
+/* text with the first key of an action in the place of its id in braces: "{retry} retry now". out
+ * is returned. */
+const char *action_text(const struct app *a, const char *text, char *out, size_t size);
 
 #endif

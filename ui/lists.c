@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "ui/actions.h"
 #include "ui/format.h"
 #include "ui/mirrors.h"
 #include "ui/text.h"
@@ -232,8 +233,9 @@ void lists_tabs_draw(struct app *a, const struct rect *r)
     static const struct {
         enum screen_id screen;
         const char *name;
-    } tabs[] = {{SCREEN_LIST, "1 Mirrors"}, {SCREEN_SLOTS, "2 Slots"}, {SCREEN_PEERS, "3 Peers"},
-                {SCREEN_LOG, "4 Logs"},     {SCREEN_RUNS, "5 Runs"},   {SCREEN_DOCTOR, "6 Doctor"}};
+    } tabs[] = {{SCREEN_LIST, "{mirrors} Mirrors"}, {SCREEN_SLOTS, "{slots} Slots"},
+                {SCREEN_PEERS, "{peers} Peers"},    {SCREEN_LOG, "{logs} Logs"},
+                {SCREEN_RUNS, "{runs} Runs"},       {SCREEN_DOCTOR, "{doctors} Doctor"}};
     static const enum sheet_kind kinds[SCREEN_COUNT] = {
         [SCREEN_SLOTS] = SHEET_SLOTS, [SCREEN_PEERS] = SHEET_PEERS, [SCREEN_RUNS] = SHEET_RUNS};
     const char *filter = lists_filter(a);
@@ -241,9 +243,11 @@ void lists_tabs_draw(struct app *a, const struct rect *r)
     int x = 0;
     for (size_t i = 0; i < COUNT_OF(tabs); i++) {
         bool on = tabs[i].screen == app_screen(a);
+        char name[40];
+        action_text(a, tabs[i].name, name, sizeof name);
+        int shown = on || r->w >= ALL_TABS ? (int)sizeof name : (int)strcspn(name, " ");
         x += draw_textf(&a->paint, r->y, r->x + x, r->w - x, on ? ROLE_KEY : ROLE_TEXT, "%s%.*s%s",
-                        on ? "[" : " ", on || r->w >= ALL_TABS ? 12 : 1, tabs[i].name,
-                        on ? "]" : " ");
+                        on ? "[" : " ", shown, name, on ? "]" : " ");
     }
     if (app_screen(a) == SCREEN_LOG)
         return;

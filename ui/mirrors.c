@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "ui/actions.h"
 #include "ui/format.h"
 #include "ui/text.h"
 
@@ -233,7 +234,7 @@ static void slot_effect(struct app *a, const struct mirror_status *m, char *out,
 static void facts_failed(struct app *a, const struct mirror_status *m, const struct finding *f,
                          struct facts *out)
 {
-    char effect[256], lsn[LSN_TEXT_SIZE];
+    char effect[256], lsn[LSN_TEXT_SIZE], keys[160];
     slot_effect(a, m, effect, sizeof effect);
     facts_add(out, ROLE_FAIL, 0, "what", "%s%s%s", m->error.sqlstate, *m->error.sqlstate ? " " : "",
               m->error.text);
@@ -246,8 +247,9 @@ static void facts_failed(struct app *a, const struct mirror_status *m, const str
         facts_add(out, ROLE_TEXT, 1, "effect", "all %d tables wait; %s", m->tables_total, effect);
     if (*m->error.hint || (f && *f->remedy))
         facts_add(out, ROLE_STRONG, 0, "do", "%s", *m->error.hint ? m->error.hint : f->remedy);
-    facts_add(out, ROLE_STRONG, *m->error.hint ? 4 : 0, *m->error.hint ? "keys" : "do",
-              "t retry now  |  l log  |  y copy error text");
+    facts_add(out, ROLE_STRONG, *m->error.hint ? 4 : 0, *m->error.hint ? "keys" : "do", "%s",
+              action_text(a, "{retry} retry now  |  {log} log  |  {copy} copy error text", keys,
+                          sizeof keys));
 }
 
 static void facts_finding(const struct finding *f, struct facts *out)
@@ -260,6 +262,7 @@ static void facts_finding(const struct finding *f, struct facts *out)
 
 static void facts_state(struct app *a, const struct mirror_status *m, struct facts *out)
 {
+    char keys[40];
     char t[FORMAT_SIZE], u[FORMAT_SIZE], effect[256];
     char applied[LSN_TEXT_SIZE], source[LSN_TEXT_SIZE];
     slot_effect(a, m, effect, sizeof effect);
@@ -279,8 +282,8 @@ static void facts_state(struct app *a, const struct mirror_status *m, struct fac
         facts_add(out, ROLE_TEXT, 4, "rules", "on_table_error %s, resync_strategy %s",
                   m->on_table_error, m->resync_strategy);
     if (m->state == MIRROR_PAUSED)
-        facts_add(out, ROLE_STRONG, 0, "do", "r resume: %s to catch up",
-                  format_bytes(m->lag_bytes, t));
+        facts_add(out, ROLE_STRONG, 0, "do", "%s resume: %s to catch up",
+                  action_text(a, "{resume}", keys, sizeof keys), format_bytes(m->lag_bytes, t));
     else if (m->error_count > 0)
         facts_add(out, ROLE_WARN, 1, "last", "%s", m->error.text);
 }

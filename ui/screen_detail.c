@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "ui/actions.h"
 #include "ui/columns.h"
 #include "ui/format.h"
 #include "ui/lists.h"
@@ -238,15 +239,18 @@ void detail_summary_draw(struct app *a, const struct rect *r, int x)
 
 static void tabs_draw(struct app *a, const struct mirror_status *m)
 {
-    static const char *const names[TAB_COUNT] = {"1 Tables", "2 Slot",   "3 Logs",
-                                                 "4 Runs",   "5 Schema", "6 Config"};
+    static const char *const names[TAB_COUNT] = {"{tab-tables} Tables", "{tab-slot} Slot",
+                                                 "{tab-logs} Logs",     "{tab-runs} Runs",
+                                                 "{tab-schema} Schema", "{tab-config} Config"};
     const struct rect *r = &a->layout.info;
     char peers[2 * NAME_SIZE + 8];
     int x = r->x + 1;
     for (int i = 0; i < TAB_COUNT; i++) {
         bool on = (int)a->tab == i;
+        char name[40];
+        action_text(a, names[i], name, sizeof name);
         x += draw_textf(&a->paint, r->y, x, 16, on ? ROLE_KEY : ROLE_TEXT, "%s%s%s", on ? "[" : " ",
-                        names[i], on ? "]" : " ");
+                        name, on ? "]" : " ");
     }
     str_printf(peers, sizeof peers, "%s %s %s", m->source_peer, theme_arrow(&a->theme),
                m->dest_peer);
@@ -298,6 +302,7 @@ static const struct finding *aside_finding(const struct mirror_status *m,
 
 static void aside_draw(struct app *a, const struct mirror_status *m, const struct table_status *t)
 {
+    char keys[160];
     const struct finding *x = aside_finding(m, t);
     struct facts f = {0};
     char title[2 * NAME_SIZE + 48];
@@ -307,8 +312,11 @@ static void aside_draw(struct app *a, const struct mirror_status *m, const struc
               "its rows stay at %s as they were before that transaction; later changes are not "
               "applied",
               m->dest_peer);
-    facts_add(&f, ROLE_STRONG, 0, "do",
-              "heal what the error names, then x copies this table alone  |  l log");
+    facts_add(&f, ROLE_STRONG, 0, "do", "%s",
+              action_text(a,
+                          "heal what the error names, then {resync} copies this table alone  |  "
+                          "{log} log",
+                          keys, sizeof keys));
     pane_facts_draw(a, ROLE_FAIL, title, &f);
     facts_free(&f);
 }
@@ -316,6 +324,7 @@ static void aside_draw(struct app *a, const struct mirror_status *m, const struc
 /* The selected table's error; without one the mirror's own finding. */
 static void table_finding_draw(struct app *a, const struct mirror_status *m)
 {
+    char keys[160];
     const struct table_status *t = rows_selected(&a->tables);
     struct facts f = {0};
     char title[2 * NAME_SIZE + 32];
@@ -336,9 +345,11 @@ static void table_finding_draw(struct app *a, const struct mirror_status *m)
     facts_add(&f, ROLE_TEXT, 1, "where", "%s %s %s on %s", t->source, theme_arrow(&a->theme),
               t->dest, m->dest_peer);
     facts_add(&f, ROLE_STRONG, 0, "do", "%s",
-              *t->error
-                  ? "t retry now  |  x resync  |  l log"
-                  : "v verify, then repair what V shows  |  x resync  |  l log names the keys");
+              action_text(a,
+                          *t->error ? "{retry} retry now  |  {resync} resync  |  {log} log"
+                                    : "{verify} verify, then repair what {found} shows  |  "
+                                      "{resync} resync  |  {log} log names the keys",
+                          keys, sizeof keys));
     pane_facts_draw(a, ROLE_FAIL, title, &f);
     facts_free(&f);
 }

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "ui/actions.h"
 #include "ui/columns.h"
 #include "ui/format.h"
 #include "ui/lists.h"
@@ -183,6 +184,7 @@ const struct column_set columns_of_checks = {"checks", NULL, columns, COUNT_OF(c
 
 static void checkup_draw(struct app *a, const struct checkup *c)
 {
+    char keys[160];
     struct facts f = {0};
     char title[NAME_SIZE + 64];
     enum severity worst = checkup_worst(c);
@@ -201,7 +203,9 @@ static void checkup_draw(struct app *a, const struct checkup *c)
             facts_add(&f, ROLE_STRONG, 1, " ", "%s", x->remedy);
         }
     if (c->is_there)
-        facts_add(&f, ROLE_STRONG, 4, "do", "h all checks  |  enter the mirror  |  b bundle");
+        facts_add(&f, ROLE_STRONG, 4, "do", "%s",
+                  action_text(a, "{doctor} all checks  |  {open} the mirror  |  {bundle} bundle",
+                              keys, sizeof keys));
     pane_facts_draw(a, worst == SEVERITY_ERROR ? ROLE_FAIL : ROLE_STRONG, title, &f);
     facts_free(&f);
 }

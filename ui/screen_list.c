@@ -1,4 +1,5 @@
 /* The main screen: all mirrors, problems first, with the finding and the log of the selected. */
+#include "ui/actions.h"
 #include "ui/columns.h"
 #include "ui/mirrors.h"
 #include "ui/panes.h"
@@ -122,13 +123,15 @@ const struct column_set columns_of_mirrors = {"mirrors", "columns", columns, COU
 
 static void draw_empty(struct app *a)
 {
+    char shown[160];
     const struct rect *r = &a->layout.list;
     const char *text =
         a->picture->n == 0
-            ? "no mirrors yet: a makes one; it needs two peers, 3 shows and adds them"
-        : *a->filter ? "no mirror matches the filter; / changes it"
-                     : "no mirror has a problem; ! shows all";
-    draw_text(&a->paint, r->y, r->x + GUTTER, r->w - GUTTER, ROLE_DIM, text);
+            ? "no mirrors yet: {add} makes one; it needs two peers, {peers} shows and adds them"
+        : *a->filter ? "no mirror matches the filter; {filter} changes it"
+                     : "no mirror has a problem; {problems} shows all";
+    draw_text(&a->paint, r->y, r->x + GUTTER, r->w - GUTTER, ROLE_DIM,
+              action_text(a, text, shown, sizeof shown));
 }
 
 static void list_draw(struct app *a)

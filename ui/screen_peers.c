@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "ui/actions.h"
 #include "ui/columns.h"
 #include "ui/format.h"
 #include "ui/lists.h"
@@ -106,6 +107,7 @@ static void put_mirrors(const struct app *a, const char *peer, bool as_source, c
 
 static void peer_facts_draw(struct app *a, const struct peer *p)
 {
+    char keys[160];
     const struct peer_test *t = peer_last_test(a, p->name);
     struct facts f = {0};
     char names[400], options[400] = "", title[NAME_SIZE + 16];
@@ -128,7 +130,10 @@ static void peer_facts_draw(struct app *a, const struct peer *p)
     if (t)
         facts_add(&f, t->ok ? ROLE_OK : ROLE_FAIL, 0, "test", "%s%s",
                   t->ok ? "connected, PostgreSQL " : "", t->text);
-    facts_add(&f, ROLE_STRONG, 4, "do", "t test  |  e change  |  a add another  |  K delete");
+    facts_add(&f, ROLE_STRONG, 4, "do", "%s",
+              action_text(a,
+                          "{test} test  |  {edit} change  |  {add} add another  |  {delete} delete",
+                          keys, sizeof keys));
     pane_facts_draw(a, ROLE_STRONG, title, &f);
     facts_free(&f);
 }

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "ui/actions.h"
 #include "ui/columns.h"
 #include "ui/format.h"
 #include "ui/lists.h"
@@ -252,17 +253,25 @@ static void facts_wal(struct app *a, const struct source_slot *s, struct facts *
 static void facts_do(const struct app *a, const struct source_slot *s, const char *word,
                      struct facts *f)
 {
+    char keys[160];
     const struct mirror_status *same = namesake(a, s);
     bool ours = *s->mirror != '\0', missing = !strcmp(word, "MISSING");
     if (ours && missing)
-        facts_add(f, ROLE_STRONG, 0, "do", "enter opens the mirror, h checks it, t retries");
+        facts_add(f, ROLE_STRONG, 0, "do", "%s",
+                  action_text(a, "{open} opens the mirror, {doctor} checks it, {retry} retries",
+                              keys, sizeof keys));
     else if (ours && !strcmp(word, "LOST"))
-        facts_add(f, ROLE_STRONG, 0, "do",
-                  "its WAL is gone: X copies all tables of the mirror again, with a new slot");
+        facts_add(f, ROLE_STRONG, 0, "do", "%s",
+                  action_text(a,
+                              "its WAL is gone: {resync-all} copies all tables of the mirror "
+                              "again, with a new slot",
+                              keys, sizeof keys));
     else if (ours && !strcmp(word, "PAUSED"))
-        facts_add(f, ROLE_STRONG, 0, "do", "r resumes the mirror");
+        facts_add(f, ROLE_STRONG, 0, "do", "%s",
+                  action_text(a, "{resume} resumes the mirror", keys, sizeof keys));
     else if (ours)
-        facts_add(f, ROLE_STRONG, 3, "do", "enter opens the mirror");
+        facts_add(f, ROLE_STRONG, 3, "do", "%s",
+                  action_text(a, "{open} opens the mirror", keys, sizeof keys));
     else if (same)
         facts_add(f, ROLE_STRONG, 0, "do", "leave it alone while mirror %s is there", same->name);
     else if (!strcmp(word, "UNREAD") || !strcmp(word, "LOST"))

@@ -19,7 +19,8 @@ def test_a_slot_that_may_be_ours_is_not_to_be_dropped(console):
 
 
 def test_slots_of_all_sources_what_is_wrong_first(console):
-    text = console.press("2", "[2 Slots]", "old_consumer", "HEALTH", re.compile(r"\d+s ago"))
+    console.press("2", "[2 Slots]", "old_consumer", "HEALTH", re.compile(r"\d+s ago"))
+    text = console.settle()
     rows = [x.split() for x in text.splitlines()[3:12]]
     assert [r[0] for r in rows[:3]] == [">!", "!", "?"]
     assert rows[0][1:] == ["old_consumer", "us-prod", "(other)", "LOST", "40G", "0", "-", "-"]

@@ -39,6 +39,18 @@ def test_other_keys_are_shown_and_taken(start):
     assert re.search(r" - +│? *freeze", seen)
 
 
+def test_texts_and_tabs_name_the_keys_that_there_are(start):
+    c = start(KEYS="test=Y,slots=f2,tab-slot=f3,filter=F")
+    c.wait("billing", "F filter")
+    c.keys("F", "nothing", ENTER)
+    c.wait("no mirror matches the filter; F changes it")
+    c.keys("F", ENTER)
+    c.press("3", "Y test  |  e change", "f2 Slots", "[3 Peers]")
+    c.press("\x1bOQ", "[f2 Slots]")
+    c.press("1", "Mirrors   filter")
+    c.press(ENTER, "[1 Tables] f3 Slot")
+
+
 def test_a_dialog_is_not_answered_by_the_key_that_opened_it(start):
     c = start(KEYS="resync=s")
     c.wait("billing")
