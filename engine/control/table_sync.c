@@ -765,9 +765,12 @@ static bool take_asked(struct table_sync *s, struct apply *a, struct err *err)
     struct mirror *m = mirror_of(s);
     add_asked(s);
     mark_aside(s);
-    bool ok = pg_pipe_leave(s->r->dest, err) && set_aside(s, err) &&
-              sync_rows_read(s->r->dest, &m->task, m->row.mirror_id, &rows, err) &&
-              pg_pipe_enter(s->r->dest, err);
+    bool ok = pg_pipe_leave(s->r->dest, err);
+    if (ok)
+        remove_leftovers(s);
+    ok = ok && set_aside(s, err) &&
+         sync_rows_read(s->r->dest, &m->task, m->row.mirror_id, &rows, err) &&
+         pg_pipe_enter(s->r->dest, err);
     if (ok) {
         show_stopped(s, &rows);
         aside_take(a, s->aside);

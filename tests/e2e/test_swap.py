@@ -333,6 +333,46 @@ def test_partitions_change_together(pair, bunny):
     assert_no_shadows(pair)
 
 
+def test_a_swap_that_fails_at_its_end_leaves_no_table(pair, bunny):
+    """Nor does the next one in the same stream find any."""
+    pair.sql("CREATE TABLE t (id int PRIMARY KEY, v text);"
+             "INSERT INTO t SELECT g, 'v' FROM generate_series(1, 500) g")
+    bunny.mirror("m", pair)
+    pair.dsql("UPDATE t SET v = 'old' WHERE id < 10; CREATE FUNCTION no() RETURNS trigger LANGUAGE "
+              "plpgsql AS $$BEGIN RAISE 'no'; END$$; CREATE TRIGGER no BEFORE INSERT ON t FOR EACH ROW "
+              "EXECUTE FUNCTION no(); ALTER TABLE t ENABLE ALWAYS TRIGGER no")
+    ask_swap(bunny, "m", "public.t")
+    wait_for(lambda: table(bunny, "m", "public.t")["error_message"], 60, "the swap to fail")
+    shadows = "SELECT relname FROM pg_class WHERE relname LIKE 'swap\\_%'"
+    wait_for(lambda: pair.dsql(shadows) == [], 30, "its tables to go", 0.02)
+    assert pair.dsql("SELECT count(*) FROM t WHERE v = 'old'") == [(9,)]
+    pair.dsql("DROP TRIGGER no ON t")
+    wait_for(lambda: all_settled(bunny, "m"), 90, "the next one")
+    pair.assert_equal()
+    assert log_count(bunny, " started slot=") == 1
+    wait_for(lambda: assert_no_shadows(pair) or True, 30, "all traces to go")
+
+
+def test_a_swap_of_a_process_that_was_fenced_off_writes_nothing(pair, bunny):
+    """Another one has taken the mirror over while the swap waited for its lock."""
+    pair.sql("CREATE TABLE t (id int PRIMARY KEY, v text);"
+             "INSERT INTO t SELECT g, 'v' FROM generate_series(1, 500) g")
+    bunny.mirror("m", pair)
+    pair.dsql("UPDATE t SET v = 'old'")
+    with pair.dest.connect(pair.ddb) as c, c.transaction():
+        c.execute("LOCK TABLE t IN EXCLUSIVE MODE")
+        bunny.api.post("/v1/mirrors/m/resync/public.t", {"strategy": "swap"})
+        wait_for(lambda: pair.dsql("SELECT count(*) FROM pg_locks WHERE relation = 't'::regclass AND "
+                                   "NOT granted")[0][0], 60, "the swap to wait for its lock", 0.01)
+        pair.dsql("UPDATE _bunnydb.progress SET epoch = epoch + 1")
+    wait_for(lambda: "another process took over" in bunny.log_tail(10**8), 60, "the fence")
+    before = bunny.log_tail(10**8).split("another process took over")[0]
+    assert " rows swapped table=public.t " not in before, before
+    wait_for(lambda: all_settled(bunny, "m"), 90, "the copy of who came after it")
+    pair.assert_equal()
+    assert_no_shadows(pair)
+
+
 def test_what_is_the_same_is_not_touched(pair, bunny):
     """Nor is a column that only the destination has, in such a row; values that are equal but not
     the same come anew."""
