@@ -10,6 +10,8 @@ from harness.cluster import Standby
 from harness.waiting import wait_for
 from test_troubles import holder, lose_wal
 
+from .proxy import HANG
+
 ROWS = []
 
 
@@ -252,7 +254,7 @@ def paused(c):
     c.mirror()
     c.post("pause")
     c.pair.sql("INSERT INTO t SELECT g, repeat('x', 100) FROM generate_series(2, 5000) g")
-    yield "paused", "\r"
+    yield "paused", "\rh", "Resume it"
     c.post("resume")
 
 
@@ -272,9 +274,10 @@ def slot_inactive(c):
     """Connections may be silent for as long as they may by default."""
     c.api.put(f"/v1/peers/{c.bunny.peer(c.pair.source, c.pair.sdb)}", {"options": {}})
     c.mirror()
-    pid = c.pair.source.sql("SELECT active_pid FROM pg_replication_slots WHERE slot_name = "
-                            "'bunny_slot_orders'")[0][0]
-    c.proxies["source"].hang(False)
+    pid, port = c.pair.source.sql(
+        "SELECT a.pid, a.client_port FROM pg_replication_slots s JOIN pg_stat_activity a ON a.pid = "
+        "s.active_pid WHERE slot_name = 'bunny_slot_orders'")[0]
+    c.proxies["source"].change(port, HANG)
     c.pair.source.sql("SELECT pg_terminate_backend(%s)", (pid,))
     c.pair.sql("INSERT INTO t VALUES (2, 'b')")
     yield "slot_inactive", "\r"
