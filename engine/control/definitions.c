@@ -305,6 +305,65 @@ static bool look_at_all(struct look *l, const struct known *was, const struct kn
                          "nothing is lost.");
 }
 
+/* --- what the destination has lost -------------------------------------------------------------
+ */
+
+static bool has_column(const struct dest_table *d, const char *name)
+{
+    for (size_t i = 0; i < d->n_columns; i++)
+        if (!strcmp(d->columns[i].name, name))
+            return true;
+    return false;
+}
+
+/* By either name: a rename may not have been followed yet. */
+static const char *find_lost(const struct schema_table *t, const struct known_table *was,
+                             const struct dest_table *d)
+{
+    for (size_t i = 0; i < t->n_columns; i++) {
+        const struct schema_column *c = &t->columns[i];
+        const struct known_column *old = known_column_at(was, c->attnum);
+        if (old && old->name && old->type && !c->is_excluded && !c->is_generated &&
+            !has_column(d, c->name) && !has_column(d, old->name))
+            return old->name;
+    }
+    return NULL;
+}
+
+static bool look_for_lost(struct run *r, int i, const struct known_table *was, struct err *err)
+{
+    const struct schema_table *t = &r->schema->tables[i];
+    struct dest_table d;
+    if (!schema_read_dest(r->dest, &r->m->task, t->dest_schema, t->dest_name, &d, err))
+        return false;
+    const char *lost = d.exists ? find_lost(t, was, &d) : NULL;
+    char *why = lost ? mem_printf("its column %s is gone at the destination", lost) : NULL;
+    bool ok = !lost || wish(r, i, why, err);
+    free(why);
+    dest_table_free(&d);
+    return ok;
+}
+
+void definitions_note_lost(struct run *r, const struct err *reason)
+{
+    struct known was = {0};
+    struct err err = {0};
+    if (!r->schema || !r->m->row.snapshot_done || !is_of_definitions(reason))
+        return;
+    pg_close(r->dest, true);
+    r->dest = NULL;
+    bool ok = run_connect_dest(r, &err) &&
+              known_read(r->dest, &r->m->task, r->m->row.mirror_id, 0, &was, &err);
+    for (size_t i = 0; ok && i < r->schema->n_tables; i++) {
+        const struct known_table *t = known_find(&was, r->schema->tables[i].oid);
+        ok = !t || look_for_lost(r, (int)i, t, &err);
+    }
+    if (!ok && err.code != ERR_CANCELLED)
+        log_warn("schema", r->m->row.config.name, "columns that are gone were not looked for: %s",
+                 err.text);
+    known_free(&was);
+}
+
 static uint32_t *list_oids(const struct schema *s)
 {
     uint32_t *oids = mem_calloc(s->n_tables + 1, sizeof *oids);

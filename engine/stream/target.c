@@ -51,7 +51,7 @@ static bool bind_column(struct target *t, const struct pgo_column *from,
                 t->source, t->dest);
         return err_hint(err,
                         "Add the column to %s, then retry. If it was dropped there its values are "
-                        "gone: resync the table, too.",
+                        "gone, and the table is copied again.",
                         t->dest);
     }
     if (d->is_generated) {

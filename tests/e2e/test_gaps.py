@@ -94,6 +94,39 @@ def test_a_type_change_that_rewrote_rows(pair, bunny):
     assert pair.assert_equal() == 3
 
 
+@pytest.mark.parametrize("changes", ["manual", "auto"])
+def test_a_column_that_the_destination_has_lost(pair, bunny, changes):
+    """Its values are gone: that it is there again does not bring them back."""
+    pair.sql("CREATE TABLE t (id int PRIMARY KEY, v text); CREATE TABLE u (id int PRIMARY KEY);"
+             "INSERT INTO t SELECT i, 'v' || i FROM generate_series(1, 1000) i")
+    bunny.mirror("m", pair, schema_changes=changes)
+    pair.dsql("ALTER TABLE t DROP COLUMN v")
+    pair.sql("INSERT INTO t VALUES (0, 'new'); INSERT INTO u VALUES (1)")
+    if changes == "manual":
+        status = bunny.wait_status("m", "error", 30, may_fail=True)
+        assert "column v of public.t is missing at the destination" in status["error_message"] or \
+            status["error_code"] == "destination_error", status
+        wait_for(lambda: "its column v is gone" in bunny.log_tail(), 10, "the loss to be noted")
+        pair.dsql("ALTER TABLE t ADD COLUMN v text")
+        bunny.api.post("/v1/mirrors/m/retry")
+    wait_for(lambda: "copied tables stream" in bunny.log_tail(), 60, "the table to be copied")
+    bunny.wait_running("m", may_fail=True)
+    assert pair.assert_equal() == 1002
+
+
+def test_a_column_that_the_destination_never_had(pair, bunny):
+    """Added by hand it holds what the source's holds, and nothing is copied."""
+    pair.sql("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)")
+    bunny.mirror("m", pair)
+    pair.sql("ALTER TABLE t ADD COLUMN v text; INSERT INTO t VALUES (2, 'b')")
+    bunny.wait_status("m", "error", 30, may_fail=True)
+    pair.dsql("ALTER TABLE t ADD COLUMN v text")
+    bunny.api.post("/v1/mirrors/m/retry")
+    bunny.wait_running("m", may_fail=True)
+    assert pair.assert_equal() == 2
+    assert "is copied again" not in bunny.log_tail()
+
+
 def test_progress_that_an_earlier_version_wrote(pair, bunny):
     """It does not say on which timeline it is: that is taken down, and the mirror goes on."""
     pair.sql("CREATE TABLE t (id int PRIMARY KEY)")
