@@ -43,9 +43,10 @@ bool definitions_follow_names(struct run *r, struct err *err) MUST_CHECK;
 bool definitions_has_left(void *arg, const struct pgo_message *relation, bool *has_left,
                           struct err *err) MUST_CHECK;
 
-/* A run has failed: columns that rows were copied or streamed to, and that the destination has no
- * more, have lost their values. Their tables are to be copied again, as soon as the columns are
- * there: the wish is recorded. The run's session at the destination is replaced. */
+/* A run has failed, and the operator has to heal it: columns that rows were copied or streamed to,
+ * and that the destination has no more, have lost their values. Their tables are to be copied
+ * again, as soon as the columns are there: the wish is recorded. The run's session at the
+ * destination is replaced. */
 void definitions_note_lost(struct run *r, const struct err *err);
 
 /* Definitions are to be compared (and, automatically, to be followed) between two runs. */

@@ -424,7 +424,7 @@ bool mirror_run(struct mirror *m, struct err *err)
     bool goes_on =
         err->code != ERR_CANCELLED && (definitions_may_heal(m, err) || set_aside_blamed(&r, err));
     table_sync_close(r.table_sync);
-    if (err->code != ERR_CANCELLED)
+    if (err->code != ERR_CANCELLED && !goes_on) /* what heals by itself brings the copies, too */
         definitions_note_lost(&r, err);
     run_close(&r, true);
     return goes_on;

@@ -464,7 +464,7 @@ static bool is_far(struct stream *s)
     int64_t now = clock_mono_ms();
     if (s->bulk || !s->o.bulk.connect)
         return false;
-    if (now < s->far_at)
+    if (now < s->far_at || apply_is_in_transaction(s->apply)) /* between two: none is read twice */
         return false;
     bool is_busy = s->commits >= FAR_COMMITS;
     s->far_at = now + FAR_MS;
