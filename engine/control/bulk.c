@@ -97,6 +97,7 @@ struct stream_bulk run_bulk(struct run *r)
                             .publication = m->row.config.publication,
                             .app = r->app,
                             .window = m->engine->options.memory_budget / BULK_SHARE,
+                            .decoding_memory = m->engine->options.decoding_memory,
                             .connect = connect,
                             .refused = refused,
                             .ended = ended,

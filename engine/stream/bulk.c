@@ -20,11 +20,10 @@
 #define SLOW_US 3     /* a message that takes longer to decode: the next chunk is larger, as … */
 #define SCALE_MAX 16  /* … each begins far back, at the oldest transaction that is open */
 #define STALE_MS 1000 /* so long ago that was, and it may be more by now */
-#define MOVE_BYTES (64 << 20)       /* the mirror's slot is moved after so much WAL */
-#define MOVE_SHARE 10               /* and takes no more than this part of the time */
-#define CALLS_WITHOUT_FIX 8         /* see calls_left */
-#define WORK_MEM_KB (64 << 10)      /* at the source: for a chunk that waits to be sent */
-#define DECODING_MEM_KB (256 << 10) /* at the source: for transactions that are decoded */
+#define MOVE_BYTES (64 << 20)  /* the mirror's slot is moved after so much WAL */
+#define MOVE_SHARE 10          /* and takes no more than this part of the time */
+#define CALLS_WITHOUT_FIX 8    /* see calls_left */
+#define WORK_MEM_KB (64 << 10) /* at the source: for a chunk that waits to be sent */
 
 struct bulk {
     struct pg_conn *conn;
@@ -74,7 +73,7 @@ static int calls_of_version(int version)
 
 /* More memory than the server gives by itself; less is never asked for. That a backend notices when
  * its client is gone though it has nothing to send is not to be had everywhere. */
-static bool prepare_session(struct bulk *b, struct task *task, struct err *err)
+static bool prepare_session(struct bulk *b, const struct bulk_options *o, struct err *err)
 {
     char memory[512];
     struct err ignored = {0};
@@ -82,11 +81,11 @@ static bool prepare_session(struct bulk *b, struct task *task, struct err *err)
                "SELECT pg_catalog.set_config(name, greatest(setting::int8, CASE name WHEN "
                "'work_mem' THEN %d ELSE %d END)::text || 'kB', false) FROM pg_catalog.pg_settings "
                "WHERE name IN ('work_mem', 'logical_decoding_work_mem')",
-               WORK_MEM_KB, DECODING_MEM_KB);
-    if (!pg_exec(b->conn, task, STEP_MS, memory, NULL, err))
+               WORK_MEM_KB, (int)(o->decoding_memory / 1024));
+    if (!pg_exec(b->conn, o->task, STEP_MS, memory, NULL, err))
         return false;
     if (pg_version(b->conn) >= 140000 &&
-        !pg_exec(b->conn, task, STEP_MS, "SET client_connection_check_interval = '1s'", NULL,
+        !pg_exec(b->conn, o->task, STEP_MS, "SET client_connection_check_interval = '1s'", NULL,
                  &ignored) &&
         ignored.code != ERR_SQL) {
         *err = ignored;
@@ -141,7 +140,7 @@ bool bulk_open(const struct bulk_options *o, struct bulk **out, struct err *err)
     b->scale = 1;
     b->calls_left = calls_of_version(pg_version(b->conn));
     str_printf(b->copy, sizeof b->copy, "%.45s_bulk_%d", o->slot, pg_backend_pid(b->conn));
-    if (prepare_session(b, o->task, err) && end_leftovers(b, o, err) && copy_slot(b, o, err)) {
+    if (prepare_session(b, o, err) && end_leftovers(b, o, err) && copy_slot(b, o, err)) {
         *out = b;
         return true;
     }

@@ -21,9 +21,10 @@ struct bulk_options {
     struct task *task;    /* of bulk_open's waits */
     const char *slot;     /* the mirror's; nobody holds it */
     const char *publication;
-    const char *app; /* application_name of the mirror's sessions */
-    lsn_t from;      /* the progress */
-    size_t window;   /* bytes of messages that may wait here */
+    const char *app;         /* application_name of the mirror's sessions */
+    lsn_t from;              /* the progress */
+    size_t window;           /* bytes of messages that may wait here */
+    int64_t decoding_memory; /* bytes at the source for the transactions that it decodes */
 };
 
 /* False where the server refuses what it takes (a right, a free slot, a version): then the stream

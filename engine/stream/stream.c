@@ -408,7 +408,8 @@ static bool open_bulk(struct stream *s, struct err *err)
                              .publication = o->publication,
                              .app = o->app,
                              .from = s->o.from,
-                             .window = o->window};
+                             .window = o->window,
+                             .decoding_memory = o->decoding_memory};
     if (!o->connect(s->o.arg, &b.conn, err))
         return false;
     if (bulk_open(&b, &s->bulk, err))

@@ -21,6 +21,7 @@ struct stream_bulk {
     bool is_wanted; /* from the beginning */
     const char *slot, *publication, *app;
     size_t window;
+    int64_t decoding_memory;
     /* opens a session for it */
     bool (*connect)(void *arg, struct pg_conn **out, struct err *err);
     /* it is not possible, or has failed (err): what is_far says from now on is no */
