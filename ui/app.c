@@ -208,8 +208,12 @@ static bool is_reached(enum mirror_command k, const struct mirror_status *m)
     return k == MIRROR_PAUSE ? m->state == MIRROR_PAUSED : m->state != MIRROR_PAUSED;
 }
 
-/* Commands that the engine went on with after their time limit: has it done them? */
-static void update_pending(struct app *a, const struct picture *p)
+#define PICTURE_OLD_MS 1000
+
+/* Commands that the engine went on with after their time limit: has it done them? A picture that
+ * was there before the answer may already show their end, or not yet show their beginning: only of
+ * those that are older than least_ms. */
+static void update_pending(struct app *a, const struct picture *p, int least_ms)
 {
     char took[FORMAT_SIZE], text[300];
     for (int i = 0; i < PENDING; i++) {
@@ -217,7 +221,8 @@ static void update_pending(struct app *a, const struct picture *p)
         const char *name = x->order.mirror;
         const struct mirror_status *m = *name ? model_find(p, name) : NULL;
         bool is_comparison = x->order.kind == MIRROR_VERIFY || x->order.kind == MIRROR_REPAIR;
-        if (!*name || (m && !is_reached(x->order.kind, m)))
+        if (!*name || clock_mono_ms() - x->since_ms < least_ms ||
+            (m && !is_reached(x->order.kind, m)))
             continue;
         if (m)
             app_say(a, SEVERITY_OK, "%s: %s (%s)%s", order_text(&x->order, text, sizeof text),
@@ -260,10 +265,11 @@ void app_update(struct app *a)
     const struct picture *p = a->model->picture(a->model->arg);
     if (a->picture && p->version == a->picture->version) {
         a->model->release(a->model->arg, p);
+        update_pending(a, a->picture, PICTURE_OLD_MS);
         return;
     }
     update_changes(a, p);
-    update_pending(a, p);
+    update_pending(a, p, 0);
     update_rates(a, p);
     const struct mirror_status *open = *a->mirror ? model_find(p, a->mirror) : NULL;
     if (open)
