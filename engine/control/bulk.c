@@ -33,6 +33,7 @@ static bool connect(void *arg, struct pg_conn **out, struct err *err)
         return err->code == ERR_CANCELLED ? false
                                           : err_context(err, "peer %s", m->row.config.source_peer);
     atomic_fetch_add(&m->engine->bulk_readers, 1);
+    run_has_begun(r);
     log_info("stream", m->row.config.name, "far behind: reads in bulk from=" LSN_FMT " bytes=%lld",
              LSN_ARGS(r->progress->lsn), (long long)(r->identity->wal_end - r->progress->lsn));
     return true;

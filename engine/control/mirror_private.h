@@ -169,6 +169,7 @@ struct run {
     struct source_identity *identity;
     struct progress *progress;
     struct table_sync *table_sync; /* tables that are copied beside the stream */
+    bool has_begun;                /* changes can be read */
     bool is_dest_unfit;            /* the destination's definitions were compared, and do not fit */
     struct follow *follow;         /* their sequences; NULL: not yet */
     bool is_fresh;                 /* all tables were copied in this run */
@@ -185,6 +186,8 @@ bool run_connect_repl(struct run *r, struct err *err) MUST_CHECK;
 bool run_connect_dest(struct run *r, struct err *err) MUST_CHECK;
 /* Whether the destination's progress is that of this source, at a place that it still has. */
 bool run_check_progress(struct run *r, struct err *err) MUST_CHECK;
+/* Changes can be read, from the WAL sender or in bulk: the state is shown. */
+void run_has_begun(struct run *r);
 /* The stream runs, and all tables are there. */
 void run_is_streaming(struct mirror *m);
 /* Those that bring all tables: they are in. */

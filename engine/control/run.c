@@ -318,6 +318,18 @@ void run_is_streaming(struct mirror *m)
     show_state(m, MIRROR_RUNNING, "catching_up");
 }
 
+void run_has_begun(struct run *r)
+{
+    struct mirror *m = r->m;
+    r->has_begun = true;
+    if (m->row.snapshot_done)
+        run_is_streaming(m);
+    else
+        show_state(m, MIRROR_SNAPSHOTTING, "copying");
+    if (m->row.snapshot_done && table_sync_is_idle(r->table_sync))
+        run_end_operations(m); /* else with the last copy */
+}
+
 static bool start(void *arg, lsn_t from, struct err *err)
 {
     struct run *r = arg;
@@ -328,6 +340,8 @@ static bool start(void *arg, lsn_t from, struct err *err)
         !pg_repl_start(r->repl, &m->task, START_MS, c->slot, from, c->publication, false, err))
         return err->code == ERR_CANCELLED ? false : err_context(err, "start the stream");
     log_info("stream", c->name, "started slot=%s from=" LSN_FMT, c->slot, LSN_ARGS(from));
+    if (!r->has_begun)
+        run_has_begun(r);
     return true;
 }
 
@@ -337,12 +351,6 @@ static bool stream(struct run *r, struct err *err)
     const struct mirror_config *c = &m->row.config;
     m->live.last_lsn = r->progress->lsn;
     m->safe = r->progress->lsn;
-    if (m->row.snapshot_done)
-        run_is_streaming(m);
-    else
-        show_state(m, MIRROR_SNAPSHOTTING, "copying");
-    if (m->row.snapshot_done && table_sync_is_idle(r->table_sync))
-        run_end_operations(m); /* else with the last copy */
     struct stream_options o = {
         .source = r->repl,
         .start = start,
