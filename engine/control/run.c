@@ -359,6 +359,7 @@ static bool stream(struct run *r, struct err *err)
         .task = &m->task,
         .keepalive_ms = r->identity->keepalive_ms,
         .from = r->progress->lsn,
+        .source_end = r->identity->wal_end,
         .apply = {.mirror = c->name,
                   .mirror_id = m->row.mirror_id,
                   .epoch = r->progress->epoch,

@@ -27,6 +27,7 @@
 #define GATHER_ENOUGH (64 << 10) /* …bytes */
 #define GATHER_MIN_US 50
 #define GATHER_MAX_US 1000
+#define FIRST_WORD_MS 1000
 #define STOP_LIMIT_MS 800
 #define STOP_TICK_MS 50
 #define BULK_OPEN_MS 20 /* so long an open batch may be without a look at it, in bulk */
@@ -44,6 +45,7 @@ struct stream {
     lsn_t quiet;      /* last position seen while nothing was pending */
     lsn_t reported;
     int64_t reported_at, moved_at, published_at; /* monotonic ms */
+    int64_t started_at;                          /* the same, of the WAL sender's stream */
     int64_t turn_at;                             /* monotonic us */
     size_t round_bytes;
     int round_frames;
@@ -314,10 +316,19 @@ static bool wait_for_work(struct stream *s, struct err *err)
 /* --- the loop
  * ------------------------------------------------------------------------------------------ */
 
+/* The WAL sender has nothing for us yet when it has only begun to decode: it is not idle before it
+ * has come to where the source was when the run began. The end of its WAL may lie behind the last
+ * record, of which nothing is ever said. */
+static bool has_heard(const struct stream *s)
+{
+    return apply_seen(s->apply) >= s->o.source_end ||
+           clock_mono_ms() - s->started_at >= FIRST_WORD_MS;
+}
+
 static void publish_if_due(struct stream *s)
 {
     int64_t now = clock_mono_ms();
-    bool idle = !s->bulk && s->is_dry && apply_is_idle(s->apply);
+    bool idle = !s->bulk && s->is_dry && apply_is_idle(s->apply) && has_heard(s);
     lsn_t durable = apply_durable(s->apply);
     lsn_t safe = idle && s->quiet > durable ? s->quiet : durable;
     if (now - s->published_at < REPORT_MS && !(idle && safe > s->safe))
@@ -387,7 +398,7 @@ static bool start_stream(struct stream *s, struct err *err)
     if (!s->o.start(s->o.arg, apply_durable(s->apply), err))
         return false;
     s->reported = apply_durable(s->apply);
-    s->reported_at = clock_mono_ms();
+    s->reported_at = s->started_at = clock_mono_ms();
     return true;
 }
 

@@ -41,6 +41,7 @@ struct stream_options {
     struct task *task;    /* cancellation, wake-up and the mirror's own tick */
     int keepalive_ms;     /* longest time without a status to the source */
     lsn_t from;           /* the progress */
+    lsn_t source_end;     /* of its WAL, when the run began */
     struct apply_options apply;
     /* called about four times a second and when the stream falls silent */
     void (*report)(void *arg, lsn_t durable, lsn_t safe, bool is_caught_up);

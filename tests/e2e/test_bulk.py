@@ -123,8 +123,11 @@ def test_the_slot_waits_for_the_destination(pair, bunny):
     bunny.mirror("m", pair)
     with pair.dest.connect(pair.ddb) as other:
         other.execute("BEGIN; LOCK t")
-        far_behind(pair, bunny, DISTANCE, "INSERT INTO t SELECT i, 'v' FROM generate_series(1, 20000) i")
-        end = pair.sql("SELECT pg_current_wal_flush_lsn()")[0][0]
+        bunny.api.post("/v1/mirrors/m/pause")
+        for step in (DISTANCE, DISTANCE, "INSERT INTO t SELECT i, 'v' FROM generate_series(1, 20000) i"):
+            pair.sql(step)
+        end = pair.sql("SELECT pg_current_wal_flush_lsn() - 100")[0][0]  # a page's header may follow
+        bunny.api.post("/v1/mirrors/m/resume")
         wait_for(lambda: pair.source.sql(
             COPIES + " AND confirmed_flush_lsn >= %s AND EXISTS (SELECT 1 FROM pg_stat_activity "
             "WHERE pid = active_pid AND state = 'idle')", (end,)), 60, "all of it to be read")
