@@ -206,9 +206,10 @@ enum pg_pipe_got pg_pipe_next(struct pg_conn *c, struct pg_result **out, struct 
 bool pg_repl_create_slot(struct pg_conn *c, struct task *task, int limit_ms, const char *slot,
                          bool temporary, lsn_t *consistent_point, char **snapshot,
                          struct err *err) MUST_CHECK;
-/* Before pg_repl_start: the memory that the server may use for the transactions it decodes for this
- * session before it writes them to its disk ("Resource Consumption", logical_decoding_work_mem; 13
- * and newer). Never less than the server gives by itself, which also stays where it refuses. */
+/* Before pg_repl_start, or in a session that decodes by SQL: the memory that the server may use for
+ * the transactions it decodes for it before it writes them to its disk ("Resource Consumption",
+ * logical_decoding_work_mem; 13 and newer). Never less than the server gives by itself, which also
+ * stays where it refuses. */
 bool pg_repl_decoding_memory(struct pg_conn *c, struct task *task, int limit_ms, int64_t bytes,
                              struct err *err) MUST_CHECK;
 /* START_REPLICATION … LOGICAL with proto_version 1 and the publication; then read with

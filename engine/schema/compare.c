@@ -52,22 +52,12 @@ static const char objects_sql[] =
     " LEFT JOIN pg_type ty ON u.object::int = 3 AND ty.typnamespace = n.oid"
     "  AND ty.typname = u.name ORDER BY u.ord";
 
-static const struct schema_table *find_dest(const struct schema *s, const char *schema,
-                                            const char *name)
-{
-    for (size_t i = 0; i < s->n_tables; i++)
-        if (strcmp(s->tables[i].dest_name, name) == 0 &&
-            strcmp(s->tables[i].dest_schema, schema) == 0)
-            return &s->tables[i];
-    return NULL;
-}
-
 static void judge_relation(const struct schema *s, const struct schema_statement *st, char relkind,
                            struct present *p)
 {
     bool is_table = relkind == 'r' || relkind == 'p';
     const struct schema_table *t =
-        st->object == OBJECT_TABLE ? find_dest(s, st->schema, st->name) : NULL;
+        st->object == OBJECT_TABLE ? schema_find_dest(s, st->schema, st->name) : NULL;
     if (st->object == OBJECT_SEQUENCE ? relkind != 'S' : !is_table)
         present_add(p, st->schema, st->name,
                     mem_printf("%s.%s exists and is not a %s", st->schema, st->name,

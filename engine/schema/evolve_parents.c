@@ -22,24 +22,16 @@ static const char left_sql[] =
     " WHERE NOT EXISTS (SELECT FROM pg_inherits i WHERE i.inhrelid = u.child AND i.inhparent ="
     " u.parent) ORDER BY u.ord";
 
-static const struct schema_table *table_at(const struct schema *s, const char *schema,
-                                           const char *name)
-{
-    for (size_t i = 0; i < s->n_tables; i++)
-        if (strcmp(s->tables[i].dest_name, name) == 0 &&
-            strcmp(s->tables[i].dest_schema, schema) == 0)
-            return &s->tables[i];
-    return NULL;
-}
-
 /* Pairs of OIDs at the source, for the edges between tables of the mirror; rows: whose they are. */
 static size_t list_pairs(const struct schema *s, const struct pg_result *res, struct buf lists[2],
                          size_t *rows)
 {
     size_t n = 0;
     for (size_t row = 0; row < pg_rows(res); row++) {
-        const struct schema_table *child = table_at(s, pg_text(res, row, 2), pg_text(res, row, 3));
-        const struct schema_table *parent = table_at(s, pg_text(res, row, 4), pg_text(res, row, 5));
+        const struct schema_table *child =
+            schema_find_dest(s, pg_text(res, row, 2), pg_text(res, row, 3));
+        const struct schema_table *parent =
+            schema_find_dest(s, pg_text(res, row, 4), pg_text(res, row, 5));
         if (!child || !parent)
             continue;
         buf_printf(&lists[0], "%s%u", n ? "," : "{", child->oid);

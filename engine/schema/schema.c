@@ -73,6 +73,16 @@ const struct schema_table *schema_find(const struct schema *s, const char *src_s
     return NULL;
 }
 
+const struct schema_table *schema_find_dest(const struct schema *s, const char *dest_schema,
+                                            const char *dest_table)
+{
+    for (size_t i = 0; i < s->n_tables; i++)
+        if (strcmp(s->tables[i].dest_name, dest_table) == 0 &&
+            strcmp(s->tables[i].dest_schema, dest_schema) == 0)
+            return &s->tables[i];
+    return NULL;
+}
+
 void schema_drop_index(struct schema_table *t, size_t i)
 {
     free(t->indexes[i].name);

@@ -123,9 +123,11 @@ struct schema {
     int server_version; /* of the source */
 };
 void schema_free(struct schema *s);
-/* NULL when there is none. */
+/* By the names at the source, or at the destination. NULL when there is none. */
 const struct schema_table *schema_find(const struct schema *s, const char *src_schema,
                                        const char *src_table);
+const struct schema_table *schema_find_dest(const struct schema *s, const char *dest_schema,
+                                            const char *dest_table);
 
 /* Resolves "*" mappings against the source (a table that is also named by itself keeps its own
  * mapping; partitions come with their mapped parent), fills in defaults (dest names), refuses

@@ -75,14 +75,14 @@ static int calls_of_version(int version)
  * its client is gone though it has nothing to send is not to be had everywhere. */
 static bool prepare_session(struct bulk *b, const struct bulk_options *o, struct err *err)
 {
-    char memory[512];
+    char memory[256];
     struct err ignored = {0};
     str_printf(memory, sizeof memory,
-               "SELECT pg_catalog.set_config(name, greatest(setting::int8, CASE name WHEN "
-               "'work_mem' THEN %d ELSE %d END)::text || 'kB', false) FROM pg_catalog.pg_settings "
-               "WHERE name IN ('work_mem', 'logical_decoding_work_mem')",
-               WORK_MEM_KB, (int)(o->decoding_memory / 1024));
-    if (!pg_exec(b->conn, o->task, STEP_MS, memory, NULL, err))
+               "SELECT pg_catalog.set_config(name, '%dkB', false) FROM pg_catalog.pg_settings "
+               "WHERE name = 'work_mem' AND setting::pg_catalog.int8 < %d",
+               WORK_MEM_KB, WORK_MEM_KB);
+    if (!pg_exec(b->conn, o->task, STEP_MS, memory, NULL, err) ||
+        !pg_repl_decoding_memory(b->conn, o->task, STEP_MS, o->decoding_memory, err))
         return false;
     if (pg_version(b->conn) >= 140000 &&
         !pg_exec(b->conn, o->task, STEP_MS, "SET client_connection_check_interval = '1s'", NULL,

@@ -60,7 +60,6 @@ struct stream {
     lsn_t kept_out_lsn;        /* its commit LSN */
     int64_t far_at;            /* monotonic ms: when to ask whether it is far behind */
     int commits;               /* seen since the last time */
-    bool wants_bulk;           /* it ends for that */
 };
 
 /* --- what the source is told ---------------------------------------------------------------------
@@ -497,8 +496,7 @@ static bool turn(struct stream *s, struct err *err)
     tick(s);
     if (is_cancelled(s))
         return err_set(err, ERR_CANCELLED, "stopped on command");
-    s->wants_bulk = is_far(s);
-    if (s->wants_bulk)
+    if (is_far(s))
         return err_set(err, ERR_CANCELLED, "far behind");
     if (s->o.beside && !s->o.beside(s->o.arg, s->apply, err))
         return false;
@@ -531,8 +529,7 @@ static void stop_cleanly(struct stream *s)
     if (apply_is_idle(s->apply) && !apply_move_idle(s->apply, s->quiet, &err))
         return;
     int left = (int)(until - clock_mono_ms());
-    bool is_busy = apply_is_in_transaction(s->apply) && s->wants_bulk; /* it would not listen */
-    if (send_feedback(s, &err) && left > 0 && !s->bulk && !is_busy)
+    if (send_feedback(s, &err) && left > 0 && !s->bulk)
         (void)!pg_repl_stop(s->o.source, &s->task, left, &err);
 }
 

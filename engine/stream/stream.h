@@ -4,7 +4,7 @@
  * A mirror that is far behind begins with bulk reading (bulk.h), which is another source of the
  * same messages for the same apply, and goes over to the WAL sender when it has caught up: once
  * everything that was read in bulk is durable the WAL sender starts exactly there. The other way
- * round the run ends, wherever it is, and the next one begins in bulk at the progress.
+ * round the run ends between two transactions, and the next one begins in bulk at the progress.
  *
  * What may be told to the source: only what is durable at the destination, in the progress row. On
  * a quiet mirror the keepalives' position goes into the progress row first, and is reported after.

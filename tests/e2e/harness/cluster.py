@@ -84,6 +84,9 @@ class Cluster:
         if os.geteuid() == 0:
             user = pwd.getpwnam("postgres")
             os.chown(self.host, user.pw_uid, user.pw_gid)
+        self._make(**settings)
+
+    def _make(self, **settings):
         subprocess.run(
             as_server_user([f"{BINDIR}/initdb", "-D", self.data, "-U", "postgres", "-A", "trust",
                             "-E", "UTF8", "--locale=C.UTF-8", "--no-sync", "--no-instructions"]),
@@ -188,20 +191,12 @@ class Cluster:
 class Standby(Cluster):
     """A streaming standby of another cluster, made from a base backup; promote() makes it a primary."""
 
-    def __init__(self, root, name, primary):  # pylint: disable=super-init-not-called
-        self.name = name
-        self.host = os.path.join(root, name)
-        self.data = os.path.join(self.host, "data")
-        self.log = os.path.join(self.host, "server.log")
-        self.port = free_port()
-        self.process = None
-        self._admin = None
-        self.starts = 0
+    def __init__(self, root, name, primary):
         self.primary = primary
-        os.mkdir(self.host, 0o755)
-        if os.geteuid() == 0:
-            user = pwd.getpwnam("postgres")
-            os.chown(self.host, user.pw_uid, user.pw_gid)
+        super().__init__(root, name)
+
+    def _make(self):  # pylint: disable=arguments-differ
+        primary = self.primary
         subprocess.run(
             as_server_user([f"{BINDIR}/pg_basebackup", "-D", self.data, "-R", "-c", "fast",
                             "--no-sync", "-h", primary.host, "-p", primary.port, "-U", "postgres"]),
