@@ -206,13 +206,15 @@ bool schema_step_is_left_out(const struct schema_step *s)
 
 size_t schema_plan_count(const struct schema_plan *p, const struct schema_point *at, size_t *left)
 {
-    size_t now = 0, all = 0;
+    size_t now = 0, later = 0;
     for (size_t i = 0; i < p->n; i++) {
-        all += p->items[i].kind == STEP_RUN;
-        now += schema_step_is_due(p, &p->items[i], at);
+        const struct schema_step *s = &p->items[i];
+        now += schema_step_is_due(p, s, at);
+        later +=
+            (s->kind == STEP_RUN || (s->kind == STEP_NOTE && s->is_refused)) && !is_time(p, s, at);
     }
     if (left)
-        *left = all - now;
+        *left = later;
     return now;
 }
 

@@ -256,8 +256,8 @@ bool schema_step_is_tried(const struct schema_plan *p, const struct schema_step 
                           const struct schema_point *at);
 /* What the destination lacks: a note with a statement. */
 bool schema_step_is_left_out(const struct schema_step *s);
-/* Steps that a run runs there, and those (left) that it leaves for another one, further on. left
- * may be NULL. */
+/* Steps that a run runs there, and those (left) that it leaves for another one, further on, refused
+ * ones that it does not try yet included. left may be NULL. */
 size_t schema_plan_count(const struct schema_plan *p, const struct schema_point *at, size_t *left);
 void schema_plan_free(struct schema_plan *p); /* the contents */
 
