@@ -35,8 +35,11 @@ def pytest_xdist_make_scheduler(config, log):
 
 def pytest_collection_modifyitems(items):
     """With -n: the longest ones first, or the others would wait for them at the end."""
+    def length(item):
+        limit = item.get_closest_marker("limit")
+        return limit.args[0] if limit else 0
     if os.environ.get("PYTEST_XDIST_WORKER"):
-        items.sort(key=lambda item: item.get_closest_marker("long") is None)
+        items.sort(key=lambda item: (item.get_closest_marker("long") is None, -length(item)))
 
 
 def _remove_stale(place):

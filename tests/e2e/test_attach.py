@@ -51,6 +51,7 @@ def attach(pair, bunny):
         console.close()
 
 
+@pytest.mark.long
 @pytest.mark.quick
 @pytest.mark.sanitize
 def test_two_consoles_on_a_headless_process(pair, bunny, attach):
@@ -87,6 +88,7 @@ def test_two_consoles_on_a_headless_process(pair, bunny, attach):
     pair.assert_equal()
 
 
+@pytest.mark.long
 def test_slots_runs_peers_and_definitions_from_afar(pair, bunny, attach):
     """What is asked for beside the picture, through the API; and what is changed there."""
     pair.sql("SELECT pg_create_logical_replication_slot('somebody', 'test_decoding')")
@@ -165,6 +167,7 @@ def peers_by_keys(bunny, console):
     assert bunny.api.raw("GET", "/v1/peers/nowhere").status == 404
 
 
+@pytest.mark.long
 def test_a_mirror_is_made_and_gets_other_tables_by_keys(pair, bunny, attach):
     pair.sql("CREATE TABLE s (id int PRIMARY KEY); INSERT INTO s VALUES (1)")
     pair.sql("CREATE TABLE u (id int PRIMARY KEY); INSERT INTO u SELECT generate_series(1, 50)")

@@ -82,6 +82,7 @@ def test_rows_in_latin1(make_pair, bunny):
     assert finish(pair, bunny) == 1000
 
 
+@pytest.mark.long
 def test_a_stream_that_falls_behind_goes_over_to_it(pair, bunny):
     """Small transactions under load, and 64 MiB more."""
     pair.sql("CREATE TABLE t (id int PRIMARY KEY, v text)")
@@ -98,6 +99,7 @@ def test_a_stream_that_falls_behind_goes_over_to_it(pair, bunny):
     assert bunny.status("m")["tables"][0]["rows_inserted"] == 120000
 
 
+@pytest.mark.long
 def test_it_shows_and_a_pause_ends_it_at_once(pair, bunny):
     pair.sql("CREATE TABLE t (id int PRIMARY KEY, v text)")
     bunny.mirror("m", pair)
@@ -155,6 +157,7 @@ def test_a_source_without_a_free_slot_is_streamed(pair, bunny):
     assert bunny.status("m")["error_count"] == 0
 
 
+@pytest.mark.long
 def test_a_chunk_that_the_source_gives_up_is_streamed(pair, bunny):
     """Its session goes on, its statement was cancelled: nothing is lost, and it is said."""
     pair.sql("CREATE TABLE t (id int PRIMARY KEY, v text)")
@@ -245,6 +248,7 @@ def work(pair, bunny, end):
     pytest.param(end_program, marks=pytest.mark.sanitize), end_source,
     pytest.param(end_destination, marks=pytest.mark.sanitize), restart_source,
     restart_destination])
+@pytest.mark.long
 def test_whatever_ends_in_between(busy, end):
     """At any moment from the copy of the slot to the first changes of the stream behind it."""
     pair, bunny = busy

@@ -332,6 +332,7 @@ NAMES = ["new\nline", "%I.%L", " ", '"', "\\", "''", "$$", "a.*", ";--", "/*", "
          "select", "ctid ", "$1", "%d%s", "日本語のテーブル名前がとても長いです例", "😀", "İıẞ", "T", "t"]
 
 
+@pytest.mark.long
 def test_names_of_every_kind(pair, bunny):
     """Of tables, each with a column of every name; and two mirrors into one database."""
     columns = s.SQL(", ").join(s.SQL("{} text").format(s.Identifier(n)) for n in NAMES)

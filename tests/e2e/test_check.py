@@ -96,6 +96,7 @@ def everything(pair):
     return [(pair.sql(q), pair.dsql(q)) for q in queries]
 
 
+@pytest.mark.long
 @pytest.mark.sanitize
 def test_a_database_with_one_of_each_trouble(pair, bunny):
     pair.sql("CREATE FUNCTION ddl() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END'")

@@ -311,6 +311,7 @@ def test_waiting_ends_when_the_mirror_is_paused(pair, bunny):
 
 
 # --- operations ------------------------------------------------------------------------------------
+@pytest.mark.long
 def test_resync(streaming):
     pair, bunny = streaming
     pair.dsql("UPDATE t SET v = 'other'")
@@ -347,6 +348,7 @@ def test_verify(streaming):
     bunny.cli("verify", "m", "--last", "--wait", expect=2)
 
 
+@pytest.mark.long
 def test_sync_schema(streaming):
     pair, bunny = streaming
     assert bunny.cli("sync-schema", "m", "--dry-run").stdout == ""

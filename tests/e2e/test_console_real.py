@@ -185,6 +185,7 @@ def test_login_stays_good_beside_the_console(live):
     assert bunny.api.login(ADMIN, PASSWORD)["role"] == "admin"
 
 
+@pytest.mark.long
 def test_verify_repair_resync_and_cutover_by_keys(live):
     pair, bunny, console = live
     console.wait("orders", "RUNNING")

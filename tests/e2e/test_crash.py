@@ -54,6 +54,7 @@ def grown(pair, bunny, name, seconds):
     threading.Event().wait(random.random() * seconds)
 
 
+@pytest.mark.long
 @pytest.mark.limit(120 + 30 * KILLS)
 @pytest.mark.sanitize
 def test_kill_during_the_stream(loaded):
@@ -88,6 +89,7 @@ def test_kill_during_the_snapshot(loaded):
     assert len(pair.slots()) == 1
 
 
+@pytest.mark.long
 @pytest.mark.limit(120)
 def test_kill_while_the_mirror_is_made(loaded):
     """At any moment of publication, slot, definitions: it ends equal, with one slot."""
@@ -152,6 +154,7 @@ def test_terminated_session(loaded, side):
     pair.assert_equal(90)
 
 
+@pytest.mark.long
 @pytest.mark.limit(240)
 @pytest.mark.sanitize
 def test_restart_of_the_destination(loaded):

@@ -50,6 +50,7 @@ def mirror(pair, bunny):
     return pair, bunny
 
 
+@pytest.mark.long
 @pytest.mark.quick
 def test_ready_and_what_is_said_of_it(mirror):
     pair, bunny = mirror

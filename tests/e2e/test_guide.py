@@ -12,6 +12,7 @@ def place(cluster, dbname):
     return f"host={cluster.host} port={cluster.port} user=postgres dbname={dbname}"
 
 
+@pytest.mark.long
 @pytest.mark.limit(300)
 def test_guide(pair, bunny):
     pair.sql("""CREATE TABLE users (id int PRIMARY KEY, username text NOT NULL);

@@ -183,6 +183,7 @@ def test_a_synchronisation_of_definitions(loaded):
     assert_nothing_left(pair, bunny)
 
 
+@pytest.mark.long
 @LIMIT
 def test_a_cutover_that_is_waited_for(loaded):
     """Who waits is told; nothing is changed, and what remains is the same afterwards."""

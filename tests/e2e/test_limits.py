@@ -48,6 +48,7 @@ def test_values_of_50_mb(pair, bunny):
         assert bunny.memory_kib() < (256 + 4 * 100) * 1024
 
 
+@pytest.mark.long
 def test_wide_table_with_many_sets_of_unchanged_values(pair, bunny):
     """Each set of unchanged TOAST values is a statement of its own: they do not pile up there."""
     columns = ", ".join(f"c{i} text" for i in range(1, 1600))

@@ -155,6 +155,7 @@ def test_sync_schema_of_a_paused_mirror_leaves_it_paused(bunny, pair):
     assert pair.assert_equal(tables=[("public", "a")]) == 1001
 
 
+@pytest.mark.long
 def test_a_locked_table_fails_sync_schema_with_a_sentence_and_changes_nothing(bunny, pair):
     make(bunny, pair)
     pair.sql("CREATE INDEX a_v ON a (v)")

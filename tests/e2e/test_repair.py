@@ -198,6 +198,7 @@ def test_rows_that_change_meanwhile_are_never_repaired_to_an_older_state(pair, b
     pair.assert_equal()
 
 
+@pytest.mark.long
 def test_keys_of_many_types(pair, bunny):
     types = {"uuid": "md5(i::text)::uuid", "timestamptz": "'2020-01-01'::timestamptz + i * interval '1.5 s'",
              "char(5)": "i::text", '"char"': "chr(64 + i)::\"char\"", "bytea": "decode(md5(i::text), 'hex')",
@@ -218,6 +219,7 @@ def test_keys_of_many_types(pair, bunny):
     pair.assert_equal()
 
 
+@pytest.mark.long
 def test_sequences_that_stand_elsewhere_are_named_and_set(pair, bunny):
     """Those that only lag behind are not; a repair sets the others, and they follow again."""
     pair.sql('CREATE TABLE "Odd.T" (id bigserial PRIMARY KEY, v int);'

@@ -69,6 +69,7 @@ def mirror_sample(pair, bunny, name):
     return rows
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", NAMES)
 def test_sample_is_mirrored_and_follows(pair, bunny, name):
     mirror_sample(pair, bunny, name)
@@ -89,6 +90,7 @@ def test_sample_is_mirrored_and_follows(pair, bunny, name):
         assert count == 0, table
 
 
+@pytest.mark.long
 @pytest.mark.quick
 @pytest.mark.sanitize
 @pytest.mark.tsan

@@ -229,6 +229,7 @@ def test_what_the_source_gave_up_waits_for_nothing(bunny, pair):
     equal(pair)
 
 
+@pytest.mark.long
 def test_new_partitions_of_a_parent_that_keeps_a_dropped_column(bunny, pair):
     """By sync-schema, and by a copy of the table."""
     pair.sql("CREATE TABLE p (id int, k int, old text COLLATE \"C\" DEFAULT 'o' NOT NULL,"
@@ -248,6 +249,7 @@ def test_new_partitions_of_a_parent_that_keeps_a_dropped_column(bunny, pair):
     equal(pair)
 
 
+@pytest.mark.long
 def test_a_table_gets_another_name(bunny, pair):
     make(pair, ["t"])
     pair.sql("CREATE SCHEMA s")
@@ -408,6 +410,7 @@ def test_heirs_follow_and_dropped_columns_go(bunny, pair, mode):
     assert bunny.status("m")["status"] == "running"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("strategy", ["truncate", "swap"])
 def test_a_dropped_column_that_is_kept_stays_over_copies(bunny, pair, strategy):
     """Of its table, then of the whole mirror: it is nullable and told; a swap keeps its values."""
@@ -450,6 +453,7 @@ def test_a_dropped_column_that_a_view_needs(bunny, pair):
     assert_equal_definitions(pair)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("mode", ["auto", "manual"])
 @pytest.mark.parametrize("path", ["resync", "resync/public.t"])
 def test_a_copy_knows_what_the_source_has_dropped(bunny, pair, mode, path):
@@ -530,6 +534,7 @@ def test_a_key_that_is_gone_is_gone_without_other_indexes_too(bunny, pair, mode)
     assert pair.dsql("SELECT count(*) FROM pg_index WHERE indrelid = 'u'::regclass")[0][0] == 2
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("mode", ["auto", "manual"])
 def test_partitions_that_get_other_names(bunny, pair, mode):
     """One by one, in exchange, in another schema, and with a new one under the old name: their rows
@@ -714,6 +719,7 @@ def exchange(connection, a, b):
                            f"ALTER TABLE {t} RENAME x TO {b}")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("mode", ["auto", "manual"])
 def test_columns_that_are_exchanged_in_a_family(bunny, pair, mode):
     """Once for parents, children and partitions: each of them tells it, and it is done once. What

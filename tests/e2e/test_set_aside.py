@@ -108,6 +108,7 @@ def test_a_violated_constraint(pair, bunny):
     finish(pair, bunny)
 
 
+@pytest.mark.long
 def test_several_tables_of_one_transaction(pair, bunny):
     """A type that is too small, a unique index of the destination's own, a partition."""
     make(pair, bunny)

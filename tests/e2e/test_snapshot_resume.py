@@ -207,6 +207,7 @@ def test_a_pause_and_other_tables_meanwhile(pair, bunny):
     pair.assert_equal(tables=[("public", t) for t in names if t != "parts"])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("what", ["slot", "publication"])
 def test_it_begins_anew_when_the_source_has_nothing_to_go_on_from(pair, bunny, what):
     make(pair)
@@ -230,6 +231,7 @@ def test_it_begins_anew_when_the_source_has_nothing_to_go_on_from(pair, bunny, w
     assert copies(bunny, "t0") == 2
 
 
+@pytest.mark.long
 def test_definitions_that_changed_meanwhile(pair, bunny):
     make(pair)
     bunny.create_mirror("m", pair, snapshot_num_tables_in_parallel=3)

@@ -170,6 +170,7 @@ def test_keys_of_extension_types(pair, bunny):
     pair.assert_equal()
 
 
+@pytest.mark.long
 @pytest.mark.quick
 def test_transactions_stay_whole_and_rolled_back_work_stays_away(pair, bunny):
     pair.sql("""CREATE TABLE a (id int PRIMARY KEY, v int); CREATE TABLE b (id int PRIMARY KEY);

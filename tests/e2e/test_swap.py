@@ -159,6 +159,7 @@ def test_a_long_reader_holds_up_neither_the_swap_nor_other_readers(pair, bunny):
     assert_no_shadows(pair)
 
 
+@pytest.mark.long
 def test_a_writer_at_the_destination_is_waited_for_in_short_attempts(pair, bunny):
     """Readers do not notice, other writers wait for an attempt at most, and the log says who it is.
     One who has rows that are the same is not waited for at all."""
@@ -210,6 +211,7 @@ class Writer(Reader):
             self.error = e
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("key", ["PRIMARY KEY", "NOT NULL"])
 def test_nobody_waits_while_many_rows_are_swapped(pair, bunny, key):
     """Not even who writes the very rows that change: as soon as somebody waits they come in small
@@ -247,6 +249,7 @@ def test_nobody_waits_while_many_rows_are_swapped(pair, bunny, key):
     assert_no_shadows(pair)
 
 
+@pytest.mark.long
 def test_kill_in_the_middle_of_small_steps(pair, bunny):
     """Some rows are the new ones then; there are never fewer, and the copy begins anew by itself."""
     pair.sql("CREATE TABLE t (id int PRIMARY KEY, w text);"
@@ -313,6 +316,7 @@ def test_a_whole_mirror_under_load(pair, bunny):
     assert_no_shadows(pair)
 
 
+@pytest.mark.long
 def test_partitions_change_together(pair, bunny):
     """Rows move between them meanwhile, and some are emptied."""
     pair.sql(PARTITIONED)
@@ -619,6 +623,7 @@ def test_rows_that_do_not_fit_leave_the_old_ones(pair, bunny):
     assert_no_shadows(pair)
 
 
+@pytest.mark.long
 def test_a_table_that_was_set_aside_comes_back_by_a_swap(pair, bunny):
     """Readers have the rows from before its error until then."""
     pair.sql(GROWING)
@@ -642,6 +647,7 @@ def test_a_table_that_was_set_aside_comes_back_by_a_swap(pair, bunny):
 @pytest.mark.parametrize("definitions, work, names", [
     pytest.param(TABLES, WORK, (*NAMES, None), id="plain"),
     pytest.param(GRAPH, GRAPH_WORK, ("man", None, "boss", "tool", "part"), id="foreign keys")])
+@pytest.mark.long
 def test_kill_at_any_moment_of_a_swap(loaded, definitions, work, names):
     """None: of the whole mirror. The reader never finds a table empty that is not."""
     pair, bunny = loaded
@@ -708,6 +714,7 @@ def test_servers_that_restart_during_a_swap(loaded):
     assert_no_shadows(pair)
 
 
+@pytest.mark.long
 def test_pause_shutdown_and_deletion_call_a_swap_off(pair, bunny):
     """Within a second or two; the table keeps its old rows, and nothing stays beside it."""
     pair.sql(TABLES + "ALTER TABLE other ADD FOREIGN KEY (id) REFERENCES moving DEFERRABLE")
@@ -749,6 +756,7 @@ def test_pause_shutdown_and_deletion_call_a_swap_off(pair, bunny):
     assert not [line for line in dump(pair) if "_bunnydb" in line]
 
 
+@pytest.mark.long
 def test_a_wish_for_another_way_counts(pair, bunny):
     """The mirror's own strategy holds unless another one is asked for."""
     pair.sql("CREATE TABLE t (id int PRIMARY KEY, v int); INSERT INTO t SELECT g, g FROM "
@@ -778,6 +786,7 @@ def lose_slot(pair, bunny):
     pair.source.sql("SELECT pg_drop_replication_slot(%s)", (slot,))
 
 
+@pytest.mark.long
 def test_readers_keep_their_rows_when_the_slot_is_lost(pair, bunny):
     """A whole mirror by swap is the way back: no table is ever empty, and what was missed is there."""
     pair.sql(GROWING + "CREATE TABLE sub (id int PRIMARY KEY, t int REFERENCES t);"
@@ -804,6 +813,7 @@ def test_readers_keep_their_rows_when_the_slot_is_lost(pair, bunny):
     assert_no_shadows(pair)
 
 
+@pytest.mark.long
 def test_retry_goes_the_mirrors_own_way_when_the_slot_is_lost(pair, bunny):
     """With resync_strategy swap it keeps the rows, also when the slot goes under a swap; truncate is
     truncate."""
@@ -842,6 +852,7 @@ def test_retry_goes_the_mirrors_own_way_when_the_slot_is_lost(pair, bunny):
     assert_no_shadows(pair)
 
 
+@pytest.mark.long
 def test_definitions_that_changed_while_the_slot_was_lost(pair, bunny):
     """They follow on the rows that are there; what these do not take is said, and empties nothing."""
     pair.sql("CREATE TABLE t (id int PRIMARY KEY, v int, gone text); CREATE TABLE u (id int PRIMARY KEY);"

@@ -141,6 +141,7 @@ def test_a_quiet_table_is_copied_again(pair, bunny):
     assert_nothing_missed(bunny, "m")
 
 
+@pytest.mark.long
 @pytest.mark.limit(240)
 @pytest.mark.sanitize
 @pytest.mark.tsan
@@ -171,6 +172,7 @@ def big_transactions(pair, stop, made):
             made.append(1)
 
 
+@pytest.mark.long
 @pytest.mark.limit(120 + 30 * KILLS)
 def test_large_transactions_that_span_the_copy(pair, bunny):
     pair.sql("CREATE TABLE t (id int PRIMARY KEY, n int);"
@@ -191,6 +193,7 @@ def test_large_transactions_that_span_the_copy(pair, bunny):
     assert_nothing_missed(bunny, "m")
 
 
+@pytest.mark.long
 def test_a_transaction_that_is_open_when_the_slot_is_made(pair, bunny):
     """The slot waits for it; the mirror does not, and says who is in the way."""
     pair.sql(TABLES)
@@ -215,6 +218,7 @@ def test_a_transaction_that_is_open_when_the_slot_is_made(pair, bunny):
     assert_nothing_missed(bunny, "m")
 
 
+@pytest.mark.long
 def test_other_tables_stream_on_meanwhile(pair, bunny):
     """Their changes arrive within a second while the copy goes on, and while it is caught up."""
     pair.sql(TABLES)
@@ -238,6 +242,7 @@ def test_other_tables_stream_on_meanwhile(pair, bunny):
     assert_nothing_missed(bunny, "m")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("strategy", ["truncate", "swap"])
 def test_the_stream_goes_on_while_a_table_leaves_it(pair, bunny, strategy):
     """It is the same one before and afterwards, under load, also after the third table in a row."""
@@ -259,6 +264,7 @@ def test_the_stream_goes_on_while_a_table_leaves_it(pair, bunny, strategy):
     wait_for(lambda: assert_no_traces(pair) or True, 30, "all traces to go")
 
 
+@pytest.mark.long
 def test_a_stream_that_is_behind_the_copy(pair, bunny):
     """It still has to bring changes that the copy has: those are not applied twice."""
     pair.sql(TABLES)
@@ -284,6 +290,7 @@ def test_a_stream_that_is_behind_the_copy(pair, bunny):
     assert_nothing_missed(bunny, "m")
 
 
+@pytest.mark.long
 def test_changes_that_do_not_fit_into_memory(pair, bunny):
     """More changes come during the copy than memory takes: they wait in a file without a name."""
     pair.sql("CREATE TABLE t (id int PRIMARY KEY, v text); CREATE TABLE u (id int PRIMARY KEY);"
@@ -329,6 +336,7 @@ INSERT INTO p VALUES (:a, :k, 'new') ON CONFLICT DO NOTHING;
 """
 
 
+@pytest.mark.long
 def test_a_partitioned_table_under_load(pair, bunny):
     """Rows move between partitions, and some of those are emptied."""
     pair.sql(PARTITIONED)
@@ -372,6 +380,7 @@ END;
 """
 
 
+@pytest.mark.long
 def test_partitions_stay_where_all_mappings_together_put_them(pair, bunny):
     """Where a partition in another schema than its table goes depends on the mappings of that
     schema: also while only some of the tables are copied, or only some streamed."""
@@ -396,6 +405,7 @@ def test_partitions_stay_where_all_mappings_together_put_them(pair, bunny):
         assert not bunny.api.get("/v1/mirrors/m/logs?level=ERROR")["logs"]
 
 
+@pytest.mark.long
 @pytest.mark.limit(240)
 def test_foreign_keys_on_all_sides(pair, bunny):
     """A cycle, a table that refers to itself, cascades: all constraints are as before, validated."""
@@ -502,6 +512,7 @@ def put_tables(bunny, name, tables):
                   {"table_mappings": [{"source_table": t} for t in tables]})
 
 
+@pytest.mark.long
 @pytest.mark.limit(240)
 def test_tables_are_added_under_load(pair, bunny):
     pair.sql(TABLES)
@@ -517,6 +528,7 @@ def test_tables_are_added_under_load(pair, bunny):
     assert_no_traces(pair)
 
 
+@pytest.mark.long
 def test_a_table_that_was_taken_out_and_came_back(pair, bunny):
     """Its changes from before are in the stream still: they are ignored, then they are copied."""
     pair.sql(TABLES)
@@ -538,6 +550,7 @@ def test_a_table_that_was_taken_out_and_came_back(pair, bunny):
     assert_nothing_missed(bunny, "m")
 
 
+@pytest.mark.long
 def test_one_of_several_added_tables_cannot_be_copied(pair, bunny):
     """The others are, and it follows when its obstacle is gone."""
     pair.sql(TABLES)
@@ -564,6 +577,7 @@ def test_one_of_several_added_tables_cannot_be_copied(pair, bunny):
 @pytest.mark.parametrize("definitions, work, names", [
     pytest.param(TABLES, WORK, NAMES, id="plain"),
     pytest.param(GRAPH, GRAPH_WORK, ("man", "boss", "tool", "part"), id="foreign keys")])
+@pytest.mark.long
 def test_kill_at_any_moment_of_a_copy(loaded, definitions, work, names):
     pair, bunny = loaded
     pair.sql(definitions)
@@ -582,6 +596,7 @@ def test_kill_at_any_moment_of_a_copy(loaded, definitions, work, names):
     wait_for(lambda: assert_no_traces(pair) or True, 30, "the rows of table_sync to go")
 
 
+@pytest.mark.long
 @pytest.mark.limit(240)
 def test_servers_that_restart_during_a_copy(loaded):
     pair, bunny = loaded
@@ -659,6 +674,7 @@ def test_an_older_catalog_cannot_forget_a_copy(pair, bunny):
     assert_no_traces(pair)
 
 
+@pytest.mark.long
 def test_a_second_process_takes_a_copy_over(pair, bunny, root):
     """The first one hangs in the middle of its copy; the rows that it brings afterwards do not
     count."""

@@ -56,6 +56,7 @@ def healed(pair, bunny, rows):
 
 
 # --- the slot ---------------------------------------------------------------------------------------
+@pytest.mark.long
 def test_slot_of_an_earlier_installation(pair, bunny):
     """42710 although the preflight saw no slot: it appears while the publication is being made."""
     pair.sql(T)
@@ -83,6 +84,7 @@ def make_slot(pair):
         c.execute("SELECT pg_create_logical_replication_slot('bunny_slot_m', 'pgoutput')")
 
 
+@pytest.mark.long
 def test_slot_in_use_by_somebody_else(pair, bunny):
     pair.sql(T)
     bunny.mirror("m", pair)
@@ -201,6 +203,8 @@ def test_a_source_that_cannot_decode_its_log(loaded, sqlstate):
 
 
 # --- servers ----------------------------------------------------------------------------------------
+@pytest.mark.long
+@pytest.mark.limit(240)
 def test_a_password_that_changed(pair, bunny):
     """Tried some times, as it may be put back; then it waits, as roles can be locked out."""
     role = "secret"  # pg_hba.conf asks this one for a password
@@ -394,6 +398,8 @@ def test_a_lock_at_the_destination_names_its_holder(pair, impatient):
     healed(pair, bunny, 2)
 
 
+@pytest.mark.long
+@pytest.mark.limit(240)
 def test_a_missing_index_is_named_with_the_statement_that_makes_it(pair, impatient):
     bunny = impatient
     pair.sql("CREATE TABLE t (a int, b text); ALTER TABLE t REPLICA IDENTITY FULL;"
@@ -418,6 +424,7 @@ def test_a_paused_mirror_says_what_waits(pair, impatient):
     healed(pair, bunny, 5000)
 
 
+@pytest.mark.long
 def test_wal_that_piles_up_warns_then_alarms(pair, bunny):
     pair.sql(T)
     bunny.mirror("m", pair)
@@ -461,6 +468,8 @@ def test_the_wal_guard_drops_the_slot_where_that_was_asked_for(pair, lone_bunny)
     healed(pair, bunny, 2)
 
 
+@pytest.mark.long
+@pytest.mark.limit(240)
 def test_a_copy_says_what_limits_its_speed(pair, impatient):
     bunny = impatient
     pair.sql("CREATE TABLE t (id int PRIMARY KEY, v text);"

@@ -250,6 +250,9 @@ static void check_sent_secret(const struct request *q, const struct response *r,
     json_decref(o);
 }
 
+/* In the answer to a body that is not JSON, whatever stands in that. */
+static const char own_words[] = "send the header Content-Type: application/json";
+
 /* The same in a body that is not JSON: what stands behind the first "password", in letters. */
 static void check_broken_secret(const struct request *q, const struct response *r)
 {
@@ -263,6 +266,7 @@ static void check_broken_secret(const struct request *q, const struct response *
     while (at + n < end && isalnum((unsigned char)at[n]))
         n++;
     if (n >= 8 && r->body && holds(r->body, r->body_len, at, n) &&
+        !holds(own_words, sizeof own_words - 1, at, n) &&
         !holds(q->body, (size_t)(at - q->body), at, n) &&
         !holds(at + n, (size_t)(end - at) - n, at, n) &&
         !holds(q->target, strlen(q->target), at, n))

@@ -19,6 +19,7 @@
 #include "base/mem.h"
 #include "base/wake.h"
 #include "tests/unit/cluster.h"
+#include "tests/unit/promise.h"
 
 /* --- opening ---------------------------------------------------------------------------------- */
 
@@ -139,8 +140,8 @@ static void a_server_that_never_answers_holds_us_no_longer_than_the_limit(void *
     timed_init(&task, 200);
     assert_false(pg_connect(&t, PG_SQL, "test", NULL, &task.task, 60000, &c, &e));
     assert_error(&e, ERR_CANCELLED, "");
-    assert_true(clock_mono_ms() - start < 1500);
-    assert_true(task.ticks >= 5);
+    assert_true(clock_mono_ms() - start < 500 + LOAD_MS);
+    assert_true(task.ticks >= 3);
     close(fd);
 }
 
@@ -356,8 +357,8 @@ static void a_limit_ends_a_statement(void **state)
     int64_t start = clock_mono_ms();
     assert_false(pg_exec(c, &task.task, 300, "SELECT pg_sleep(60)", NULL, &e));
     assert_error(&e, ERR_TIMEOUT, "");
-    assert_true(clock_mono_ms() - start < 1300);
-    assert_true(task.ticks >= 10);
+    assert_true(clock_mono_ms() - start < 1300 + LOAD_MS);
+    assert_true(task.ticks >= 3);
     assert_int_equal(ask(c, "SELECT 5"), 5);
     pg_close(c, true);
 }
@@ -403,7 +404,7 @@ static void a_hung_server_holds_us_no_longer_than_a_second(void **state)
     assert_false(pg_exec(c, NULL, 0, "SELECT 1", NULL, &e));
     assert_error(&e, ERR_CONNECT, "");
     pg_close(c, true);
-    assert_true(clock_mono_ms() - start < 1200);
+    assert_true(clock_mono_ms() - start < 1200 + LOAD_MS);
     kill(pid, SIGCONT);
 }
 
