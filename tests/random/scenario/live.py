@@ -151,8 +151,8 @@ class Live:
         if t.is_partitioned:
             t.parts = connection.execute(TREE, (t.oid,)).fetchall()
             t.leaves = [k.qualified(p[0], p[1]) for p in t.parts if p[2]]
-        t.is_big = plain.is_big and [(c.name, c.kind.sql) for c in t.columns[:3]] == [
-            ("id", "integer"), ("v", "text"), ("n", "integer")] and bool(t.key)
+        t.is_big = plain.is_big and bool(t.key) and [(c.name, c.kind.sql, c.role) for c in t.columns[:3]] == [
+            ("id", "integer", "plain"), ("v", "text", "plain"), ("n", "integer", "plain")]
         return t
 
     def _read_indexes(self, connection, t, by_number):
