@@ -12,6 +12,7 @@
 #include "ui/moves.h"
 #include "ui/peer_deeds.h"
 #include "ui/save.h"
+#include "ui/sorting.h"
 #include "ui/terminal.h"
 
 #define FN(k) (TERMINAL_FUNCTION | (k))
@@ -135,11 +136,11 @@ const struct action actions[] = {
      "Only mirrors that have a problem, or all again.",
      ON(SCREEN_LIST), EVERYWHERE, GROUP_VIEW, NULL, do_problems},
     {"sort", {'s'}, "sort",
-     "Next order: severity, name, lag, rows/s, kept WAL.",
-     ON(SCREEN_LIST), EVERYWHERE, GROUP_VIEW, NULL, do_sort},
+     "Next order: the usual one, then by each column from left to right.",
+     LISTS | TABLES | ON(SCREEN_PICK), ON(SCREEN_LIST), GROUP_VIEW, has_columns, do_sort},
     {"invert", {'I'}, "invert",
      "Turns the order round.",
-     ON(SCREEN_LIST), 0, GROUP_VIEW, NULL, do_invert},
+     LISTS | TABLES | ON(SCREEN_PICK), 0, GROUP_VIEW, has_columns, do_invert},
     {"maximise", {'o'}, "maximise",
      "The pane with the keys takes the screen, or gives it back.",
      LISTS | TABLES | ON(SCREEN_PICK), 0, GROUP_VIEW, NULL, do_zoom},
@@ -201,11 +202,11 @@ const struct action actions[] = {
      "To the last line.",
      EVERYWHERE, 0, GROUP_MOVE, NULL, move_last},
     {"left", {FN(KEY_LEFT)}, "left",
-     "Scrolls a log to the left.",
-     WITH_LOG, 0, GROUP_MOVE, in_log, move_left},
+     "Scrolls a log, or the columns of a list, to the left.",
+     WITH_LOG | TABLES | ON(SCREEN_PICK), 0, GROUP_MOVE, can_scroll, move_left},
     {"right", {FN(KEY_RIGHT)}, "right",
-     "Scrolls a log to the right.",
-     WITH_LOG, 0, GROUP_MOVE, in_log, move_right},
+     "Scrolls a log, or the columns of a list, to the right.",
+     WITH_LOG | TABLES | ON(SCREEN_PICK), 0, GROUP_MOVE, can_scroll, move_right},
     {"pane", {'\t'}, "pane",
      "Moves between the list and the log below it.",
      LISTS, 0, GROUP_MOVE, NULL, do_tab},

@@ -43,35 +43,6 @@ void app_switch(struct app *a, enum screen_id s)
     a->focus_log = false;
 }
 
-struct rows *app_rows(struct app *a)
-{
-    switch (app_screen(a)) {
-    case SCREEN_LIST:
-        return &a->mirrors;
-    case SCREEN_DETAIL:
-        return a->tab == TAB_TABLES ? &a->tables : a->tab == TAB_RUNS ? &a->mirror_runs : NULL;
-    case SCREEN_SLOTS:
-        return &a->slots;
-    case SCREEN_PEERS:
-        return &a->peers;
-    case SCREEN_RUNS:
-        return &a->runs;
-    case SCREEN_DOCTOR:
-        return &a->doctor;
-    case SCREEN_PICK:
-        return &a->picks;
-    case SCREEN_LOG:
-    case SCREEN_MESSAGES:
-    case SCREEN_HELP:
-    case SCREEN_REPORT:
-    case SCREEN_SUMMARY:
-    case SCREEN_FORM:
-    case SCREEN_COUNT:
-        break;
-    }
-    return NULL;
-}
-
 /* --- Questions ------------------------------------------------------------------------------- */
 void app_ask(struct app *a, enum sheet_kind kind, const char *name)
 {

@@ -43,14 +43,6 @@ enum tab {
     TAB_CONFIG,
     TAB_COUNT
 };
-enum sort_key {
-    SORT_SEVERITY,
-    SORT_NAME,
-    SORT_LAG,
-    SORT_RATE,
-    SORT_KEPT,
-    SORT_COUNT
-};
 /* Who gets the keys. */
 enum mode {
     MODE_KEYS,
@@ -139,6 +131,12 @@ struct wal_rate {
     double bytes_per_second; /* -1: not known yet */
 };
 
+/* How a list is looked at. */
+struct list_view {
+    int sort; /* 0: its usual order; else a column, by its place in the set, and 1 */
+    bool invert;
+    int left; /* so many columns behind the names have been scrolled away */
+};
 /* Where a column's title stands on the screen. */
 struct title {
     int x, width, column; /* by its place in the set */
@@ -160,6 +158,7 @@ struct app {
     const struct column_set *drawn;   /* the list of the last frame; NULL: there was none */
     struct title titles[COLUMNS_MAX]; /* of it, from left to right */
     int n_titles;
+    bool has_more_right; /* columns of it that have no room */
     struct chooser chooser;
     bool mouse;
     struct theme theme;
@@ -184,8 +183,8 @@ struct app {
     size_t n_lines, cap_lines;
     char filter[INPUT_SIZE], table_filter[INPUT_SIZE];
     char slot_filter[INPUT_SIZE], peer_filter[INPUT_SIZE], run_filter[INPUT_SIZE];
-    bool problems_only, invert;
-    enum sort_key sort;
+    bool problems_only;
+    struct list_view views[COLUMN_LISTS]; /* as column_sets */
     struct logview pane_log, detail_log, page_log;
     struct log_row *log_rows; /* LOGVIEW_ROWS of them, filled at each drawing of a log */
     struct facts page;        /* help, messages, slot: lines of the body */
@@ -275,8 +274,6 @@ void app_ask(struct app *a, enum sheet_kind kind, const char *name);
  * every_ms (0: only with R). Console thread; never waits. */
 const struct sheet *app_need(struct app *a, enum sheet_kind kind, const char *name,
                              int64_t every_ms);
-/* The list that the keys move in; NULL: there is none. */
-struct rows *app_rows(struct app *a);
 /* Bytes a second that the mirror's source writes; -1 when not known yet. */
 double app_wal_rate(const struct app *a, const char *mirror);
 

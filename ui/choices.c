@@ -9,7 +9,7 @@
 
 #include "base/mem.h"
 #include "ui/columns.h"
-#include "ui/mirrors.h"
+#include "ui/sorting.h"
 
 enum {
     TEXT_SIZE = 4096, /* more than all of them need */
@@ -32,6 +32,34 @@ static void put_columns(const struct app *a, char *out, size_t size)
         str_printf(out + n, size - n, "mouse %s\n", a->mouse ? "yes" : "no");
 }
 
+/* "sort_3 kept": the order of a list that has not its usual one. The main list has names of its
+ * own, and is always told. */
+static void put_orders(const struct app *a, char *out, size_t size)
+{
+    char name[40];
+    for (int i = 1; i < COLUMN_LISTS; i++) {
+        if (sorting_is_usual(a, column_sets[i]))
+            continue;
+        size_t n = strlen(out);
+        str_printf(out + n, size - n, "sort_%d %s\ninvert_%d %s\n", i,
+                   sorting_name(a, column_sets[i], name, sizeof name), i,
+                   a->views[i].invert ? "yes" : "no");
+    }
+}
+
+static void take_order(struct app *a, const char *name, const char *value)
+{
+    char sort[24] = "sort", invert[24] = "invert";
+    for (int i = 0; i < COLUMN_LISTS; i++) {
+        if (!strcmp(name, sort))
+            sorting_choose(a, column_sets[i], value);
+        else if (!strcmp(name, invert))
+            a->views[i].invert = !strcmp(value, "yes");
+        str_printf(sort, sizeof sort, "sort_%d", i + 1);
+        str_printf(invert, sizeof invert, "invert_%d", i + 1);
+    }
+}
+
 static void take_columns(struct app *a, const char *name, const char *value)
 {
     struct column_choice c;
@@ -48,9 +76,12 @@ static void take_columns(struct app *a, const char *name, const char *value)
 
 static void put_all(const struct app *a, char *out, size_t size)
 {
+    char name[40];
     str_printf(out, size, "theme %s\nglyphs %s\nsort %s\ninvert %s\nrefresh_ms %lld\n",
                theme_name(&a->theme), a->theme.unicode || !a->theme.can_unicode ? "utf-8" : "ascii",
-               sort_name(a->sort), a->invert ? "yes" : "no", (long long)a->frame_ms);
+               sorting_name(a, column_sets[0], name, sizeof name),
+               a->views[0].invert ? "yes" : "no", (long long)a->frame_ms);
+    put_orders(a, out, size);
     put_columns(a, out, size);
 }
 
@@ -60,14 +91,10 @@ static void take(struct app *a, const char *name, const char *value)
         theme_choose(&a->theme, value);
     else if (!strcmp(name, "glyphs"))
         a->theme.unicode = a->theme.can_unicode && strcmp(value, "ascii") != 0;
-    else if (!strcmp(name, "invert"))
-        a->invert = !strcmp(value, "yes");
     else if (!strcmp(name, "mouse"))
         a->mouse = !strcmp(value, "yes");
     take_columns(a, name, value);
-    for (int k = 0; !strcmp(name, "sort") && k < SORT_COUNT; k++)
-        if (!strcmp(value, sort_name((enum sort_key)k)))
-            a->sort = (enum sort_key)k;
+    take_order(a, name, value);
     long ms = strcmp(name, "refresh_ms") ? 0 : strtol(value, NULL, 10);
     if (ms >= 250 && ms <= 5000)
         a->frame_ms = ms;

@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "ui/columns.h"
+#include "ui/listing.h"
 #include "ui/terminal.h"
 
 enum {
@@ -17,7 +18,7 @@ static const char hint[] = "space shows, < > move, * the usual, esc ends";
 
 bool has_columns(struct app *a, char *reason, size_t size)
 {
-    bool any = columns_shown(a) != NULL;
+    bool any = listing_of(a).columns != NULL;
     if (!any)
         str_copy(reason, size, "there is no list here");
     return any;
@@ -47,7 +48,7 @@ static void fill(struct app *a)
 
 void do_columns(struct app *a)
 {
-    a->chooser = (struct chooser){.set = columns_shown(a)};
+    a->chooser = (struct chooser){.set = listing_of(a).columns};
     fill(a);
     a->mode = MODE_COLUMNS;
 }

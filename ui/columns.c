@@ -2,9 +2,11 @@
 #include "ui/columns.h"
 
 #include <ctype.h>
+#include <limits.h>
 #include <string.h>
 
 #include "base/mem.h"
+#include "ui/sorting.h"
 #include "ui/text.h"
 
 enum {
@@ -100,38 +102,7 @@ void columns_usual(const struct column_set *s, int cols, struct column_choice *o
             out->order[out->n++] = (unsigned char)i;
 }
 
-const struct column_set *columns_shown(const struct app *a)
-{
-    switch (app_screen(a)) {
-    case SCREEN_LIST:
-        return &columns_of_mirrors;
-    case SCREEN_DETAIL:
-        return a->tab == TAB_TABLES ? detail_columns(a)
-               : a->tab == TAB_RUNS ? &columns_of_own_runs
-                                    : NULL;
-    case SCREEN_SLOTS:
-        return &columns_of_slots;
-    case SCREEN_PEERS:
-        return &columns_of_peers;
-    case SCREEN_RUNS:
-        return &columns_of_runs;
-    case SCREEN_DOCTOR:
-        return &columns_of_checks;
-    case SCREEN_PICK:
-        return &columns_of_picks;
-    case SCREEN_LOG:
-    case SCREEN_MESSAGES:
-    case SCREEN_HELP:
-    case SCREEN_REPORT:
-    case SCREEN_SUMMARY:
-    case SCREEN_FORM:
-    case SCREEN_COUNT:
-        break;
-    }
-    return NULL;
-}
-
-static size_t set_index(const struct column_set *s)
+size_t columns_index(const struct column_set *s)
 {
     size_t i = 0;
     while (column_sets[i] != s)
@@ -151,21 +122,43 @@ static int least_width(const struct column *c, int cols)
     return w ? w : REST_LEAST;
 }
 
-static void columns_pick(const struct app *a, const struct column_set *s, int cols,
+/* Those of all that fit, from the one at that place on. */
+static void columns_fit(const struct column_set *s, int cols, int from,
+                        const struct column_choice *all, struct column_choice *out)
+{
+    int need = GUTTER + NAME_LEAST;
+    *out = (struct column_choice){.is_chosen = all->is_chosen};
+    for (int i = from; i < all->n; i++) {
+        need += 1 + least_width(&s->columns[all->order[i]], cols);
+        if (need > cols)
+            return;
+        out->order[out->n++] = all->order[i];
+    }
+}
+
+/* The columns that are shown, and whether there are more to the right of them. */
+static void columns_pick(struct app *a, const struct column_set *s, int cols,
                          struct column_choice *out)
 {
-    const struct column_choice *chosen = &a->columns[set_index(s)];
-    if (!chosen->is_chosen) {
+    const struct column_choice *chosen = &a->columns[columns_index(s)];
+    struct list_view *v = &a->views[columns_index(s)];
+    struct column_choice all = *chosen;
+    int first = !chosen->is_chosen; /* the first step shows what the usual ones leave out */
+    if (first)
+        columns_usual(s, INT_MAX, &all);
+    columns_usual(s, cols, out);
+    if (v->left == first && out->n == all.n)
+        v->left = 0;
+    for (; v->left > first; v->left--) { /* no further than to the last one */
+        columns_fit(s, cols, v->left - first - 1, &all, out);
+        if (v->left - first < all.n && !choice_has(out, all.order[all.n - 1]))
+            break;
+    }
+    if (v->left || chosen->is_chosen)
+        columns_fit(s, cols, v->left ? v->left - first : 0, &all, out);
+    else
         columns_usual(s, cols, out);
-        return;
-    }
-    *out = *chosen;
-    int need = GUTTER + NAME_LEAST;
-    for (int i = 0; i < out->n; i++) {
-        need += 1 + least_width(&s->columns[out->order[i]], cols);
-        if (need > cols)
-            out->n = (unsigned char)i;
-    }
+    a->has_more_right = v->left ? all.n && !choice_has(out, all.order[all.n - 1]) : out->n < all.n;
 }
 
 static int names_width(struct app *a, const struct rows *r, const struct column_set *s)
@@ -197,7 +190,9 @@ static void columns_place(struct app *a, const struct rows *r, const struct colu
         fixed += 1 + least_width(&s->columns[shown.order[i]], cols);
         rest = is_rest(s, shown.order[i]) ? shown.order[i] : rest;
     }
+    bool scrolled = a->views[columns_index(s)].left > 0;
     bool lacks_last = rest < 0 && !shown.is_chosen && !choice_has(&shown, (int)s->n - 1);
+    lacks_last &= !scrolled;
     int room = cols - fixed, names = names_width(a, r, s);
     names = names > room || lacks_last ? room : names;
     a->titles[0] = (struct title){a->layout.list.x + GUTTER, names, 0};
@@ -218,11 +213,18 @@ static void columns_titles(struct app *a, const struct column_set *s)
     if (r->h == 0)
         return;
     draw_field(&a->paint, r->y, r->x, r->w, ROLE_TITLE, ALIGN_LEFT, "");
+    if (a->views[columns_index(s)].left > 0) /* as far as they can be scrolled on */
+        draw_text(&a->paint, r->y, r->x, GUTTER, ROLE_KEY, a->has_more_right ? "<>" : "<");
     for (int i = 0; i < a->n_titles; i++) {
         const struct title *t = &a->titles[i];
         const struct column *c = &s->columns[t->column];
+        const char *mark = sorting_mark(a, s, t->column);
+        char text[40];
+        bool roomy = (int)strlen(c->title) + 2 <= t->width;
+        str_printf(text, sizeof text, "%s%s%s", c->title, *mark && roomy ? " " : "", mark);
         if (t->width > 0)
-            draw_field(&a->paint, r->y, t->x, t->width, ROLE_TITLE, c->align, c->title);
+            draw_field(&a->paint, r->y, t->x, t->width, *mark ? ROLE_KEY : ROLE_TITLE, c->align,
+                       (int)strlen(text) <= t->width ? text : c->title);
     }
 }
 
@@ -249,6 +251,20 @@ static void columns_row(struct app *a, const void *item, int y, const struct col
             draw_field(&a->paint, y, t->x, t->width, role, c->align, text);
         }
     }
+}
+
+bool columns_can_scroll(const struct app *a)
+{
+    return a->drawn && (a->views[columns_index(a->drawn)].left > 0 || a->has_more_right);
+}
+
+void columns_scroll(struct app *a, int by)
+{
+    int *left = &a->views[columns_index(a->drawn)].left;
+    if (by > 0 && a->has_more_right)
+        ++*left;
+    else if (by < 0 && *left > 0)
+        --*left;
 }
 
 void columns_draw(struct app *a, struct rows *r, const struct column_set *s,

@@ -325,17 +325,6 @@ void do_problems(struct app *a)
     a->problems_only = !a->problems_only;
 }
 
-void do_sort(struct app *a)
-{
-    a->sort = (enum sort_key)((a->sort + 1) % SORT_COUNT);
-    app_say(a, SEVERITY_INFO, "sorted by %s", sort_name(a->sort));
-}
-
-void do_invert(struct app *a)
-{
-    a->invert = !a->invert;
-}
-
 void do_zoom(struct app *a)
 {
     if (a->zoom != ZOOM_NONE)

@@ -45,8 +45,6 @@ void do_checkups(struct app *a);
 void do_copy(struct app *a);
 void do_detach(struct app *a);
 void do_problems(struct app *a);
-void do_sort(struct app *a);
-void do_invert(struct app *a);
 void do_zoom(struct app *a);
 void do_freeze(struct app *a);
 void do_follow(struct app *a);

@@ -9,8 +9,10 @@
 #include "ui/actions.h"
 #include "ui/chooser.h"
 #include "ui/format.h"
+#include "ui/listing.h"
 #include "ui/lists.h"
 #include "ui/mirrors.h"
+#include "ui/sorting.h"
 #include "ui/tables.h"
 #include "ui/terminal.h"
 #include "ui/text.h"
@@ -91,10 +93,12 @@ static void most_kept(const struct app *a, char *out, size_t size)
 
 static void list_crumbs(struct app *a, const struct rect *r)
 {
-    char kept[160], text[200];
+    char kept[160], text[200], order[40];
     most_kept(a, kept, sizeof kept);
     str_printf(text, sizeof text, " Mirrors   filter %s   sort %s%s%s",
-               *a->filter ? a->filter : "-", sort_name(a->sort), a->invert ? " inverted" : "",
+               *a->filter ? a->filter : "-",
+               sorting_name(a, &columns_of_mirrors, order, sizeof order),
+               a->views[columns_index(&columns_of_mirrors)].invert ? " inverted" : "",
                a->problems_only ? "   problems only" : "");
     bool plain = !*a->filter && !a->problems_only;
     int x = draw_text(&a->paint, r->y, r->x, r->w, plain ? ROLE_TEXT : ROLE_WARN, text);
@@ -287,7 +291,8 @@ void app_draw(struct app *a)
     struct layout_request q = {.kind = s->layout, .zoom = a->zoom};
     terminal_size(&q.rows, &q.cols);
     app_rebuild(a);
-    q.items = app_rows(a) ? (int)app_rows(a)->n : 100; /* a page takes what it gets */
+    const struct rows *rows = listing_of(a).rows;
+    q.items = rows ? (int)rows->n : 100; /* a page takes what it gets */
     if (app_screen(a) == SCREEN_DETAIL && a->tab == TAB_LOGS)
         q.zoom = ZOOM_LOG;
     layout_compute(&q, &a->layout);

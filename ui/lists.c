@@ -8,7 +8,9 @@
 #include "base/mem.h"
 #include "ui/actions.h"
 #include "ui/format.h"
+#include "ui/listing.h"
 #include "ui/mirrors.h"
+#include "ui/sorting.h"
 #include "ui/text.h"
 
 enum {
@@ -36,13 +38,15 @@ static void line_add(struct app *a, const void *of, const char *one, const char 
     str_printf(l->id, sizeof l->id, "%s%s%s", one, *two ? "/" : "", two);
 }
 
-static void lines_settle(struct app *a, struct rows *r, int (*compare)(const void *, const void *))
+static void lines_settle(struct app *a, struct rows *r, const struct column_set *s,
+                         int (*compare)(const void *, const void *))
 {
     if (compare && a->n_lines > 1)
         qsort(a->lines, a->n_lines, sizeof *a->lines, compare);
     rows_clear(r);
     for (size_t i = 0; i < a->n_lines; i++)
         rows_add(r, &a->lines[i]);
+    sorting_apply(a, r, s);
     rows_settle(r);
 }
 
@@ -80,7 +84,7 @@ static void slots_build(struct app *a)
         a->lines[a->n_lines - 1].glyph = glyph;
         a->lines[a->n_lines - 1].role = role;
     }
-    lines_settle(a, &a->slots, slot_compare);
+    lines_settle(a, &a->slots, &columns_of_slots, slot_compare);
 }
 
 /* --- Runs, peers ------------------------------------------------------------------------------ */
@@ -95,7 +99,7 @@ static void runs_build(struct app *a, const char *mirror, struct rows *rows)
         if (passes(a->run_filter, texts))
             line_add(a, r, id, "");
     }
-    lines_settle(a, rows, NULL);
+    lines_settle(a, rows, *mirror ? &columns_of_own_runs : &columns_of_runs, NULL);
 }
 
 static void peers_build(struct app *a)
@@ -111,7 +115,7 @@ static void peers_build(struct app *a)
         if (passes(a->peer_filter, texts))
             line_add(a, p, p->name, "");
     }
-    lines_settle(a, &a->peers, NULL);
+    lines_settle(a, &a->peers, &columns_of_peers, NULL);
 }
 
 int peer_uses(const struct app *a, const char *peer, bool as_source)
@@ -149,7 +153,7 @@ static void doctor_build(struct app *a)
         if (passes(a->doctor_filter, texts))
             line_add(a, c, c->mirror, "");
     }
-    lines_settle(a, &a->doctor, checkup_compare);
+    lines_settle(a, &a->doctor, &columns_of_checks, checkup_compare);
 }
 
 /* --- All of them ------------------------------------------------------------------------------ */
@@ -195,22 +199,6 @@ const char *lists_mirror(const struct app *a)
     return s == SCREEN_PEERS || s == SCREEN_PICK || s == SCREEN_SUMMARY ? "" : NULL;
 }
 
-char *lists_filter(struct app *a)
-{
-    enum screen_id s = app_screen(a);
-    if (s == SCREEN_SLOTS)
-        return a->slot_filter;
-    if (s == SCREEN_PEERS)
-        return a->peer_filter;
-    if (s == SCREEN_PICK)
-        return a->pick_filter;
-    if (s == SCREEN_DOCTOR)
-        return a->doctor_filter;
-    if (s == SCREEN_RUNS || (s == SCREEN_DETAIL && a->tab == TAB_RUNS))
-        return a->run_filter;
-    return s == SCREEN_DETAIL ? a->table_filter : a->filter;
-}
-
 /* --- What is drawn around them ---------------------------------------------------------------- */
 void lists_age(struct app *a, const struct sheet *s, char *out, size_t size)
 {
@@ -238,8 +226,9 @@ void lists_tabs_draw(struct app *a, const struct rect *r)
                 {SCREEN_RUNS, "{runs} Runs"},       {SCREEN_DOCTOR, "{doctors} Doctor"}};
     static const enum sheet_kind kinds[SCREEN_COUNT] = {
         [SCREEN_SLOTS] = SHEET_SLOTS, [SCREEN_PEERS] = SHEET_PEERS, [SCREEN_RUNS] = SHEET_RUNS};
-    const char *filter = lists_filter(a);
-    char text[INPUT_SIZE + 16 + sizeof(((struct err *)0)->text)], age[400];
+    const struct listing l = listing_of(a);
+    const char *filter = l.filter;
+    char text[INPUT_SIZE + 80 + sizeof(((struct err *)0)->text)], age[400], order[80] = "", by[40];
     int x = 0;
     for (size_t i = 0; i < COUNT_OF(tabs); i++) {
         bool on = tabs[i].screen == app_screen(a);
@@ -256,8 +245,11 @@ void lists_tabs_draw(struct app *a, const struct rect *r)
         *age = '\0';
     else
         lists_age(a, s, age, sizeof age);
-    str_printf(text, sizeof text, "%s%s%s%s", *filter ? "filter " : "", filter, *filter ? "  " : "",
-               age);
+    if (!sorting_is_usual(a, l.columns))
+        str_printf(order, sizeof order, "sort %s%s  ", sorting_name(a, l.columns, by, sizeof by),
+                   a->views[columns_index(l.columns)].invert ? " inverted" : "");
+    str_printf(text, sizeof text, "%s%s%s%s%s", *filter ? "filter " : "", filter,
+               *filter ? "  " : "", order, age);
     int w = text_columns(text, a->theme.unicode), room = r->w - x - 3;
     if (w > room && !s->err.code && !*filter)
         return;
@@ -269,10 +261,10 @@ void lists_tabs_draw(struct app *a, const struct rect *r)
 void lists_empty_draw(struct app *a, const struct sheet *s, const char *none)
 {
     const struct rect *r = &a->layout.list;
-    const char *text = !s->is_there       ? "asking"
-                       : s->err.code      ? s->err.text
-                       : *lists_filter(a) ? "nothing matches the filter; / changes it"
-                                          : none;
+    const char *text = !s->is_there            ? "asking"
+                       : s->err.code           ? s->err.text
+                       : *listing_of(a).filter ? "nothing matches the filter; / changes it"
+                                               : none;
     if (a->n_lines == 0 && r->h > 0)
         draw_text(&a->paint, r->y, r->x + 3, r->w - 3, s->err.code ? ROLE_FAIL : ROLE_DIM, text);
 }

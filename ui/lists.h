@@ -10,8 +10,6 @@
 void lists_build(struct app *a);
 /* The mirror of the selected line; "" when it has none; NULL on other screens. */
 const char *lists_mirror(const struct app *a);
-/* What / changes on the present screen. */
-char *lists_filter(struct app *a);
 /* What the selected line shows; NULL: the list is empty. */
 const void *lists_selected(const struct rows *r);
 /* "2s ago", or why the last question failed: for the right end of a title. */

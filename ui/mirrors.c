@@ -3,12 +3,12 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
 #include "ui/actions.h"
 #include "ui/format.h"
+#include "ui/sorting.h"
 #include "ui/text.h"
 
 const char *mirror_word(const struct mirror_status *m)
@@ -75,44 +75,14 @@ int mirror_urgency(const struct mirror_status *m)
     return m->state == MIRROR_RUNNING ? 4 : 3;
 }
 
-const char *sort_name(enum sort_key k)
+/* What is wrong first; lag only by the graph's steps, or the rows would dance. */
+static int mirror_compare(const void *x, const void *y)
 {
-    static const char *const names[] = {"severity", "name", "lag", "rows/s", "kept"};
-    return names[k];
-}
-
-static int compare(double x, double y)
-{
-    return x < y ? -1 : x > y;
-}
-
-/* Order of two mirrors; lag only by the graph's steps, or the rows would dance. */
-static int mirror_compare(const void *x, const void *y, void *app)
-{
-    const struct app *a = app;
     const struct mirror_status *m = *(const struct mirror_status *const *)x;
     const struct mirror_status *n = *(const struct mirror_status *const *)y;
-    int c = 0;
-    switch (a->sort) {
-    case SORT_SEVERITY:
-        c = mirror_urgency(m) - mirror_urgency(n);
-        c = c ? c : format_lag_step(n->lag_seconds) - format_lag_step(m->lag_seconds);
-        break;
-    case SORT_LAG:
-        c = compare(n->lag_seconds, m->lag_seconds);
-        break;
-    case SORT_RATE:
-        c = compare(n->rows_per_second, m->rows_per_second);
-        break;
-    case SORT_KEPT:
-        c = compare((double)n->slot.retained_bytes, (double)m->slot.retained_bytes);
-        break;
-    case SORT_NAME:
-    case SORT_COUNT:
-        break;
-    }
-    c = c ? c : strcmp(m->name, n->name);
-    return a->invert ? -c : c;
+    int c = mirror_urgency(m) - mirror_urgency(n);
+    c = c ? c : format_lag_step(n->lag_seconds) - format_lag_step(m->lag_seconds);
+    return c ? c : strcmp(m->name, n->name);
 }
 
 /* A filter's text: part of the name, a peer or the state; "!part" everything else. */
@@ -138,7 +108,8 @@ void mirrors_build(struct app *a)
             rows_add(&a->mirrors, m);
     }
     if (a->mirrors.n > 1)
-        qsort_r(a->mirrors.items, a->mirrors.n, sizeof *a->mirrors.items, mirror_compare, a);
+        qsort(a->mirrors.items, a->mirrors.n, sizeof *a->mirrors.items, mirror_compare);
+    sorting_apply(a, &a->mirrors, &columns_of_mirrors);
     rows_settle(&a->mirrors);
 }
 

@@ -10,7 +10,6 @@ char mirror_glyph(const void *mirror, enum role *role);
 int mirror_urgency(const struct mirror_status *m);
 /* The worst finding; NULL when there is none above "info". */
 const struct finding *mirror_worst_finding(const struct mirror_status *m);
-const char *sort_name(enum sort_key k);
 /* Fills a->mirrors from the picture: filtered, sorted, settled. */
 void mirrors_build(struct app *a);
 /* How many stand in which condition. */

@@ -5,9 +5,9 @@
 
 #include "base/mem.h"
 #include "ui/actions.h"
-#include "ui/columns.h"
-#include "ui/mirrors.h"
+#include "ui/listing.h"
 #include "ui/moves.h"
+#include "ui/sorting.h"
 #include "ui/terminal.h"
 
 enum {
@@ -26,38 +26,16 @@ static bool is_in(const struct rect *r, int y, int x)
     return y >= r->y && y < r->y + r->h && x >= r->x && x < r->x + r->w;
 }
 
-/* The order that a title of the main list stands for; a second click turns it round. */
-static void sort_by(struct app *a, const char *column)
-{
-    static const struct {
-        const char *column;
-        enum sort_key key;
-    } keys[] = {{"MIRROR", SORT_NAME}, {"STATE", SORT_SEVERITY}, {"LAG", SORT_LAG},
-                {"BEHIND", SORT_LAG},  {"ROWS/S", SORT_RATE},    {"KEPT", SORT_KEPT}};
-    for (size_t i = 0; i < COUNT_OF(keys); i++) {
-        if (strcmp(keys[i].column, column) != 0)
-            continue;
-        a->invert = a->sort == keys[i].key ? !a->invert : false;
-        a->sort = keys[i].key;
-        app_say(a, SEVERITY_INFO, "sorted by %s%s", sort_name(a->sort),
-                a->invert ? ", inverted" : "");
-        return;
-    }
-    app_say(a, SEVERITY_INFO, "nothing is sorted by that column");
-}
-
 static void click_title(struct app *a, int x)
 {
-    if (a->drawn != &columns_of_mirrors)
-        return;
-    for (int i = 0; i < a->n_titles; i++)
+    for (int i = 0; a->drawn && i < a->n_titles; i++)
         if (x >= a->titles[i].x && x <= a->titles[i].x + a->titles[i].width)
-            sort_by(a, a->drawn->columns[a->titles[i].column].title);
+            sorting_by_title(a, a->drawn, a->titles[i].column);
 }
 
 static void click(struct app *a, int y, int x)
 {
-    struct rows *r = app_rows(a);
+    struct rows *r = listing_of(a).rows;
     if (is_in(&a->layout.columns, y, x))
         click_title(a, x);
     else if (is_in(&a->layout.list, y, x)) {

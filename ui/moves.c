@@ -5,8 +5,9 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "ui/columns.h"
 #include "ui/format.h"
-#include "ui/lists.h"
+#include "ui/listing.h"
 #include "ui/panes.h"
 
 enum {
@@ -28,7 +29,7 @@ struct logview *moves_log(struct app *a)
 
 static bool on_page(struct app *a)
 {
-    return !moves_log(a) && !app_rows(a);
+    return !moves_log(a) && !listing_of(a).rows;
 }
 
 static int pane_height(struct app *a)
@@ -49,7 +50,7 @@ static void move_by(struct app *a, int delta)
     } else if (on_page(a)) {
         a->page_top = delta <= -ALL ? 0 : a->page_top + delta;
     } else {
-        rows_move(app_rows(a), delta);
+        rows_move(listing_of(a).rows, delta);
     }
 }
 
@@ -96,16 +97,31 @@ void move_last(struct app *a)
     move_by(a, ALL);
 }
 
+bool can_scroll(struct app *a, char *reason, size_t size)
+{
+    bool can = moves_log(a) || columns_can_scroll(a);
+    if (!can)
+        str_copy(reason, size,
+                 listing_of(a).columns ? "all columns are on the screen" : "there is no list here");
+    return can;
+}
+
 void move_left(struct app *a)
 {
     struct logview *v = moves_log(a);
+    if (!v) {
+        columns_scroll(a, -1);
+        return;
+    }
     v->left = v->left > SIDEWAYS ? v->left - SIDEWAYS : 0;
 }
 
 void move_right(struct app *a)
 {
     struct logview *v = moves_log(a);
-    if (!v->wrap && v->left < 400)
+    if (!v)
+        columns_scroll(a, 1);
+    else if (!v->wrap && v->left < 400)
         v->left += SIDEWAYS;
 }
 
@@ -142,7 +158,7 @@ void move_filter(struct app *a)
     struct logview *v = moves_log(a);
     struct prompt *p = &a->prompt;
     str_copy(p->label, sizeof p->label, v ? "search" : "filter");
-    p->target = v ? v->search : lists_filter(a);
+    p->target = v ? v->search : listing_of(a).filter;
     p->size = INPUT_SIZE;
     p->done = v ? search : NULL;
     str_copy(p->before, sizeof p->before, p->target);

@@ -7,6 +7,9 @@
 /* The log that the keys act on; NULL: they act on a list or a page. */
 struct logview *moves_log(struct app *a);
 
+/* Whether there is something to the left or to the right. */
+bool can_scroll(struct app *a, char *reason, size_t size);
+
 void move_up(struct app *a);
 void move_down(struct app *a);
 void move_page_up(struct app *a);

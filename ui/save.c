@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "ui/columns.h"
 #include "ui/format.h"
+#include "ui/listing.h"
 #include "ui/moves.h"
 #include "ui/panes.h"
 #include "ui/terminal.h"
@@ -121,7 +122,7 @@ void do_save(struct app *a)
     time_t now = time(NULL);
     struct tm tm;
     struct buf b = {0};
-    const struct rows *r = app_rows(a);
+    const struct rows *r = listing_of(a).rows;
     put_screen(&b);
     if (moves_log(a))
         put_log(a, &b);

@@ -11,6 +11,7 @@
 #include "ui/mirror_pages.h"
 #include "ui/mirrors.h"
 #include "ui/panes.h"
+#include "ui/sorting.h"
 #include "ui/tables.h"
 #include "ui/text.h"
 
@@ -67,6 +68,7 @@ void tables_build(struct app *a)
             rows_add(&a->tables, &m->tables[i]);
     if (a->tables.n > 1)
         qsort(a->tables.items, a->tables.n, sizeof *a->tables.items, table_compare);
+    sorting_apply(a, &a->tables, detail_columns(a));
     rows_settle(&a->tables);
 }
 
@@ -105,15 +107,24 @@ static void cell_state(struct app *a, const void *item, char *out, size_t size, 
         str_copy(out, size, state_word(t));
 }
 
+/* How much of it is there, 0 to 1. */
+static double value_progress(struct app *a, const void *item)
+{
+    static const char *const all[] = {"copied", "streaming", "indexing", "catching_up"};
+    const struct table_status *t = item;
+    (void)a;
+    for (size_t i = 0; i < COUNT_OF(all); i++)
+        if (is_state(t, all[i]))
+            return 1;
+    return t->bytes_total > 0 ? (double)t->bytes_done / (double)t->bytes_total : 0;
+}
+
 static void draw_progress(struct app *a, const void *item, int y, int x, int width)
 {
     const struct table_status *t = item;
     char bar[512], percent[FORMAT_SIZE];
-    bool copied = is_state(t, "copied") || is_state(t, "streaming") || is_state(t, "indexing") ||
-                  is_state(t, "catching_up");
-    double done = copied               ? 1
-                  : t->bytes_total > 0 ? (double)t->bytes_done / (double)t->bytes_total
-                                       : 0;
+    double done = value_progress(a, item);
+    bool copied = done >= 1;
     enum role role;
     table_glyph(t, &role);
     theme_bar(&a->theme, width - 5, done, bar, sizeof bar);
@@ -178,32 +189,132 @@ static void cell_missing(struct app *a, const void *item, char *out, size_t size
     put_count(t->rows_missing, out, size);
 }
 
+static double value_left(struct app *a, const void *item)
+{
+    return (double)meters_left(&a->meters, item);
+}
+
+static double value_rows(struct app *a, const void *item)
+{
+    (void)a;
+    return (double)((const struct table_status *)item)->rows_synced;
+}
+
+static double value_size(struct app *a, const void *item)
+{
+    (void)a;
+    return (double)((const struct table_status *)item)->bytes_total;
+}
+
+static double value_ins(struct app *a, const void *item)
+{
+    (void)a;
+    return (double)((const struct table_status *)item)->rows_inserted;
+}
+
+static double value_upd(struct app *a, const void *item)
+{
+    (void)a;
+    return (double)((const struct table_status *)item)->rows_updated;
+}
+
+static double value_del(struct app *a, const void *item)
+{
+    (void)a;
+    return (double)((const struct table_status *)item)->rows_deleted;
+}
+
+static double value_missing(struct app *a, const void *item)
+{
+    (void)a;
+    return (double)((const struct table_status *)item)->rows_missing;
+}
+
 /* While the snapshot runs its progress counts; afterwards what the stream did. */
 static const struct column snapshot_columns[] = {
     {.title = "TABLE", .cell = cell_name},
-    {.title = "STATE", .width = 9, .cell = cell_state},
-    {.title = "PROGRESS", .width = 19, .wide_width = 33, .min_cols = 64, .draw = draw_progress},
-    {.title = "ROWS", .width = 11, .align = ALIGN_RIGHT, .cell = cell_rows},
-    {.title = "SIZE", .width = 5, .align = ALIGN_RIGHT, .min_cols = 48, .cell = cell_size},
-    {.title = "LEFT", .width = 6, .align = ALIGN_RIGHT, .min_cols = 70, .cell = cell_left},
-    {.title = "INS", .width = 5, .align = ALIGN_RIGHT, .min_cols = 100, .cell = cell_ins},
-    {.title = "UPD", .width = 5, .align = ALIGN_RIGHT, .min_cols = 100, .cell = cell_upd},
-    {.title = "DEL", .width = 5, .align = ALIGN_RIGHT, .min_cols = 100, .cell = cell_del},
+    {.title = "STATE", .sorts_usual = true, .width = 9, .cell = cell_state},
+    {.title = "PROGRESS",
+     .value = value_progress,
+     .width = 19,
+     .wide_width = 33,
+     .min_cols = 64,
+     .draw = draw_progress},
+    {.title = "ROWS", .value = value_rows, .width = 11, .align = ALIGN_RIGHT, .cell = cell_rows},
+    {.title = "SIZE",
+     .value = value_size,
+     .width = 5,
+     .align = ALIGN_RIGHT,
+     .min_cols = 48,
+     .cell = cell_size},
+    {.title = "LEFT",
+     .value = value_left,
+     .width = 6,
+     .align = ALIGN_RIGHT,
+     .min_cols = 70,
+     .cell = cell_left},
+    {.title = "INS",
+     .value = value_ins,
+     .width = 5,
+     .align = ALIGN_RIGHT,
+     .min_cols = 100,
+     .cell = cell_ins},
+    {.title = "UPD",
+     .value = value_upd,
+     .width = 5,
+     .align = ALIGN_RIGHT,
+     .min_cols = 100,
+     .cell = cell_upd},
+    {.title = "DEL",
+     .value = value_del,
+     .width = 5,
+     .align = ALIGN_RIGHT,
+     .min_cols = 100,
+     .cell = cell_del},
 };
 static const struct column stream_columns[] = {
     {.title = "TABLE", .cell = cell_name},
-    {.title = "STATE", .width = 9, .cell = cell_state},
-    {.title = "COPIED", .width = 6, .align = ALIGN_RIGHT, .min_cols = 48, .cell = cell_rows},
-    {.title = "SIZE", .width = 5, .align = ALIGN_RIGHT, .min_cols = 60, .cell = cell_size},
-    {.title = "INSERT", .width = 6, .align = ALIGN_RIGHT, .cell = cell_ins},
-    {.title = "UPDATE", .width = 6, .align = ALIGN_RIGHT, .min_cols = 48, .cell = cell_upd},
-    {.title = "DELETE", .width = 6, .align = ALIGN_RIGHT, .min_cols = 48, .cell = cell_del},
-    {.title = "NO ROW", .width = 6, .align = ALIGN_RIGHT, .min_cols = 60, .cell = cell_missing},
+    {.title = "STATE", .sorts_usual = true, .width = 9, .cell = cell_state},
+    {.title = "COPIED",
+     .value = value_rows,
+     .width = 6,
+     .align = ALIGN_RIGHT,
+     .min_cols = 48,
+     .cell = cell_rows},
+    {.title = "SIZE",
+     .value = value_size,
+     .width = 5,
+     .align = ALIGN_RIGHT,
+     .min_cols = 60,
+     .cell = cell_size},
+    {.title = "INSERT", .value = value_ins, .width = 6, .align = ALIGN_RIGHT, .cell = cell_ins},
+    {.title = "UPDATE",
+     .value = value_upd,
+     .width = 6,
+     .align = ALIGN_RIGHT,
+     .min_cols = 48,
+     .cell = cell_upd},
+    {.title = "DELETE",
+     .value = value_del,
+     .width = 6,
+     .align = ALIGN_RIGHT,
+     .min_cols = 48,
+     .cell = cell_del},
+    {.title = "NO ROW",
+     .value = value_missing,
+     .width = 6,
+     .align = ALIGN_RIGHT,
+     .min_cols = 60,
+     .cell = cell_missing},
 };
-const struct column_set columns_of_copies = {"tables that are copied", "copy_columns",
-                                             snapshot_columns, COUNT_OF(snapshot_columns), 40};
-const struct column_set columns_of_tables = {"tables", "table_columns", stream_columns,
-                                             COUNT_OF(stream_columns), 60};
+const struct column_set columns_of_copies = {"tables that are copied",
+                                             "copy_columns",
+                                             snapshot_columns,
+                                             COUNT_OF(snapshot_columns),
+                                             40,
+                                             "state"};
+const struct column_set columns_of_tables = {
+    "tables", "table_columns", stream_columns, COUNT_OF(stream_columns), 60, "state"};
 
 /* --- Lines ----------------------------------------------------------------------------------- */
 void detail_summary_draw(struct app *a, const struct rect *r, int x)

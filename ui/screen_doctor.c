@@ -123,15 +123,23 @@ static void cell_worst(struct app *a, const void *item, char *out, size_t size, 
     str_copy(out, size, c->is_there ? severity_name(checkup_worst(c)) : "queued");
 }
 
+/* How many are not well. */
+static double value_checks(struct app *a, const void *item)
+{
+    const struct checkup *c = checkup_of(item);
+    double bad = 0;
+    (void)a;
+    for (size_t i = 0; i < c->checks.n; i++)
+        bad += c->checks.items[i].severity >= SEVERITY_WARNING;
+    return c->is_there ? bad : -1;
+}
+
 static void cell_checks(struct app *a, const void *item, char *out, size_t size, enum role *role)
 {
     const struct checkup *c = checkup_of(item);
-    size_t bad = 0;
-    (void)a, (void)role;
-    for (size_t i = 0; i < c->checks.n; i++)
-        bad += c->checks.items[i].severity >= SEVERITY_WARNING;
+    (void)role;
     if (c->is_there)
-        str_printf(out, size, "%zu/%zu", c->checks.n - bad, c->checks.n);
+        str_printf(out, size, "%zu/%zu", c->checks.n - (size_t)value_checks(a, item), c->checks.n);
     else
         str_copy(out, size, "-");
 }
@@ -173,14 +181,32 @@ static void cell_first(struct app *a, const void *item, char *out, size_t size, 
             str_printf(out, size, "%s: %s", c->checks.items[i].code, c->checks.items[i].cause);
 }
 
+static double value_age(struct app *a, const void *item)
+{
+    const struct checkup *c = checkup_of(item);
+    (void)a;
+    return c->is_there ? -(double)c->at : -1e30;
+}
+
 static const struct column columns[] = {
     {.title = "MIRROR", .cell = cell_name},
-    {.title = "WORST", .width = 7, .cell = cell_worst},
-    {.title = "WELL", .width = 5, .align = ALIGN_RIGHT, .min_cols = 48, .cell = cell_checks},
-    {.title = "AGE", .width = 5, .align = ALIGN_RIGHT, .min_cols = 56, .cell = cell_age},
+    {.title = "WORST", .sorts_usual = true, .width = 7, .cell = cell_worst},
+    {.title = "WELL",
+     .value = value_checks,
+     .width = 5,
+     .align = ALIGN_RIGHT,
+     .min_cols = 48,
+     .cell = cell_checks},
+    {.title = "AGE",
+     .value = value_age,
+     .width = 5,
+     .align = ALIGN_RIGHT,
+     .min_cols = 56,
+     .cell = cell_age},
     {.title = "WHAT", .width = 0, .min_cols = 44, .cell = cell_first},
 };
-const struct column_set columns_of_checks = {"checks", NULL, columns, COUNT_OF(columns), 24};
+const struct column_set columns_of_checks = {"checks",          NULL, columns,
+                                             COUNT_OF(columns), 24,   "severity"};
 
 static void checkup_draw(struct app *a, const struct checkup *c)
 {

@@ -105,21 +105,83 @@ static void cell_next(struct app *a, const void *item, char *out, size_t size, e
     mirror_next(a, item, out, size, role);
 }
 
+static double value_tables(struct app *a, const void *item)
+{
+    (void)a;
+    return (double)((const struct mirror_status *)item)->tables_total;
+}
+
+static double value_lag(struct app *a, const void *item)
+{
+    (void)a;
+    return (double)((const struct mirror_status *)item)->lag_seconds;
+}
+
+static double value_behind(struct app *a, const void *item)
+{
+    (void)a;
+    return (double)((const struct mirror_status *)item)->lag_bytes;
+}
+
+static double value_rows(struct app *a, const void *item)
+{
+    (void)a;
+    return (double)((const struct mirror_status *)item)->rows_per_second;
+}
+
+static double value_rate(struct app *a, const void *item)
+{
+    (void)a;
+    return (double)((const struct mirror_status *)item)->bytes_per_second;
+}
+
+static double value_kept(struct app *a, const void *item)
+{
+    (void)a;
+    return (double)((const struct mirror_status *)item)->slot.retained_bytes;
+}
+
 static const struct column columns[] = {
     {.title = "MIRROR", .cell = cell_name},
-    {.title = "STATE", .width = 8, .cell = cell_state},
+    {.title = "STATE", .sorts_usual = true, .width = 8, .cell = cell_state},
     {.title = "FROM -> TO", .width = 16, .wide_width = 19, .min_cols = 100, .cell = cell_peers},
-    {.title = "TABLES", .width = 7, .align = ALIGN_RIGHT, .min_cols = 48, .cell = cell_tables},
-    {.title = "LAG", .width = 6, .align = ALIGN_RIGHT, .cell = cell_lag},
-    {.title = "BEHIND", .width = 6, .align = ALIGN_RIGHT, .min_cols = 62, .cell = cell_lag_bytes},
+    {.title = "TABLES",
+     .value = value_tables,
+     .width = 7,
+     .align = ALIGN_RIGHT,
+     .min_cols = 48,
+     .cell = cell_tables},
+    {.title = "LAG", .value = value_lag, .width = 6, .align = ALIGN_RIGHT, .cell = cell_lag},
+    {.title = "BEHIND",
+     .value = value_behind,
+     .width = 6,
+     .align = ALIGN_RIGHT,
+     .min_cols = 62,
+     .cell = cell_lag_bytes},
     {.title = "5 MIN", .width = 8, .wide_width = 15, .min_cols = 78, .draw = draw_lag},
-    {.title = "ROWS/S", .width = 6, .align = ALIGN_RIGHT, .min_cols = 68, .cell = cell_rows},
-    {.title = "B/S", .width = 5, .align = ALIGN_RIGHT, .min_cols = 112, .cell = cell_rate},
+    {.title = "ROWS/S",
+     .value = value_rows,
+     .width = 6,
+     .align = ALIGN_RIGHT,
+     .min_cols = 68,
+     .cell = cell_rows},
+    {.title = "B/S",
+     .value = value_rate,
+     .width = 5,
+     .align = ALIGN_RIGHT,
+     .min_cols = 112,
+     .cell = cell_rate},
     {.title = "SLOT", .width = 8, .min_cols = 116, .cell = cell_slot},
-    {.title = "KEPT", .width = 4, .align = ALIGN_RIGHT, .min_cols = 56, .cell = cell_kept},
+    {.title = "KEPT",
+     .value = value_kept,
+     .width = 4,
+     .align = ALIGN_RIGHT,
+     .min_cols = 56,
+     .cell = cell_kept},
     {.title = "NEXT", .width = 0, .cell = cell_next},
 };
-const struct column_set columns_of_mirrors = {"mirrors", "columns", columns, COUNT_OF(columns), 24};
+const struct column_set columns_of_mirrors = {"mirrors",         "columns", columns,
+                                              COUNT_OF(columns), 24,        "severity"};
 
 static void draw_empty(struct app *a)
 {

@@ -81,17 +81,34 @@ static void cell_test(struct app *a, const void *item, char *out, size_t size, e
                t->ok ? ", PostgreSQL " : ": ", t->text);
 }
 
+static double value_used(struct app *a, const void *item)
+{
+    const char *name = peer_of(item)->name;
+    return peer_uses(a, name, true) + peer_uses(a, name, false);
+}
+
+static double value_test(struct app *a, const void *item)
+{
+    const struct peer_test *t = peer_last_test(a, peer_of(item)->name);
+    return t ? (double)t->at : -1;
+}
+
 static const struct column columns[] = {
-    {.title = "PEER", .cell = cell_name},
+    {.title = "PEER", .sorts_usual = true, .cell = cell_name},
     {.title = "ADDRESS", .width = 20, .wide_width = 28, .cell = cell_host},
     {.title = "DATABASE", .width = 8, .wide_width = 14, .min_cols = 56, .cell = cell_database},
     {.title = "USER", .width = 9, .wide_width = 14, .min_cols = 76, .cell = cell_user},
     {.title = "SSL", .width = 11, .min_cols = 110, .cell = cell_ssl},
-    {.title = "USED BY", .width = 7, .wide_width = 14, .min_cols = 64, .cell = cell_used},
-    {.title = "LAST TEST", .width = 0, .min_cols = 50, .cell = cell_test},
+    {.title = "USED BY",
+     .value = value_used,
+     .width = 7,
+     .wide_width = 14,
+     .min_cols = 64,
+     .cell = cell_used},
+    {.title = "LAST TEST", .value = value_test, .width = 0, .min_cols = 50, .cell = cell_test},
 };
 const struct column_set columns_of_peers = {"peers", "peer_columns", columns, COUNT_OF(columns),
-                                            24};
+                                            24,      "name"};
 
 static void put_mirrors(const struct app *a, const char *peer, bool as_source, char *out,
                         size_t size)

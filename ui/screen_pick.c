@@ -66,15 +66,32 @@ static void cell_why(struct app *a, const void *item, char *out, size_t size, en
     str_copy(out, size, *p->why ? p->why : "-");
 }
 
+static double value_rows(struct app *a, const void *item)
+{
+    (void)a;
+    return (double)((const struct pick *)item)->rows;
+}
+
+static double value_size(struct app *a, const void *item)
+{
+    (void)a;
+    return (double)((const struct pick *)item)->bytes;
+}
+
 static const struct column columns[] = {
-    {.title = "    TABLE", .cell = cell_name},
-    {.title = "ROWS", .width = 5, .align = ALIGN_RIGHT, .min_cols = 48, .cell = cell_rows},
-    {.title = "SIZE", .width = 5, .align = ALIGN_RIGHT, .cell = cell_size},
+    {.title = "    TABLE", .sorts_usual = true, .cell = cell_name},
+    {.title = "ROWS",
+     .value = value_rows,
+     .width = 5,
+     .align = ALIGN_RIGHT,
+     .min_cols = 48,
+     .cell = cell_rows},
+    {.title = "SIZE", .value = value_size, .width = 5, .align = ALIGN_RIGHT, .cell = cell_size},
     {.title = "WILL BE", .width = 7, .min_cols = 64, .cell = cell_now},
     {.title = "REMARKS", .width = 0, .min_cols = 50, .cell = cell_why},
 };
-const struct column_set columns_of_picks = {"tables to choose", NULL, columns, COUNT_OF(columns),
-                                            48};
+const struct column_set columns_of_picks = {"tables to choose", NULL, columns,
+                                            COUNT_OF(columns),  48,   "name"};
 
 /* As SQL writes a name, which is how findings name their tables. */
 static void put_ident(const char *name, char *out, size_t size)

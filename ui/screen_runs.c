@@ -95,14 +95,33 @@ static void cell_by(struct app *a, const void *item, char *out, size_t size, enu
         str_copy(out, size, "-");
 }
 
-#define COLUMNS_OF_ONE                                                          \
-    {.title = "BEGAN", .width = 14, .cell = cell_began},                        \
-        {.title = "ENDED", .width = 14, .min_cols = 70, .cell = cell_ended},    \
-        {.title = "TOOK", .width = 6, .align = ALIGN_RIGHT, .cell = cell_took}, \
-        {.title = "ENDING", .width = 11, .min_cols = 56, .cell = cell_ending},  \
-        {.title = "BY", .width = 25, .min_cols = 110, .cell = cell_by},         \
-    {                                                                           \
-        .title = "ERROR", .width = 0, .min_cols = 50, .cell = cell_error        \
+static double value_ended(struct app *a, const void *item)
+{
+    const struct run_row *r = run_of(item);
+    (void)a;
+    return r->ended_at ? (double)r->ended_at : 1e30; /* it goes on */
+}
+
+static double value_took(struct app *a, const void *item)
+{
+    const struct run_row *r = run_of(item);
+    int64_t end = r->ended_at ? r->ended_at : clock_wall_us();
+    (void)a;
+    return strcmp(r->ending, "interrupted") ? (double)(end - r->began_at) : -1;
+}
+
+#define COLUMNS_OF_ONE                                                                             \
+    {.title = "BEGAN", .sorts_usual = true, .width = 14, .cell = cell_began},                      \
+        {.title = "ENDED", .value = value_ended, .width = 14, .min_cols = 70, .cell = cell_ended}, \
+        {.title = "TOOK",                                                                          \
+         .value = value_took,                                                                      \
+         .width = 6,                                                                               \
+         .align = ALIGN_RIGHT,                                                                     \
+         .cell = cell_took},                                                                       \
+        {.title = "ENDING", .width = 11, .min_cols = 56, .cell = cell_ending},                     \
+        {.title = "BY", .width = 25, .min_cols = 110, .cell = cell_by},                            \
+    {                                                                                              \
+        .title = "ERROR", .width = 0, .min_cols = 50, .cell = cell_error                           \
     }
 static const struct column all_columns[] = {
     {.title = "MIRROR", .cell = cell_mirror},
@@ -113,10 +132,10 @@ static const struct column own_columns[] = {
     {.title = "KIND", .cell = cell_kind},
     COLUMNS_OF_ONE,
 };
-const struct column_set columns_of_runs = {"runs", "run_columns", all_columns,
-                                           COUNT_OF(all_columns), 20};
-const struct column_set columns_of_own_runs = {"runs of a mirror", NULL, own_columns,
-                                               COUNT_OF(own_columns), 12};
+const struct column_set columns_of_runs = {
+    "runs", "run_columns", all_columns, COUNT_OF(all_columns), 20, "began"};
+const struct column_set columns_of_own_runs = {"runs of a mirror",    NULL, own_columns,
+                                               COUNT_OF(own_columns), 12,   "began"};
 
 /* The error stands above already. */
 static bool is_error(const struct run_row *r, const struct run_event *e)

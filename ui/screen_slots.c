@@ -170,24 +170,71 @@ static void cell_flushed(struct app *a, const void *item, char *out, size_t size
     str_copy(out, size, lsn ? lsn_format(lsn, t) : "-");
 }
 
+static double value_kept(struct app *a, const void *item)
+{
+    (void)a;
+    return (double)slot_of(item)->status.retained_bytes;
+}
+
+/* No limit is more than any room. */
+static double value_room(struct app *a, const void *item)
+{
+    const struct slot_status *s = &slot_of(item)->status;
+    (void)a;
+    return !s->exists ? -1 : s->safe_wal_size < 0 ? 1e30 : (double)s->safe_wal_size;
+}
+
+static double value_full(struct app *a, const void *item)
+{
+    return (double)seconds_left(a, slot_of(item));
+}
+
+static double value_flushed(struct app *a, const void *item)
+{
+    (void)a;
+    return (double)slot_of(item)->status.confirmed_flush;
+}
+
+static double value_pid(struct app *a, const void *item)
+{
+    (void)a;
+    return (double)slot_of(item)->status.active_pid;
+}
+
 static const struct column columns[] = {
     {.title = "SLOT", .cell = cell_name},
     {.title = "SOURCE", .width = 10, .wide_width = 16, .min_cols = 56, .cell = cell_source},
     {.title = "MIRROR", .width = 10, .wide_width = 16, .min_cols = 70, .cell = cell_mirror},
-    {.title = "HEALTH", .width = 7, .cell = cell_health},
+    {.title = "HEALTH", .sorts_usual = true, .width = 7, .cell = cell_health},
     {.title = "WAL STATUS", .width = 10, .min_cols = 100, .cell = cell_wal},
-    {.title = "KEPT", .width = 4, .align = ALIGN_RIGHT, .cell = cell_kept},
-    {.title = "ROOM", .width = 4, .align = ALIGN_RIGHT, .min_cols = 48, .cell = cell_room},
-    {.title = "FULL IN", .width = 7, .align = ALIGN_RIGHT, .min_cols = 56, .cell = cell_full},
+    {.title = "KEPT", .value = value_kept, .width = 4, .align = ALIGN_RIGHT, .cell = cell_kept},
+    {.title = "ROOM",
+     .value = value_room,
+     .width = 4,
+     .align = ALIGN_RIGHT,
+     .min_cols = 48,
+     .cell = cell_room},
+    {.title = "FULL IN",
+     .value = value_full,
+     .width = 7,
+     .align = ALIGN_RIGHT,
+     .min_cols = 56,
+     .cell = cell_full},
     {.title = "CONFIRMED",
+     .value = value_flushed,
      .width = 14,
      .align = ALIGN_RIGHT,
      .min_cols = 110,
      .cell = cell_flushed},
-    {.title = "PID", .width = 7, .align = ALIGN_RIGHT, .min_cols = 64, .cell = cell_pid},
+    {.title = "PID",
+     .value = value_pid,
+     .width = 7,
+     .align = ALIGN_RIGHT,
+     .min_cols = 64,
+     .cell = cell_pid},
 };
 const struct column_set columns_of_slots = {"slots", "slot_columns", columns, COUNT_OF(columns),
-                                            40};
+                                            40,      "health"};
 
 static char glyph_of(const void *item, enum role *role)
 {

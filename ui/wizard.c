@@ -11,6 +11,7 @@
 #include "ui/format.h"
 #include "ui/job.h"
 #include "ui/lists.h"
+#include "ui/sorting.h"
 #include "ui/text.h"
 
 static void picks_free(struct wizard *w)
@@ -313,6 +314,7 @@ void wizard_build(struct app *a)
     for (size_t i = 0; i < w->n; i++)
         if (text_contains(w->picks[i].name, f + inverse) != inverse)
             rows_add(&a->picks, &w->picks[i]);
+    sorting_apply(a, &a->picks, &columns_of_picks);
     rows_settle(&a->picks);
 }
 

@@ -135,3 +135,8 @@ class Console:
             self.child.wait()
         if self.child.child_fd >= 0:
             self.child.close()
+
+
+def resize(console, rows, cols):
+    console.screen.resize(rows, cols)
+    console.child.setwinsize(rows, cols)

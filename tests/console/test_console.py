@@ -140,11 +140,11 @@ def test_filter_problems_sort_invert(console):
     console.wait("filter -", "users ")
     console.press("!", "problems only", gone=["users "])
     console.press("!", "users ", gone=["problems only"])
-    console.press("s", "sort name")
+    console.press("s", "sort mirror")
     assert console.settle().splitlines()[3][3:].startswith("archive")
     console.press("I", "inverted")
     assert console.settle().splitlines()[3][3:].startswith("users")
-    for name in ("sort lag", "sort rows/s", "sort kept", "sort severity"):
+    for name in ("sort tables", "sort lag", "sort behind", "sort rows/s", "sort kept", "sort next", "sort severity"):
         console.press("s", name)
 
 

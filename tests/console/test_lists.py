@@ -297,16 +297,16 @@ def test_nothing_is_there(start):
 def test_choices_are_kept_from_one_start_to_the_next(start, tmp_path):
     kept = tmp_path / "console"
     c = start("empty", CHOICES=str(kept))
-    c.press("s", "sort name")
+    c.press("s", "sort mirror")
     c.press("I", "inverted")
     c.press("T", "theme light")
     c.keys("~", "q")
     c.end()
-    assert kept.read_text().splitlines()[:4] == ["theme light", "glyphs ascii", "sort name",
+    assert kept.read_text().splitlines()[:4] == ["theme light", "glyphs ascii", "sort mirror",
                                                  "invert yes"]
     assert kept.stat().st_mode & 0o777 == 0o600
     c = start("mixed", CHOICES=str(kept))
-    text = c.wait("sort name inverted", "billing")
+    text = c.wait("sort mirror inverted", "billing")
     assert "--" in text and "──" not in text
     assert [x[3:].split()[0] for x in text.splitlines()[3:5]] == ["users", "search_idx"]
     c.press("T", "theme mono")

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from driver import DOWN, ENTER, ESC, RIGHT, SIZES, TAB
+from driver import DOWN, ENTER, ESC, LEFT, RIGHT, SIZES, TAB, resize
 
 COLUMN_LINE = 2
 
@@ -215,7 +215,7 @@ def test_clicks_and_the_wheel(start):
     mouse(c, 0, COLUMN_LINE, c.line(COLUMN_LINE).index("ROWS/S"))
     c.wait("inverted")
     mouse(c, 0, COLUMN_LINE, 4)
-    c.wait("sort name")
+    c.wait("sort mirror")
     c.keys("g")
     c.wait(re.compile(r"^>. archive", re.M))
     mouse(c, 65, 5, 10)
@@ -237,6 +237,84 @@ def test_tab_and_right_keys_do_not_fall_into_a_form(console):
     console.keys(":", "%", "S", "c", RIGHT, DOWN)
     console.wait(":%Sc")
     console.press(ESC, "not done")
+
+
+# --- Orders, and columns that have no room ----------------------------------------------------
+def names(console, n=3):
+    """Of the first rows, as they stand there."""
+    return [x[3:].split()[0] for x in console.settle().splitlines()[COLUMN_LINE + 1:COLUMN_LINE + 1 + n]]
+
+
+def test_every_list_is_sorted_by_its_columns(start):
+    c = start(MOUSE="yes")
+    c.wait("billing")
+    c.press("2", "old_consumer", re.compile(r"\d+s ago"))
+    usual = names(c)
+    c.press("s", "sorted by slot", "sort slot")
+    assert names(c) == sorted(names(c)) != usual
+    c.press("I", "sorted by slot, inverted")
+    assert names(c) == sorted(names(c), reverse=True)
+    mouse(c, 0, COLUMN_LINE, c.line(COLUMN_LINE).index("KEPT"))
+    c.wait("sorted by kept", "sort kept")
+    assert names(c)[0] == "old_consumer"  # 40G
+    mouse(c, 0, COLUMN_LINE, c.line(COLUMN_LINE).index("HEALTH"))
+    c.wait("sorted by health", gone=["sort kept"])
+    assert names(c) == usual
+    c.press("1", "sort severity")
+    c.press("2", "old_consumer")
+    c.press("3", "[3 Peers]", "db1.example.com")
+    c.press("s", "sorted by address")
+    c.press("5", "[5 Runs]", "goes on")
+    for _ in range(3):
+        c.keys("s")
+    c.wait("sort took")
+    c.press("6", "[6 Doctor]", "billing")
+    c.press("s", "sorted by mirror")
+    assert names(c) == ["archive", "billing", "catalog"]
+
+
+def test_tables_are_sorted_and_the_order_is_kept(start, tmp_path):
+    choices = str(tmp_path / "choices")
+    c = start(CHOICES=choices)
+    c.wait("billing")
+    c.keys("j", ENTER)
+    c.wait("[1 Tables]", "shop.prices")
+    line = next(i for i in range(24) if "TABLE " in c.line(i))
+
+    def tables():
+        return [x[3:].split()[0] for x in c.settle().splitlines()[line + 1:line + 3]]
+    c.press("s", "sorted by table")
+    up = tables()
+    c.press("I", "inverted")
+    assert up == sorted(up) and tables() != up
+    c.keys("D", "y")
+    c.wait_record("end detached")
+    c = start(CHOICES=choices)
+    c.wait("billing")
+    c.keys("j", ENTER)
+    c.wait("[1 Tables]", "shop.prices")
+    assert tables() != up
+
+
+def test_columns_without_room_are_scrolled_to(console):
+    usual = titles(console)
+    seen = set(usual)
+    console.keys(RIGHT)
+    console.wait(re.compile(r"^<> MIRROR +STATE +FROM -> TO", re.M))
+    for _ in range(20):
+        console.keys(RIGHT)
+        console.settle()
+        seen |= set(titles(console))
+        assert "billing" in console.line(COLUMN_LINE + 1)  # names stay
+    assert {"B/S", "SLOT", "NEXT"} <= seen
+    assert console.line(COLUMN_LINE).startswith("<  MIRROR")
+    for _ in range(20):
+        console.keys(LEFT)
+    console.wait(re.compile(r"^   MIRROR", re.M))
+    assert titles(console) == usual
+    resize(console, 24, 200)
+    console.wait("SLOT")
+    console.press(RIGHT, "right: all columns are on the screen")
 
 
 # --- The line's speed -------------------------------------------------------------------------

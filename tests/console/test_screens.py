@@ -7,7 +7,7 @@ import time
 import pytest
 
 from driver import (CTRL_C, CTRL_L, CTRL_Z, DOWN, END, ENTER, ESC, F1, HOME, LEFT, PGDN, PGUP, RIGHT,
-                    TAB, UP)
+                    TAB, UP, resize)
 
 # Keys from the main screen, what stands there then, and the way back.
 SCREENS = [
@@ -58,11 +58,6 @@ def visit(console, screen, check):
     check(console.settle())
     press(console, back)
     console.wait("Mirrors   filter", "billing")
-
-
-def resize(console, rows, cols):
-    console.screen.resize(rows, cols)
-    console.child.setwinsize(rows, cols)
 
 
 def colours(console):
