@@ -55,6 +55,7 @@ static const char tables_sql[] =
     "  format('RESET (%I)', p.option_name), false, NULL"
     "  FROM u JOIN pg_attribute a ON a.attrelid = u.oid AND a.attnum > 0 AND NOT a.attisdropped"
     "  AND a.attoptions IS NOT NULL CROSS JOIN pg_options_to_table(a.attoptions) p"
+    " WHERE left(p.option_name, 3) <> 'pg_'" /* the server's own: pg_attver, a column's version */
     " UNION ALL SELECT u.i, 't', 'row type', '', format('ALTER TABLE %I.%I ', u.ds, u.dt),"
     "  format('OF %s', u.reloftype::regtype), 'NOT OF', false, NULL FROM u"
     "  WHERE u.reloftype <> 0 AND NOT EXISTS (SELECT FROM ex WHERE ex.oid = u.oid)"

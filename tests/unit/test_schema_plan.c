@@ -51,6 +51,28 @@ static void what_fails_is_named_and_nothing_is_changed(void **state)
     schema_plan_free(&plan);
 }
 
+/* Later minor releases keep a version of each column among its options, beside the user's. */
+static void what_servers_keep_for_themselves_is_not_compared(void **state)
+{
+    (void)state;
+    const struct diff_case c = {
+        .name = "own",
+        .before = TABLE,
+        .after = "ALTER TABLE t.a ALTER c SET (n_distinct = 5); SET allow_system_table_mods = on;"
+                 "UPDATE pg_attribute SET attoptions = array_append(attoptions, 'pg_attver=' ||"
+                 " attnum) WHERE attrelid = 't.a'::regclass AND attnum > 0",
+    };
+    struct schema_plan plan;
+    diff_prepare(&c);
+    diff_plan(&c, &plan);
+    diff_assert_text("ro ALTER TABLE ONLY t.a ALTER COLUMN c SET (n_distinct = '5')\n", &plan);
+    diff_run_plan(&plan);
+    schema_plan_free(&plan);
+    diff_plan(&c, &plan);
+    diff_assert_text(NO_PLAN, &plan);
+    schema_plan_free(&plan);
+}
+
 /* Where the stream stands decides what is run. */
 static void what_older_changes_need_stays_until_they_are_applied(void **state)
 {
@@ -539,6 +561,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_fails_is_named_and_nothing_is_changed),
+        cmocka_unit_test(what_servers_keep_for_themselves_is_not_compared),
         cmocka_unit_test(what_older_changes_need_stays_until_they_are_applied),
         cmocka_unit_test(what_the_destination_refuses_is_told_and_tried_again),
         cmocka_unit_test(a_lock_is_waited_for_in_short_tries),
