@@ -48,7 +48,7 @@ const struct action actions[] = {
      "Opens the selected mirror: tables, slot, logs.",
      ON(SCREEN_LIST) | OF_LINE, EVERYWHERE, GROUP_MIRROR, has_target, do_enter},
     {"back", {033, 'q'}, "back",
-     "One level out (q as well); on the main screen q quits.",
+     "One level out; on the main screen {quit} quits.",
      EVERYWHERE & ~ON(SCREEN_LIST), EVERYWHERE & ~TABLES, GROUP_MIRROR, NULL, app_back},
     {"pause", {'p'}, "pause",
      "Stops reading; the source keeps WAL meanwhile (asks y).",
@@ -69,7 +69,7 @@ const struct action actions[] = {
      "Copies all tables of the mirror again; its name has to be typed.",
      OF_MIRROR, 0, GROUP_MIRROR, can_resync, do_resync},
     {"verify", {'v'}, "verify",
-     "Compares all rows (asks y); where V shows differences: repair.",
+     "Compares all rows (asks y); where {found} shows differences: repair.",
      OF_MIRROR | ON(SCREEN_REPORT), ON(SCREEN_DETAIL) | ON(SCREEN_REPORT), GROUP_MIRROR,
      can_verify, do_verify},
     {"found", {'V'}, "found",
@@ -82,7 +82,7 @@ const struct action actions[] = {
      "How they differ, and what sync-schema would run.",
      OF_MIRROR, ON(SCREEN_DETAIL), GROUP_MIRROR, has_target, do_plan},
     {"apply", {'a'}, "apply",
-     "Runs what 5 Schema shows at the destination; asks first.",
+     "Runs what {tab-schema} Schema shows at the destination; asks first.",
      ON(SCREEN_DETAIL), 0, GROUP_MIRROR, can_sync, do_sync},
     {"add", {'a'}, "add",
      "A new mirror: a form, its tables, a summary with all findings; then asks.",
@@ -99,6 +99,9 @@ const struct action actions[] = {
     {"bundle", {'b'}, "bundle",
      "Writes what a bug report needs into a file, without secrets, and says where.",
      OF_MIRROR | ON(SCREEN_REPORT), 0, GROUP_MIRROR, has_target, do_bundle},
+    {"previous", {'-'}, "previous",
+     "The mirror that was open before this one, and back.",
+     LISTS | OF_LINE | ON(SCREEN_REPORT), 0, GROUP_MIRROR, has_previous, do_previous},
     {"copy", {'y'}, "copy",
      "Copies the error, or what is found and its remedy, to the clipboard (OSC 52).",
      OF_MIRROR, 0, GROUP_MIRROR, has_target, do_copy},
@@ -147,6 +150,9 @@ const struct action actions[] = {
     {"refresh", {'R', FN(KEY_F(5))}, "refresh",
      "Asks again what this screen has asked for.",
      ASKED, TABLES | ON(SCREEN_REPORT), GROUP_VIEW, NULL, do_refresh},
+    {"rate", {'+', '='}, "rate",
+     "How often it refreshes at most: every 0.25, 0.5, 1, 2 or 5 seconds.",
+     LISTS | TABLES, 0, GROUP_VIEW, NULL, move_rate},
     {"freeze", {'z'}, "freeze",
      "Holds the picture still (not the engine), or lets it go on.",
      EVERYWHERE, 0, GROUP_VIEW, NULL, do_freeze},
@@ -171,11 +177,11 @@ const struct action actions[] = {
      "Wraps long lines and shows their details.",
      WITH_LOG, 0, GROUP_LOG, in_log, do_wrap},
     {"more", {'+', '='}, "more",
-     "Logs: more detail. Elsewhere: refreshes more often.",
-     WITH_LOG, 0, GROUP_LOG, NULL, move_more},
+     "In a log: one level more.",
+     WITH_LOG, 0, GROUP_LOG, in_log, move_more},
     {"less", {'-'}, "less",
-     "Logs: less detail. Elsewhere: refreshes less often.",
-     WITH_LOG, 0, GROUP_LOG, NULL, move_less},
+     "In a log: one level less.",
+     WITH_LOG, 0, GROUP_LOG, in_log, move_less},
 
     {"up", {FN(KEY_UP), 'k'}, "up",
      "One line up.",
@@ -278,18 +284,34 @@ const struct action actions[] = {
      "An attached console stops as other programs do; the engine never does.",
      EVERYWHERE, 0, GROUP_REST, NULL, do_ctrl_z},
     {"help", {'?', FN(KEY_F(1))}, "help",
-     "This help; ? again shows the keys of all screens.",
+     "This help; {help} again shows the keys of all screens.",
      EVERYWHERE, 0, GROUP_REST, NULL, do_help},
 };
 /* clang-format on */
 const size_t n_actions = COUNT_OF(actions);
 
-const struct action *action_find(const struct app *a, int key)
+static bool is_of_logs(const struct action *k)
 {
-    for (size_t i = 0; i < n_actions; i++)
-        if (actions[i].screens & ON(app_screen(a)) && keymap_has(&a->keymap, i, key))
+    return !strcmp(k->group, GROUP_LOG);
+}
+
+const struct action *action_find(struct app *a, int key)
+{
+    bool in_a_log = moves_log(a) != NULL;
+    const struct action *other = NULL;
+    for (size_t i = 0; i < n_actions; i++) {
+        if (!(actions[i].screens & ON(app_screen(a))) || !keymap_has(&a->keymap, i, key))
+            continue;
+        if (is_of_logs(&actions[i]) == in_a_log)
             return &actions[i];
-    return NULL;
+        other = &actions[i];
+    }
+    return other;
+}
+
+bool action_is_apart(const struct action *k, const struct action *l)
+{
+    return !(k->screens & l->screens) || is_of_logs(k) != is_of_logs(l);
 }
 
 bool action_changes(const struct action *k)
@@ -328,7 +350,7 @@ void action_key(const struct app *a, const struct action *k, bool all, char *out
     keymap_shown(&a->keymap, (size_t)(k - actions), all, out, size);
 }
 
-const char *action_text(const struct app *a, const char *text, char *out, size_t size)
+const char *action_text_of(const struct keymap *keys, const char *text, char *out, size_t size)
 {
     size_t n = 0;
     char id[40], key[32];
@@ -341,11 +363,36 @@ const char *action_text(const struct app *a, const char *text, char *out, size_t
         if (*text != '{' || text[len] != '}')
             continue;
         str_copy_n(id, sizeof id, text + 1, len - 1);
-        action_key(a, action_of(id), false, key, sizeof key);
+        keymap_shown(keys, (size_t)(action_of(id) - actions), false, key, sizeof key);
         str_copy(out + n, size - n, key);
         n += strlen(out + n);
         text += len + 1;
     }
     out[n < size ? n : size - 1] = '\0';
+    return out;
+}
+
+const char *action_text(const struct app *a, const char *text, char *out, size_t size)
+{
+    return action_text_of(&a->keymap, text, out, size);
+}
+
+const char *action_remedy(const struct app *a, const struct finding *f, char *out, size_t size)
+{
+    static const struct {
+        const char *operation, *keys;
+    } all[] = {{"retry", "{retry} retry"},
+               {"resume", "{resume} resume"},
+               {"verify", "{verify} verify"},
+               {"resync", "{resync} on the table resyncs it"},
+               {"sync-schema", "{definitions} shows what sync-schema would run"}};
+    char keys[80];
+    str_copy(out, size, f->remedy);
+    for (size_t i = 0; i < COUNT_OF(all); i++) {
+        size_t n = strlen(out);
+        if (!strcmp(f->action, all[i].operation))
+            str_printf(out + n, size - n, "%s%s", n ? "  |  " : "",
+                       action_text(a, all[i].keys, keys, sizeof keys));
+    }
     return out;
 }

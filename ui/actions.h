@@ -14,7 +14,7 @@ struct action {
     const char *id;
     int keys[ACTION_KEYS]; /* the usual ones, as keymap.h has them; 0 ends */
     const char *name;      /* one or two words: the hint line */
-    const char *help;      /* one sentence: what it does */
+    const char *help;      /* one sentence: what it does; for action_text */
     unsigned screens;      /* ON(…) */
     unsigned hints;        /* ON(…): stands in the hint line there */
     const char *group;     /* of the help screen */
@@ -25,8 +25,11 @@ struct action {
 extern const struct action actions[];
 extern const size_t n_actions;
 
-/* The action of a key on the present screen; NULL: none. */
-const struct action *action_find(const struct app *a, int key);
+/* The action of a key on the present screen; NULL: none. In a log those of logs come first,
+ * anywhere else the others. */
+const struct action *action_find(struct app *a, int key);
+/* Whether both may have the same key: they are on other screens, or one of them is for logs. */
+bool action_is_apart(const struct action *k, const struct action *l);
 /* Whether it may change something, of mirrors, peers or what is chosen for them. */
 bool action_changes(const struct action *k);
 /* The action of that id on the present screen, or the only one whose id begins so; NULL: none. */
@@ -37,6 +40,12 @@ const struct action *action_of(const char *id);
 void action_key(const struct app *a, const struct action *k, bool all, char *out, size_t size);
 /* text with the first key of an action in the place of its id in braces: "{retry} retry now". out
  * is returned. */
+const char *action_text_of(const struct keymap *keys, const char *text, char *out, size_t size);
+/* The same with the keys of this console. */
 const char *action_text(const struct app *a, const char *text, char *out, size_t size);
+/* What helps against a finding, and the key that does it: the engine knows no keys. out is
+ * returned.
+ */
+const char *action_remedy(const struct app *a, const struct finding *f, char *out, size_t size);
 
 #endif

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "ui/actions.h"
 #include "ui/format.h"
 #include "ui/job.h"
 #include "ui/lists.h"
@@ -20,6 +21,17 @@ void app_open(struct app *a, enum screen_id s)
     a->focus_log = false;
     if (app_screen(a) != s && a->depth < STACK - 1)
         a->stack[++a->depth] = s;
+}
+
+void app_open_mirror(struct app *a, const char *name)
+{
+    char copy[NAME_SIZE]; /* name may be what is replaced here */
+    str_copy(copy, sizeof copy, name);
+    str_copy(a->mirror, sizeof a->mirror, copy);
+    if (!strcmp(a->opened[0], copy))
+        return;
+    str_copy(a->opened[1], sizeof a->opened[1], a->opened[0]);
+    str_copy(a->opened[0], sizeof a->opened[0], copy);
 }
 
 void app_back(struct app *a)
@@ -186,7 +198,8 @@ static bool is_reached(enum mirror_command k, const struct mirror_status *m)
  * those that are older than least_ms. */
 static void update_pending(struct app *a, const struct picture *p, int least_ms)
 {
-    char took[FORMAT_SIZE], text[300];
+    char took[FORMAT_SIZE], text[300], shows[48];
+    action_text(a, "; {found} shows what it found", shows, sizeof shows);
     for (int i = 0; i < PENDING; i++) {
         struct pending *x = &a->pending[i];
         const char *name = x->order.mirror;
@@ -199,7 +212,7 @@ static void update_pending(struct app *a, const struct picture *p, int least_ms)
             app_say(a, SEVERITY_OK, "%s: %s (%s)%s", order_text(&x->order, text, sizeof text),
                     order_is_long(&x->order) ? "ended" : "done",
                     format_seconds((double)(clock_mono_ms() - x->since_ms) / 1000, took),
-                    is_comparison ? "; V shows what it found" : "");
+                    is_comparison ? shows : "");
         else if (x->order.kind == MIRROR_DELETE || x->order.kind == MIRROR_FORCE_DELETE)
             app_say(a, SEVERITY_OK, "%s: done", order_text(&x->order, text, sizeof text));
         a->refresh |= x->order.kind == MIRROR_SYNC_SCHEMA; /* the plan on the screen is old */

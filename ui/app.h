@@ -168,7 +168,8 @@ struct app {
     enum screen_id stack[STACK];
     int depth; /* stack[depth] is shown */
     enum tab tab;
-    char mirror[NAME_SIZE]; /* of the detail and the log; empty: the log of all */
+    char mirror[NAME_SIZE];    /* of the detail and the log; empty: the log of all */
+    char opened[2][NAME_SIZE]; /* the mirrors that were opened last, the newest first */
     enum layout_zoom zoom;
     bool focus_log;
     struct layout layout; /* of the last frame */
@@ -252,6 +253,8 @@ static inline enum screen_id app_screen(const struct app *a)
 void app_open(struct app *a, enum screen_id s);
 /* One of the screens that 1 to 6 show: nothing is inside another. */
 void app_switch(struct app *a, enum screen_id s);
+/* A mirror becomes the one that is open. */
+void app_open_mirror(struct app *a, const char *name);
 /* One level out; at the root the quit dialog. */
 void app_back(struct app *a);
 /* The message line and the history. */

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "ui/actions.h"
 #include "ui/asks.h"
 #include "ui/format.h"
 #include "ui/job.h"
@@ -91,10 +92,11 @@ bool can_sync(struct app *a, char *reason, size_t size)
     if (!can(a, MIRROR_SYNC_SCHEMA, reason, size))
         return false;
     if (a->tab != TAB_SCHEMA || !mirror_plan(a, &n)) {
-        str_copy(reason, size,
-                 a->tab == TAB_SCHEMA && a->is_asked
-                     ? "both servers are still asked what is to be run"
-                     : "d shows first what would be run");
+        action_text(a,
+                    a->tab == TAB_SCHEMA && a->is_asked
+                        ? "both servers are still asked what is to be run"
+                        : "{definitions} shows first what would be run",
+                    reason, size);
         return false;
     }
     if (!n)
@@ -111,7 +113,7 @@ bool in_log(struct app *a, char *reason, size_t size)
 {
     bool is = moves_log(a) != NULL;
     if (!is)
-        str_copy(reason, size, "works in a log: tab or l first");
+        action_text(a, "works in a log: {pane} or {log} first", reason, size);
     return is;
 }
 
@@ -121,7 +123,7 @@ bool has_search(struct app *a, char *reason, size_t size)
         return false;
     bool any = *moves_log(a)->search;
     if (!any)
-        str_copy(reason, size, "nothing is searched for: / first");
+        action_text(a, "nothing is searched for: {filter} first", reason, size);
     return any;
 }
 
@@ -225,30 +227,29 @@ void do_verify(struct app *a)
         ask_verify(a, m);
 }
 
-static void open_report(struct app *a, enum sheet_kind kind)
+static void open_report(struct app *a, enum sheet_kind kind, const struct mirror_status *m)
 {
-    const struct mirror_status *m = app_target(a);
     sheet_free(&a->sheet);
     a->sheet.kind = kind;
     str_copy(a->sheet.mirror, sizeof a->sheet.mirror, m->name);
-    str_copy(a->mirror, sizeof a->mirror, m->name);
+    app_open_mirror(a, m->name);
     app_ask(a, kind, a->sheet.mirror);
     app_open(a, SCREEN_REPORT);
 }
 
 void do_found(struct app *a)
 {
-    open_report(a, SHEET_VERIFY);
+    open_report(a, SHEET_VERIFY, app_target(a));
 }
 
 void do_cutover(struct app *a)
 {
-    open_report(a, SHEET_CUTOVER);
+    open_report(a, SHEET_CUTOVER, app_target(a));
 }
 
 void do_doctor(struct app *a)
 {
-    open_report(a, SHEET_DOCTOR);
+    open_report(a, SHEET_DOCTOR, app_target(a));
 }
 
 void do_resync_table(struct app *a)
@@ -265,7 +266,7 @@ void do_log(struct app *a)
 {
     const struct mirror_status *m = app_target(a);
     logview_set_mirror(&a->page_log, m->name);
-    str_copy(a->mirror, sizeof a->mirror, m->name);
+    app_open_mirror(a, m->name);
     app_open(a, SCREEN_LOG);
 }
 
@@ -381,9 +382,38 @@ void do_tab(struct app *a)
 void do_enter(struct app *a)
 {
     const struct mirror_status *m = app_target(a);
-    str_copy(a->mirror, sizeof a->mirror, m->name);
+    app_open_mirror(a, m->name);
     a->tab = TAB_TABLES;
     *a->tables.selected = '\0';
+    app_open(a, SCREEN_DETAIL);
+}
+
+/* The mirror that was open before the present one; NULL: there is none. */
+static const struct mirror_status *previous_mirror(const struct app *a)
+{
+    bool shows_one = app_screen(a) == SCREEN_DETAIL || app_screen(a) == SCREEN_REPORT;
+    bool is_now = shows_one && !strcmp(a->opened[0], a->mirror);
+    const char *name = a->opened[is_now];
+    return a->picture && *name ? model_find(a->picture, name) : NULL;
+}
+
+bool has_previous(struct app *a, char *reason, size_t size)
+{
+    if (!previous_mirror(a))
+        str_copy(reason, size, "no other mirror was open before");
+    return previous_mirror(a) != NULL;
+}
+
+void do_previous(struct app *a)
+{
+    const struct mirror_status *m = previous_mirror(a);
+    if (app_screen(a) == SCREEN_REPORT && a->sheet.kind != SHEET_PEER_TEST) {
+        open_report(a, a->sheet.kind, m);
+        return;
+    }
+    app_open_mirror(a, m->name);
+    *a->tables.selected = '\0';
+    a->page_top = 0;
     app_open(a, SCREEN_DETAIL);
 }
 
@@ -425,7 +455,7 @@ void do_tab_config(struct app *a)
 void do_plan(struct app *a)
 {
     const struct mirror_status *m = app_target(a);
-    str_copy(a->mirror, sizeof a->mirror, m->name);
+    app_open_mirror(a, m->name);
     if (app_screen(a) != SCREEN_DETAIL)
         app_open(a, SCREEN_DETAIL);
     do_tab_schema(a);
@@ -479,7 +509,10 @@ void do_repaint(struct app *a)
 
 void do_ctrl_c(struct app *a)
 {
-    app_say(a, SEVERITY_INFO, "Ctrl-C stops nothing here: q at the main screen quits");
+    char text[80];
+    app_say(a, SEVERITY_INFO, "%s",
+            action_text(a, "Ctrl-C stops nothing here: {quit} at the main screen quits", text,
+                        sizeof text));
 }
 
 void do_ctrl_z(struct app *a)
@@ -489,5 +522,8 @@ void do_ctrl_z(struct app *a)
         a->repaint = true;
         return;
     }
-    app_say(a, SEVERITY_INFO, "the engine runs in this process and is not stopped: D detaches");
+    char text[96];
+    app_say(a, SEVERITY_INFO, "%s",
+            action_text(a, "the engine runs in this process and is not stopped: {detach} detaches",
+                        text, sizeof text));
 }

@@ -16,6 +16,7 @@ bool can_resync(struct app *a, char *reason, size_t size);
 bool can_resync_table(struct app *a, char *reason, size_t size);
 bool can_sync(struct app *a, char *reason, size_t size);
 bool can_delete(struct app *a, char *reason, size_t size);
+bool has_previous(struct app *a, char *reason, size_t size);
 bool in_log(struct app *a, char *reason, size_t size);
 bool has_search(struct app *a, char *reason, size_t size);
 
@@ -54,6 +55,7 @@ void do_theme(struct app *a);
 void do_glyphs(struct app *a);
 void do_tab(struct app *a);
 void do_enter(struct app *a);
+void do_previous(struct app *a);
 void do_tables(struct app *a);
 void do_slot(struct app *a);
 void do_logs(struct app *a);

@@ -194,7 +194,7 @@ static void prompt_draw(struct app *a, const struct rect *r)
 static void message_draw(struct app *a)
 {
     const struct rect *r = &a->layout.message;
-    char count[48], frozen[64] = "", t[FORMAT_SIZE];
+    char count[48], frozen[64] = "", t[FORMAT_SIZE], key[16];
     if (r->h == 0)
         return;
     if (a->mode == MODE_PROMPT) {
@@ -212,11 +212,12 @@ static void message_draw(struct app *a)
     }
     if (a->frozen) {
         app_tick(a, 1000);
-        str_printf(frozen, sizeof frozen, "FROZEN %s ago: z goes on  ",
-                   format_seconds((double)((clock_wall_us() - a->frozen_at) / 1000000), t));
+        str_printf(frozen, sizeof frozen, "FROZEN %s ago: %s goes on  ",
+                   format_seconds((double)((clock_wall_us() - a->frozen_at) / 1000000), t),
+                   action_text(a, "{freeze}", key, sizeof key));
     }
-    str_printf(count, sizeof count, "%zu message%s: m", a->n_messages,
-               a->n_messages == 1 ? "" : "s");
+    str_printf(count, sizeof count, "%zu message%s: %s", a->n_messages,
+               a->n_messages == 1 ? "" : "s", action_text(a, "{messages}", key, sizeof key));
     int right = a->n_messages && r->w >= 60 ? text_columns(count, false) + 1 : 0;
     int warn = text_columns(frozen, false);
     if (right)

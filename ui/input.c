@@ -85,7 +85,8 @@ static void keys_key(struct app *a, int key)
         a->message_shown = false;
     if (!k) {
         if (key > ' ' && key < 127)
-            app_say(a, SEVERITY_INFO, "%c: no such key here, ? shows all keys", key);
+            app_say(a, SEVERITY_INFO, "%c: no such key here, %s", key,
+                    action_text(a, "{help} shows all keys", reason, sizeof reason));
         return;
     }
     a->asked_by = key;

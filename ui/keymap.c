@@ -166,7 +166,7 @@ bool keymap_check(const struct keymap *k, const char *ids[2], struct err *err)
             if (!strcmp(ids[0], needed[n]) && !k->keys[i][0])
                 return err_set(err, ERR_INVALID, "%s needs a key", ids[0]);
         for (size_t j = i + 1; j < n_actions; j++) {
-            int key = actions[i].screens & actions[j].screens ? shared(k, i, j) : 0;
+            int key = action_is_apart(&actions[i], &actions[j]) ? 0 : shared(k, i, j);
             if (!key)
                 continue;
             name_of_key(key, name);

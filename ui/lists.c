@@ -261,10 +261,13 @@ void lists_tabs_draw(struct app *a, const struct rect *r)
 void lists_empty_draw(struct app *a, const struct sheet *s, const char *none)
 {
     const struct rect *r = &a->layout.list;
+    char shown[160];
     const char *text = !s->is_there            ? "asking"
                        : s->err.code           ? s->err.text
-                       : *listing_of(a).filter ? "nothing matches the filter; / changes it"
+                       : *listing_of(a).filter ? "nothing matches the filter; {filter} changes it"
                                                : none;
+    if (!s->err.code) /* what a server says is no text of ours */
+        text = action_text(a, text, shown, sizeof shown);
     if (a->n_lines == 0 && r->h > 0)
         draw_text(&a->paint, r->y, r->x + 3, r->w - 3, s->err.code ? ROLE_FAIL : ROLE_DIM, text);
 }

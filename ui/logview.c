@@ -68,7 +68,8 @@ bool logview_find(struct logview *v, const struct log_window *w, int direction, 
     return false;
 }
 
-void logview_title(const struct logview *v, const struct log_window *w, char *out, size_t size)
+void logview_title(const struct logview *v, const struct log_window *w, const char *follow,
+                   char *out, size_t size)
 {
     char at[FORMAT_SIZE];
     static const char *const levels[] = {"debug and up", "info and up", "warn and up", "errors"};
@@ -76,8 +77,8 @@ void logview_title(const struct logview *v, const struct log_window *w, char *ou
     if (!v->paused)
         str_printf(out, size, "log: %s, %s, following", of, levels[v->least]);
     else
-        str_printf(out, size, "log: %s, %s, held %s, %zu newer: f follow", of, levels[v->least],
-                   format_time(v->paused_at, true, at), w->newer);
+        str_printf(out, size, "log: %s, %s, held %s, %zu newer: %s follow", of, levels[v->least],
+                   format_time(v->paused_at, true, at), w->newer, follow);
 }
 
 /* What one row says, as one text: lines of details follow when wrapped. */

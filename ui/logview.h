@@ -38,7 +38,9 @@ void logview_move(struct logview *v, const struct log_window *w, long delta, int
 /* Moves to the next line with the searched text: older (-1) or newer (1). False: none. */
 bool logview_find(struct logview *v, const struct log_window *w, int direction, int64_t now);
 /* "log: billing, warn and up, following" */
-void logview_title(const struct logview *v, const struct log_window *w, char *out, size_t size);
+/* follow: the key that leads back to the newest line. */
+void logview_title(const struct logview *v, const struct log_window *w, const char *follow,
+                   char *out, size_t size);
 void logview_draw(const struct painter *p, const struct logview *v, const struct log_window *w,
                   const struct rect *r);
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "ui/actions.h"
 #include "ui/format.h"
 #include "ui/lists.h"
 #include "ui/text.h"
@@ -77,7 +78,7 @@ static void schema_facts(struct app *a, struct facts *f)
     const struct sheet *s = app_need(a, SHEET_PLAN, a->mirror, 0);
     size_t n;
     const struct schema_plan *p = mirror_plan(a, &n);
-    char age[400];
+    char age[400], text[480], shown[480];
     if (s->err.code) {
         facts_add(f, ROLE_FAIL, 0, "not known", "%s%s%s", s->err.text, *s->err.hint ? "; " : "",
                   s->err.hint);
@@ -89,13 +90,13 @@ static void schema_facts(struct app *a, struct facts *f)
     }
     lists_age(a, s, age, sizeof age);
     if (n)
-        facts_add(f, ROLE_STRONG, 0, "do", "a runs %zu statement%s at the destination; looked %s",
-                  n, n == 1 ? "" : "s", age);
+        str_printf(text, sizeof text, "{apply} runs %zu statement%s at the destination; looked %s",
+                   n, n == 1 ? "" : "s", age);
     else
-        facts_add(f, ROLE_OK, 0, "do",
-                  "nothing: there is no statement to run; looked %s, R looks "
-                  "again",
-                  age);
+        str_printf(text, sizeof text,
+                   "nothing: there is no statement to run; looked %s, {refresh} looks again", age);
+    facts_add(f, n ? ROLE_STRONG : ROLE_OK, 0, "do", "%s",
+              action_text(a, text, shown, sizeof shown));
     for (int k = STEP_RUN; k <= STEP_NOTE; k++)
         put_steps(f, p, (enum step_kind)k);
 }

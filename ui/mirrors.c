@@ -223,12 +223,13 @@ static void facts_failed(struct app *a, const struct mirror_status *m, const str
                           sizeof keys));
 }
 
-static void facts_finding(const struct finding *f, struct facts *out)
+static void facts_finding(struct app *a, const struct finding *f, struct facts *out)
 {
+    char remedy[sizeof f->remedy + 80];
     bool error = f->severity >= SEVERITY_ERROR;
     facts_add(out, error ? ROLE_FAIL : ROLE_WARN, 0, "what", "%s", f->title);
     facts_add(out, ROLE_TEXT, 1, "why", "%s", f->cause);
-    facts_add(out, ROLE_STRONG, 0, "do", "%s", f->remedy);
+    facts_add(out, ROLE_STRONG, 0, "do", "%s", action_remedy(a, f, remedy, sizeof remedy));
 }
 
 static void facts_state(struct app *a, const struct mirror_status *m, struct facts *out)
@@ -277,7 +278,7 @@ void mirror_facts(struct app *a, const struct mirror_status *m, struct facts *ou
     }
     str_printf(title, size, "%s: %s for %s", m->name, mirror_word(m), t);
     if (f)
-        facts_finding(f, out);
+        facts_finding(a, f, out);
     facts_state(a, m, out);
 }
 

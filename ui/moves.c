@@ -166,36 +166,29 @@ void move_filter(struct app *a)
     a->mode = MODE_PROMPT;
 }
 
-static void change_rate(struct app *a, int direction)
+/* The next rate, and after the slowest one the fastest. */
+void move_rate(struct app *a)
 {
     static const int64_t rates[] = {250, 500, 1000, 2000, 5000};
     char t[FORMAT_SIZE];
     size_t i = 0;
-    while (i + 1 < COUNT_OF(rates) && rates[i] < a->frame_ms)
+    while (i < COUNT_OF(rates) && rates[i] <= a->frame_ms)
         i++;
-    if (direction < 0 && i + 1 < COUNT_OF(rates))
-        i++;
-    else if (direction > 0 && i > 0)
-        i--;
-    a->frame_ms = rates[i];
+    a->frame_ms = rates[i % COUNT_OF(rates)];
     app_say(a, SEVERITY_INFO, "refreshes at most every %s",
-            format_seconds((double)rates[i] / 1000, t));
+            format_seconds((double)a->frame_ms / 1000, t));
 }
 
 void move_more(struct app *a)
 {
     struct logview *v = moves_log(a);
-    if (!v)
-        change_rate(a, 1);
-    else if (v->least > LOG_LEVEL_DEBUG)
+    if (v->least > LOG_LEVEL_DEBUG)
         v->least = (enum log_level)(v->least - 1);
 }
 
 void move_less(struct app *a)
 {
     struct logview *v = moves_log(a);
-    if (!v)
-        change_rate(a, -1);
-    else if (v->least < LOG_LEVEL_ERROR)
+    if (v->least < LOG_LEVEL_ERROR)
         v->least = (enum log_level)(v->least + 1);
 }

@@ -25,5 +25,6 @@ void move_find_newer(struct app *a);
 void move_filter(struct app *a);
 void move_more(struct app *a);
 void move_less(struct app *a);
+void move_rate(struct app *a);
 
 #endif

@@ -1,6 +1,7 @@
 /* The panes below a list; see panes.h. */
 #include "ui/panes.h"
 
+#include "ui/actions.h"
 #include "ui/mirrors.h"
 
 void pane_facts_draw(struct app *a, enum role role, const char *title, const struct facts *f)
@@ -39,15 +40,16 @@ void pane_log_fetch(struct app *a, const struct logview *v, bool all, int height
 void pane_log_draw(struct app *a, struct logview *v, const char *mirror)
 {
     const struct rect *r = &a->layout.log;
-    char title[256];
+    char title[256], back[24], key[16];
     struct log_window w;
     if (r->h == 0)
         return;
     logview_set_mirror(v, mirror);
     pane_log_fetch(a, v, false, r->h, &w);
-    logview_title(v, &w, title, sizeof title);
+    action_text(a, "{follow}", key, sizeof key);
+    logview_title(v, &w, key, title, sizeof title);
     draw_rule(&a->paint, r->y, r->x, r->w, a->focus_log ? ROLE_KEY : ROLE_STRONG, title,
-              a->focus_log ? "tab back" : NULL);
+              a->focus_log ? action_text(a, "{pane} back", back, sizeof back) : NULL);
     if (a->layout.side_by_side)
         draw_divider(&a->paint, r);
     struct rect body = {r->y + 1, r->x, r->h - 1, r->w};

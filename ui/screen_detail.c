@@ -475,19 +475,24 @@ const struct column_set *detail_columns(const struct app *a)
 
 static void tables_draw(struct app *a)
 {
+    char shown[80];
     columns_draw(a, &a->tables, detail_columns(a), table_glyph);
     if (a->tables.n == 0)
         draw_text(&a->paint, a->layout.list.y, GUTTER, a->layout.list.w - GUTTER, ROLE_DIM,
-                  *a->table_filter ? "no table matches the filter; / changes it"
-                                   : "no tables are known yet");
+                  action_text(a,
+                              *a->table_filter ? "no table matches the filter; {filter} changes it"
+                                               : "no tables are known yet",
+                              shown, sizeof shown));
 }
 
 static void detail_draw(struct app *a)
 {
     const struct mirror_status *m = detail_mirror(a);
+    char back[16];
     if (!m) {
         draw_textf(&a->paint, a->layout.list.y, 1, a->layout.list.w - 1, ROLE_WARN,
-                   "mirror %s is gone; esc goes back", a->mirror);
+                   "mirror %s is gone; %s goes back", a->mirror,
+                   action_text(a, "{back}", back, sizeof back));
         return;
     }
     if (a->layout.info.h > 0)

@@ -210,7 +210,7 @@ const struct column_set columns_of_checks = {"checks",          NULL, columns,
 
 static void checkup_draw(struct app *a, const struct checkup *c)
 {
-    char keys[160];
+    char keys[160], remedy[sizeof c->checks.items->remedy + 80];
     struct facts f = {0};
     char title[NAME_SIZE + 64];
     enum severity worst = checkup_worst(c);
@@ -226,7 +226,7 @@ static void checkup_draw(struct app *a, const struct checkup *c)
             if ((int)x->severity != s || is_said_again(&c->checks, i))
                 continue;
             facts_add(&f, roles[s], 0, x->code, "%s", x->cause);
-            facts_add(&f, ROLE_STRONG, 1, " ", "%s", x->remedy);
+            facts_add(&f, ROLE_STRONG, 1, " ", "%s", action_remedy(a, x, remedy, sizeof remedy));
         }
     if (c->is_there)
         facts_add(&f, ROLE_STRONG, 4, "do", "%s",

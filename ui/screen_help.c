@@ -8,7 +8,7 @@ static void help_draw(struct app *a)
     const struct rect *r = &a->layout.list;
     enum screen_id of = a->depth > 0 ? a->stack[a->depth - 1] : SCREEN_LIST;
     const char *group = NULL;
-    char keys[64];
+    char keys[64], help[160];
     facts_clear(&a->page);
     for (size_t i = 0; i < n_actions; i++) {
         const struct action *k = &actions[i];
@@ -21,11 +21,13 @@ static void help_draw(struct app *a)
         }
         group = k->group;
         action_key(a, k, true, keys, sizeof keys);
-        facts_add(&a->page, ROLE_TEXT, 0, keys, "%-11s %s", k->name, k->help);
+        facts_add(&a->page, ROLE_TEXT, 0, keys, "%-11s %s", k->name,
+                  action_text(a, k->help, help, sizeof help));
     }
     draw_rule(&a->paint, r->y, r->x, r->w, ROLE_STRONG,
               a->help_all ? "keys of all screens" : "keys of this screen",
-              a->help_all ? "? this screen" : "? all screens");
+              action_text(a, a->help_all ? "{help} this screen" : "{help} all screens", keys,
+                          sizeof keys));
     struct rect body = {r->y + 1, r->x, r->h - 1, r->w};
     facts_draw_page(&a->paint, &a->page, &body, &a->page_top);
     a->cursor_y = body.y;

@@ -1,14 +1,18 @@
 /* One log on the whole screen: of a mirror, or of everything. */
+#include "ui/actions.h"
 #include "ui/panes.h"
 
 static void log_draw(struct app *a)
 {
     const struct rect *r = &a->layout.list;
-    char title[256];
+    char title[256], key[16], keys[64];
     struct log_window w;
     pane_log_fetch(a, &a->page_log, false, r->h, &w);
-    logview_title(&a->page_log, &w, title, sizeof title);
-    draw_rule(&a->paint, r->y, r->x, r->w, ROLE_STRONG, title, "/ search  w wrap  +- level");
+    action_text(a, "{follow}", key, sizeof key);
+    logview_title(&a->page_log, &w, key, title, sizeof title);
+    draw_rule(
+        &a->paint, r->y, r->x, r->w, ROLE_STRONG, title,
+        action_text(a, "{filter} search  {wrap} wrap  {more}{less} level", keys, sizeof keys));
     struct rect body = {r->y + 1, r->x, r->h - 1, r->w};
     logview_draw(&a->paint, &a->page_log, &w, &body);
     a->cursor_y = r->y + r->h - 1;

@@ -159,7 +159,7 @@ static void peers_draw(struct app *a)
 {
     const struct peer *p = lists_selected(&a->peers);
     columns_draw(a, &a->peers, &columns_of_peers, peer_glyph);
-    lists_empty_draw(a, &a->lists[SHEET_PEERS], "no peers yet: a adds one");
+    lists_empty_draw(a, &a->lists[SHEET_PEERS], "no peers yet: {add} adds one");
     if (p)
         peer_facts_draw(a, p);
 }

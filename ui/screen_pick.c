@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "ui/actions.h"
 #include "ui/columns.h"
 #include "ui/format.h"
 #include "ui/lists.h"
@@ -157,6 +158,8 @@ static void pick_draw(struct app *a)
     const struct wizard *w = &a->wizard;
     const struct sheet *s = &a->lists[w->is_new ? SHEET_SURVEY : SHEET_AVAILABLE];
     const struct rect *r = &a->layout.list;
+    char matches[80];
+    action_text(a, "nothing matches the filter; {filter} changes it", matches, sizeof matches);
     columns_draw(a, &a->picks, &columns_of_picks, glyph_of);
     if (a->picks.n == 0 && r->h > 0)
         draw_text(&a->paint, r->y, r->x + 3, r->w - 3,
@@ -165,7 +168,7 @@ static void pick_draw(struct app *a)
                                 : ROLE_BUSY,
                   !s->is_there      ? "asking both servers what there is and what stands in the way"
                   : s->err.code     ? s->err.text
-                  : *a->pick_filter ? "nothing matches the filter; / changes it"
+                  : *a->pick_filter ? matches
                                     : "the source has no table");
     pane_draw(a, s, rows_selected(&a->picks));
 }

@@ -4,7 +4,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "ui/app.h"
+#include "ui/actions.h"
 #include "ui/format.h"
 
 static void put_items(struct facts *f, const struct cutover_check *k)
@@ -72,8 +72,9 @@ static void put_table(struct facts *f, const struct verify_table *t)
         put_row(f, t, &t->rows[i]);
 }
 
-static void put_verify(struct facts *f, const struct sheet *r)
+static void put_verify(struct app *a, struct facts *f, const struct sheet *r)
 {
+    char does[80];
     const struct verify_report *v = &r->verify;
     char ended[FORMAT_SIZE];
     int64_t n = sheet_differences(r);
@@ -81,8 +82,9 @@ static void put_verify(struct facts *f, const struct sheet *r)
               v->ending, format_date_time(v->ended_at, ended), LSN_ARGS(v->lsn),
               v->error ? ": " : "", v->error ? v->error : "");
     if (n)
-        facts_add(f, ROLE_STRONG, 0, "do",
-                  "rows that differ: %lld; v makes them what they are at the source", (long long)n);
+        facts_add(
+            f, ROLE_STRONG, 0, "do", "rows that differ: %lld; %s", (long long)n,
+            action_text(a, "{verify} makes them what they are at the source", does, sizeof does));
     for (size_t i = 0; i < v->n_tables; i++)
         if (v->tables[i].state != VERIFY_EQUAL)
             put_table(f, &v->tables[i]);
@@ -92,15 +94,16 @@ static void put_verify(struct facts *f, const struct sheet *r)
 }
 
 /* In the order in which one looks, as nothing of it is long. */
-static void put_doctor(struct facts *f, const struct findings *checks)
+static void put_doctor(struct app *a, struct facts *f, const struct findings *checks)
 {
+    char remedy[sizeof checks->items->remedy + 80];
     static const enum role roles[] = {ROLE_OK, ROLE_TEXT, ROLE_WARN, ROLE_FAIL};
     for (size_t i = 0; i < checks->n; i++) {
         const struct finding *x = &checks->items[i];
         facts_add(f, roles[x->severity], 0, severity_name(x->severity), "%s: %s", x->code,
                   x->cause);
-        if (*x->remedy && x->severity >= SEVERITY_WARNING)
-            facts_add(f, ROLE_STRONG, 0, " ", "  %s", x->remedy);
+        if (x->severity >= SEVERITY_WARNING && *action_remedy(a, x, remedy, sizeof remedy))
+            facts_add(f, ROLE_STRONG, 0, " ", "  %s", remedy);
     }
 }
 
@@ -142,14 +145,11 @@ static void report_draw(struct app *a)
     const struct rect *r = &a->layout.list;
     const struct sheet *x = &a->sheet;
     bool asks = x->kind != SHEET_VERIFY;
-    char title[NAME_SIZE + 64];
+    char title[NAME_SIZE + 64], again[40];
     facts_clear(&a->page);
     str_printf(title, sizeof title, "%s: %s", x->mirror, title_of(x->kind));
     draw_rule(&a->paint, r->y, r->x, r->w, ROLE_STRONG, title,
-              x->kind == SHEET_CUTOVER  ? "C asks again"
-              : x->kind == SHEET_DOCTOR ? "h asks again"
-              : x->kind == SHEET_VERIFY ? "V asks again"
-                                        : "R asks again");
+              action_text(a, "{refresh} asks again", again, sizeof again));
     if (!x->is_there)
         facts_add(&a->page, ROLE_BUSY, 0, " ", "%s",
                   !asks                        ? "reading"
@@ -161,11 +161,11 @@ static void report_draw(struct app *a)
     else if (x->kind == SHEET_PEER_TEST)
         put_test(&a->page, x);
     else if (x->kind == SHEET_DOCTOR)
-        put_doctor(&a->page, &x->checks);
+        put_doctor(a, &a->page, &x->checks);
     else if (asks)
         put_cutover(&a->page, &x->cutover);
     else
-        put_verify(&a->page, x);
+        put_verify(a, &a->page, x);
     struct rect body = {r->y + 1, r->x, r->h - 1, r->w};
     facts_draw_page(&a->paint, &a->page, &body, &a->page_top);
     a->cursor_y = body.y;

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "ui/app.h"
+#include "ui/actions.h"
 #include "ui/format.h"
 
 static const enum role roles[] = {ROLE_OK, ROLE_TEXT, ROLE_WARN, ROLE_FAIL};
@@ -89,6 +89,7 @@ static void summary_draw(struct app *a)
     const struct rect *r = &a->layout.list;
     const struct wizard *w = &a->wizard;
     struct facts *f = &a->page;
+    char keys[80];
     facts_clear(f);
     draw_rule(&a->paint, r->y, r->x, r->w, ROLE_STRONG,
               w->is_new ? "a new mirror, 3 of 3: what will be done" : "what will be done", NULL);
@@ -97,8 +98,10 @@ static void summary_draw(struct app *a)
                   w->is_new ? "both servers are checked, then it is made" : "under way");
     else
         facts_add(f, ROLE_STRONG, 0, "do", "%s",
-                  w->is_new ? "enter makes it (asks y), esc goes back to the tables"
-                            : "enter does it (asks y), esc goes back to the tables");
+                  action_text(a,
+                              w->is_new ? "{finish} makes it (asks y), {back} to the tables"
+                                        : "{finish} does it (asks y), {back} to the tables",
+                              keys, sizeof keys));
     if (w->is_new)
         put_new(a, f);
     else

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "ui/actions.h"
 #include "ui/app.h"
 #include "ui/asks.h"
 #include "ui/deeds.h"
@@ -46,7 +47,7 @@ static const struct form_field mirror_form[] = {
     {.key = "source_peer",
      .label = "source",
      .kind = FORM_CHOICE,
-     .help = "The peer to copy from. Blank or arrows change it; 3 adds peers."},
+     .help = "The peer to copy from. Blank or arrows change it."},
     {.key = "destination_peer",
      .label = "destination",
      .kind = FORM_CHOICE,
@@ -154,8 +155,11 @@ static void open_form(struct app *a)
 {
     struct form *f = &a->form;
     struct wizard *w = &a->wizard;
+    char text[96];
     if (a->lists[SHEET_PEERS].peers.n < 2) {
-        app_say(a, SEVERITY_INFO, "a mirror needs two peers: 3 shows them, a adds one there");
+        app_say(a, SEVERITY_INFO, "%s",
+                action_text(a, "a mirror needs two peers: {peers} shows them, {add} adds one there",
+                            text, sizeof text));
         return;
     }
     wizard_free(w);
@@ -373,10 +377,15 @@ struct wizard_sum wizard_sum(const struct wizard *w)
 void do_summary(struct app *a)
 {
     struct wizard_sum s = wizard_sum(&a->wizard);
+    char text[96];
     if (!s.tables)
-        app_say(a, SEVERITY_INFO, "no table is chosen: blank takes the selected one, * all");
+        app_say(a, SEVERITY_INFO, "%s",
+                action_text(a, "no table is chosen: {pick} takes the selected one, {pick-all} all",
+                            text, sizeof text));
     else if (!a->wizard.is_new && !s.added && !s.removed)
-        app_say(a, SEVERITY_INFO, "nothing is changed: blank takes a table in or out");
+        app_say(a, SEVERITY_INFO, "%s",
+                action_text(a, "nothing is changed: {pick} takes a table in or out", text,
+                            sizeof text));
     else
         app_open(a, SCREEN_SUMMARY);
 }

@@ -88,8 +88,8 @@ static void look_at_status(const struct visit *v, const struct mirror_status *m)
                       : m->state == MIRROR_RUNNING ? SEVERITY_OK
                                                    : SEVERITY_INFO;
     if (m->state == MIRROR_PAUSED)
-        add(v, "status", SEVERITY_WARNING, "Resume it (r).", "resume",
-            "paused; %lld bytes of WAL wait", (long long)(m->lag_bytes > 0 ? m->lag_bytes : 0));
+        add(v, "status", SEVERITY_WARNING, "Resume it.", "resume", "paused; %lld bytes of WAL wait",
+            (long long)(m->lag_bytes > 0 ? m->lag_bytes : 0));
     else
         add(v, "status", s, m->error.hint, m->state == MIRROR_ERROR ? "retry" : "", "%s, %s%s%s",
             mirror_state_name(m->state), m->phase, m->error.code ? ": " : "",
@@ -97,7 +97,7 @@ static void look_at_status(const struct visit *v, const struct mirror_status *m)
     double age = (double)(clock_wall_us() - m->heartbeat_at) / 1e6;
     if (age > 30)
         add(v, "heartbeat", SEVERITY_ERROR,
-            "Its thread does not answer: retry (t); if that does not help, restart bunnydb. "
+            "Its thread does not answer: retry; if that does not help, restart bunnydb. "
             "Nothing is lost.",
             "retry", "the mirror's last sign of life is %.0f s old", age);
     else
@@ -152,7 +152,7 @@ static void look_at_slot(const struct visit *v, const struct mirror_status *m)
     if (!s)
         return;
     if (!s->n) {
-        add(v, "slot", SEVERITY_ERROR, "Retry (t): a new slot, and all tables are copied again.",
+        add(v, "slot", SEVERITY_ERROR, "Retry: a new slot, and all tables are copied again.",
             "retry", "slot %s does not exist", m->slot_name);
         return;
     }
@@ -166,8 +166,8 @@ static void look_at_slot(const struct visit *v, const struct mirror_status *m)
                                                           : SEVERITY_OK;
     add(v, "slot", severity,
         severity == SEVERITY_OK ? ""
-        : lost                  ? "Retry (t) copies all tables again."
-                                : "Retry (t) connects anew.",
+        : lost                  ? "Retry copies all tables again."
+                                : "Retry connects anew.",
         severity == SEVERITY_OK ? "" : "retry", "%s%s%s, WAL %s, keeps %s bytes",
         active ? "active, PID " : "inactive", active ? value(&s->rows[0], "active_pid") : "", "",
         *wal ? wal : "reserved", value(&s->rows[0], "retained_bytes"));
@@ -182,7 +182,7 @@ static void look_at_publication(const struct visit *v, const struct mirror_statu
     size_t n = tables ? tables->n : 0;
     if (!s->n)
         add(v, "publication", SEVERITY_ERROR,
-            "Retry (t): publication and slot are made anew, all tables copied again.", "retry",
+            "Retry: publication and slot are made anew, all tables copied again.", "retry",
             "publication %s does not exist", m->publication);
     else
         add(v, "publication", n ? SEVERITY_OK : SEVERITY_ERROR, "", "", "%zu tables", n);
@@ -244,7 +244,7 @@ static void look_at_progress(const struct visit *v, const struct mirror_status *
         add(v, "progress", SEVERITY_OK, "", "", "applied up to %s", value(&s->rows[0], "lsn"));
     else
         add(v, "progress", m->state == MIRROR_INITIALIZING ? SEVERITY_INFO : SEVERITY_ERROR,
-            "Retry (t) copies the tables again.", "retry",
+            "Retry copies the tables again.", "retry",
             "_bunnydb.progress has no row of this mirror");
 }
 
@@ -256,7 +256,7 @@ static void look_at_rows(const struct visit *v, const struct mirror_status *m)
         in_the_way += m->tables[i].rows_conflicting;
     }
     add(v, "rows", missing ? SEVERITY_WARNING : SEVERITY_OK,
-        missing ? "verify (v) names the rows that differ." : "", missing ? "verify" : "",
+        missing ? "verify names the rows that differ." : "", missing ? "verify" : "",
         "changes that found no row: %lld, rows that were in the way: %lld", (long long)missing,
         (long long)in_the_way);
 }

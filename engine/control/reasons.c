@@ -77,8 +77,8 @@ static void judge_wal(const struct evidence *e, struct findings *out)
         str_printf(cause + strlen(cause), sizeof cause - strlen(cause),
                    "; PID %d has a transaction open for %s", e->oldest_pid,
                    span((double)e->oldest_s, left));
-    const char *first = m->state == MIRROR_PAUSED  ? "Resume the mirror (r)"
-                        : m->state == MIRROR_ERROR ? "Heal the error, or retry (t)"
+    const char *first = m->state == MIRROR_PAUSED  ? "Resume the mirror"
+                        : m->state == MIRROR_ERROR ? "Heal the error, or retry"
                         : e->oldest_pid            ? "End that transaction"
                                                    : "See what holds the mirror up";
     str_printf(remedy, sizeof remedy,
@@ -190,7 +190,7 @@ static void set_inactive(const struct evidence *e, struct reason *v)
     str_printf(v->title, sizeof v->title, "Nothing reads slot %.90s", e->status->slot_name);
     str_copy(v->cause, sizeof v->cause,
              "the source has no WAL sender for it, although the mirror means to stream");
-    str_copy(v->remedy, sizeof v->remedy, "Retry (t) connects anew; the slot is kept.");
+    str_copy(v->remedy, sizeof v->remedy, "Retry connects anew; the slot is kept.");
 }
 
 static bool sees_lock(const struct evidence *e, struct reason *v)
@@ -238,7 +238,7 @@ static void judge_pause(const struct evidence *e, struct findings *out)
                e->kept_per_s > 0 ? bytes(e->kept_per_s * 60, rate) : "",
                e->kept_per_s > 0 ? " more each minute" : "");
     findings_add(out, "paused", SEVERITY_INFO, "The mirror is paused and falls behind", cause,
-                 "Resume (r) goes on where it was paused; nothing is lost.", "resume");
+                 "Resume goes on where it was paused; nothing is lost.", "resume");
 }
 
 /* --- the first copy --------------------------------------------------------------------------- */

@@ -187,12 +187,15 @@ static bool is_first(size_t action)
 
 static void put_keys(FILE *out)
 {
-    char keys[64];
+    char keys[64], help[160];
+    struct keymap usual;
+    keymap_usual(&usual);
     for (size_t i = 0; i < n_actions; i++) {
         if (!is_first(i))
             continue;
         put_keys_of(i, keys, sizeof keys);
-        put_item(out, actions[i].id, keys, actions[i].help);
+        put_item(out, actions[i].id, keys,
+                 action_text_of(&usual, actions[i].help, help, sizeof help));
     }
 }
 

@@ -258,7 +258,7 @@ bool engine_mirror_doctor(struct engine *e, const char *name, const atomic_bool 
     findings_add(out, "status", SEVERITY_OK, "status", "running, streaming", "", "");
     bool ill = !strcmp(name, "billing");
     findings_add(out, "slot", ill ? SEVERITY_ERROR : SEVERITY_OK, "slot",
-                 ill ? "slot s does not exist" : "slot s is read", "Retry (t).", "retry");
+                 ill ? "slot s does not exist" : "slot s is read", "Retry.", "retry");
     return true;
 }
 

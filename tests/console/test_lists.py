@@ -144,7 +144,7 @@ def test_the_doctor_sees_all_mirrors_one_after_the_other(console):
                         ["catalog", "ok", "2/2"]]
     assert "archive: not answered within 10 s" in text
     assert console.record().count("doctor users") == 1
-    console.press("j", "billing: what is not well", "slot s does not exist", "Retry (t).")
+    console.press("j", "billing: what is not well", "slot s does not exist", "Retry.  |  t retry")
     console.press("R", "billing: what is not well")
     end = "doctor users"
     console.wait_record(end)

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from driver import DOWN, ENTER, ESC, LEFT, RIGHT, SIZES, TAB, resize
+from driver import CTRL_C, DOWN, ENTER, ESC, LEFT, RIGHT, SIZES, TAB, resize
 
 COLUMN_LINE = 2
 
@@ -49,6 +49,56 @@ def test_texts_and_tabs_name_the_keys_that_there_are(start):
     c.press("\x1bOQ", "[f2 Slots]")
     c.press("1", "Mirrors   filter")
     c.press(ENTER, "[1 Tables] f3 Slot")
+
+
+def test_remedies_and_texts_name_the_keys_that_there_are(start):
+    """The engine names operations; which key that is, only the console knows."""
+    c = start(KEYS="retry=ö,doctor=H,help=^H,quit=Q,freeze=Z,pane=f4,log=L,found=W,messages=M,refresh=f6", LC_ALL="C.UTF-8")
+    c.wait("billing")
+    c.press("H", "slot s does not exist", "Retry.  |  ö retry", "f6 asks again")
+    c.press(ESC, "Mirrors   filter")
+    c.press("6", "[6 Doctor]", "not answered")
+    c.press("j", "billing: what is not well", "Retry.  |  ö retry")
+    c.press("1", "Mirrors   filter")
+    c.press("Z", "Z goes on")
+    c.press("Z", gone=["goes on"])
+    c.press(CTRL_C, "Q at the main screen quits", re.compile(r"\d messages?: M"))
+    c.press("f", "works in a log: f4 or L first")
+    c.press("X", "Copy billing")
+    c.press(ESC, gone=["Copy billing"])
+    c.press("X", "Copy billing")
+    c.keys(ESC)
+    c.press("_", "_: no such key here, ^H shows all keys")
+
+
+def test_help_names_the_keys_that_there_are(start):
+    c = start(KEYS="help=H,found=W", rows=90, cols=120)
+    c.wait("billing")
+    c.press("H", "This help; H again", "where W shows differences", "H all screens")
+
+
+# --- The mirror before this one ---------------------------------------------------------------
+def test_the_previous_mirror_and_back(console):
+    console.press("-", "previous: no other mirror was open before")
+    console.keys(ENTER)
+    console.wait("Mirrors > billing")
+    console.press(ESC, "Mirrors   filter")
+    console.press("-", "Mirrors > billing")
+    console.press("-", "previous: no other mirror was open before")
+    console.press(ESC, "Mirrors   filter")
+    console.keys("j", ENTER, "2")
+    console.wait("Mirrors > catalog", "[2 Slot]")
+    console.press("-", "Mirrors > billing", "[2 Slot]")
+    console.press("-", "Mirrors > catalog", "[2 Slot]")
+    console.press("h", "catalog: doctor")
+    console.press("-", "billing: doctor")
+    console.press(ESC, "Mirrors > billing")
+    console.tell("gone catalog")
+    console.wait("6 mirrors")
+    console.press("-", "previous: no other mirror was open before")
+    console.press("3", "[3 Logs]")
+    console.press("-", "warn and up")  # in a log it is the level
+    assert console.commands() == ["doctor catalog", "doctor billing"]
 
 
 def test_a_dialog_is_not_answered_by_the_key_that_opened_it(start):

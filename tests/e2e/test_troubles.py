@@ -509,7 +509,7 @@ def test_the_doctor_says_what_is_well_and_what_is_not(pair, bunny):
     assert (found["slot"]["state"], found["slot"]["action"]) == ("error", "retry"), found["slot"]
     assert (found["tables"]["state"], found["status"]["state"]) == ("error", "warning"), found
     said = bunny.cli("doctor", "m", expect=1).stdout
-    assert "slot bunny_slot_m does not exist" in said and "> Retry (t)" in said, said
+    assert "slot bunny_slot_m does not exist" in said and "> Retry: a new slot" in said, said
     pair.dsql("CREATE TABLE t (id int PRIMARY KEY, v text)")
     bunny.api.post("/v1/mirrors/m/resume")
     failed(bunny, "slot_missing", is_held=True)

@@ -545,8 +545,7 @@ bool engine_mirror_doctor(struct engine *e, const char *name, const atomic_bool 
     if (!find_mirror(e, name, err) || fails(e, NULL, err))
         return false;
     findings_add(out, "status", SEVERITY_OK, "status", "running, streaming", "", "");
-    findings_add(out, "slot", SEVERITY_ERROR, "slot", "slot s does not exist", "Retry (t).",
-                 "retry");
+    findings_add(out, "slot", SEVERITY_ERROR, "slot", "slot s does not exist", "Retry.", "retry");
     return true;
 }
 
