@@ -54,7 +54,21 @@ static const char second_slot_sql[] =
     " FROM (SELECT current_setting('max_wal_senders')::int AS most, count(*)::int AS used"
     "  FROM pg_stat_replication) x WHERE x.most - x.used = 1";
 
+/* Since the minor releases of August 2026. */
+static const char plugin_sql[] =
+    "SELECT NULL, 'output_plugin_libraries = ' || quote_literal(setting), NULL,"
+    " format('ALTER SYSTEM SET output_plugin_libraries = %s; SELECT pg_reload_conf();',"
+    "  concat_ws(', ', quote_literal('pgoutput'), (SELECT string_agg(quote_literal(btrim(x, ' "
+    "\"')),"
+    "   ', ' ORDER BY n) FROM unnest(string_to_array(setting, ',')) WITH ORDINALITY l(x, n)"
+    "   WHERE btrim(x, ' \"') <> ''))) FROM pg_settings WHERE name = 'output_plugin_libraries'"
+    " AND NOT EXISTS (SELECT FROM unnest(string_to_array(setting, ',')) x"
+    "  WHERE btrim(x, ' \"') = 'pgoutput')";
+
 const struct question server_questions[] = {
+    {"output_plugin", SEVERITY_ERROR, ABOUT_SERVER, FOR_MIRROR,
+     "the source does not allow the output plugin pgoutput",
+     "Changes are read through it, and no slot can be made without it.", "", plugin_sql},
     {"long_transaction", SEVERITY_WARNING, ABOUT_SERVER, FOR_REPORT, "a transaction runs for long",
      "A slot can be made only once all transactions that run now, of every database, have ended.",
      "", long_transactions_sql},

@@ -418,6 +418,21 @@ def test_encodings_and_sort_order(make_pair, root, dest):
         bunny.remove()
 
 
+def _without_pgoutput(pair, bunny):
+    """Later minor releases have a list of the output plugins that slots may be made with."""
+    if not pair.sql("SELECT FROM pg_settings WHERE name = 'output_plugin_libraries'"):
+        return
+    pair.sql(f"ALTER DATABASE {pair.sdb} SET output_plugin_libraries = test_decoding, other")
+    with pytest.raises(Exception, match="output plugin pgoutput"):
+        bunny.mirror("none", pair)
+    report = check(bunny, bunny.peer(pair.source, pair.sdb))
+    assert statements(report, "output_plugin") == [
+        "ALTER SYSTEM SET output_plugin_libraries = 'pgoutput', 'test_decoding', 'other'; "
+        "SELECT pg_reload_conf();"]
+    assert report["summary"]["ready"] is False
+    pair.sql(f"ALTER DATABASE {pair.sdb} RESET output_plugin_libraries")
+
+
 def test_slots_that_nobody_reads(root, dest):
     """One that keeps WAL, and room for one more only; and a timeout that is off."""
     from conftest import _finish
@@ -453,6 +468,7 @@ def test_slots_that_nobody_reads(root, dest):
         bunny.delete_all()
         report = check(bunny, bunny.peer(cluster, pair.sdb))
         assert "slot_holds_wal" not in [f["code"] for f in report["findings"]]
+        _without_pgoutput(pair, bunny)
         _finish(bunny)
     finally:
         bunny.remove()
