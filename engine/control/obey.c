@@ -157,6 +157,12 @@ static bool do_retry(struct mirror *m, const struct command *c, struct err *err)
     return true;
 }
 
+static bool needs_new_slot(const struct mirror *m)
+{
+    return !m->row.snapshot_done || cause_needs_new_slot(m->failure.code) ||
+           m->failure.code == ERR_SOURCE_CHANGED;
+}
+
 /* All tables beside the stream: that which goes on from where it stands, or a new one where the old
  * one cannot. */
 static bool do_swap_all(struct mirror *m, const struct command *c, struct err *err)
@@ -170,12 +176,14 @@ static bool do_swap_all(struct mirror *m, const struct command *c, struct err *e
                 "Mirror %s cannot swap its tables: its first copy is not complete", config->name);
         return err_hint(err, "Retry it, or resync with {\"strategy\": \"truncate\"}.");
     }
-    if (!m->row.snapshot_done || cause_needs_new_slot(m->failure.code) ||
-        m->failure.code == ERR_SOURCE_CHANGED)
+    if (needs_new_slot(m))
         return do_recreate(m, c, err);
     if (!mirror_begin_operation(m, &c->op, err) || !wish_for_all_by_swap(m, err))
         return false;
-    mirror_go_on(m);
+    if (m->table_sync)
+        table_sync_ask(m->table_sync, NULL, true);
+    else
+        mirror_go_on(m);
     log_info("super", config->name, "resync of all tables by swap by=%s", c->op.by);
     return true;
 }
@@ -254,7 +262,9 @@ static bool do_begin(struct mirror *m, const struct command *c, struct err *err)
 
 bool mirror_obeys_inside(const struct mirror *m, const struct command *c)
 {
-    if (c->kind == MIRROR_RESYNC_TABLE)
+    bool is_beside = c->kind == MIRROR_RESYNC_TABLE ||
+                     (c->kind == MIRROR_RESYNC && is_by_swap(m, c) && !needs_new_slot(m));
+    if (is_beside)
         return m->table_sync && m->live.state == MIRROR_RUNNING && table_sync_takes(m->table_sync);
     return c->kind == MIRROR_VERIFY || c->kind == MIRROR_REPAIR;
 }

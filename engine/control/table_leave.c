@@ -1,4 +1,4 @@
-/* A table leaves the stream for its copy, while the stream goes on; see table_sync.h. */
+/* Tables leave the stream for their copy, while the stream goes on; see table_sync.h. */
 #include "control/table_sync_private.h"
 
 #include <string.h>
@@ -17,7 +17,9 @@ void table_sync_ask(struct table_sync *s, const struct table_name *table, bool b
 {
     s->asked.is_there = true;
     s->asked.by_swap = by_swap;
-    s->asked.name = *table;
+    s->asked.is_all = !table;
+    if (table)
+        s->asked.name = *table;
     s->asked.at = clock_mono_ms();
     table_sync_mirror(s)->is_copying =
         true; /* nothing else ends the run for its own purposes now */
@@ -38,30 +40,36 @@ static struct sync_item *item_of(struct table_sync *s, int mapping)
     return &s->items[s->n_items - 1];
 }
 
+static bool is_asked(const struct table_sync *s, const struct table_map *t)
+{
+    return s->asked.is_all || (!strcmp(t->source_table, s->asked.name.table) &&
+                               !strcmp(t->source_schema, s->asked.name.schema));
+}
+
 /* As table_sync_open does with a wish. */
 static void add_asked(struct table_sync *s)
 {
     const struct mirror_config *c = table_sync_config(s);
     for (size_t i = 0; i < c->n_tables; i++) {
-        if (strcmp(c->tables[i].source_table, s->asked.name.table) != 0 ||
-            strcmp(c->tables[i].source_schema, s->asked.name.schema) != 0)
+        if (!is_asked(s, &c->tables[i]))
             continue;
         struct sync_item *item = item_of(s, (int)i);
         bool was_aside = item->is_aside, is_owing = item->is_owing;
         *item = (struct sync_item){.mapping = (int)i,
-                                   .name = s->asked.name,
                                    .by_swap = s->asked.by_swap,
                                    .keeps_rows = s->asked.by_swap,
                                    .is_aside = true,
                                    .is_owing = is_owing,
                                    .was_asked = !was_aside};
+        str_copy(item->name.schema, sizeof item->name.schema, c->tables[i].source_schema);
+        str_copy(item->name.table, sizeof item->name.table, c->tables[i].source_table);
         table_sync_show_item(s, item, "queued", "");
     }
     s->is_idle = false;
     s->asked.is_there = false;
 }
 
-/* The stream stands. The row is written before any change is passed over. */
+/* The stream stands. The rows are written before any change is passed over. */
 static bool take_asked(struct table_sync *s, struct apply *a, struct err *err)
 {
     struct sync_row_list rows = {0};

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "control/definitions.h"
 #include "copy/swap.h"
 
 #define LOOK_MS 100
@@ -360,11 +361,46 @@ static bool is_busy(const struct table_sync *s)
     return s->copy || s->restore;
 }
 
+/* --- definitions that may have waited for rows ---------------------------------------------------
+ */
+
+static void want_definitions(const struct table_sync *s)
+{
+    struct mirror *m = table_sync_mirror(s);
+    if (!(m->wants_sync && m->sync_failures)) /* else its back-off counts */
+        definitions_want(m, 0);
+}
+
+/* Foreign keys that are about to come back would be missing. */
+static bool may_look(const struct table_sync *s)
+{
+    return !s->second_look && !s->copy && !is_busy(s) &&
+           !(s->wants_restore && s->restore_failures == 0);
+}
+
+static void tend_second_look(struct table_sync *s)
+{
+    struct mirror *m = table_sync_mirror(s);
+    if (s->second_look && second_look_is_over(s->second_look)) {
+        if (second_look_finish(s->second_look))
+            want_definitions(s);
+        s->second_look = NULL;
+    }
+    if (!s->wants_look || !may_look(s))
+        return;
+    s->wants_look = false;
+    s->second_look = second_look_start(&m->row.config, m->row.mirror_id, &s->r->source_target,
+                                       &s->r->dest_target, m->wake_fd);
+    if (!s->second_look)
+        want_definitions(s);
+}
+
 bool table_sync_tend(void *arg, struct apply *a, struct err *err)
 {
     struct table_sync *s = ((struct run *)arg)->table_sync;
     if (!table_sync_tend_asked(s, a, err))
         return false;
+    tend_second_look(s);
     table_sync_mirror(s)->is_copying = s->asked.is_there || (!s->is_idle && is_busy(s));
     if (s->is_idle || !has_news(s))
         return true;
@@ -388,6 +424,8 @@ void table_sync_stopping(void *arg)
         table_copy_cancel(s->copy);
     if (s->restore)
         restore_cancel(s->restore);
+    if (s->second_look)
+        second_look_cancel(s->second_look);
 }
 
 void table_sync_close(struct table_sync *s)
@@ -401,6 +439,10 @@ void table_sync_close(struct table_sync *s)
         table_copy_finish(s->copy);
     if (s->restore)
         (void)!restore_finish(s->restore, &table_sync_mirror(s)->key_trouble);
+    if (s->second_look)
+        s->wants_look |= second_look_finish(s->second_look);
+    if (s->wants_look)
+        want_definitions(s);
     table_name_list_free(&s->removed);
     free(s->items);
     free(s->aside);

@@ -19,9 +19,9 @@ struct table_sync;
 bool table_sync_open(struct run *r, struct table_sync **out, struct err *err) MUST_CHECK;
 /* Calls everything off and waits for it, about a second at most. NULL is fine. */
 void table_sync_close(struct table_sync *s);
-/* While the stream runs: a mapped table whose copy is wished for, in the catalog already, leaves
- * the stream as soon as that is between two transactions; it goes on with all others. False:
- * another copy is under way, and only the next run can begin this one. */
+/* While the stream runs: a mapped table (NULL: all of them) whose copy is wished for, in the
+ * catalog already, leaves the stream as soon as that is between two transactions; it goes on with
+ * all others. False: another copy is under way, and only the next run can begin this one. */
 bool table_sync_takes(const struct table_sync *s);
 void table_sync_ask(struct table_sync *s, const struct table_name *table, bool by_swap);
 /* A table was to leave the stream, and that does not come to the end of what it does (the

@@ -250,6 +250,7 @@ static void forget_trouble(struct table_sync *s, const struct sync_item *item, l
 
 void table_sync_finish_copy(struct table_sync *s, int64_t replayed)
 {
+    struct mirror *m = table_sync_mirror(s);
     struct table_copy_status status;
     char *names = names_of(s);
     bool all_asked = true;
@@ -281,9 +282,10 @@ void table_sync_finish_copy(struct table_sync *s, int64_t replayed)
     if (!n_left)
         table_sync_end_operation(s);
     /* Steps may have waited for these rows; not for those that an operator thought of. */
-    if (definitions_are_automatic(table_sync_mirror(s)) &&
-        (!all_asked || table_sync_mirror(s)->differences.n))
-        definitions_want(table_sync_mirror(s), 0);
+    if (definitions_are_automatic(m) && m->differences.n)
+        definitions_want(m, 0);
+    else if (definitions_are_automatic(m))
+        s->wants_look |= !all_asked;
     follow_poke(s->r->follow); /* the copy has set them to what they were when it began */
     show_save_counters(table_sync_mirror(s));
 }

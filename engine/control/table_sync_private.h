@@ -4,6 +4,7 @@
 #ifndef BUNNY_TABLE_SYNC_PRIVATE_H
 #define BUNNY_TABLE_SYNC_PRIVATE_H
 
+#include "control/second_look.h"
 #include "control/table_sync.h"
 #include "copy/restore.h"
 #include "copy/table_copy.h"
@@ -35,10 +36,10 @@ struct table_sync {
     int64_t look_at;
 
     struct {
-        bool is_there, by_swap;
+        bool is_there, by_swap, is_all;
         struct table_name name;
         int64_t at; /* monotonic ms */
-    } asked;        /* a table that is to leave the stream */
+    } asked;        /* a table that is to leave the stream, or all of them */
 
     struct table_copy *copy; /* NULL: none */
     bool is_ending;          /* it failed, its thread is on its way out */
@@ -51,6 +52,9 @@ struct table_sync {
     bool wants_restore, has_tried_restore;
     int restore_failures; /* in a row */
     int64_t restore_at;
+
+    struct second_look *second_look; /* NULL: none */
+    bool wants_look;                 /* once nothing is copied */
 };
 
 static inline struct mirror *table_sync_mirror(const struct table_sync *s)

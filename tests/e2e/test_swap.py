@@ -311,6 +311,7 @@ def test_a_whole_mirror_under_load(pair, bunny):
     assert pair.assert_equal() > 7000
     assert dump(pair) == before
     assert pair.slots()[0][0] == slot
+    assert log_count(bunny, " started slot=") == 1, "another run began"
     assert pair.dsql("SELECT conname FROM pg_constraint WHERE NOT convalidated") == []
     assert_nothing_missed(bunny, "m")
     assert_no_shadows(pair)
