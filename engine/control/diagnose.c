@@ -20,6 +20,7 @@
 #include "control/diagnose_sql.h"
 #include "control/engine_private.h"
 #include "control/peer_target.h"
+#include "control/supervisor.h"
 
 #define ANSWER_MS 7500 /* all of a server's answers */
 #define GIVE_UP_MS 9500
@@ -273,6 +274,9 @@ bool diagnose(struct engine *e, const char *name, const atomic_bool *give_up, st
         return false;
     describe_program(&out->program);
     describe_machine(&out->program);
+    const struct mirror_config *c = &row.config;
+    supervisor_describe(&(struct supervised){c->name, c->source_peer, c->dest_peer},
+                        report_add_section(&out->program, "workers", true));
     bool ok = ask_both(e, &row, give_up, out, err);
     mirror_row_free(&row);
     if (!ok)

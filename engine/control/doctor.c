@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "control/engine_private.h"
+#include "control/supervisor.h"
 
 #define RUNS 10
 #define LOG_LINES 200
@@ -102,6 +103,19 @@ static void look_at_status(const struct visit *v, const struct mirror_status *m)
             "retry", "the mirror's last sign of life is %.0f s old", age);
     else
         add(v, "heartbeat", SEVERITY_OK, "", "", "%.0f s old", age > 0 ? age : 0);
+}
+
+static void look_at_workers(const struct visit *v, const struct mirror_status *m)
+{
+    struct findings late = {0};
+    size_t n =
+        supervisor_findings(&(struct supervised){m->name, m->source_peer, m->dest_peer}, &late);
+    for (size_t i = 0; i < late.n; i++)
+        add(v, "workers", SEVERITY_ERROR, late.items[i].remedy, "", "%s: %s", late.items[i].title,
+            late.items[i].cause);
+    if (!late.n)
+        add(v, "workers", SEVERITY_OK, "", "", "all %zu move", n);
+    findings_free(&late);
 }
 
 static void look_at_findings(const struct visit *v, const struct mirror_status *m)
@@ -306,6 +320,7 @@ bool engine_mirror_doctor(struct engine *e, const char *name, const atomic_bool 
     struct visit v = {.mirror = name, .d = &d, .out = out};
     if (m) {
         look_at_status(&v, m);
+        look_at_workers(&v, m);
         look_at_findings(&v, m);
         look_at_runs(&v, e);
         look_at_log(&v, e);

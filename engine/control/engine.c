@@ -11,6 +11,7 @@
 #include "control/roster.h"
 #include "control/sampler.h"
 #include "control/slots.h"
+#include "control/supervisor.h"
 #include "control/swap.h"
 
 #define DEFAULT_MEMORY ((size_t)256 << 20)
@@ -96,7 +97,7 @@ bool engine_open(const struct engine_options *options, struct engine **out, stru
     if (ok)
         e->logbook = logbook_open(e->catalog, e->options.log_keep_days, roster_changed, e->roster);
     if (ok && !options->catalog_only)
-        ok = start_mirrors(e, err);
+        ok = supervisor_start(&e->supervisor, err) && start_mirrors(e, err);
     if (!ok) {
         engine_close(e, 2000);
         return false;
@@ -110,7 +111,8 @@ void engine_close(struct engine *e, int limit_ms)
     if (!e)
         return;
     engine_interrupt(e);
-    sampler_free(e->sampler); /* its threads hold mirrors: they end first */
+    supervisor_end(e->supervisor); /* what ends now may take its time */
+    sampler_free(e->sampler);      /* its threads hold mirrors: they end first */
     slots_free(e->slots);
     size_t stuck = roster_stop_all(e->roster, limit_ms);
     if (e->logbook)

@@ -11,9 +11,10 @@
 #include "pg/pg.h"
 #include "stream/applier.h"
 
-struct roster;  /* all mirrors, control/roster.h */
-struct sampler; /* slots and WAL ends, control/sampler.h */
-struct slots;   /* what it saw last, control/slots.h */
+struct roster;     /* all mirrors, control/roster.h */
+struct sampler;    /* slots and WAL ends, control/sampler.h */
+struct supervisor; /* workers that do not move, control/supervisor.h */
+struct slots;      /* what it saw last, control/slots.h */
 
 struct engine {
     struct engine_options options;
@@ -24,6 +25,7 @@ struct engine {
     struct roster *roster;   /* thread-safe by itself */
     struct sampler *sampler; /* thread-safe by itself */
     struct slots *slots;     /* thread-safe by itself */
+    struct supervisor *supervisor;
     struct tokens tokens;    /* thread-safe by itself */
     atomic_int bulk_readers; /* mirrors that read in bulk now */
     atomic_bool is_stopping; /* engine_interrupt was called: callers that wait give up */

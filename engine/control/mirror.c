@@ -10,6 +10,7 @@
 
 #include <sys/random.h>
 
+#include "base/beat.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -303,6 +304,7 @@ static bool is_cancelled(void *arg)
 {
     struct mirror *m = arg;
     struct err ignored = {0};
+    beat_move();
     if (atomic_load(&m->shall_stop) || atomic_load(&m->shall_reconnect))
         return true;
     if (m->table_sync && table_sync_is_overdue(m->table_sync))
@@ -428,12 +430,26 @@ static void compare_definitions(struct mirror *m)
         m->wants_sync = false;
 }
 
-static void *mirror_main(void *arg)
+/* The next run begins as soon as it comes round. */
+static void cancel_late(void *arg, const char *why)
 {
-    struct mirror *m = arg;
+    (void)why;
+    mirror_reconnect(arg);
+}
+
+static void enter(struct mirror *m)
+{
     char name[16];
     str_printf(name, sizeof name, "b:%.12s", m->row.config.name);
     pthread_setname_np(pthread_self(), name);
+    beat_enter(&(struct beat_worker){
+        .name = name, .mirror = m->row.config.name, .cancel = cancel_late, .arg = m});
+}
+
+static void *mirror_main(void *arg)
+{
+    struct mirror *m = arg;
+    enter(m);
     while (!atomic_load(&m->shall_stop) && !mirror_is_gone(m)) {
         struct command *c = peek_command(m);
         if (c)
@@ -451,6 +467,7 @@ static void *mirror_main(void *arg)
     }
     verify_end(m);
     history_flush(&m->history);
+    beat_leave();
     pthread_mutex_lock(&m->lock);
     m->is_ended = true;
     if (m->command) { /* came too late */

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/beat.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -16,6 +17,7 @@
 #include "control/peer_target.h"
 #include "control/roster.h"
 #include "control/slots.h"
+#include "control/supervisor.h"
 #include "control/tally.h"
 
 #define SAMPLE_MS 1000
@@ -33,7 +35,8 @@ struct watch {
     bool of_dest; /* what it is to the mirrors that are looked at */
     pthread_t thread;
     int wake_fd;
-    bool is_over; /* with the sampler's lock */
+    bool is_over;        /* with the sampler's lock */
+    atomic_bool is_late; /* what it does now is to end, as it has not moved */
     struct task task;
     struct pg_conn *conn;
     int64_t peer_version; /* updated_at of the peer the connection was made with */
@@ -64,7 +67,7 @@ struct group {
 static bool is_cancelled(void *arg)
 {
     struct watch *w = arg;
-    return atomic_load(&w->sampler->shall_stop);
+    return atomic_load(&w->sampler->shall_stop) || atomic_load(&w->is_late);
 }
 
 static struct group hold_mirrors(struct watch *w)
@@ -379,6 +382,7 @@ static void judge(struct watch *w, struct mirror *m)
     tally_note(t, &s, board_safe(b), e.now_ms);
     tally_fill(t, &e);
     reasons_judge(&e, &f);
+    (void)supervisor_findings(&(struct supervised){s.name, s.source_peer, s.dest_peer}, &f);
     board_observe(b, &f);
     guard(w, &e, m);
     findings_free(&f);
@@ -444,21 +448,43 @@ static bool end_watch(struct watch *w)
     return is_over;
 }
 
-static void *watch_main(void *arg)
+/* It gives its session up, and begins anew with the next turn. */
+static void cancel_late(void *arg, const char *why)
 {
     struct watch *w = arg;
+    (void)why;
+    atomic_store(&w->is_late, true);
+    wake_signal(w->wake_fd);
+}
+
+static void enter(struct watch *w)
+{
     char name[16];
     str_printf(name, sizeof name, "b:%s %.9s", w->of_dest ? "obs" : "smp", w->peer);
     pthread_setname_np(pthread_self(), name);
+    beat_enter(
+        &(struct beat_worker){.name = name, .peer = w->peer, .cancel = cancel_late, .arg = w});
+    beat_does(w->of_dest ? "looks what sessions wait for at the destination"
+                         : "asks the source for slots, WAL and definitions");
+}
+
+static void *watch_main(void *arg)
+{
+    struct watch *w = arg;
+    enter(w);
     do {
         while (!atomic_load(&w->sampler->shall_stop) && turn(w)) {
             struct pollfd fd = {.fd = w->wake_fd, .events = POLLIN};
+            if (atomic_exchange(&w->is_late, false) && w->conn)
+                disconnect(w);
             (void)poll(&fd, 1, SAMPLE_MS);
             wake_clear(w->wake_fd);
+            beat_move();
         }
         pg_close(w->conn, false);
         w->conn = NULL;
     } while (!end_watch(w));
+    beat_leave();
     return NULL;
 }
 

@@ -43,9 +43,21 @@ static void show(struct mirror *m, size_t followed, int64_t synced_at, struct fi
     show_dirty(m);
 }
 
+/* The errand hung, and was cancelled: another one takes its place. */
+static void follow_again(struct run *r)
+{
+    struct err err = {0};
+    (void)follow_finish(r->follow, 0);
+    r->follow = NULL;
+    if (!run_follow(r, &err))
+        log_error("sequence", r->m->row.config.name, "%s", err.text);
+}
+
 void run_follow_look(struct run *r)
 {
     struct follow_status s;
+    if (follow_was_late(r->follow))
+        follow_again(r);
     if (verify_wants_look(r->m))
         follow_poke(r->follow);
     if (!follow_has_news(r->follow))

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/beat.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -80,6 +81,7 @@ void show_state(struct mirror *m, enum mirror_state state, const char *phase)
                      state == MIRROR_ERROR && m->live.error.code ? m->live.error.text : NULL);
     }
     m->live.state = state;
+    beat_does("looks after the mirror: %s, %s", mirror_state_name(state), phase);
     if (state != MIRROR_ERROR)
         m->live.next_retry_at = 0;
     if (!m->live.state_since)
@@ -284,6 +286,7 @@ static void update_rates(struct mirror *m, int64_t now)
 void show_tick(struct mirror *m)
 {
     int64_t now = clock_mono_ms();
+    beat_move();
     if (now - m->counted_at >= RATE_MS) {
         update_rates(m, now);
         board_heartbeat(m->board);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/beat.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -78,6 +79,7 @@ static bool take_pair(struct verification *v, struct err *err)
                                     .task = &v->errand.task};
     int64_t until = clock_mono_ms() + PATIENCE_MS;
     int wait = FIRST_WAIT_MS;
+    beat_does("takes a pair of snapshots to be compared");
     while (!verify_pair_take(&plan, &v->pair, err)) {
         if (!is_worth_another_try(err) || clock_mono_ms() + wait >= until)
             return false;
@@ -146,6 +148,7 @@ static void note_progress(struct verification *v, const struct verify_job *job)
 static void watch(struct verification *v, struct verify_job *job)
 {
     struct err cancelled = {0};
+    beat_does("looks after the workers of a comparison");
     while (!verify_is_over(job)) {
         note_progress(v, job);
         if (v->pair.repl && verify_is_imported(job))
@@ -303,6 +306,7 @@ static bool repair_and_compare(struct verification *v, struct err *err)
 {
     int64_t began_at = v->report.began_at;
     say(v);
+    beat_does("repairs rows");
     if (!repair(v, err))
         return false;
     v->first = v->report;
@@ -324,6 +328,7 @@ static void want_look(void *arg)
 
 static bool compare_sequences(struct verification *v, struct err *err)
 {
+    beat_does("compares the values of sequences");
     struct verify_sequences_plan plan = {
         .errand = &v->errand,
         .source = &v->source,
@@ -379,6 +384,7 @@ static void run(void *arg)
         ok = repair_and_compare(v, &err);
     ok = ok && compare_sequences(v, &err);
     merge(v);
+    errand_explain(&v->errand, &err);
     keep(v, ok, &err);
 }
 
@@ -408,6 +414,7 @@ static void begin(struct mirror *m)
     str_copy(v->mirror, sizeof v->mirror, m->row.config.name);
     pthread_mutex_init(&v->lock, NULL);
     errand_init(&v->errand, "b:verify", run, v, m->wake_fd);
+    v->errand.mirror = v->mirror;
     if (errand_start(&v->errand, &err)) {
         m->verification = v;
         return;

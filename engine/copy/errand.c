@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <string.h>
 
+#include "base/beat.h"
 #include "base/mem.h"
 #include "base/wake.h"
 
@@ -35,11 +36,23 @@ void errand_tell(struct errand *e)
     wake_signal(e->owner_fd);
 }
 
+static void cancel_late(void *arg, const char *why)
+{
+    struct errand *e = arg;
+    (void)why;
+    atomic_store(&e->is_late, true);
+    errand_cancel(e);
+}
+
 static void *errand_main(void *arg)
 {
     struct errand *e = arg;
     pthread_setname_np(pthread_self(), e->name);
+    if (e->mirror)
+        beat_enter(&(struct beat_worker){
+            .name = e->name, .mirror = e->mirror, .cancel = cancel_late, .arg = e});
     e->run(e->arg);
+    beat_leave();
     atomic_store(&e->is_over, true);
     errand_tell(e);
     return NULL;
@@ -73,6 +86,12 @@ void errand_cancel(struct errand *e)
     wake_signal(e->wake_fd);
 }
 
+void errand_explain(const struct errand *e, struct err *err)
+{
+    if (err->code == ERR_CANCELLED && atomic_load(&e->is_late))
+        err_set(err, ERR_TIMEOUT, "%s did not move any more, and was cancelled", e->name);
+}
+
 void errand_join(struct errand *e)
 {
     errand_cancel(e);
@@ -85,8 +104,10 @@ void errand_join(struct errand *e)
 bool errand_sleep(struct errand *e, int ms, struct err *err)
 {
     struct pollfd p = {.fd = e->wake_fd, .events = POLLIN};
+    beat_rests();
     if (poll(&p, 1, ms) > 0)
         wake_clear(e->wake_fd);
+    beat_move();
     if (atomic_load(&e->is_cancelled))
         return err_set(err, ERR_CANCELLED, "given up on command");
     return true;

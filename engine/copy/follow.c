@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/beat.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -158,6 +159,7 @@ static void run(void *arg)
 {
     struct follow *f = arg;
     bool goes_on = true;
+    beat_does("lets the values of sequences follow");
     while (goes_on) {
         bool is_last = atomic_load(&f->shall_end);
         goes_on = look(f);
@@ -184,6 +186,7 @@ bool follow_start(const struct follow_plan *plan, const struct schema *s, struct
     pthread_mutex_init(&f->lock, NULL);
     str_printf(name, sizeof name, "b:seq %.9s", plan->owner.mirror);
     errand_init(&f->errand, name, run, f, plan->wake_fd);
+    f->errand.mirror = f->plan.owner.mirror;
     *out = f;
     if (errand_start(&f->errand, err))
         return true;
@@ -226,6 +229,11 @@ void follow_status(struct follow *f, struct follow_status *out)
     for (size_t i = 0; i < f->status.trouble.n; i++)
         MEM_PUSH(out->trouble.items, out->trouble.n, out->trouble.cap, f->status.trouble.items[i]);
     pthread_mutex_unlock(&f->lock);
+}
+
+bool follow_was_late(struct follow *f)
+{
+    return f && atomic_load(&f->errand.is_late) && errand_is_over(&f->errand);
 }
 
 bool follow_finish(struct follow *f, int limit_ms)

@@ -39,5 +39,7 @@ void follow_status(struct follow *f, struct follow_status *out);
 /* A last look, of at most limit_ms; then it is over and freed. False when that look could not be
  * finished: the destination's sequences may be behind. */
 bool follow_finish(struct follow *f, int limit_ms);
+/* It was cancelled since it did not move, and has ended: the sequences follow no more. */
+bool follow_was_late(struct follow *f);
 
 #endif

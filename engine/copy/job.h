@@ -106,6 +106,7 @@ struct worker {
     struct buf gather;     /* rows on their way */
     bool *holds;           /* of each table: locked by its session at the source */
     bool is_for_building;  /* the destination session has its memory for indexes */
+    bool is_releasing;     /* under the lock */
     bool has_unit;         /* under the lock */
     struct unit unit;      /* under the lock */
     int64_t unit_since;    /* monotonic ms, under the lock */
@@ -133,9 +134,10 @@ struct snapshot_job {
     pthread_mutex_t lock;
     pthread_cond_t changed; /* a unit is done, or the job is to stop */
     enum stage stage;
-    bool is_ready; /* the first worker has made room: units are handed out */
-    int n_running; /* units under way */
-    int n_open;    /* tables with is_open */
+    bool is_ready;   /* the first worker has made room: units are handed out */
+    int n_running;   /* units under way */
+    int n_releasing; /* workers that give their source's session back */
+    int n_open;      /* tables with is_open */
     size_t ranges_left, indexes_left;
     int64_t began;    /* monotonic ms */
     size_t n_untaken; /* ranges and indexes */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/beat.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -128,6 +129,7 @@ static void observer_main(void *arg)
 {
     struct observer *o = arg;
     struct err err = {0};
+    beat_does("looks how far indexes are");
     while (errand_sleep(&o->errand, LOOK_MS, &err)) {
         if (!has_long_index(o->job) || look(o, &err))
             continue;
@@ -145,6 +147,7 @@ struct observer *observer_start(struct snapshot_job *j)
     o->job = j;
     o->wake_fd = wake_new();
     errand_init(&o->errand, "b:copy-watch", observer_main, o, o->wake_fd);
+    o->errand.mirror = j->mirror;
     if (errand_start(&o->errand, &err))
         return o;
     log_debug("copy", j->mirror, "how far indexes are is not known: %s", err.text);

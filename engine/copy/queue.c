@@ -2,6 +2,7 @@
  * Work is never handed out far ahead: each choice is made when a worker asks for it. */
 #include "copy/job.h"
 
+#include "base/beat.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -241,7 +242,8 @@ static bool begin_unit(struct worker *w, const struct unit *u)
     atomic_store(&w->unsent, 0);
     if (u->kind != UNIT_SEAL)
         j->tables[u->table].running++;
-    j->n_running++;
+    if (j->n_running++ == 0)
+        pthread_cond_broadcast(&j->changed); /* who waits may rest */
     enter_phase_of(j, u->kind);
     return (u->kind == UNIT_RANGE || u->kind == UNIT_INDEX) && j->n_untaken > 0 &&
            --j->n_untaken == 0;
@@ -255,19 +257,33 @@ void queue_open(struct snapshot_job *j)
     pthread_mutex_unlock(&j->lock);
 }
 
+/* Others have work, or make room, and will wake it. */
+static void wait_for_others(struct snapshot_job *j) /* with the lock */
+{
+    if (j->n_running || j->n_releasing || !j->is_ready)
+        beat_rests();
+    pthread_cond_wait(&j->changed, &j->lock);
+    beat_move();
+}
+
 bool queue_take(struct worker *w, struct unit *out)
 {
     struct snapshot_job *j = w->job;
     bool got = false, is_last = false;
+    beat_does("waits for work");
     pthread_mutex_lock(&j->lock);
+    j->n_releasing -= w->is_releasing;
+    w->is_releasing = false;
     while (!got && j->stage < STAGE_OVER && !atomic_load(&j->stop)) {
         if (!j->is_ready) {
-            pthread_cond_wait(&j->changed, &j->lock);
+            wait_for_others(j);
             continue;
         }
         if (w->source && j->ranges_left == 0) {
             /* Its transaction would hold back the source's vacuum while indexes are built. */
             *out = (struct unit){.kind = UNIT_RELEASE};
+            w->is_releasing = true;
+            j->n_releasing++;
             pthread_mutex_unlock(&j->lock);
             return true;
         }
@@ -275,7 +291,7 @@ bool queue_take(struct worker *w, struct unit *out)
         if (got)
             is_last = begin_unit(w, out);
         else if (j->stage < STAGE_OVER)
-            pthread_cond_wait(&j->changed, &j->lock);
+            wait_for_others(j);
         else
             pthread_cond_broadcast(&j->changed);
     }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/beat.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -378,6 +379,7 @@ static bool sleep_a_little(struct repair *r, int ms, struct err *err)
     while (clock_mono_ms() < until) {
         if (task->is_cancelled && task->is_cancelled(task->arg))
             return err_set(err, ERR_CANCELLED, "given up on command");
+        beat_move();
         (void)poll(NULL, 0, 50);
     }
     return true;

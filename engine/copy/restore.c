@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/beat.h"
 #include "base/log.h"
 #include "base/mem.h"
 
@@ -149,6 +150,7 @@ static void restore_main(void *arg)
     struct sync_row_list rows = {0};
     struct err err = {0};
     struct buf app = {0};
+    beat_does("brings foreign keys back");
     buf_printf(&app, "bunnydb copy %s", r->mirror);
     if (pg_connect(r->plan.dest, PG_APPLY, buf_text(&app), NULL, &r->errand.task, CONNECT_MS,
                    &r->dest, &err) &&
@@ -170,6 +172,7 @@ bool restore_start(const struct restore_plan *plan, struct restore **out, struct
     r->plan.owner.mirror_id = r->mirror_id;
     r->n_left = -1;
     errand_init(&r->errand, "b:restore", restore_main, r, plan->wake_fd);
+    r->errand.mirror = r->mirror;
     *out = r;
     if (errand_start(&r->errand, err))
         return true;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/beat.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -47,8 +48,18 @@ static struct task *task_of(struct table_copy *c)
     return &c->errand.task;
 }
 
+static const char *const step_does[] = {
+    [TABLE_COPY_STARTING] = "makes a slot, and waits for the source's older transactions",
+    [TABLE_COPY_EMPTYING] = "makes room for a copy",
+    [TABLE_COPY_COPYING] = "looks after the workers of a copy",
+    [TABLE_COPY_SWAPPING] = "puts copied rows in the place of others",
+    [TABLE_COPY_COPIED] = "ends",
+    [TABLE_COPY_FAILED] = "ends",
+};
+
 static void set_step(struct table_copy *c, enum table_copy_step step)
 {
+    beat_does("%s", step_does[step]);
     pthread_mutex_lock(&c->lock);
     c->status.step = step;
     pthread_mutex_unlock(&c->lock);
@@ -435,9 +446,11 @@ static void table_copy_main(void *arg)
 {
     struct table_copy *c = arg;
     struct err err = {0};
+    beat_does("%s", step_does[TABLE_COPY_STARTING]);
     bool ok = connect_all(c, &err) && create_slot(c, &err) && read_definitions(c, &err) &&
               make_room(c, &err) && copy_rows(c, &err) && swap(c, &err) && run_after(c, &err) &&
               write_book(c, &err);
+    errand_explain(&c->errand, &err);
     swap_free(c->swap);
     pg_close(c->repl, true);
     pg_close(c->source, true);
@@ -484,6 +497,7 @@ bool table_copy_start(const struct table_copy_plan *plan, struct table_copy **ou
     take_maps(c);
     errand_init(&c->errand, "b:table-copy", table_copy_main, c, plan->wake_fd);
     c->errand.task.tick = explain_wait;
+    c->errand.mirror = c->config->name;
     *out = c;
     if (errand_start(&c->errand, err))
         return true;

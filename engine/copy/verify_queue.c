@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 
+#include "base/beat.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -51,12 +52,25 @@ static bool pick(struct verify_job *j, struct verify_unit *u)
     return false;
 }
 
+static bool has_running(const struct verify_job *j)
+{
+    for (size_t i = 0; i < j->n_tables; i++)
+        if (j->tables[i].running)
+            return true;
+    return false;
+}
+
 bool verify_queue_take(struct verify_job *j, struct verify_unit *out)
 {
     bool got = false;
+    beat_does("waits for work");
     pthread_mutex_lock(&j->lock);
-    while (!atomic_load(&j->stop) && !(got = pick(j, out)) && !j->is_complete)
+    while (!atomic_load(&j->stop) && !(got = pick(j, out)) && !j->is_complete) {
+        if (has_running(j)) /* which will wake it */
+            beat_rests();
         pthread_cond_wait(&j->changed, &j->lock);
+        beat_move();
+    }
     pthread_cond_broadcast(&j->changed);
     pthread_mutex_unlock(&j->lock);
     if (got)

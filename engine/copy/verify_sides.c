@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <string.h>
 
+#include "base/beat.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/wake.h"
@@ -116,6 +117,7 @@ bool side_wait(struct verifier *v, enum which_side side, struct err *err)
 {
     int64_t until = clock_mono_ms() + ANSWER_LIMIT_MS;
     for (;;) {
+        beat_move();
         for (int i = 0; i < N_SIDES; i++)
             if (!exchange(&v->sides[i], err))
                 return err_context(err, "%s", verify_side_name((enum which_side)i));

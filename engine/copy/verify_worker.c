@@ -2,6 +2,7 @@
  * has imported its side's snapshot, that takes units from the queue until the job is over. */
 #include "copy/verify_job.h"
 
+#include "base/beat.h"
 #include "base/mem.h"
 #include "base/wake.h"
 
@@ -95,6 +96,9 @@ static void give_up(struct verifier *v, const struct verify_unit *u, const struc
 static bool work(struct verifier *v, const struct verify_unit *u, struct err *err)
 {
     struct err why = {0}, ignored = {0};
+    beat_does(u->step == STEP_NARROW ? "looks for the rows of %.30s.%.30s that differ"
+                                     : "compares %.30s.%.30s",
+              u->run->def->schema, u->run->def->name);
     sides_reset(v);
     bool ok = run_unit(v, u, &why);
     if (!ok && !is_of_table(&why)) {
@@ -113,6 +117,15 @@ static bool work(struct verifier *v, const struct verify_unit *u, struct err *er
     return true;
 }
 
+/* All of them end, and so does the comparison. */
+static void cancel_late(void *arg, const char *why)
+{
+    struct verifier *v = arg;
+    struct err err = {0};
+    err_set(&err, ERR_TIMEOUT, "%s", why);
+    verify_queue_fail(v->job, &err);
+}
+
 void *verify_worker_main(void *arg)
 {
     struct verifier *v = arg;
@@ -122,12 +135,15 @@ void *verify_worker_main(void *arg)
     char name[16];
     str_printf(name, sizeof name, "b:verify-%d", v->index + 1);
     pthread_setname_np(pthread_self(), name);
+    beat_enter(
+        &(struct beat_worker){.name = name, .mirror = j->mirror, .cancel = cancel_late, .arg = v});
     bool ok = open_sessions(v, &err);
     while (ok && verify_queue_take(j, &u))
         ok = work(v, &u, &err);
     if (!ok)
         verify_queue_fail(j, &err);
     close_sessions(v);
+    beat_leave();
     atomic_fetch_add(&j->n_left, 1);
     wake_signal(j->plan.done_fd);
     return NULL;

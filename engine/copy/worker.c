@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 
+#include "base/beat.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/wake.h"
@@ -101,10 +102,39 @@ static bool hold_table(struct worker *w, const struct unit *u, bool *is_free, st
                    "ROLLBACK TO SAVEPOINT bunnydb_hold; RELEASE SAVEPOINT bunnydb_hold", NULL, err);
 }
 
+/* What it does, to whoever looks. */
+static void show_unit(const struct worker *w, const struct unit *u)
+{
+    const struct schema_table *t = u->kind == UNIT_SEAL ? NULL : w->job->tables[u->table].def;
+    switch (u->kind) {
+    case UNIT_RELEASE:
+        beat_does("gives the source's session back");
+        break;
+    case UNIT_RANGE:
+        beat_does("copies %.30s.%.30s, part %zu", t->schema, t->name, u->item + 1);
+        break;
+    case UNIT_INDEX:
+    case UNIT_ADOPT:
+        beat_does("builds indexes of %.30s.%.30s", t->schema, t->name);
+        break;
+    case UNIT_ADD_FKEY:
+    case UNIT_VALIDATE_FKEY:
+        beat_does("adds foreign keys of %.30s.%.30s", t->schema, t->name);
+        break;
+    case UNIT_SETTLE:
+        beat_does("analyzes %.30s.%.30s", t->schema, t->name);
+        break;
+    case UNIT_SEAL:
+        beat_does("waits until everything is on the destination's disk");
+        break;
+    }
+}
+
 static bool run_unit(struct worker *w, const struct unit *u, struct err *err)
 {
     int64_t rows = 0, bytes = 0;
     bool is_free;
+    show_unit(w, u);
     switch (u->kind) {
     case UNIT_RELEASE:
         return release_source(w, err);
@@ -165,6 +195,15 @@ static void give_up(struct worker *w)
     free(tables);
 }
 
+/* All of them end, and so does the copy, which begins anew. */
+static void cancel_late(void *arg, const char *why)
+{
+    struct worker *w = arg;
+    struct err err = {0};
+    err_set(&err, ERR_TIMEOUT, "%s", why);
+    queue_fail(w->job, &err);
+}
+
 void *worker_main(void *arg)
 {
     struct worker *w = arg;
@@ -174,6 +213,8 @@ void *worker_main(void *arg)
     char name[16];
     str_printf(name, sizeof name, "b:copy-%d", w->index + 1);
     pthread_setname_np(pthread_self(), name);
+    beat_enter(
+        &(struct beat_worker){.name = name, .mirror = j->mirror, .cancel = cancel_late, .arg = w});
     bool ok = open_sessions(w, &err) && open_queue(w, &err);
     while (ok && queue_take(w, &u))
         ok = run_unit(w, &u, &err);
@@ -184,6 +225,7 @@ void *worker_main(void *arg)
     close_source(w, !ok);
     pg_close(w->dest, !ok);
     w->dest = NULL;
+    beat_leave();
     atomic_fetch_add(&j->n_left, 1);
     wake_signal(j->plan.done_fd);
     return NULL;

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
+#include "base/beat.h"
 #include "base/clock.h"
 #include "base/wake.h"
 
@@ -39,6 +40,7 @@ static bool turn_at(struct task *task, int64_t now, struct err *err)
 
 bool wait_turn(struct task *task, struct err *err)
 {
+    beat_move();
     return !task || turn_at(task, clock_mono_ms(), err);
 }
 
@@ -85,6 +87,7 @@ static bool wait_long(struct pg_conn *c, int fd, struct task *task, short events
     for (;;) {
         int64_t now = clock_mono_ms();
         int64_t look_at = INT64_MAX;
+        beat_move();
         if (!turn_at(task, now, err) || (c && !conn_bear_silence(c, now, err)))
             break;
         if (c)

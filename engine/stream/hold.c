@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/beat.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/wake.h"
@@ -107,6 +108,7 @@ static void wait_slice(struct hold *h) /* with the lock */
         until.tv_sec++;
         until.tv_nsec -= 1000000000;
     }
+    beat_move(); /* the caller has a limit of its own */
     pthread_cond_timedwait(&h->changed, &h->lock, &until);
 }
 

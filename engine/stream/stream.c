@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <stdlib.h>
 
+#include "base/beat.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -102,6 +103,7 @@ static void tick(void *arg)
 static bool is_cancelled(void *arg)
 {
     struct stream *s = arg;
+    beat_move();
     if (s->stop_until) /* the command is known; a server that hangs does not hold it up */
         return clock_mono_ms() >= s->stop_until;
     return s->o.task->is_cancelled && s->o.task->is_cancelled(s->o.task->arg);

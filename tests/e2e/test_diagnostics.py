@@ -68,6 +68,11 @@ def test_everything_is_there(pair, bunny):
     assert d["source"]["replication"][0]["application_name"] == "bunnydb m"
     assert d["destination"]["progress"][0]["lsn"]
     assert d["runs"][0]["kind"] == "snapshot" and d["errors"] == []
+    workers = {w["name"]: w for w in d["workers"]}
+    assert workers["b:m"]["does"].startswith("looks after the mirror: running"), d["workers"]
+    assert workers["b:seq m"]["does"] and workers["b:seq m"]["since"], d["workers"]
+    assert any(w["peer"] and "slots" in w["does"] for w in d["workers"]), d["workers"]
+    assert not any(w["is_stuck"] for w in d["workers"]), d["workers"]
     assert "s3cret" not in json.dumps(d)
     assert bunny.api.raw("GET", "/v1/mirrors/none/diagnostics").status == 404
 

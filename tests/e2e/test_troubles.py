@@ -498,8 +498,8 @@ def test_the_doctor_says_what_is_well_and_what_is_not(pair, bunny):
         return report, {c["check"]: c for c in report["checks"]}
     report, _ = wait_for(lambda: (r := checks())[0]["healthy"] and r, 60, "all to be well")
     names = [c["check"] for c in report["checks"]]
-    for name in ("status", "heartbeat", "findings", "runs", "log", "source", "wal_level", "slot",
-                 "publication", "lag", "destination", "tables", "progress", "rows", "locks"):
+    for name in ("status", "heartbeat", "workers", "findings", "runs", "log", "source", "wal_level",
+                 "slot", "publication", "lag", "destination", "tables", "progress", "rows", "locks"):
         assert name in names, names
     bunny.api.post("/v1/mirrors/m/pause")
     pair.sql("SELECT pg_drop_replication_slot('bunny_slot_m')")

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/beat.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "copy_pair.h"
@@ -592,6 +593,82 @@ static void test_foreign_keys_that_are_refused_are_left_out(void **state)
     pair_close(&p);
 }
 
+/* --- Workers that do not move ----------------------------------------------------------------- */
+
+#define STUCK_MS 60000
+
+/* Looks that follow each other faster than anybody can move between them. */
+static size_t look_for_a_minute(int64_t *now)
+{
+    size_t n = 0;
+    for (int i = 0; i < 40; i++)
+        n += beat_look(*now += 2000, STUCK_MS);
+    return n;
+}
+
+static struct pg_conn *locked_small_table(struct copy_pair *p)
+{
+    struct pg_conn *other;
+    struct err e;
+    open_pair(p);
+    make_small_table(p);
+    pair_prepare(p);
+    assert_true(pg_connect(&p->dest, PG_SQL, "other", NULL, NULL, 10000, &other, &e));
+    pair_run(other, "BEGIN; LOCK TABLE public.small");
+    pair_start(p);
+    return other;
+}
+
+/* Bursts of looks until the worker that waits for the lock is the one that is there. */
+static void test_a_worker_that_does_not_move_ends_the_copy(void **state)
+{
+    (void)state;
+    struct copy_pair p;
+    struct err e = {0};
+    int64_t now = 1000;
+    struct pg_conn *other = locked_small_table(&p);
+    while (!look_for_a_minute(&now))
+        usleep(1000);
+    assert_true(pair_wait(&p, LONG_MS));
+    assert_false(pair_finish(&p, &e));
+    assert_int_equal(e.code, ERR_TIMEOUT);
+    assert_non_null(strstr(e.text, "worker b:copy-"));
+    assert_non_null(strstr(e.text, "has not moved"));
+    pg_close(other, false);
+    pair_close(&p);
+}
+
+/* Waiting for a server is no standing still. Each fake look stands for a second of a minute that
+ * nobody has to wait for: the worker comes round between some of them. */
+static void test_a_worker_that_waits_for_a_lock_moves(void **state)
+{
+    (void)state;
+    struct copy_pair p;
+    int64_t now = 10000000;
+    int n_moves = 0;
+    bool was_still = false;
+    struct pg_conn *other = locked_small_table(&p);
+    for (int i = 0; i < 6000 && n_moves < 4; i++, usleep(10000)) {
+        size_t n;
+        assert_int_equal(beat_look(now += 1, STUCK_MS), 0);
+        struct beat_sight *all = beat_list(&n);
+        for (size_t k = 0; k < n; k++) {
+            bool is_it = strstr(all[k].does, "public.small") && !all[k].is_resting;
+            n_moves += is_it && was_still && !all[k].still_ms;
+            was_still = is_it ? all[k].still_ms > 0 : was_still;
+        }
+        free(all);
+    }
+    assert_int_equal(n_moves, 4);
+    pair_run(other, "ROLLBACK");
+    finish_well(&p);
+    size_t n;
+    free(beat_list(&n));
+    assert_int_equal(n, 0);
+    pg_close(other, false);
+    pair_close(&p);
+}
+
 static void *do_nothing(void *arg)
 {
     return arg;
@@ -625,6 +702,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_indexes_of_an_earlier_try_are_kept),
         cmocka_unit_test(test_keys_are_the_sources_and_nothing_else_is_left),
         cmocka_unit_test(test_foreign_keys_that_are_refused_are_left_out),
+        cmocka_unit_test(test_a_worker_that_does_not_move_ends_the_copy),
+        cmocka_unit_test(test_a_worker_that_waits_for_a_lock_moves),
     };
     server_start(&server, "max_connections=60");
     atexit(stop_server);
