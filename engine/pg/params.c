@@ -35,6 +35,7 @@ static const struct {
     {"idle_in_transaction_session_timeout", "0"},
     {"default_transaction_isolation", "read committed"},
     {"default_transaction_read_only", "off"},
+    {"exit_on_error", "off"}, /* what is refused is tried in another way, in the same session */
     /* that a server notices within a minute when we are cut off: what we left locked is free then
      */
     {"tcp_keepalives_idle", "30"},

@@ -238,29 +238,71 @@ static const char referred_sql[] =
     " SELECT EXISTS (SELECT FROM pg_catalog.pg_constraint k WHERE k.contype = 'f'"
     "  AND k.confrelid IN (SELECT oid FROM t) AND k.conrelid NOT IN (SELECT oid FROM t))";
 
+/* Names of m's tables at the destination, as an array. */
+static void list_names(struct apply *a, const struct pgo_message *m, struct buf *out)
+{
+    const char **items = mem_calloc(m->n_relations + 1, sizeof *items);
+    for (size_t i = 0; i < m->n_relations; i++)
+        items[i] = apply_find_target(a, m->relations[i])->dest;
+    pg_quote_array(out, m->n_relations, items);
+    free(items);
+}
+
+/* A question about m's tables. Leaves the pipeline for a moment, empty. */
+static bool ask_about(struct apply *a, const struct pgo_message *m, const char *sql,
+                      struct pg_result **r, struct err *err)
+{
+    struct buf names = {0};
+    list_names(a, m, &names);
+    const char *value = buf_text(&names);
+    bool ok = apply_drain(a, err) && pg_pipe_leave(a->dest, err) &&
+              pg_exec_params(a->dest, a->task, DRAIN_LIMIT_MS, sql, 1, &value, r, err);
+    buf_free(&names);
+    return ok && pg_pipe_enter(a->dest, err);
+}
+
 /* Whether a table that stays filled refers to one of m's: then TRUNCATE is forbidden, while rows
- * are deleted as single ones would be, without a look at foreign keys, where the session may.
- * Leaves the pipeline for a moment, empty. */
+ * are deleted as single ones would be, without a look at foreign keys, where the session may. */
 static bool is_referred(struct apply *a, const struct pgo_message *m, bool *out, struct err *err)
 {
     struct pg_result *r = NULL;
-    struct buf names = {0};
     *out = false;
     if (!pg_is_replica_role(a->dest) || !m->n_relations)
         return true;
-    const char **items = mem_calloc(m->n_relations, sizeof *items);
-    for (size_t i = 0; i < m->n_relations; i++)
-        items[i] = apply_find_target(a, m->relations[i])->dest;
-    pg_quote_array(&names, m->n_relations, items);
-    const char *value = buf_text(&names);
-    bool ok = apply_drain(a, err) && pg_pipe_leave(a->dest, err) &&
-              pg_exec_params(a->dest, a->task, DRAIN_LIMIT_MS, referred_sql, 1, &value, &r, err);
+    bool ok = ask_about(a, m, referred_sql, &r, err);
     if (ok)
         *out = pg_bool(r, 0, 0);
     pg_free(r);
-    buf_free(&names);
-    free(items);
-    return ok && pg_pipe_enter(a->dest, err);
+    return ok;
+}
+
+/* Their deferrable constraints that somebody looks at in this session. */
+static const char deferrable_sql[] =
+    "WITH RECURSIVE t(oid) AS (SELECT pg_catalog.unnest($1::pg_catalog.regclass[])::pg_catalog.oid"
+    "  UNION SELECT i.inhrelid FROM t JOIN pg_catalog.pg_inherits i ON i.inhparent = t.oid"
+    "  JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid AND c.relispartition)"
+    " SELECT pg_catalog.string_agg(DISTINCT pg_catalog.format('%I.%I', n.nspname, k.conname), ', ')"
+    " FROM t JOIN pg_catalog.pg_trigger g ON g.tgrelid = t.oid AND g.tgdeferrable"
+    "  AND (g.tgenabled = 'A' OR g.tgenabled ="
+    "   CASE pg_catalog.current_setting('session_replication_role')"
+    "   WHEN 'replica' THEN 'R'::pg_catalog.\"char\" ELSE 'O'::pg_catalog.\"char\" END)"
+    " JOIN pg_catalog.pg_constraint k ON k.oid = g.tgconstraint"
+    " JOIN pg_catalog.pg_namespace n ON n.oid = k.connamespace";
+
+/* A table with a check that is still due cannot be emptied. Where the source did it none was due;
+ * here all are put off to the COMMIT. */
+static bool check_now(struct apply *a, const struct pgo_message *m, struct err *err)
+{
+    struct pg_result *r = NULL;
+    struct buf sql = {0};
+    bool ok = ask_about(a, m, deferrable_sql, &r, err);
+    if (ok && !pg_is_null(r, 0, 0)) {
+        buf_printf(&sql, "SET CONSTRAINTS %s IMMEDIATE", pg_text(r, 0, 0));
+        ok = apply_send_query(a, buf_text(&sql), 0, NULL, EXPECT_OTHER, err);
+    }
+    pg_free(r);
+    buf_free(&sql);
+    return ok;
 }
 
 /* Never RESTART IDENTITY: the values of sequences follow by themselves (schema/sequences.h), and a
@@ -275,8 +317,9 @@ static bool send_truncate(struct apply *a, const struct pgo_message *m, struct e
                    t->dest);
     }
     bool ok = !m->n_relations ||
-              (apply_ensure_open(a, err) &&
-               send_emptying(a, apply_find_target(a, m->relations[0]), buf_text(&sql), err));
+              (apply_ensure_open(a, err) && check_now(a, m, err) &&
+               send_emptying(a, apply_find_target(a, m->relations[0]), buf_text(&sql), err) &&
+               apply_send_query(a, "SET CONSTRAINTS ALL DEFERRED", 0, NULL, EXPECT_OTHER, err));
     buf_free(&sql);
     return ok;
 }

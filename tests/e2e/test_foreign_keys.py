@@ -182,3 +182,31 @@ def test_a_key_that_the_source_dropped_before_a_copy(pair, bunny):
     bunny.cli("sync-schema", "m", "--wait", "60")
     wait_for(lambda: not pair.dsql(KEYS), 30, "the key to go")
     pair.assert_equal()
+
+
+def test_keys_that_are_checked_with_the_commit(pair, bunny):
+    """Where the destination's user may not leave them unchecked: a table with checks that are due is
+    emptied nevertheless."""
+    pair.sql("""CREATE TABLE p (id int PRIMARY KEY, v text);
+        CREATE TABLE c (id int PRIMARY KEY, p int REFERENCES p ON UPDATE CASCADE);
+        CREATE TABLE n (id int PRIMARY KEY, p int REFERENCES p ON DELETE SET NULL ON UPDATE SET NULL);
+        INSERT INTO p SELECT i, i FROM generate_series(1, 40) i; INSERT INTO c SELECT id, id FROM p;
+        INSERT INTO n SELECT id, id FROM p""")
+    role = f"checked{pair.ddb}"
+    pair.dsql(f"CREATE ROLE {role} LOGIN; GRANT ALL ON SCHEMA public TO {role};"
+              f"GRANT CREATE ON DATABASE {pair.ddb} TO {role}")
+    try:
+        body = bunny.mirror_body("m", pair, ["public.*"])
+        body["destination_peer"] = bunny.peer(pair.dest, pair.ddb, "checked", user=role)
+        bunny.api.post("/v1/mirrors", body)
+        bunny.wait_running("m")
+        pair.sql("DELETE FROM c WHERE id < 9; DELETE FROM p WHERE id < 9; "
+                 "UPDATE p SET id = id + 1000 WHERE id > 30")
+        pair.sql("BEGIN; DELETE FROM c WHERE id = 9; DELETE FROM p WHERE id = 9; "
+                 "INSERT INTO c VALUES (100, 10); TRUNCATE p CASCADE; INSERT INTO p VALUES (1); "
+                 "INSERT INTO c VALUES (1, 1); COMMIT")
+        assert pair.assert_equal() == 2
+        assert {t["rows_missing"] for t in bunny.status("m")["tables"]} == {0}
+        bunny.delete_all()
+    finally:
+        pair.dsql(f"DROP OWNED BY {role} CASCADE; DROP ROLE {role}")

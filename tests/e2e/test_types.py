@@ -78,7 +78,7 @@ SETTINGS = {
     "standard_conforming_strings": "off", "backslash_quote": "off", "array_nulls": "off",
     "quote_all_identifiers": "on", "transform_null_equals": "on", "search_path": "nowhere, public",
     "default_transaction_isolation": "serializable", "default_transaction_read_only": "on",
-    "default_transaction_deferrable": "on", "session_replication_role": "local",
+    "default_transaction_deferrable": "on", "exit_on_error": "on", "session_replication_role": "local",
     "row_security": "on", "lock_timeout": "1ms", "statement_timeout": "1ms",
     "idle_in_transaction_session_timeout": "50ms", "idle_session_timeout": "2s",
     "client_min_messages": "log", "work_mem": "64kB",

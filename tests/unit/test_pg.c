@@ -47,6 +47,7 @@ static void our_settings_win_over_role_database_and_peer(void **state)
     run_sql(c, "ALTER DATABASE postgres SET DateStyle = 'German'");
     run_sql(c, "ALTER DATABASE postgres SET default_transaction_isolation = serializable");
     run_sql(c, "ALTER DATABASE postgres SET default_transaction_read_only = on");
+    run_sql(c, "ALTER DATABASE postgres SET exit_on_error = on");
     pg_close(c, false);
 
     t.n_options = COUNT_OF(names);
@@ -64,6 +65,7 @@ static void our_settings_win_over_role_database_and_peer(void **state)
             assert_setting(c, "idle_session_timeout", "0");
             assert_setting(c, "default_transaction_isolation", "read committed");
             assert_setting(c, "default_transaction_read_only", "off");
+            assert_setting(c, "exit_on_error", "off");
             assert_setting(c, "client_encoding", "UTF8");
             assert_setting(c, "work_mem", "1MB");
             assert_setting(c, "application_name", "mine");
