@@ -1,10 +1,17 @@
 """Promise: a mirror never streams on over a hole. What the source would leave out without a word is
 an error."""
-import time
-
 import pytest
 
 from harness.waiting import wait_for
+
+
+def wait_for_a_look(pair):
+    """The source's sampler has seen the publication and the definitions as they are now."""
+    now = pair.sql("SELECT clock_timestamp()")[0][0]
+    wait_for(lambda: pair.sql(
+        "SELECT 1 FROM pg_stat_activity WHERE application_name = 'bunnydb sampler' AND datname = "
+        "current_database() AND state = 'idle' AND query LIKE 'WITH RECURSIVE t(pub%%' AND "
+        "query_start > %s", (now,)), 60, "the sampler to look")
 
 
 def test_a_source_that_was_set_back(pair, bunny):
@@ -49,7 +56,7 @@ def test_partitions_that_are_published_as_their_root(pair, bunny):
                 CREATE TABLE p2 PARTITION OF p FOR VALUES FROM (10) TO (20);
                 INSERT INTO p SELECT generate_series(0, 19)""")
     bunny.mirror("m", pair, ["public.p"])
-    time.sleep(8)  # the source's sampler looks every 5 s
+    wait_for_a_look(pair)
     pair.sql("ALTER PUBLICATION bunny_pub_m SET (publish_via_partition_root = true)")
     pair.sql("UPDATE p SET id = id WHERE id = 11;"
              "TRUNCATE p1; DELETE FROM p WHERE id = 12")
@@ -67,7 +74,7 @@ def test_a_publication_that_changes_under_the_stream(pair, bunny, is_put_back):
     pair.sql("CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE u (id int PRIMARY KEY)")
     bunny.mirror("m", pair)
     started = bunny.log_tail().count("started slot=")
-    time.sleep(8)  # the source's sampler looks every 5 s
+    wait_for_a_look(pair)
     pair.sql("ALTER PUBLICATION bunny_pub_m DROP TABLE ONLY t")
     if is_put_back:
         pair.sql("ALTER PUBLICATION bunny_pub_m ADD TABLE ONLY t")
