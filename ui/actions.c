@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "ui/batch.h"
 #include "ui/chooser.h"
 #include "ui/commandline.h"
 #include "ui/deeds.h"
@@ -138,6 +139,12 @@ const struct action actions[] = {
     {"problems", {'!'}, "problems",
      "Only mirrors that have a problem, or all again.",
      ON(SCREEN_LIST), EVERYWHERE, GROUP_VIEW, NULL, do_problems},
+    {"mark", {' '}, "mark",
+     "Marks the line: pause, resume, retry, resync are for all marked ones then.",
+     LISTS, LISTS, GROUP_VIEW, has_markable, do_mark},
+    {"mark-all", {'*'}, "mark all",
+     "Marks all lines that are shown, or none of them.",
+     LISTS, 0, GROUP_VIEW, has_markable, do_mark_all},
     {"sort", {'s'}, "sort",
      "Next order: the usual one, then by each column from left to right.",
      LISTS | TABLES | ON(SCREEN_PICK), ON(SCREEN_LIST), GROUP_VIEW, has_columns, do_sort},

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "ui/actions.h"
+#include "ui/batch.h"
 #include "ui/format.h"
 #include "ui/job.h"
 #include "ui/lists.h"
@@ -27,6 +28,8 @@ void app_open_mirror(struct app *a, const char *name)
 {
     char copy[NAME_SIZE]; /* name may be what is replaced here */
     str_copy(copy, sizeof copy, name);
+    if (strcmp(a->mirror, copy) != 0)
+        rows_unmark_all(&a->tables);
     str_copy(a->mirror, sizeof a->mirror, copy);
     if (!strcmp(a->opened[0], copy))
         return;
@@ -216,6 +219,7 @@ static void update_pending(struct app *a, const struct picture *p, int least_ms)
         else if (x->order.kind == MIRROR_DELETE || x->order.kind == MIRROR_FORCE_DELETE)
             app_say(a, SEVERITY_OK, "%s: done", order_text(&x->order, text, sizeof text));
         a->refresh |= x->order.kind == MIRROR_SYNC_SCHEMA; /* the plan on the screen is old */
+        batch_answered(a, &x->order, true, true);
         x->order = (struct order){0};
     }
 }
@@ -250,6 +254,7 @@ void app_update(struct app *a)
     if (a->picture && p->version == a->picture->version) {
         a->model->release(a->model->arg, p);
         update_pending(a, a->picture, PICTURE_OLD_MS);
+        batch_go_on(a);
         return;
     }
     update_changes(a, p);
@@ -261,6 +266,7 @@ void app_update(struct app *a)
     if (a->picture)
         a->model->release(a->model->arg, a->picture);
     a->picture = p;
+    batch_go_on(a);
 }
 
 static void pend(struct app *a, const struct command_result *r)
@@ -328,8 +334,11 @@ void app_take_results(struct app *a)
     }
     struct command_result r;
     struct sheet sheet;
-    while (commands_take(a->commands, &r))
+    while (commands_take(a->commands, &r)) {
         say_result(a, &r);
+        batch_answered(a, &r.order, r.ok || r.err.code == ERR_TIMEOUT, false);
+        batch_go_on(a);
+    }
     if (!sheets_take(a->sheets, &sheet))
         return;
     a->is_asked = false;

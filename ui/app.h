@@ -56,7 +56,7 @@ enum mode {
 enum {
     MESSAGES = 200,  /* kept for the history */
     STACK = 8,       /* screens inside each other */
-    PENDING = 16,    /* commands whose end is awaited in the picture */
+    PENDING = 256,   /* commands whose end is awaited in the picture */
     INPUT_SIZE = 64, /* a filter, a search */
 };
 
@@ -95,6 +95,23 @@ struct dialog {
     struct facts lines;
     const struct choice *choices;
     int n, focus;
+    int top; /* first line that is shown */
+};
+/* An order to one of several marked lines. */
+struct batch_item {
+    struct order order;
+    enum mirror_state state; /* when it was asked for */
+    enum batch_step {
+        BATCH_WAITS,
+        BATCH_SENT,     /* its answer is to come */
+        BATCH_ACCEPTED, /* it is under way in the engine */
+        BATCH_ENDED,
+    } step;
+};
+struct batch {
+    struct batch_item *items;
+    size_t n, cap;
+    int done, failed; /* since all had been answered */
 };
 struct pending {
     struct order order; /* mirror empty: free */
@@ -219,6 +236,8 @@ struct app {
     bool message_shown;
     int64_t message_ms;
     struct pending pending[PENDING];
+    struct batch asked, batch; /* what the dialog is about; what was confirmed and goes on */
+    char batch_name[40];       /* what has to be typed for it: "3 mirrors" */
     struct wal_rate *rates;
     size_t n_rates;
     struct meters meters; /* of the mirror that is open */

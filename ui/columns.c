@@ -228,8 +228,8 @@ static void columns_titles(struct app *a, const struct column_set *s)
     }
 }
 
-static void columns_row(struct app *a, const void *item, int y, const struct column_set *s,
-                        columns_glyph_fn *glyph)
+static void columns_row(struct app *a, const void *item, int y, bool is_marked,
+                        const struct column_set *s, columns_glyph_fn *glyph)
 {
     const struct rect *r = &a->layout.list;
     enum role role = ROLE_TEXT;
@@ -237,6 +237,7 @@ static void columns_row(struct app *a, const void *item, int y, const struct col
     draw_blank(&a->paint, y, r->x, r->w);
     draw_text(&a->paint, y, r->x, 1, ROLE_STRONG, a->paint.selected ? ">" : " ");
     draw_text(&a->paint, y, r->x + 1, 1, role, mark);
+    draw_text(&a->paint, y, r->x + 2, 1, ROLE_KEY, is_marked ? "*" : " ");
     for (int i = 0; i < a->n_titles; i++) {
         const struct title *t = &a->titles[i];
         const struct column *c = &s->columns[t->column];
@@ -282,7 +283,8 @@ void columns_draw(struct app *a, struct rows *r, const struct column_set *s,
             a->cursor_y = list->y + i;
             a->cursor_x = list->x;
         }
-        columns_row(a, r->items[r->top + i], list->y + i, s, glyph);
+        const void *item = r->items[r->top + i];
+        columns_row(a, item, list->y + i, rows_is_marked(r, item), s, glyph);
     }
     a->paint.selected = false;
 }

@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "base/wake.h"
 #include "ui/app.h"
+#include "ui/batch.h"
 #include "ui/choices.h"
 #include "ui/job.h"
 #include "ui/lists.h"
@@ -183,6 +184,8 @@ static void app_free(struct app *a)
     rows_free(&a->mirror_runs);
     free(a->lines);
     free(a->tests);
+    batch_free(&a->asked);
+    batch_free(&a->batch);
     meters_free(&a->meters);
     free(a->rates);
     free(a->log_rows);

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "ui/actions.h"
 #include "ui/asks.h"
+#include "ui/batch.h"
 #include "ui/format.h"
 #include "ui/job.h"
 #include "ui/mirror_pages.h"
@@ -43,6 +44,8 @@ static bool can(struct app *a, enum mirror_command c, char *reason, size_t size)
 {
     const struct mirror_status *m = app_target(a);
     struct err err = {0};
+    if (batch_marked(a, c))
+        return batch_can(a, c, reason, size);
     if (!can_command(a, reason, size) || !has_target(a, reason, size))
         return false;
     bool ok = command_check(m->name, m->state, &m->operation, c, &err);
@@ -79,8 +82,9 @@ bool can_resync(struct app *a, char *reason, size_t size)
 bool can_resync_table(struct app *a, char *reason, size_t size)
 {
     const struct table_status *t = a->tab == TAB_TABLES ? rows_selected(&a->tables) : NULL;
-    if (!can(a, MIRROR_RESYNC_TABLE, reason, size))
-        return false;
+    bool can_now = can(a, MIRROR_RESYNC_TABLE, reason, size);
+    if (!can_now || batch_marked(a, MIRROR_RESYNC_TABLE))
+        return can_now;
     if (!t || !*t->source)
         str_copy(reason, size, "no table is selected");
     return t && *t->source;
@@ -134,6 +138,10 @@ void do_pause(struct app *a)
     char kept[FORMAT_SIZE], rate[FORMAT_SIZE];
     double per_second = app_wal_rate(a, m->name);
     struct confirm *c = &a->confirm;
+    if (batch_marked(a, MIRROR_PAUSE)) {
+        batch_ask(a, MIRROR_PAUSE);
+        return;
+    }
     ask_begin(a, m, MIRROR_PAUSE);
     if (per_second >= 0)
         str_printf(c->text, sizeof c->text, "pause %s: %s will keep WAL at %s/min (now %s)",
@@ -158,6 +166,10 @@ void do_resume(struct app *a)
 {
     const struct mirror_status *m = app_target(a);
     char behind[FORMAT_SIZE];
+    if (batch_marked(a, MIRROR_RESUME)) {
+        batch_ask(a, MIRROR_RESUME);
+        return;
+    }
     app_say(a, SEVERITY_INFO, "resume %s: %s to catch up", m->name,
             format_bytes(m->lag_bytes, behind));
     submit(a, MIRROR_RESUME, m);
@@ -185,6 +197,12 @@ static bool needs_new_slot(const struct mirror_status *m)
     return needs;
 }
 
+bool retry_asks(const struct mirror_status *m)
+{
+    return needs_new_slot(m) || m->error.code == ERR_SLOT_ACTIVE ||
+           m->error.code == ERR_SLOT_EXISTS;
+}
+
 /* What is copied anew is not begun by one key. */
 static void ask_to_copy_anew(struct app *a, const struct mirror_status *m)
 {
@@ -202,6 +220,10 @@ static void ask_to_copy_anew(struct app *a, const struct mirror_status *m)
 void do_retry(struct app *a)
 {
     const struct mirror_status *m = app_target(a);
+    if (batch_marked(a, MIRROR_RETRY)) {
+        batch_ask(a, MIRROR_RETRY);
+        return;
+    }
     if (needs_new_slot(m)) {
         ask_to_copy_anew(a, m);
         return;
@@ -254,12 +276,18 @@ void do_doctor(struct app *a)
 
 void do_resync_table(struct app *a)
 {
-    ask_resync(a, app_target(a), rows_selected(&a->tables));
+    if (batch_marked(a, MIRROR_RESYNC_TABLE))
+        batch_ask(a, MIRROR_RESYNC_TABLE);
+    else
+        ask_resync(a, app_target(a), rows_selected(&a->tables));
 }
 
 void do_resync(struct app *a)
 {
-    ask_resync(a, app_target(a), NULL);
+    if (batch_marked(a, MIRROR_RESYNC))
+        batch_ask(a, MIRROR_RESYNC);
+    else
+        ask_resync(a, app_target(a), NULL);
 }
 
 void do_log(struct app *a)

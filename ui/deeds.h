@@ -7,6 +7,8 @@
 /* Conditions: false says why not, into reason. */
 /* Whether this console can ask for anything that changes something. */
 bool can_command(struct app *a, char *reason, size_t size);
+/* Whether a retry of it is more than that: a new slot, or somebody else's session ended. */
+bool retry_asks(const struct mirror_status *m);
 bool has_target(struct app *a, char *reason, size_t size);
 bool can_pause(struct app *a, char *reason, size_t size);
 bool can_resume(struct app *a, char *reason, size_t size);

@@ -19,6 +19,7 @@ void dialog_open(struct app *a, const char *title, const struct choice *choices,
     d->choices = choices;
     d->n = n;
     d->focus = n - 1;
+    d->top = 0;
     a->mode = MODE_DIALOG;
 }
 
@@ -58,8 +59,8 @@ static void buttons_draw(struct app *a, const struct rect *r, int y)
 
 void dialog_draw(struct app *a)
 {
-    const struct dialog *d = &a->dialog;
-    int rows, cols, top = 0;
+    struct dialog *d = &a->dialog;
+    int rows, cols, lines = 0;
     char title[sizeof d->title + 2];
     terminal_size(&rows, &cols);
     struct rect r = {.w = cols < WIDTH ? cols : WIDTH};
@@ -73,7 +74,9 @@ void dialog_draw(struct app *a)
     draw_text(&a->paint, r.y, r.x + 2, r.w - 4, ROLE_STRONG, title);
     struct rect body = {r.y + 2, r.x + 2, n, r.w - 4};
     if (n > 0)
-        facts_draw_page(&a->paint, &d->lines, &body, &top);
+        lines = facts_draw_page(&a->paint, &d->lines, &body, &d->top);
+    if (lines > n)
+        draw_text(&a->paint, r.y + r.h - 1, r.x + r.w - 18, 16, ROLE_KEY, " up down: more ");
     buttons_draw(a, &r, r.y + (n > 0 ? n + 3 : r.h / 2));
 }
 
@@ -112,6 +115,14 @@ void dialog_key(struct app *a, int key)
     case TERMINAL_FUNCTION | KEY_BTAB:
     case TERMINAL_FUNCTION | KEY_LEFT:
         step = d->n - 1;
+        break;
+    case TERMINAL_FUNCTION | KEY_DOWN:
+    case 'j':
+        d->top++;
+        break;
+    case TERMINAL_FUNCTION | KEY_UP:
+    case 'k':
+        d->top -= d->top > 0;
         break;
     default: /* any other key does nothing here */
         break;

@@ -194,7 +194,7 @@ static void prompt_draw(struct app *a, const struct rect *r)
 static void message_draw(struct app *a)
 {
     const struct rect *r = &a->layout.message;
-    char count[48], frozen[64] = "", t[FORMAT_SIZE], key[16];
+    char count[48], frozen[96] = "", t[FORMAT_SIZE], key[16];
     if (r->h == 0)
         return;
     if (a->mode == MODE_PROMPT) {
@@ -218,6 +218,10 @@ static void message_draw(struct app *a)
     }
     str_printf(count, sizeof count, "%zu message%s: %s", a->n_messages,
                a->n_messages == 1 ? "" : "s", action_text(a, "{messages}", key, sizeof key));
+    const struct rows *rows = listing_of(a).rows;
+    size_t marked = rows ? rows->n_marks : 0;
+    if (marked)
+        str_printf(frozen + strlen(frozen), sizeof frozen - strlen(frozen), "%zu marked  ", marked);
     int right = a->n_messages && r->w >= 60 ? text_columns(count, false) + 1 : 0;
     int warn = text_columns(frozen, false);
     if (right)

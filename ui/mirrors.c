@@ -98,6 +98,9 @@ static bool filter_passes(const char *filter, const struct mirror_status *m)
 void mirrors_build(struct app *a)
 {
     rows_clear(&a->mirrors);
+    for (size_t i = a->mirrors.n_marks; i-- > 0;)
+        if (!model_find(a->picture, a->mirrors.marks[i]))
+            rows_mark(&a->mirrors, a->mirrors.marks[i], false);
     for (size_t i = 0; i < a->picture->n; i++) {
         const struct mirror_status *m = &a->picture->mirrors[i];
         if (!strcmp(m->name, a->wanted_mirror)) {

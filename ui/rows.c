@@ -10,6 +10,7 @@
 void rows_free(struct rows *r)
 {
     free(r->items);
+    free(r->marks);
     memset(r, 0, sizeof *r);
 }
 
@@ -64,4 +65,43 @@ void rows_scroll(struct rows *r, int height)
 const void *rows_selected(const struct rows *r)
 {
     return r->index >= 0 && (size_t)r->index < r->n ? r->items[r->index] : NULL;
+}
+
+/* Where the name stands among the marks, or would. */
+static size_t place_of(const struct rows *r, const char *name)
+{
+    size_t low = 0, high = r->n_marks;
+    while (low < high) {
+        size_t mid = (low + high) / 2;
+        if (strcmp(r->marks[mid], name) < 0)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low;
+}
+
+bool rows_is_marked(const struct rows *r, const char *name)
+{
+    size_t i = place_of(r, name);
+    return i < r->n_marks && !strcmp(r->marks[i], name);
+}
+
+void rows_mark(struct rows *r, const char *name, bool is_marked)
+{
+    size_t i = place_of(r, name);
+    if (rows_is_marked(r, name) == is_marked)
+        return;
+    if (is_marked) {
+        mem_grow((void **)&r->marks, &r->cap_marks, r->n_marks, sizeof *r->marks);
+        memmove(r->marks + i + 1, r->marks + i, (r->n_marks++ - i) * sizeof *r->marks);
+        str_copy(r->marks[i], sizeof *r->marks, name);
+    } else {
+        memmove(r->marks + i, r->marks + i + 1, (--r->n_marks - i) * sizeof *r->marks);
+    }
+}
+
+void rows_unmark_all(struct rows *r)
+{
+    r->n_marks = 0;
 }

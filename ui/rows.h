@@ -14,6 +14,8 @@ struct rows {
     int index; /* of the selected in items; -1: the list is empty */
     int top;   /* first shown */
     int height;
+    char (*marks)[2 * NAME_SIZE + 2]; /* the names of the marked ones, sorted; shown or not */
+    size_t n_marks, cap_marks;
 };
 
 void rows_free(struct rows *r);
@@ -25,6 +27,9 @@ void rows_settle(struct rows *r);
 void rows_move(struct rows *r, int delta);
 /* Makes the selected one visible in height lines. */
 void rows_scroll(struct rows *r, int height);
+void rows_mark(struct rows *r, const char *name, bool is_marked);
+bool rows_is_marked(const struct rows *r, const char *name);
+void rows_unmark_all(struct rows *r);
 const void *rows_selected(const struct rows *r);
 
 #endif

@@ -94,9 +94,9 @@ class Console:
     def selected(self):
         """The name in the row of the cursor mark."""
         for line in self.read().splitlines():
-            found = re.match(r">[^ ]? *(\S+)", line)
+            found = re.match(r">.[ *](\S+)", line)
             if found:
-                return re.match(r">.\s(\S+)", line).group(1)
+                return found.group(1)
         return None
 
     def tell(self, line):

@@ -218,7 +218,7 @@ def test_a_screen_is_saved_whole(start, tmp_path):
     assert "mirror_199" in lines and "? help" in lines
     assert saved.stat().st_mode & 0o777 == 0o600
     saved.unlink()
-    c.press("?", "keys of this screen")
+    c.press("?", "keys of this screen", gone=["saved: "])
     c.press("S", "saved: ")
     assert "Ctrl-Z" in (t := next(tmp_path.glob("bunnydb-screen-*.txt")).read_text()) or "suspend" in t
 
