@@ -5,6 +5,7 @@
 #define BUNNY_DEFINITIONS_H
 
 #include "control/mirror_private.h"
+#include "schema/places.h"
 #include "stream/apply.h"
 
 /* Does this mirror follow without being asked? */
@@ -17,6 +18,17 @@ struct adapt_options definitions_adapt(struct run *r);
  * Their rows are copied again: the wish is recorded. may: it is allowed; else ERR_SCHEMA names
  * them. */
 bool definitions_look(struct run *r, bool may, struct err *err) MUST_CHECK;
+
+/* Looks for tables and columns of the destination that are others than those that were copied or
+ * streamed to, and for tables that somebody has emptied: the wish for a copy is recorded, and told.
+ * Then keeps what is there now. After definitions_look. (replaced.c) */
+bool definitions_mind_places(struct run *r, struct err *err) MUST_CHECK;
+/* The same without a wish: what there is, on connections of the caller's, in its thread; and why
+ * that table has to be copied again (caller frees). */
+bool definitions_look_there(struct pg_conn *source, struct task *source_task, struct pg_conn *dest,
+                            struct task *dest_task, const char *mirror_id, const struct schema *s,
+                            struct place_changes *out, struct err *err) MUST_CHECK;
+char *definitions_why_there(const struct schema_table *t, const struct place_change *c);
 
 /* Why a table has to be copied again for that; NULL: it has not. is_rewritten: as the source's rows
  * said, where they had to be asked (known.h). Any thread. */

@@ -49,17 +49,8 @@ static bool ask_rewritten(struct preview *p, const struct known_table *was,
     return known_ask_rewritten(p->source, p->source_task, ROWS_MS, was, now, out, err);
 }
 
-static bool look_at_table(struct preview *p, const struct schema_table *t, struct err *err)
+static void add_step(struct preview *p, const struct schema_table *t, const char *why)
 {
-    const struct known_table *was = known_find(&p->was, t->oid), *now = known_find(&p->now, t->oid);
-    bool is_rewritten;
-    if (!was || !now || !was->n || is_copied_anyway(p, t->mapping))
-        return true;
-    if (!ask_rewritten(p, was, now, &is_rewritten, err))
-        return false;
-    const char *why = definitions_reason(was, now, is_rewritten);
-    if (!why)
-        return true;
     const struct table_map *m = &p->row->config.tables[t->mapping];
     char *part = !strcmp(t->name, m->source_table) && !strcmp(t->schema, m->source_schema)
                      ? mem_strdup("")
@@ -74,7 +65,38 @@ static bool look_at_table(struct preview *p, const struct schema_table *t, struc
                         .mapping = t->mapping,
                         .oid = t->oid});
     free(part);
+}
+
+static bool look_at_table(struct preview *p, const struct schema_table *t, struct err *err)
+{
+    const struct known_table *was = known_find(&p->was, t->oid), *now = known_find(&p->now, t->oid);
+    bool is_rewritten;
+    if (!was || !now || !was->n || is_copied_anyway(p, t->mapping))
+        return true;
+    if (!ask_rewritten(p, was, now, &is_rewritten, err))
+        return false;
+    const char *why = definitions_reason(was, now, is_rewritten);
+    if (!why)
+        return true;
+    add_step(p, t, why);
     return true;
+}
+
+/* What is not the destination's of before any more. */
+static bool look_there(struct preview *p, struct err *err)
+{
+    struct place_changes changes = {0};
+    bool ok = definitions_look_there(p->source, p->source_task, p->dest, p->dest_task,
+                                     p->row->mirror_id, p->schema, &changes, err);
+    for (size_t i = 0; ok && i < changes.n; i++) {
+        const struct schema_table *t = &p->schema->tables[changes.items[i].table];
+        char *why = definitions_why_there(t, &changes.items[i]);
+        if (!is_copied_anyway(p, t->mapping))
+            add_step(p, t, why);
+        free(why);
+    }
+    place_changes_free(&changes);
+    return ok;
 }
 
 static bool ask_known(struct preview *p, struct err *err)
@@ -106,7 +128,7 @@ static bool look(struct preview *p, struct err *err)
     for (size_t i = 0; i < p->schema->n_tables; i++)
         if (!look_at_table(p, &p->schema->tables[i], err))
             return false;
-    return true;
+    return look_there(p, err);
 }
 
 bool definitions_preview(struct engine *e, const struct mirror_row *row, struct pg_conn *source,

@@ -204,7 +204,8 @@ static bool check_destination(struct run *r, struct err *err)
 
 static bool look_at_definitions(struct run *r, struct err *err)
 {
-    bool ok = definitions_look(r, definitions_are_automatic(r->m), err);
+    bool ok = definitions_look(r, definitions_are_automatic(r->m), err) &&
+              definitions_mind_places(r, err);
     r->m->trusts = false;
     return ok;
 }

@@ -13,7 +13,7 @@ const char schema_book_create_sql[] =
 
 static const char read_sql[] =
     "SELECT source_oid, kind, number, name, detail, dest_schema, dest_name"
-    " FROM _bunnydb.table_parts WHERE mirror_id = $1 AND kind NOT IN ('s', 'n')"
+    " FROM _bunnydb.table_parts WHERE mirror_id = $1 AND kind NOT IN ('s', 'n', 'd', 'p')"
     " ORDER BY source_oid, kind COLLATE \"C\", number, name COLLATE \"C\"";
 
 void book_add(struct book *b, uint32_t oid, enum book_kind kind, int64_t number, const char *name,
@@ -148,7 +148,7 @@ char *book_sql(const struct book *b, const char *mirror_id)
     struct buf sql = {0};
     buf_puts(&sql, "DELETE FROM _bunnydb.table_parts WHERE mirror_id = ");
     pg_quote_literal(&sql, mirror_id);
-    buf_puts(&sql, " AND kind NOT IN ('s', 'n', 'r')");
+    buf_puts(&sql, " AND kind NOT IN ('s', 'n', 'd', 'p', 'r')");
     put_insert(&sql, b, mirror_id);
     return buf_take(&sql);
 }
@@ -158,7 +158,9 @@ char *book_sql_about(const struct book *b, const char *mirror_id)
     struct buf sql = {0};
     buf_puts(&sql, "DELETE FROM _bunnydb.table_parts WHERE mirror_id = ");
     pg_quote_literal(&sql, mirror_id);
-    buf_puts(&sql, " AND kind NOT IN ('s', 'n', 'r') AND source_oid <> 0 AND (source_oid IN (0");
+    buf_puts(
+        &sql,
+        " AND kind NOT IN ('s', 'n', 'd', 'p', 'r') AND source_oid <> 0 AND (source_oid IN (0");
     for (size_t i = 0; i < b->n; i++)
         if (!i || b->items[i].oid != b->items[i - 1].oid)
             buf_printf(&sql, ", %u", b->items[i].oid);
@@ -204,7 +206,7 @@ char *book_sql_of(const struct book *b, const char *mirror_id, const uint32_t *o
     struct book some = {0};
     buf_puts(&sql, "DELETE FROM _bunnydb.table_parts WHERE mirror_id = ");
     pg_quote_literal(&sql, mirror_id);
-    buf_puts(&sql, " AND kind NOT IN ('s', 'n') AND source_oid IN (");
+    buf_puts(&sql, " AND kind NOT IN ('s', 'n', 'd', 'p') AND source_oid IN (");
     for (size_t k = 0; k < n; k++) {
         buf_printf(&sql, "%s%u", k ? ", " : "", oids[k]);
         for (size_t i = lower_bound(b, oids[k]); i < b->n && b->items[i].oid == oids[k]; i++)

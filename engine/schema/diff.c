@@ -1,6 +1,7 @@
 /* schema_diff: reads both sides, lets each part compare, and puts the steps in order. */
 #include "schema/diff_private.h"
 #include "schema/known.h"
+#include "schema/places.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -619,7 +620,8 @@ bool schema_diff(struct pg_conn *source, struct pg_conn *dest, struct task *task
                  const struct mirror_config *c, const char *mirror_id, struct schema_plan *out,
                  struct err *err)
 {
-    for (int try = 1;; try++) {
+    struct read_tries tries = {0};
+    for (;;) {
         struct diff d = {
             .source = source, .dest = dest, .task = task, .config = c, .mirror_id = mirror_id};
         *out = (struct schema_plan){0};
@@ -630,8 +632,8 @@ bool schema_diff(struct pg_conn *source, struct pg_conn *dest, struct task *task
         diff_free(&d);
         if (ok)
             return true;
-        if (!read_again(source, task, try, err))
-            return err_context(err, "compare definitions");
+        if (!read_again(source, task, &tries, err))
+            return err_context(err, "compare definitions") || read_failed(err);
     }
 }
 
@@ -670,7 +672,9 @@ static bool know_tables(struct diff *d, const char *mirror_id, struct err *err)
         if (t)
             known_put_sql(&sql, t, mirror_id, s->tables[i].dest_schema, s->tables[i].dest_name);
     }
-    ok = ok && (!sql.len || pg_exec(d->dest, d->task, SCHEMA_QUERY_MS, buf_text(&sql), NULL, err));
+    ok = ok &&
+         (!sql.len || pg_exec(d->dest, d->task, SCHEMA_QUERY_MS, buf_text(&sql), NULL, err)) &&
+         places_renew(d->dest, d->task, mirror_id, s, err);
     known_free(&now);
     buf_free(&sql);
     free(oids);
@@ -702,10 +706,11 @@ bool schema_book_write(struct pg_conn *source, struct pg_conn *dest, struct task
                        const struct mirror_config *c, const char *mirror_id, bool in_transaction,
                        struct err *err)
 {
-    for (int try = 1;; try++) {
+    struct read_tries tries = {0};
+    for (;;) {
         if (write_book(source, dest, task, c, mirror_id, in_transaction, err))
             return true;
-        if (in_transaction || !read_again(source, task, try, err))
-            return err_context(err, "write the book of parts at the destination");
+        if (in_transaction || !read_again(source, task, &tries, err))
+            return err_context(err, "write the book of parts at the destination") || read_failed(err);
     }
 }

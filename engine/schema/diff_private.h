@@ -27,6 +27,9 @@ enum book_kind {
     /* What is known where the stream stands (known.h), no part of struct book. */
     BOOK_STREAMED = 's', /* column; number: attnum */
     BOOK_FILENODE = 'n', /* number: relfilenode */
+    /* Nor is what the mirror's own places are (places.h, published.h). */
+    BOOK_PLACE = 'd',     /* at the destination; number: attnum at the source, 0 the table */
+    BOOK_PUBLISHED = 'p', /* oid: 0; number: OID of the publication */
 };
 struct book_part {
     uint32_t oid; /* of the table or type at the source */

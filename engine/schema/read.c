@@ -5,6 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
+
+#define LOCK_AFTER 3 /* torn readings */
+
 /* The mapped tables and, of partitioned ones, all partitions down to the leaves. level grows from
  * parents (by partition or inheritance) to children, and from a table to those that have its row
  * type in a column (or in a type of one), so that ordering by it creates what is needed first.
@@ -318,26 +322,88 @@ bool read_everything(struct reader *r, const struct table_map *maps, size_t n, s
                        &r->s->traits, err);
 }
 
-bool read_again(struct pg_conn *c, struct task *task, int try, struct err *err)
+static bool is_torn(const struct err *err)
 {
-    static const char pause[] = "SELECT pg_catalog.pg_sleep(0.05)";
+    return (err->code == ERR_SQL && pg_server_error_is(err, "XX000")) ||
+           err->code == ERR_SNAPSHOT_STALE;
+}
+
+bool read_failed(struct err *err)
+{
+    if (is_torn(err))
+        err->code = ERR_SNAPSHOT_STALE;
+    return false;
+}
+
+bool read_again(struct pg_conn *c, struct task *task, struct read_tries *tries, struct err *err)
+{
+    static const char pause[] = "SELECT pg_catalog.pg_sleep(pg_catalog.random() * 0.1)";
     struct err ignored = {0};
-    bool is_torn = pg_server_error_is(err, "XX000") || err->code == ERR_SNAPSHOT_STALE;
-    if (!is_torn || try >= READ_TRIES || !pg_is_alive(c) ||
-        !pg_exec(c, task, SCHEMA_QUERY_MS, pause, NULL, &ignored))
+    int64_t now = clock_mono_ms();
+    if (!is_torn(err) || !pg_is_alive(c))
+        return false;
+    if (!tries->n++)
+        tries->until = now + READ_LIMIT_MS;
+    if (now >= tries->until || !pg_exec(c, task, SCHEMA_QUERY_MS, pause, NULL, &ignored))
         return false;
     log_debug("schema", NULL, "definitions changed while they were read: again: %s", err->text);
     err_clear(err);
     return true;
 }
 
+/* Those of the mappings that are there, quoted; "" for none. */
+static bool list_present(struct reader *r, const struct table_map *maps, size_t n, char **out,
+                         struct err *err)
+{
+    static const char sql[] =
+        "SELECT string_agg(format('%I.%I', n.nspname, c.relname), ', ') FROM"
+        " unnest($1::text[], $2::text[]) u(s, t) JOIN pg_namespace n ON n.nspname = u.s"
+        " JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = u.t"
+        " AND c.relkind IN ('r', 'p')";
+    char *values[] = {read_maps_array(maps, n, offsetof(struct table_map, source_schema)),
+                      read_maps_array(maps, n, offsetof(struct table_map, source_table))};
+    struct pg_result *res = NULL;
+    bool ok = read_query(r, sql, COUNT_OF(values), (const char *const *)values, &res, err);
+    *out = ok ? mem_strdup(pg_text(res, 0, 0)) : NULL;
+    pg_free(res);
+    free(values[0]);
+    free(values[1]);
+    return ok;
+}
+
+#define BEGIN_SQL "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"
+
+/* A source whose definitions never hold still is asked to wait, as pg_dump asks it: for as long as
+ * its catalog is read. Locks come before the snapshot; who does not get them goes without. */
+static bool begin_locked(struct reader *r, const struct table_map *maps, size_t n, struct err *err)
+{
+    char *tables;
+    struct err why = {0};
+    if (!list_present(r, maps, n, &tables, err))
+        return false;
+    char *sql = mem_printf(BEGIN_SQL "; SET LOCAL lock_timeout = '1s'; LOCK TABLE %s IN ACCESS"
+                                     " SHARE MODE",
+                           tables);
+    bool is_locked = tables[0] && pg_exec(r->conn, r->task, SCHEMA_QUERY_MS, sql, NULL, &why);
+    free(sql);
+    free(tables);
+    if (is_locked)
+        return true;
+    if (why.text[0])
+        log_debug("schema", NULL, "definitions are read without locks: %s", why.text);
+    return !pg_is_alive(r->conn)
+               ? err_set(err, ERR_CONNECT, "%s", why.text)
+               : pg_exec(r->conn, r->task, SCHEMA_QUERY_MS, "ROLLBACK; " BEGIN_SQL, NULL, err);
+}
+
 static bool read_once(struct reader *r, const struct table_map *maps, size_t n, bool in_transaction,
-                      struct schema **out, struct err *err)
+                      int n_torn, struct schema **out, struct err *err)
 {
     *out = NULL;
     bool ok = in_transaction ||
-              pg_exec(r->conn, r->task, SCHEMA_QUERY_MS,
-                      "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY", NULL, err);
+              (n_torn < LOCK_AFTER
+                   ? pg_exec(r->conn, r->task, SCHEMA_QUERY_MS, BEGIN_SQL, NULL, err)
+                   : begin_locked(r, maps, n, err));
     if (ok) {
         ok = read_everything(r, maps, n, err);
         /* Read only: nothing is lost if this fails, and the next statement would say so. */
@@ -357,12 +423,13 @@ static bool read_once(struct reader *r, const struct table_map *maps, size_t n, 
 static bool read_with(const struct reader *like, const struct table_map *maps, size_t n,
                       bool in_transaction, struct schema **out, struct err *err)
 {
-    for (int try = 1;; try++) {
+    struct read_tries tries = {0};
+    for (;;) {
         struct reader r = *like;
-        if (read_once(&r, maps, n, in_transaction, out, err))
+        if (read_once(&r, maps, n, in_transaction, tries.n, out, err))
             return true;
-        if (in_transaction || !read_again(r.conn, r.task, try, err))
-            return err_context(err, "read definitions");
+        if (in_transaction || !read_again(r.conn, r.task, &tries, err))
+            return err_context(err, "read definitions") || read_failed(err);
     }
 }
 

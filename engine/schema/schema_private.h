@@ -169,8 +169,16 @@ bool read_everything(struct reader *r, const struct table_map *maps, size_t n,
 /* A failed reading is worth another try: the definitions changed meanwhile. The server's functions
  * look at them as they are now, whatever snapshot the transaction has, and do not find what is
  * gone. Waits a moment; err is cleared then. c is in no transaction. */
-#define READ_TRIES 8
-bool read_again(struct pg_conn *c, struct task *task, int try, struct err *err) MUST_CHECK;
+#define READ_LIMIT_MS 20000
+struct read_tries {
+    int n;         /* that failed */
+    int64_t until; /* monotonic ms; 0: none has failed */
+};
+bool read_again(struct pg_conn *c, struct task *task, struct read_tries *tries,
+                struct err *err) MUST_CHECK;
+/* An error of such a reading is no word about the definitions: it is tried again later. Always
+ * false. */
+bool read_failed(struct err *err);
 void reader_free(struct reader *r);
 void read_drop_check(struct read_table *rt, size_t k);
 void read_drop_fkey(struct schema_table *t, struct read_table *rt, size_t k);

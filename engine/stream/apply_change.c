@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "schema/places.h"
 
 /* --- relations ------------------------------------------------------------------------------- */
 
@@ -309,7 +310,7 @@ static bool check_now(struct apply *a, const struct pgo_message *m, struct err *
  * destination's own sequence is not ours to restart. */
 static bool send_truncate(struct apply *a, const struct pgo_message *m, struct err *err)
 {
-    struct buf sql = {0};
+    struct buf sql = {0}, note = {0};
     for (size_t i = 0; i < m->n_relations; i++) {
         const struct target *t = apply_find_target(a, m->relations[i]);
         /* ONLY: the source names each table that it emptied */
@@ -320,7 +321,12 @@ static bool send_truncate(struct apply *a, const struct pgo_message *m, struct e
               (apply_ensure_open(a, err) && check_now(a, m, err) &&
                send_emptying(a, apply_find_target(a, m->relations[0]), buf_text(&sql), err) &&
                apply_send_query(a, "SET CONSTRAINTS ALL DEFERRED", 0, NULL, EXPECT_OTHER, err));
+    if (ok && m->n_relations && adapt_is_on(a->adapt)) {
+        places_emptied_sql(&note, a->o.mirror_id, m->n_relations, m->relations);
+        ok = apply_send_query(a, buf_text(&note), 0, NULL, EXPECT_OTHER, err);
+    }
     buf_free(&sql);
+    buf_free(&note);
     return ok;
 }
 

@@ -134,6 +134,38 @@ def test_a_column_that_the_destination_never_had(pair, bunny):
     assert "is copied again" not in bunny.log_tail()
 
 
+def test_what_was_made_anew_at_the_destination_while_nobody_looked(pair, bunny):
+    """The names are there, what was copied is not. New files of the same rows are no reason."""
+    pair.sql("".join(f"CREATE TABLE {t} (id int PRIMARY KEY, v text); INSERT INTO {t} SELECT i, 'v' || i"
+                     " FROM generate_series(1, 300) i;" for t in ("col", "tab", "emp", "vac", "mine")))
+    bunny.mirror("m", pair)
+    pair.sql("TRUNCATE mine")
+    pair.wait_confirmed()
+    bunny.api.post("/v1/mirrors/m/pause")
+    for sql in ("ALTER TABLE col DROP COLUMN v", "ALTER TABLE col ADD COLUMN v text",
+                "CREATE TABLE new (LIKE tab INCLUDING ALL)", "DROP TABLE tab",
+                "ALTER TABLE new RENAME TO tab", "TRUNCATE emp", "VACUUM FULL vac", "REINDEX TABLE vac"):
+        pair.dsql(sql)
+    pair.sql("INSERT INTO mine VALUES (1, 'x'); UPDATE col SET v = 'w' WHERE id = 7")
+    plan = bunny.cli("sync-schema", "m", "--dry-run").stdout
+    assert [f"copy table public.{t} again" in plan for t in ("col", "tab", "emp", "vac", "mine")] == \
+        [True, True, True, False, False], plan
+    bunny.api.post("/v1/mirrors/m/resume")
+    wait_for(lambda: "copied tables stream" in bunny.log_tail(), 60, "the tables to be copied")
+    bunny.wait_running("m", may_fail=True)
+    assert pair.assert_equal() == 1201
+    log = bunny.log_tail()
+    for table, why in (("col", "its column v was dropped and added again"),
+                       ("tab", "has made public.tab anew"), ("emp", "has emptied public.emp")):
+        assert f"table=public.{table} is copied again" in log and why in log, log
+    assert "table=public.vac is copied" not in log and "table=public.mine is copied" not in log, log
+    bunny.api.post("/v1/mirrors/m/pause")
+    bunny.api.post("/v1/mirrors/m/resume")
+    bunny.wait_running("m", may_fail=True)
+    assert pair.assert_equal() == 1201
+    assert bunny.log_tail().count("is copied again") == log.count("is copied again")
+
+
 def test_progress_that_an_earlier_version_wrote(pair, bunny):
     """It does not say on which timeline it is: that is taken down, and the mirror goes on."""
     pair.sql("CREATE TABLE t (id int PRIMARY KEY)")
