@@ -9,7 +9,8 @@
 
 /* Rows of pg_publication_rel have other OIDs after a table was taken out and put in again. */
 static const char look_sql[] =
-    "SELECT p.pubname, pg_catalog.md5(pg_catalog.concat_ws(' ', p.oid, p.pubinsert, p.pubupdate, "
+    "SELECT p.pubname, pg_catalog.md5(pg_catalog.concat_ws(' ', p.oid, p.xmin, p.pubinsert, "
+    "p.pubupdate, "
     "p.pubdelete, p.pubtruncate, pg_catalog.to_jsonb(p) ->> 'pubviaroot', (SELECT "
     "pg_catalog.string_agg(pg_catalog.concat_ws(' ', r.oid, "
     "pg_catalog.to_jsonb(r) ->> 'prqual', pg_catalog.to_jsonb(r) ->> 'prattrs'), ',' ORDER BY "

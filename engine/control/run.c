@@ -13,6 +13,7 @@
 #include "control/table_sync.h"
 #include "control/verify.h"
 #include "copy/follow.h"
+#include "stream/published.h"
 #include "stream/source.h"
 #include "stream/stream.h"
 
@@ -219,6 +220,8 @@ static bool check_everything(struct run *r, struct err *err)
            source_check_slot(r->source, &m->task, c->slot, r->progress->lsn, err) &&
            definitions_note(r, err) && read_schema(r, err) && republish(r, err) &&
            source_check_publication(r->source, &m->task, c->publication, r->schema, err) &&
+           published_check(r->source, r->dest, &m->task, c->name, m->row.mirror_id, c->publication,
+                           err) &&
            (m->row.snapshot_done || resume_prepare(r, err)) && look_at_definitions(r, err) &&
            table_sync_open(r, &r->table_sync, err) && check_destination(r, err) &&
            source_free_slot(r->source, &m->task, c->slot, run_holder(r), SLOT_WAIT_MS, err) &&

@@ -14,6 +14,7 @@
 #include "copy/guard.h"
 #include "copy/snapshot.h"
 #include "copy/swap.h"
+#include "stream/published.h"
 #include "stream/source.h"
 #include "stream/sync_rows.h"
 
@@ -570,7 +571,10 @@ bool run_setup(struct run *r, struct err *err)
               create_names(r, is_repeated, keeps_rows, &snapshot, err);
     if (!ok && !is_repeated)
         return give_up_names(r, err);
-    ok = ok && read_schema_in(r, snapshot, err);
+    ok = ok &&
+         published_note(r->source, r->dest, &r->m->task, r->m->row.mirror_id,
+                        r->m->row.config.publication, err) &&
+         read_schema_in(r, snapshot, err);
     r->is_fresh = !keeps_rows && r->m->row.config.do_initial_snapshot;
     if (ok && keeps_rows)
         ok = start_beside(r, err);

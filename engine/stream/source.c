@@ -139,11 +139,6 @@ bool source_unpublish(struct pg_conn *sql, struct task *task, const char *public
     return ok || err_context(err, "drop publication %s", publication);
 }
 
-#define NEW_PUBLICATION_HINT                                                                    \
-    "Changes made meanwhile are not in the stream: a retry makes the publication and the slot " \
-    "anew "                                                                                     \
-    "and copies the tables again."
-
 static bool is_published(const struct pg_result *r, const struct schema_table *t)
 {
     for (size_t i = 0; i < pg_rows(r); i++)
@@ -176,7 +171,7 @@ static bool check_published_tables(struct pg_conn *sql, struct task *task, const
                 is_empty ? "publication %s is gone from the source, or empty (%s)"
                          : "publication %s at the source lacks %s",
                 publication, buf_text(&missing));
-        err_hint(err, NEW_PUBLICATION_HINT);
+        err_hint(err, SOURCE_NEW_PUBLICATION_HINT);
     }
     buf_free(&missing);
     return n == 0;
@@ -215,7 +210,7 @@ static bool check_published_whole(struct pg_conn *sql, struct task *task, const 
                      "publication %s at the source leaves out rows or columns of %s", publication,
                      pg_text(r, 0, 1));
     if (!ok)
-        err_hint(err, NEW_PUBLICATION_HINT);
+        err_hint(err, SOURCE_NEW_PUBLICATION_HINT);
     pg_free(r);
     return ok;
 }

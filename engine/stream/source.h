@@ -35,6 +35,9 @@ bool source_republish(struct pg_conn *sql, struct task *task, const char *public
 /* Drops it; missing is fine. */
 bool source_unpublish(struct pg_conn *sql, struct task *task, const char *publication,
                       struct err *err) MUST_CHECK;
+#define SOURCE_NEW_PUBLICATION_HINT                                                             \
+    "Changes made meanwhile are not in the stream: a retry makes the publication and the slot " \
+    "anew and copies the tables again."
 /* ERR_PUBLICATION when it is gone, lacks tables of s (all of them are named), or leaves out kinds
  * of changes, rows or columns. */
 bool source_check_publication(struct pg_conn *sql, struct task *task, const char *publication,
