@@ -711,6 +711,7 @@ bool schema_book_write(struct pg_conn *source, struct pg_conn *dest, struct task
         if (write_book(source, dest, task, c, mirror_id, in_transaction, err))
             return true;
         if (in_transaction || !read_again(source, task, &tries, err))
-            return err_context(err, "write the book of parts at the destination") || read_failed(err);
+            return err_context(err, "write the book of parts at the destination") ||
+                   read_failed(err);
     }
 }

@@ -400,10 +400,9 @@ static bool read_once(struct reader *r, const struct table_map *maps, size_t n, 
                       int n_torn, struct schema **out, struct err *err)
 {
     *out = NULL;
-    bool ok = in_transaction ||
-              (n_torn < LOCK_AFTER
-                   ? pg_exec(r->conn, r->task, SCHEMA_QUERY_MS, BEGIN_SQL, NULL, err)
-                   : begin_locked(r, maps, n, err));
+    bool ok = in_transaction || (n_torn < LOCK_AFTER ? pg_exec(r->conn, r->task, SCHEMA_QUERY_MS,
+                                                               BEGIN_SQL, NULL, err)
+                                                     : begin_locked(r, maps, n, err));
     if (ok) {
         ok = read_everything(r, maps, n, err);
         /* Read only: nothing is lost if this fails, and the next statement would say so. */

@@ -2,6 +2,8 @@
  * hardest that PostgreSQL can express, under other names too. */
 #include "tests/unit/schema_fixture.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -203,6 +205,59 @@ static void columns_say_what_the_stream_needs(void **state)
     pg_close(source, false);
 }
 
+/* --- a source that never holds still -----------------------------------------------------------
+ */
+
+static atomic_bool is_over;
+
+/* Each statement commits; assertions belong to the test's own thread. */
+static void *alter(void *arg)
+{
+    static const char turn[] =
+        "DO $$BEGIN FOR i IN 1 .. 40 LOOP EXECUTE format('ALTER TABLE w.t%s ADD n int DEFAULT 1 "
+        "CHECK (n > 0)', i % 40); COMMIT; EXECUTE format('CREATE INDEX w%s ON w.t%s ((n + 1))', "
+        "i % 40, i % 40); COMMIT; EXECUTE format('ALTER TABLE w.t%s DROP n', i % 40); COMMIT; "
+        "END LOOP; END$$";
+    bool *ok = arg;
+    struct err err;
+    struct pg_conn *c = fixture_connect("restless", "postgres");
+    do
+        *ok = pg_exec(c, &fixture_task, 20000, turn, NULL, &err);
+    while (*ok && !atomic_load(&is_over));
+    pg_close(c, false);
+    return NULL;
+}
+
+static void definitions_that_never_hold_still_are_read(void **state)
+{
+    (void)state;
+    struct pg_conn *c = fixture_database("restless");
+    pthread_t thread;
+    bool ok = false;
+    size_t n_failed = 0;
+    struct err err = {0}, last = {0};
+    fixture_exec(c,
+                 "CREATE SCHEMA w; DO $$BEGIN FOR i IN 0 .. 39 LOOP EXECUTE format('CREATE TABLE "
+                 "w.t%s (id int PRIMARY KEY, v int DEFAULT 5)', i); END LOOP; END$$");
+    struct fixture_maps maps = fixture_maps(c, "w.*", NULL);
+    atomic_store(&is_over, false);
+    assert_int_equal(pthread_create(&thread, NULL, alter, &ok), 0);
+    for (int i = 0; i < 40; i++) {
+        struct schema *s;
+        if (schema_read(c, &fixture_task, maps.items, maps.n, true, true, false, &s, &err))
+            schema_free(s);
+        else
+            n_failed++, last = err;
+    }
+    atomic_store(&is_over, true);
+    pthread_join(thread, NULL);
+    fixture_maps_free(&maps);
+    pg_close(c, false);
+    assert_true(ok);
+    if (n_failed)
+        fail_msg("%zu failed: %s %s", n_failed, last.sqlstate, last.text);
+}
+
 static int start(void **state)
 {
     int code = fixture_start(state);
@@ -225,6 +280,7 @@ int main(void)
         cmocka_unit_test(other_names_work_everywhere),
         cmocka_unit_test(excluded_columns_take_along_what_needs_them),
         cmocka_unit_test(columns_say_what_the_stream_needs),
+        cmocka_unit_test(definitions_that_never_hold_still_are_read),
     };
     return cmocka_run_group_tests(tests, start, fixture_stop);
 }
