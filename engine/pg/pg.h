@@ -140,6 +140,9 @@ int64_t pg_affected(const struct pg_result *r);
 void pg_quote_ident(struct buf *b, const char *name);
 void pg_quote_qualified(struct buf *b, const char *schema, const char *name);
 void pg_quote_literal(struct buf *b, const char *text);
+/* Does the statement, as we or the server write it, have that identifier alone, or as the part-th
+ * one of a qualified name? (2: "schema"."name", 3: "schema"."table"."column".) Not in strings. */
+bool pg_mentions(const char *sql, const char *name, int part);
 /* An array literal for a text[] parameter: {"a","b"}. */
 void pg_quote_array(struct buf *b, size_t n, const char *const *items);
 

@@ -431,20 +431,8 @@ static bool compare(struct diff *d, bool in_transaction, lsn_t *lsn, struct err 
     return ok;
 }
 
-static bool is_name_char(char c)
-{
-    return strchr("_$", c) ? c != '\0' : isalnum((unsigned char)c) || (unsigned char)c >= 0x80;
-}
-
-/* The name stands in the statement, and not only as a part of another. */
-static bool mentions(const char *sql, const char *name)
-{
-    size_t n = strlen(name);
-    for (const char *at = strstr(sql, name); at; at = strstr(at + 1, name))
-        if ((at == sql || !is_name_char(at[-1])) && !is_name_char(at[n]))
-            return true;
-    return false;
-}
+#define OF_A_TYPE 2 /* "schema"."type" */
+#define OF_A_COLUMN 3
 
 /* What counts on a new name, or a new label, has to wait with it. What is given up does not: the
  * rows that come first may need that already. */
@@ -460,7 +448,7 @@ static bool waits_for_point(const struct diff *d, const struct schema_step *s, s
             return true;
     }
     for (size_t k = 0; k < d->at_point_types.n; k++)
-        if (mentions(s->sql, d->at_point_types.items[k]))
+        if (pg_mentions(s->sql, d->at_point_types.items[k], OF_A_TYPE))
             return true;
     return false;
 }
@@ -489,7 +477,7 @@ static bool names_unready(const struct diff *d, size_t i, const char *sql)
         d->pairs[i].dest < 0 ? NULL : &d->dst.s->tables[d->pairs[i].dest];
     for (size_t c = 0; u && c < t->n_columns; c++)
         if (!t->columns[c].is_excluded && !is_ready(u, &t->columns[c]) &&
-            mentions(sql, t->columns[c].name))
+            pg_mentions(sql, t->columns[c].name, OF_A_COLUMN))
             return true;
     return false;
 }
@@ -515,7 +503,7 @@ static bool is_held_by_key(const struct diff *d, const struct schema_step *s)
         const struct schema_column *dc = find_column(u, u->key[k]);
         for (size_t c = 0; dc && c < d->old[j].n; c++)
             if (d->old[j].columns[c].attnum == dc->attnum &&
-                mentions(s->sql, d->old[j].columns[c].name))
+                pg_mentions(s->sql, d->old[j].columns[c].name, OF_A_COLUMN))
                 return true;
     }
     return false;

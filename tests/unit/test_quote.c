@@ -54,6 +54,45 @@ static void arrays_escape_quotes_and_backslashes(void **state)
     buf_free(&b);
 }
 
+#define DROP_NOT_NULL "ALTER TABLE \"public\".\"t 9\" ALTER COLUMN \"c5\" DROP NOT NULL"
+
+static void names_are_found_in_statements_as_a_whole(void **state)
+{
+    static const struct {
+        const char *sql, *name;
+        int part;
+        bool is_there;
+    } cases[] = {
+        {DROP_NOT_NULL, "c5", 3, true},
+        {DROP_NOT_NULL, "c", 3, false},
+        {DROP_NOT_NULL, ".", 3, false}, /* between two names */
+        {DROP_NOT_NULL, "public", 3, false},
+        {DROP_NOT_NULL, "t 9", 3, false},
+        {DROP_NOT_NULL, "t 9", 2, true},
+        {DROP_NOT_NULL, " ALTER COLUMN ", 3, false},
+        {DROP_NOT_NULL, "ALTER", 3, false},
+        {"ALTER COLUMN \"a\"\"b\"", "a\"b", 3, true},
+        {"ALTER COLUMN \"a\"\"b\"", "a", 3, false},
+        {"COMMENT ON COLUMN s.t.c IS 'd e'", "c", 3, true},
+        {"COMMENT ON COLUMN s.t.c IS 'd e'", "t", 3, false},
+        {"COMMENT ON COLUMN s.t.c IS 'd e'", "d", 3, false},
+        {"CHECK ((a > 0) AND (\"B\".f IS NULL))", "a", 3, true},
+        {"CHECK (x <> E'it\\'s' OR 'a''b' = c)", "c", 3, true},
+        {"CHECK (x <> E'it\\'s' OR 'a''b' = c)", "b", 3, false},
+        {"DEFAULT 'a'::s.mood", "mood", 2, true},
+        {"DEFAULT 'a'::mood", "mood", 2, true},
+        {"DEFAULT 'a'::moody", "mood", 2, false},
+        {"USING éa", "éa", 3, true},
+        {"", "a", 3, false},
+        {"\"a", "a", 3, true},
+        {"'a", "a", 3, false},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++)
+        if (pg_mentions(cases[i].sql, cases[i].name, cases[i].part) != cases[i].is_there)
+            fail_msg("%s in %s", cases[i].name, cases[i].sql);
+}
+
 static void keywords_are_those_of_libpq(void **state)
 {
     (void)state;
@@ -69,6 +108,7 @@ int main(void)
         cmocka_unit_test(identifiers_keep_their_case_and_quotes),
         cmocka_unit_test(literals_read_the_same_under_both_settings),
         cmocka_unit_test(arrays_escape_quotes_and_backslashes),
+        cmocka_unit_test(names_are_found_in_statements_as_a_whole),
         cmocka_unit_test(keywords_are_those_of_libpq),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

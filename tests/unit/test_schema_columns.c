@@ -356,6 +356,11 @@ static const struct diff_case changed[] = {
      .dest_after = "CREATE VIEW t.v AS SELECT c FROM t.a",
      .plan = "m " ALTER "ALTER COLUMN `c` TYPE bigint\n",
      .allowed = {"column t."}},
+    {.name = "NOT NULL that goes, beside a key of odd names",
+     .before = "CREATE TABLE t.\"a\" (\".\" int, t int, a int, c int NOT NULL, PRIMARY KEY (\".\", "
+               "t, a))",
+     .after = "ALTER TABLE t.a ALTER c DROP NOT NULL",
+     .plan = "r " ALTER "ALTER COLUMN `c` DROP NOT NULL\n"},
     {.name = "NOT NULL added and dropped",
      .before = "CREATE TABLE t.a (c int, d int NOT NULL, e int)",
      .rows = "INSERT INTO t.a VALUES (1, 2, NULL)",
