@@ -177,15 +177,15 @@ static enum client_end judge(const struct answer *a, struct err *err)
     return CLIENT_REFUSED;
 }
 
-static void put_request(struct buf *request, const char *method, const char *path,
-                        const json_t *body)
+static void put_request(struct buf *request, const char *agent, const char *method,
+                        const char *path, const json_t *body)
 {
     char *text = body ? json_dumps(body, JSON_COMPACT) : mem_strdup("");
     buf_reserve(request, strlen(text) + strlen(path) + 256); /* no copy of a password stays */
     buf_printf(request,
-               "%s %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+               "%s %s HTTP/1.1\r\nHost: localhost\r\nUser-Agent: %s\r\nConnection: close\r\n"
                "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n",
-               method, path, strlen(text));
+               method, path, agent, strlen(text));
     buf_puts(request, text);
     sodium_memzero(text, strlen(text));
     free(text);
@@ -195,18 +195,18 @@ enum client_end client_request(const char *state_dir, const char *method, const 
                                const json_t *body, int limit_ms, struct answer *out,
                                struct err *err)
 {
-    return client_request_until(state_dir, method, path, body, limit_ms, NULL, out, err);
+    return client_request_until("bunnydb", state_dir, method, path, body, limit_ms, NULL, out, err);
 }
 
-enum client_end client_request_until(const char *state_dir, const char *method, const char *path,
-                                     const json_t *body, int limit_ms,
+enum client_end client_request_until(const char *agent, const char *state_dir, const char *method,
+                                     const char *path, const json_t *body, int limit_ms,
                                      const struct client_stop *stop, struct answer *out,
                                      struct err *err)
 {
     struct exchange x = {state_dir, limit_ms, clock_mono_ms() + limit_ms, -1, stop, err};
     struct buf request = {0}, got = {0};
     *out = (struct answer){0};
-    put_request(&request, method, path, body);
+    put_request(&request, agent, method, path, body);
     enum client_end end = open_connection(&x);
     if (end == CLIENT_DONE)
         end = send_request(&x, &request);

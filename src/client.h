@@ -32,9 +32,11 @@ enum client_end client_request(const char *state_dir, const char *method, const 
                                const json_t *body, int limit_ms, struct answer *out,
                                struct err *err) MUST_CHECK;
 
-/* The same, with what may end it. */
-enum client_end client_request_until(const char *state_dir, const char *method, const char *path,
-                                     const json_t *body, int limit_ms,
+#define CLIENT_CONSOLE "bunnydb-console" /* the agent that a console is */
+
+/* The same, with what may end it. agent: what asks, as the server is told. */
+enum client_end client_request_until(const char *agent, const char *state_dir, const char *method,
+                                     const char *path, const json_t *body, int limit_ms,
                                      const struct client_stop *stop, struct answer *out,
                                      struct err *err) MUST_CHECK;
 

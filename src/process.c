@@ -17,6 +17,7 @@
 #include "src/http/server.h"
 #include "src/http/users.h"
 #include "src/looks.h"
+#include "src/owner.h"
 #include "src/signals.h"
 #include "src/state_dir.h"
 #include "ui/console.h"
@@ -211,7 +212,7 @@ static bool obey_signals(struct process *p, bool *stop)
 /* False: the console never came up. */
 static bool run_console(struct process *p, struct err *err)
 {
-    char host[65] = "";
+    char host[65] = "", by[NAME_SIZE];
     char *hint = mem_printf("bunnydb attach --state-dir %s", p->state_dir);
     bool again = true, stop = false, ok = true;
     (void)gethostname(host, sizeof host - 1);
@@ -219,6 +220,7 @@ static bool run_console(struct process *p, struct err *err)
     model_of_engine(p->engine, &model);
     model.state_dir = p->state_dir; /* a bundle is what the API makes, over our own socket */
     model.bundle = ask_bundle;
+    model.by = owner_name(geteuid(), "console", by, sizeof by);
     char *choices = mem_printf("%s/console", p->state_dir);
     struct console_options options = {.stop_fd = p->signal_fd,
                                       .process = host,

@@ -47,7 +47,7 @@ static void command_run(const struct model *m, struct command_result *r)
 {
     const struct order *o = &r->order;
     struct mirror_request request = {.command = o->kind,
-                                     .by = "console",
+                                     .by = m->by,
                                      .table = *o->table ? o->table : NULL,
                                      .strategy = o->strategy};
     int64_t begin = clock_mono_ms();

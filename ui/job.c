@@ -32,7 +32,7 @@ enum {
 static bool command(const struct model *m, const char *mirror, enum mirror_command c,
                     struct err *err)
 {
-    struct mirror_request r = {.command = c, .by = "console"};
+    struct mirror_request r = {.command = c, .by = m->by};
     return m->command(m->arg, mirror, &r, PAUSE_LIMIT_MS, err);
 }
 
@@ -45,7 +45,7 @@ static bool set_tables(const struct model *m, const struct job *j, struct job_re
     if (j->is_running && !command(m, c->name, MIRROR_PAUSE, &r->err) &&
         r->err.code != ERR_ALREADY_PAUSED)
         return false;
-    bool ok = m->set_tables(m->arg, c->name, c->tables, c->n_tables, &r->findings, &r->err);
+    bool ok = m->set_tables(m->arg, c->name, m->by, c->tables, c->n_tables, &r->findings, &r->err);
     if (!j->is_running || command(m, c->name, MIRROR_RESUME, &err))
         return ok;
     if (ok)

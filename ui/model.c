@@ -112,16 +112,18 @@ static bool in_create(void *arg, const struct mirror_config *c, struct findings 
     return engine_mirror_create(arg, c, findings, err);
 }
 
-static bool in_set_tables(void *arg, const char *mirror, const struct table_map *tables, size_t n,
-                          struct findings *findings, struct err *err)
+static bool in_set_tables(void *arg, const char *mirror, const char *by,
+                          const struct table_map *tables, size_t n, struct findings *findings,
+                          struct err *err)
 {
-    return engine_mirror_set_tables(arg, mirror, "console", tables, n, findings, err);
+    return engine_mirror_set_tables(arg, mirror, by, tables, n, findings, err);
 }
 
 void model_of_engine(struct engine *e, struct model *out)
 {
     *out = (struct model){
         .arg = e,
+        .by = "console",
         .picture = in_picture,
         .release = in_release,
         .subscribe = in_subscribe,

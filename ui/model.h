@@ -50,12 +50,14 @@ struct model {
     bool (*available)(void *arg, const char *mirror, struct peer_table_list *out, struct err *err);
     bool (*create)(void *arg, const struct mirror_config *c, struct findings *findings,
                    struct err *err);
-    bool (*set_tables)(void *arg, const char *mirror, const struct table_map *tables, size_t n,
-                       struct findings *findings, struct err *err);
+    bool (*set_tables)(void *arg, const char *mirror, const char *by,
+                       const struct table_map *tables, size_t n, struct findings *findings,
+                       struct err *err);
     /* Writes all that a bug report about the mirror needs into a new file, whose path is *path
      * (caller frees). NULL: cannot be had. (waits) */
     bool (*bundle)(const char *state_dir, const char *mirror, char **path, struct err *err);
     const char *state_dir; /* of the process; for bundle */
+    const char *by;        /* who asks for what is asked here: "ana (console)" */
     /* Whether the picture is of now. Else why not, and since when (us); what it shows is the last
      * that was known. NULL: it always is. */
     bool (*is_connected)(void *arg, int64_t *since, struct err *why);

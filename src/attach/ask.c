@@ -28,8 +28,8 @@ static bool ask_all(const char *state_dir, const char *method, const char *path,
                     struct findings *findings, struct err *err)
 {
     struct answer a;
-    enum client_end end =
-        client_request_until(state_dir, method, path, body, limit_ms, stop, &a, err);
+    enum client_end end = client_request_until(CLIENT_CONSOLE, state_dir, method, path, body,
+                                               limit_ms, stop, &a, err);
     enum err_code code = end == CLIENT_REFUSED ? err_code_from_json(a.json) : ERR_NONE;
     if (code != ERR_NONE)
         err->code = code;

@@ -199,8 +199,8 @@ static bool ask_for_news(struct link *l, int wait_ms, int limit_ms, struct err *
                    "&wait_ms=%d",
                    l->instance, (long long)(l->version < 0 ? 0 : l->version),
                    (long long)l->revision, (long long)l->line, l->version < 0 ? 0 : wait_ms);
-    bool ok = client_request_until(l->state_dir, "GET", path, NULL, limit_ms, &stop, &a, err) ==
-              CLIENT_DONE;
+    bool ok = client_request_until(CLIENT_CONSOLE, l->state_dir, "GET", path, NULL, limit_ms, &stop,
+                                   &a, err) == CLIENT_DONE;
     ok = ok && (json_is_array(json_object_get(a.json, "mirrors")) ||
                 err_set(err, ERR_PROTOCOL, "the process answers, but not with a picture"));
     if (ok)
@@ -397,9 +397,12 @@ static bool link_create(void *arg, const struct mirror_config *c, struct finding
     return may_write(arg, err) && ask_create(STATE_DIR(arg), c, findings, err);
 }
 
-static bool link_set_tables(void *arg, const char *mirror, const struct table_map *tables, size_t n,
-                            struct findings *findings, struct err *err)
+/* The other process sees by itself who asks. */
+static bool link_set_tables(void *arg, const char *mirror, const char *by,
+                            const struct table_map *tables, size_t n, struct findings *findings,
+                            struct err *err)
 {
+    (void)by;
     return may_write(arg, err) && ask_set_tables(STATE_DIR(arg), mirror, tables, n, findings, err);
 }
 
@@ -416,6 +419,7 @@ bool link_open(const char *state_dir, bool is_read_only, int limit_ms, struct li
     for (int i = 0; i < WATCHERS; i++)
         l->fds[i] = -1;
     l->model = (struct model){.arg = l,
+                              .by = "console",
                               .picture = link_picture,
                               .release = link_release,
                               .subscribe = link_subscribe,

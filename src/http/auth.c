@@ -10,6 +10,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "src/client.h"
+#include "src/owner.h"
 #include "src/password.h"
 
 #define TOKEN_BYTES 32
@@ -42,6 +44,19 @@ static bool check_token(struct call *c, const char *header, struct err *err)
     return false;
 }
 
+/* Only what changes something needs the name: looking it up may wait. */
+static void name_local(struct call *c)
+{
+    const struct request *q = c->request;
+    bool is_console = q->agent && !strcmp(q->agent, CLIENT_CONSOLE);
+    if (!strcmp(q->method, "GET") || !strcmp(q->method, "HEAD"))
+        str_copy(c->user.name, sizeof c->user.name, LOCAL_USER);
+    else
+        owner_name(q->local_uid, is_console ? "console" : LOCAL_USER, c->user.name,
+                   sizeof c->user.name);
+    str_copy(c->user.role, sizeof c->user.role, "admin");
+}
+
 bool auth_check(struct call *c, enum level level, struct err *err)
 {
     const char *header = c->request->authorization;
@@ -51,8 +66,7 @@ bool auth_check(struct call *c, enum level level, struct err *err)
         if (!check_token(c, header, err))
             return false;
     } else if (c->request->is_local) {
-        str_copy(c->user.name, sizeof c->user.name, LOCAL_USER);
-        str_copy(c->user.role, sizeof c->user.role, "admin");
+        name_local(c);
     } else {
         (void)err_set(err, ERR_UNAUTHORIZED, "a token is needed");
         return err_hint(err, "send the header Authorization: Bearer TOKEN; POST /v1/auth/login "

@@ -4,7 +4,9 @@
 
 #include "src/http/router.h"
 
-#define LOCAL_USER "local" /* the name under which the owner of the Unix socket acts */
+/* The owner of the Unix socket is "local" where they read; what they change is done by "ana
+ * (local)", or "ana (console)": no user of the API has such a name. */
+#define LOCAL_USER "local"
 
 /* Fills c->user and c->token_hash; ERR_UNAUTHORIZED, ERR_FORBIDDEN. */
 bool auth_check(struct call *c, enum level level, struct err *err) MUST_CHECK;

@@ -163,7 +163,7 @@ static void identify(struct MHD_Connection *connection, struct request *q)
     const struct sockaddr *address = at ? at->client_addr : NULL;
     bool is_tcp = address && (address->sa_family == AF_INET || address->sa_family == AF_INET6);
     sockets_format(address, false, q->address);
-    q->is_local = !is_tcp && fd && sockets_is_owner(fd->connect_fd);
+    q->is_local = !is_tcp && fd && sockets_is_owner(fd->connect_fd, &q->local_uid);
 }
 
 static enum MHD_Result answer(const struct listener *l, struct MHD_Connection *connection,
@@ -175,6 +175,7 @@ static enum MHD_Result answer(const struct listener *l, struct MHD_Connection *c
         .target = in->target,
         .content_type = header(connection, "Content-Type"),
         .authorization = header(connection, "Authorization"),
+        .agent = header(connection, "User-Agent"),
         .body = in->body.data,
         .body_len = in->body.len,
         .is_too_large = in->received > BODY_MAX,

@@ -7,6 +7,7 @@
 #include <jansson.h>
 #include <stdatomic.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "engine.h"
 #include "src/conf.h"
@@ -53,7 +54,9 @@ struct request {
     const char *body;
     size_t body_len;
     bool is_too_large; /* the body was over BODY_MAX and was not kept */
-    bool is_local;     /* over the Unix socket, by our own user or root */
+    bool is_local;     /* over the Unix socket, by our own user or root: */
+    uid_t local_uid;   /* which of them */
+    const char *agent; /* what asks, as it says itself */
     char address[64];  /* of the client */
 };
 

@@ -131,10 +131,12 @@ bool sockets_listen_unix(const char *path, int *fd, struct err *err)
     return err_set(err, ERR_IO, "cannot listen on %s: %s", path, strerror(saved));
 }
 
-bool sockets_is_owner(int fd)
+bool sockets_is_owner(int fd, uid_t *who)
 {
     struct ucred peer;
     socklen_t len = sizeof peer;
-    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 &&
-           (peer.uid == geteuid() || peer.uid == 0);
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) != 0)
+        return false;
+    *who = peer.uid;
+    return peer.uid == geteuid() || peer.uid == 0;
 }

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <sys/socket.h>
+#include <sys/types.h>
 
 #include "base/err.h"
 
@@ -15,8 +16,8 @@ bool sockets_listen_tcp(const char *where, int *fd, bool *loopback, char bound[A
                         struct err *err) MUST_CHECK;
 /* Mode 0600; replaces what a process that is gone has left at path. */
 bool sockets_listen_unix(const char *path, int *fd, struct err *err) MUST_CHECK;
-/* Whether the other end of a Unix socket is our own user or root. */
-bool sockets_is_owner(int fd);
+/* Whether the other end of a Unix socket is our own user or root, and which of them. */
+bool sockets_is_owner(int fd, uid_t *who);
 /* "127.0.0.1:41234"; "unix" for a Unix socket. with_port false: the address alone. */
 void sockets_format(const struct sockaddr *a, bool with_port, char out[ADDRESS_TEXT_SIZE]);
 

@@ -2,6 +2,7 @@
 the same keys, and neither its end nor the loss of any terminal stops the replication."""
 import json
 import os
+import pwd
 import re
 import signal
 import sys
@@ -65,6 +66,10 @@ def test_two_consoles_on_a_headless_process(pair, bunny, attach):
     assert bunny.status("orders")["status"] == "paused"
     second.key("r")
     first.wait("RUNNING")
+    me = pwd.getpwuid(os.getuid()).pw_name
+    newest, before = bunny.api.get("/v1/runs")["runs"][:2]
+    assert (newest["begun_by"], before["ended_by"]) == (f"resume by {me} (console)",
+                                                        f"pause by {me} (console)")
     first.key("\r")
     first.wait("Mirrors > orders", "public.t")
     pair.sql("INSERT INTO t SELECT i, 'b' FROM generate_series(2, 500) i")

@@ -6,6 +6,7 @@
 
 #include "api_fixture.h"
 #include "base/clock.h"
+#include "src/client.h"
 #include "src/http/auth.h"
 #include "src/password.h"
 
@@ -234,6 +235,29 @@ static void headers_that_are_no_token(void **state)
     EXPECT(f, 401, "unauthorized", "", "GET", "/v1/auth/me", NULL);
 }
 
+/* What the owner of the Unix socket changes is done by a name that no user of the API can have. */
+static void the_socket_owner_has_the_name_of_the_machine_s_user(void **state)
+{
+    struct fixture *f = *state;
+    static const struct {
+        const char *method, *agent, *name;
+        uid_t uid;
+    } all[] = {{"POST", CLIENT_CONSOLE, "root (console)", 0},
+               {"DELETE", "curl/8.1", "root (local)", 0},
+               {"PUT", NULL, "uid 4123456789 (local)", 4123456789U},
+               {"GET", CLIENT_CONSOLE, "local", 0}};
+    for (size_t i = 0; i < COUNT_OF(all); i++) {
+        struct request q = {.method = all[i].method,
+                            .agent = all[i].agent,
+                            .is_local = true,
+                            .local_uid = all[i].uid};
+        struct call c = {.api = &f->api, .engine = f->api.engine, .request = &q};
+        struct err err = {0};
+        assert_true(auth_check(&c, LEVEL_ADMIN, &err));
+        assert_string_equal(c.user.name, all[i].name);
+    }
+}
+
 /* The owner of the Unix socket who sends a token is who the token says. */
 static void a_bad_token_is_bad_on_the_socket_too(void **state)
 {
@@ -291,6 +315,7 @@ int main(void)
         API_CASE(a_login_does_not_outrun_a_change_of_password),
         API_CASE(a_login_does_not_outrun_its_user),
         API_CASE(headers_that_are_no_token),
+        API_CASE(the_socket_owner_has_the_name_of_the_machine_s_user),
         API_CASE(a_bad_token_is_bad_on_the_socket_too),
         API_CASE(a_stop_does_not_wait_for_logins),
     };
