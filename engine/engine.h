@@ -27,6 +27,13 @@
 
 struct engine;
 
+/* What happens by itself when a slot keeps 80 % of the WAL that it may keep. */
+enum wal_action {
+    WAL_ALARM,     /* a finding says so, as in all cases */
+    WAL_PAUSE,     /* and the mirror is paused, once until there is room again; its slot stays */
+    WAL_DROP_SLOT, /* and it is paused, and its slot dropped: the source goes on */
+};
+
 struct engine_options {
     const char *state_dir;   /* exists, mode 0700, locked by the caller */
     size_t memory_budget;    /* bytes; 0: 256 MiB */
@@ -36,8 +43,8 @@ struct engine_options {
     int sequence_interval_s; /* how often sequences are looked at; 0: 10 */
     int lag_alarm_s;         /* from when on a mirror that is behind gets a finding; 0: 60 */
     int64_t wal_room;        /* bytes of WAL that a slot may keep where the source has no limit */
-    bool wal_drops_slot;     /* at 80 % of that the mirror is paused and its slot dropped */
-    bool catalog_only;       /* start no mirror: for a command on a state directory nobody runs */
+    enum wal_action wal_action;
+    bool catalog_only; /* start no mirror: for a command on a state directory nobody runs */
 };
 
 /* Opens the catalog (creating or migrating it) and starts every mirror that was running. (waits) */

@@ -67,9 +67,14 @@ const struct setting setting_rows[] = {
     {"alarm", "wal_room", SETTING_SIZE, AT(wal_room), 0, (int64_t)1 << 50, "0",
      "How much WAL a slot may keep at a source whose max_slot_wal_keep_size sets no limit, mostly "
      "what its disk has left. At 50 % a mirror warns, at 80 % it alarms. 0: not known."},
+    {"alarm", "wal_action", SETTING_WAL_ACTION, AT(wal_action), 0, 0, "alarm",
+     "What happens by itself at 80 %, beside the alarm. pause: the mirror is paused, once until "
+     "there is room again. That ends its load on both servers, and nothing else: the slot stays, "
+     "and its WAL goes on piling up until the mirror is resumed. drop_slot: the mirror is paused "
+     "and its slot dropped, which lets the source remove the WAL; afterwards all tables have to be "
+     "copied again."},
     {"alarm", "wal_drops_slot", SETTING_BOOL, AT(wal_drops_slot), 0, 0, "no",
-     "At 80 % the mirror is paused and its slot dropped, so that the source goes on; afterwards "
-     "all tables have to be copied again."},
+     "Older form of wal_action = drop_slot."},
     {"console", "columns", SETTING_TEXT, AT(columns), 1, 0, "",
      "Columns of the list of mirrors, in this order, with commas between them, beside the names: "
      "state, from_to, tables, lag, behind, 5_min, rows_s, b_s, slot, kept, next. What c chooses in "
@@ -173,6 +178,19 @@ static bool set_number(struct reading *r, const struct setting *s, const char *v
     return true;
 }
 
+/* As enum wal_action. */
+static const char *const wal_actions[] = {"alarm", "pause", "drop_slot"};
+
+static bool set_wal_action(struct reading *r, const struct setting *s, const char *value)
+{
+    for (size_t i = 0; i < COUNT_OF(wal_actions); i++)
+        if (!strcasecmp(value, wal_actions[i])) {
+            *(int *)(void *)((char *)r->conf + s->offset) = (int)i;
+            return true;
+        }
+    return fail(r, r->line, "\"%s\" of [%s] must be alarm, pause or drop_slot", s->key, s->section);
+}
+
 static bool set_setting(struct reading *r, const struct setting *s, const char *value)
 {
     char *at = (char *)r->conf + s->offset;
@@ -192,6 +210,8 @@ static bool set_setting(struct reading *r, const struct setting *s, const char *
         json_decref(o);
         return ok || fail(r, r->line, "\"%s\" of [%s] must be yes or no", s->key, s->section);
     }
+    case SETTING_WAL_ACTION:
+        return set_wal_action(r, s, value);
     case SETTING_LEVEL:
         return log_level_parse(value, (enum log_level *)(void *)at) ||
                fail(r, r->line, "\"%s\" of [%s] must be debug, info, warn or error", s->key,
@@ -522,6 +542,8 @@ static json_t *setting_to_json(const struct conf *c, const struct setting *s)
         return text ? json_string(text) : json_null();
     case SETTING_BOOL:
         return json_boolean(*(const bool *)(const void *)at);
+    case SETTING_WAL_ACTION:
+        return json_string(wal_actions[*(const int *)(const void *)at]);
     case SETTING_LEVEL:
         return json_string(log_level_name(*(const enum log_level *)(const void *)at));
     case SETTING_INT:

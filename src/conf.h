@@ -48,8 +48,9 @@ struct conf {
     int64_t decoding_memory;
     int64_t sequence_interval_s;
     int64_t lag_alarm_s;
-    int64_t wal_room; /* bytes; 0: not known */
-    bool wal_drops_slot;
+    int64_t wal_room;    /* bytes; 0: not known */
+    int wal_action;      /* enum wal_action */
+    bool wal_drops_slot; /* an older form of it */
     char *columns, *table_columns, *copy_columns, *slot_columns, *peer_columns, *run_columns;
     bool mouse;
     struct conf_binding *bindings;
@@ -67,6 +68,7 @@ enum setting_type {
     SETTING_DURATION, /* seconds; "90", "90s", "15m", "24h", "7d" */
     SETTING_SIZE,     /* bytes; "1048576", "256MB", "1GB" (powers of 1024) */
     SETTING_LEVEL,
+    SETTING_WAL_ACTION,
 };
 struct setting {
     const char *section, *key;

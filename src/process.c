@@ -85,7 +85,8 @@ static bool start_engine(struct process *p, struct err *err)
         .sequence_interval_s = (int)p->conf->sequence_interval_s,
         .lag_alarm_s = (int)p->conf->lag_alarm_s,
         .wal_room = p->conf->wal_room,
-        .wal_drops_slot = p->conf->wal_drops_slot,
+        .wal_action =
+            p->conf->wal_drops_slot ? WAL_DROP_SLOT : (enum wal_action)p->conf->wal_action,
     };
     return engine_open(&options, &p->engine, err);
 }

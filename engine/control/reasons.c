@@ -6,9 +6,7 @@
 #include "base/mem.h"
 
 #define FRESH_MS 6000 /* what a server said holds for so long */
-#define WARN_AT 0.5
-#define ALARM_AT 0.8
-#define BUSY 0.6 /* more of the time than that: the destination is the slow side */
+#define BUSY 0.6      /* more of the time than that: the destination is the slow side */
 
 static const char *bytes(double n, char out[24])
 {
@@ -62,7 +60,7 @@ static void judge_wal(const struct evidence *e, struct findings *out)
     char title[160], cause[400], remedy[512], kept[24], limit[24], rate[24], left[24];
     char time[64] = "it does not grow at the moment";
     bool is_unreserved = m->slot.exists && !strcmp(m->slot.wal_status, "unreserved");
-    if (share < WARN_AT && !is_unreserved)
+    if (share < REASONS_WARN_AT && !is_unreserved)
         return;
     double room = (double)e->wal_limit - (double)m->slot.retained_bytes;
     if (e->kept_per_s > 0)
@@ -77,7 +75,8 @@ static void judge_wal(const struct evidence *e, struct findings *out)
         str_printf(cause + strlen(cause), sizeof cause - strlen(cause),
                    "; PID %d has a transaction open for %s", e->oldest_pid,
                    span((double)e->oldest_s, left));
-    const char *first = m->state == MIRROR_PAUSED  ? "Resume the mirror"
+    const char *first = m->state == MIRROR_PAUSED
+                            ? "Resume the mirror: a pause keeps the slot, and the slot its WAL"
                         : m->state == MIRROR_ERROR ? "Heal the error, or retry"
                         : e->oldest_pid            ? "End that transaction"
                                                    : "See what holds the mirror up";
@@ -86,8 +85,8 @@ static void judge_wal(const struct evidence *e, struct findings *out)
                "its slot goes. A slot that is lost means a new copy.",
                first);
     findings_add(out, "wal_kept",
-                 share >= ALARM_AT || is_unreserved ? SEVERITY_ERROR : SEVERITY_WARNING, title,
-                 cause, remedy, wal_action(m));
+                 share >= REASONS_ALARM_AT || is_unreserved ? SEVERITY_ERROR : SEVERITY_WARNING,
+                 title, cause, remedy, wal_action(m));
 }
 
 /* --- who holds it up -------------------------------------------------------------------------- */
@@ -227,6 +226,23 @@ static void judge_lag(const struct evidence *e, struct findings *out)
     findings_add(out, v.code, SEVERITY_WARNING, v.title, v.cause, v.remedy, v.action);
 }
 
+/* Dropped by the WAL guard, or by somebody: nobody would notice before the mirror is resumed. */
+static void judge_slot(const struct evidence *e, struct findings *out)
+{
+    const struct mirror_status *m = e->status;
+    char cause[400];
+    bool is_copied = m->tables_total > 0 && m->tables_done == m->tables_total;
+    if (m->state != MIRROR_PAUSED || !m->slot.sampled_at || m->slot.exists || !is_copied)
+        return;
+    str_printf(cause, sizeof cause,
+               "slot %.70s is not at the source any more: it was dropped, and the source keeps no "
+               "changes for the mirror",
+               m->slot_name);
+    findings_add(
+        out, "slot_missing", SEVERITY_ERROR, "The slot of the paused mirror is gone", cause,
+        "Resume the mirror, then retry: a new slot, and all tables are copied again.", "resume");
+}
+
 static void judge_pause(const struct evidence *e, struct findings *out)
 {
     const struct mirror_status *m = e->status;
@@ -292,6 +308,7 @@ void reasons_judge(const struct evidence *e, struct findings *out)
 {
     judge_wal(e, out);
     judge_lag(e, out);
+    judge_slot(e, out);
     judge_pause(e, out);
     judge_copy(e, out);
 }

@@ -7,6 +7,8 @@
 #include "engine.h"
 
 #define EVIDENCE_SAMPLES 30
+#define REASONS_WARN_AT 0.5 /* of the WAL that a slot may keep */
+#define REASONS_ALARM_AT 0.8
 
 struct evidence {
     const struct mirror_status *status;

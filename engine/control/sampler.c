@@ -26,7 +26,7 @@
 #define QUERY_LIMIT_MS 5000
 #define RECONNECT_MS 5000
 #define ROOM_SAMPLES 5
-#define GUARD_AT 0.8
+#define GUARD_AGAIN_MS 60000
 #define PAUSE_MS 10000
 
 struct watch {
@@ -339,23 +339,31 @@ static void forget_tallies(struct watch *w, const struct group *g)
     }
 }
 
-/* On the operator's order: the source goes on, and the mirror is copied anew some day. */
-static void guard(struct watch *w, const struct evidence *e, struct mirror *m)
+static bool drop_slot(struct watch *w, const char *slot, struct err *err)
+{
+    return pg_exec_params(w->conn, &w->task, QUERY_LIMIT_MS,
+                          "SELECT pg_catalog.pg_drop_replication_slot($1)", 1, &slot, NULL, err);
+}
+
+/* On the operator's order, see enum wal_action. */
+static void guard(struct watch *w, const struct evidence *e, struct tally *t, struct mirror *m)
 {
     const struct mirror_config *c = mirror_config_of(m);
     struct mirror_request pause = {.command = MIRROR_PAUSE, .by = "WAL guard"};
-    const char *value = c->slot;
     struct err err = {0};
-    if (!w->sampler->engine->options.wal_drops_slot || reasons_wal_share(e) < GUARD_AT || !w->conn)
+    bool drops = w->sampler->engine->options.wal_action == WAL_DROP_SLOT;
+    if (w->sampler->engine->options.wal_action == WAL_ALARM || !w->conn || !tally_guards(t, e))
         return;
-    log_error("super", c->name, "WAL guard: slot %s keeps %lld bytes of WAL, it is dropped",
-              c->slot, (long long)e->status->slot.retained_bytes);
+    log_error("super", c->name, "WAL guard: slot %s keeps %lld bytes of WAL, %s", c->slot,
+              (long long)e->status->slot.retained_bytes,
+              drops ? "it is dropped" : "the mirror is paused; the slot stays, and keeps more");
     bool is_paused =
         mirror_command(m, &pause, NULL, 0, PAUSE_MS, NULL, &err) || err.code == ERR_ALREADY_PAUSED;
-    if (!is_paused ||
-        !pg_exec_params(w->conn, &w->task, QUERY_LIMIT_MS,
-                        "SELECT pg_catalog.pg_drop_replication_slot($1)", 1, &value, NULL, &err))
-        log_error("super", c->name, "WAL guard: %s", err.text);
+    t->is_guarded = is_paused && (!drops || drop_slot(w, c->slot, &err));
+    if (t->is_guarded)
+        return;
+    t->guard_at = e->now_ms + GUARD_AGAIN_MS;
+    log_error("super", c->name, "WAL guard: %s", err.text);
 }
 
 static void judge(struct watch *w, struct mirror *m)
@@ -384,7 +392,7 @@ static void judge(struct watch *w, struct mirror *m)
     reasons_judge(&e, &f);
     (void)supervisor_findings(&(struct supervised){s.name, s.source_peer, s.dest_peer}, &f);
     board_observe(b, &f);
-    guard(w, &e, m);
+    guard(w, &e, t, m);
     findings_free(&f);
     board_lists_release(lists);
 }

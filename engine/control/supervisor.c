@@ -64,7 +64,7 @@ static void add_late(const struct beat_sight *b, struct findings *out)
                b->does, clock_format(b->since, since), LIMIT_MS / 1000);
     findings_add(out, "worker_stuck", SEVERITY_ERROR, title, cause,
                  "It begins anew by itself as soon as it comes round. If this stays, save the "
-                 "bundle (b, bunnydb diagnose) and restart bunnydb; nothing is lost.",
+                 "bundle (bunnydb diagnose) and restart bunnydb; nothing is lost.",
                  "");
 }
 

@@ -18,6 +18,14 @@ void tally_note(struct tally *t, const struct mirror_status *s, lsn_t reached, i
         t->copying_since = now_ms;
 }
 
+bool tally_guards(struct tally *t, const struct evidence *e)
+{
+    double share = reasons_wal_share(e);
+    if (share < REASONS_WARN_AT)
+        t->is_guarded = false;
+    return share >= REASONS_ALARM_AT && !t->is_guarded && e->now_ms >= t->guard_at;
+}
+
 void tally_fill(const struct tally *t, struct evidence *e)
 {
     e->copy_ms = t->copying_since ? e->now_ms - t->copying_since : 0;

@@ -454,13 +454,14 @@ def test_wal_that_piles_up_warns_then_alarms(pair, bunny):
 def test_the_wal_guard_drops_the_slot_where_that_was_asked_for(pair, lone_bunny):
     bunny = lone_bunny
     with open(f"{bunny.dir}/guard.conf", "w", encoding="utf-8") as f:
-        f.write("[alarm]\nwal_room = 24MB\nwal_drops_slot = yes\n")
+        f.write("[alarm]\nwal_room = 24MB\nwal_action = drop_slot\n")
     bunny.start("-c", f"{bunny.dir}/guard.conf")
     pair.sql(T)
     bunny.mirror("m", pair)
     bunny.api.post("/v1/mirrors/m/pause")
     pair.sql("SELECT pg_logical_emit_message(false, 'x', repeat('x', 22000000))")
     wait_for(lambda: not pair.slots(), 30, "the slot to be dropped")
+    assert "copied again" in finding(bunny, "slot_missing")["remedy"]
     pair.sql("INSERT INTO t VALUES (2, 'b')")
     bunny.api.post("/v1/mirrors/m/resume")
     failed(bunny, "slot_missing", is_held=True)
@@ -470,6 +471,35 @@ def test_the_wal_guard_drops_the_slot_where_that_was_asked_for(pair, lone_bunny)
 
 @pytest.mark.long
 @pytest.mark.limit(240)
+def test_the_wal_guard_pauses_where_that_was_asked_for(pair, lone_bunny):
+    """Once: who resumes the mirror wants it to go on, although the slot still keeps as much."""
+    bunny = lone_bunny
+    with open(f"{bunny.dir}/guard.conf", "w", encoding="utf-8") as f:
+        f.write("[alarm]\nwal_room = 24MB\nwal_action = pause\n")
+    bunny.start("-c", f"{bunny.dir}/guard.conf")
+    pair.sql(T)
+    bunny.mirror("m", pair)
+    with pair.source.connect(pair.sdb) as other:
+        other.execute("BEGIN")
+        other.execute("SELECT pg_current_xact_id()")  # keeps the WAL from here on
+        pair.sql("SELECT pg_logical_emit_message(false, 'x', repeat('x', 22000000))")
+        bunny.wait_status("m", "paused", 30)
+        wait_for(lambda: "a pause keeps the slot" in finding(bunny, "wal_kept")["remedy"], 30,
+                 "the finding to know of the pause")
+        assert pair.slots()[0][0] == "bunny_slot_m"
+        runs = bunny.api.get("/v1/mirrors/m/runs")
+        assert "WAL guard" in str(runs), runs
+        pair.sql("INSERT INTO t VALUES (2, 'b')")
+        bunny.api.post("/v1/mirrors/m/resume")
+        bunny.wait_running("m")
+        assert pair.assert_equal() == 2
+        sampled = bunny.status("m")["slot"]["sampled_at"]
+        wait_for(lambda: bunny.status("m")["slot"]["sampled_at"] > sampled, 30, "another sample")
+        assert finding(bunny, "wal_kept")["severity"] == "error"
+        assert bunny.status("m")["status"] == "running"
+        other.execute("ROLLBACK")
+
+
 def test_a_copy_says_what_limits_its_speed(pair, impatient):
     bunny = impatient
     pair.sql("CREATE TABLE t (id int PRIMARY KEY, v text);"

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -49,6 +50,7 @@ static void defaults(void **state)
     assert_false(c.http_insecure);
     assert_false(c.http_open_metrics);
     assert_null(c.http_listen);
+    assert_int_equal(c.wal_action, 0); /* the alarm alone */
     conf_free(&c);
 }
 
@@ -69,6 +71,24 @@ static void settings(void **state)
     assert_int_equal(c.log_level, LOG_LEVEL_WARN);
     assert_int_equal(c.memory, 1 << 30);
     conf_free(&c);
+}
+
+static void a_choice_is_one_of_those_that_there_are(void **state)
+{
+    static const char *const names[] = {"alarm", "pause", "Drop_Slot"};
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        struct conf c;
+        char text[64];
+        str_printf(text, sizeof text, "[alarm]\nwal_action = %s\n", names[i]);
+        assert_string_equal(load(&c, text), "");
+        assert_int_equal(c.wal_action, i);
+        json_t *o = conf_to_json(&c);
+        json_t *shown = json_object_get(json_object_get(o, "alarm"), "wal_action");
+        assert_int_equal(strcasecmp(json_string_value(shown), names[i]), 0);
+        json_decref(o);
+        conf_free(&c);
+    }
 }
 
 static void peers_and_mirrors(void **state)
@@ -134,6 +154,10 @@ static void mistakes_have_file_and_line(void **state)
         {"[http]\nmax_connections = 0\n",
          ":2: \"max_connections\" of [http] must be from 1 to 4096"},
         {"[log]\nlevel = loud\n", ":2: \"level\" of [log] must be debug, info, warn or error"},
+        {"[alarm]\nwal_action = alarm|pause\n",
+         ":2: \"wal_action\" of [alarm] must be alarm, pause or drop_slot"},
+        {"[alarm]\nwal_action = drop\n",
+         ":2: \"wal_action\" of [alarm] must be alarm, pause or drop_slot"},
         {"[log]\nkeep_days = 1\nkeep_days = 2\n", ":3: key \"keep_days\" in [log] is given twice"},
         {"[log]\nlevel = info\n  warn\n", ":3: \"level\" takes one line"},
         {"[limits]\nmemory = 99999999999GB\n",
@@ -197,6 +221,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(defaults),
         cmocka_unit_test(settings),
+        cmocka_unit_test(a_choice_is_one_of_those_that_there_are),
         cmocka_unit_test(peers_and_mirrors),
         cmocka_unit_test(open_secrets_are_noticed),
         cmocka_unit_test(mistakes_have_file_and_line),

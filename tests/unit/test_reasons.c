@@ -1,0 +1,147 @@
+/* What is said of WAL that piles up, and when the WAL guard does its part. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "control/tally.h"
+
+#define MB ((int64_t)1 << 20)
+
+static struct mirror_status status;
+static struct evidence e;
+
+/* A mirror whose slot keeps that much of 100 MB; negative: there is no slot. */
+static void keeps(enum mirror_state state, int64_t mb)
+{
+    status = (struct mirror_status){.name = "m",
+                                    .source_peer = "eu",
+                                    .slot_name = "bunny_slot_m",
+                                    .state = state,
+                                    .lag_seconds = -1,
+                                    .tables_done = 2,
+                                    .tables_total = 2,
+                                    .slot = {.sampled_at = 1, .exists = mb >= 0}};
+    status.slot.retained_bytes = mb > 0 ? mb * MB : 0;
+    e = (struct evidence){
+        .status = &status, .now_ms = e.now_ms + 1000, .alarm_s = 60, .wal_limit = 100 * MB};
+}
+
+static const struct finding *find(const struct findings *f, const char *code)
+{
+    for (size_t i = 0; i < f->n; i++)
+        if (!strcmp(f->items[i].code, code))
+            return &f->items[i];
+    return NULL;
+}
+
+static void wal_that_piles_up_warns_then_alarms(void **state)
+{
+    static const struct {
+        int64_t mb;
+        bool is_there;
+        enum severity severity;
+    } rows[] = {{49, false, SEVERITY_OK},
+                {50, true, SEVERITY_WARNING},
+                {79, true, SEVERITY_WARNING},
+                {80, true, SEVERITY_ERROR},
+                {150, true, SEVERITY_ERROR}};
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct findings f = {0};
+        keeps(MIRROR_ERROR, rows[i].mb);
+        reasons_judge(&e, &f);
+        const struct finding *x = find(&f, "wal_kept");
+        assert_int_equal(x != NULL, rows[i].is_there);
+        if (x)
+            assert_int_equal(x->severity, rows[i].severity);
+        findings_free(&f);
+    }
+}
+
+/* A pause is no way to have less WAL, and the text does not let anybody think so. */
+static void a_pause_is_said_to_keep_the_wal(void **state)
+{
+    struct findings f = {0};
+    (void)state;
+    keeps(MIRROR_PAUSED, 90);
+    reasons_judge(&e, &f);
+    const struct finding *x = find(&f, "wal_kept");
+    assert_non_null(x);
+    assert_non_null(strstr(x->remedy, "a pause keeps the slot, and the slot its WAL"));
+    assert_string_equal(x->action, "resume");
+    assert_null(find(&f, "slot_missing"));
+    findings_free(&f);
+}
+
+static void a_paused_mirror_says_that_its_slot_is_gone(void **state)
+{
+    struct findings f = {0};
+    (void)state;
+    keeps(MIRROR_PAUSED, -1);
+    reasons_judge(&e, &f);
+    assert_non_null(find(&f, "slot_missing"));
+    findings_free(&f);
+    status.tables_done = 1; /* there was none yet */
+    reasons_judge(&e, &f);
+    assert_int_equal(f.n, 0);
+    keeps(MIRROR_ERROR, -1); /* its own thread says that */
+    reasons_judge(&e, &f);
+    assert_int_equal(f.n, 0);
+    keeps(MIRROR_PAUSED, -1);
+    status.slot.sampled_at = 0; /* nobody has looked */
+    reasons_judge(&e, &f);
+    assert_int_equal(f.n, 0);
+    findings_free(&f);
+}
+
+static bool guards(struct tally *t, int64_t mb)
+{
+    keeps(MIRROR_RUNNING, mb);
+    return tally_guards(t, &e);
+}
+
+static void the_guard_acts_once_until_there_is_room_again(void **state)
+{
+    struct tally t = {0};
+    (void)state;
+    assert_false(guards(&t, 79));
+    assert_true(guards(&t, 80));
+    t.is_guarded = true; /* it has paused the mirror; the operator resumes it, and it catches up */
+    assert_false(guards(&t, 95));
+    assert_false(guards(&t, 60));
+    assert_false(guards(&t, 85));
+    assert_false(guards(&t, 49)); /* there is room */
+    assert_true(guards(&t, 85));
+}
+
+static void a_guard_that_fails_tries_again_after_a_while(void **state)
+{
+    struct tally t = {0};
+    (void)state;
+    assert_true(guards(&t, 85));
+    t.guard_at = e.now_ms + 3000;
+    assert_false(guards(&t, 85));
+    assert_false(guards(&t, 85));
+    assert_true(guards(&t, 85));
+    assert_false(guards(&t, -1)); /* no slot, no WAL */
+    keeps(MIRROR_RUNNING, 85);
+    e.wal_limit = 0; /* nobody has said how much there is room for */
+    assert_false(tally_guards(&t, &e));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(wal_that_piles_up_warns_then_alarms),
+        cmocka_unit_test(a_pause_is_said_to_keep_the_wal),
+        cmocka_unit_test(a_paused_mirror_says_that_its_slot_is_gone),
+        cmocka_unit_test(the_guard_acts_once_until_there_is_room_again),
+        cmocka_unit_test(a_guard_that_fails_tries_again_after_a_while),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
