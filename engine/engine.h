@@ -51,11 +51,12 @@ struct engine_options {
 bool engine_open(const struct engine_options *options, struct engine **out,
                  struct err *err) MUST_CHECK;
 /* Stops all mirrors cleanly (what is in flight is committed or rolled back, the last position is
- * reported), joins every thread, frees everything. Takes at most about limit_ms. NULL is fine. */
+ * reported), joins every thread, frees everything. Takes at most about limit_ms, all waits counted.
+ * NULL is fine. */
 void engine_close(struct engine *e, int limit_ms);
 /* The process is about to stop: every call that waits now, and every later one, ends with
- * ERR_SHUTTING_DOWN within about 100 ms, so that all callers are gone before engine_close. Mirrors
- * go on until engine_close. */
+ * ERR_SHUTTING_DOWN within about 100 ms, so that all callers are gone before engine_close. All
+ * threads of the engine begin to end at once, so that none waits for another one's end. */
 void engine_interrupt(struct engine *e);
 const char *engine_version(void);
 

@@ -50,6 +50,8 @@ bool engine_explain_cancel(struct engine *e, struct err *err)
 void engine_interrupt(struct engine *e)
 {
     atomic_store(&e->is_stopping, true);
+    sampler_ask_stop(e->sampler);
+    roster_ask_stop(e->roster);
 }
 
 /* --- open and close
@@ -110,11 +112,12 @@ void engine_close(struct engine *e, int limit_ms)
 {
     if (!e)
         return;
+    int64_t until = clock_mono_ms() + limit_ms;
     engine_interrupt(e);
     supervisor_end(e->supervisor); /* what ends now may take its time */
     sampler_free(e->sampler);      /* its threads hold mirrors: they end first */
     slots_free(e->slots);
-    size_t stuck = roster_stop_all(e->roster, limit_ms);
+    size_t stuck = roster_stop_all(e->roster, until);
     if (e->logbook)
         logbook_close(e->logbook);
     /* A thread that did not end in time still uses the rest: it ends with the process, and the

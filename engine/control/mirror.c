@@ -64,7 +64,9 @@ static bool post(struct mirror *m, struct command *c, struct err *err)
 {
     bool ok = false;
     pthread_mutex_lock(&m->lock);
-    if (m->is_ended) {
+    if (atomic_load(&m->engine->is_stopping)) {
+        err_set(err, ERR_SHUTTING_DOWN, "bunnydb is stopping");
+    } else if (m->is_ended) {
         err_set(err, ERR_MIRROR_NOT_FOUND, "mirror %s is being removed", m->row.config.name);
     } else if (m->command) {
         (void)command_busy(&m->command->op, err);

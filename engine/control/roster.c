@@ -171,12 +171,19 @@ void roster_reap(struct roster *r)
     roster_changed(r);
 }
 
-size_t roster_stop_all(struct roster *r, int limit_ms)
+void roster_ask_stop(struct roster *r)
 {
-    int64_t until = clock_mono_ms() + limit_ms;
-    size_t stuck = 0;
+    pthread_mutex_lock(&r->lock);
     for (size_t i = 0; i < r->n; i++)
         mirror_ask_stop(r->entries[i]->mirror);
+    pthread_mutex_unlock(&r->lock);
+}
+
+size_t roster_stop_all(struct roster *r, int64_t until)
+{
+    int64_t began = clock_mono_ms();
+    size_t stuck = 0;
+    roster_ask_stop(r);
     for (size_t i = 0; i < r->n; i++) {
         struct entry *e = r->entries[i];
         int64_t left = until - clock_mono_ms();
@@ -184,7 +191,8 @@ size_t roster_stop_all(struct roster *r, int limit_ms)
             mirror_free(e->mirror);
             free(e);
         } else {
-            log_warn("super", mirror_name(e->mirror), "did not stop within %d ms", limit_ms);
+            log_warn("super", mirror_name(e->mirror), "did not stop within %lld ms",
+                     (long long)(clock_mono_ms() - began));
             stuck++;
         }
     }

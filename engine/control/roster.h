@@ -20,8 +20,11 @@ void roster_release(struct roster *r, struct mirror *m);
 /* Some mirror's thread has ended after its deletion: roster_reap takes such ones out. */
 void roster_is_gone(struct roster *r);
 void roster_reap(struct roster *r);
-/* Asks all to stop, waits for them; returns how many did not end within limit_ms. */
-size_t roster_stop_all(struct roster *r, int limit_ms);
+/* Asks all to stop, and does not wait for it. */
+void roster_ask_stop(struct roster *r);
+/* The same, and waits for them; returns how many did not end by then (monotonic ms). Nobody holds
+ * any, or adds one. */
+size_t roster_stop_all(struct roster *r, int64_t until);
 
 /* Something visible changed (any thread; arg is the roster). */
 void roster_changed(void *roster);

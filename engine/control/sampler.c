@@ -564,15 +564,21 @@ void sampler_watch(struct sampler *s, const struct mirror_config *c)
     watch_peer(s, c->dest_peer, true);
 }
 
+void sampler_ask_stop(struct sampler *s)
+{
+    pthread_mutex_lock(&s->lock);
+    atomic_store(&s->shall_stop, true);
+    for (size_t i = 0; i < s->n; i++)
+        if (!s->watches[i]->is_over)
+            wake_signal(s->watches[i]->wake_fd);
+    pthread_mutex_unlock(&s->lock);
+}
+
 void sampler_free(struct sampler *s)
 {
     if (!s)
         return;
-    pthread_mutex_lock(&s->lock);
-    atomic_store(&s->shall_stop, true);
-    for (size_t i = 0; i < s->n; i++)
-        wake_signal(s->watches[i]->wake_fd);
-    pthread_mutex_unlock(&s->lock);
+    sampler_ask_stop(s);
     for (size_t i = 0; i < s->n; i++)
         watch_free(s->watches[i]);
     free(s->watches);

@@ -13,6 +13,8 @@ struct sampler *sampler_new(struct engine *e);
 /* Makes sure that the threads of the mirror's source and destination run; each ends by itself when
  * no mirror uses its peer any more. */
 void sampler_watch(struct sampler *s, const struct mirror_config *c);
+/* All threads begin to end. */
+void sampler_ask_stop(struct sampler *s);
 /* Stops and joins all threads. */
 void sampler_free(struct sampler *s);
 

@@ -125,6 +125,29 @@ def test_sigterm_under_load_ends_soon_and_loses_nothing(loaded):
     pair.assert_equal()
 
 
+def test_sigterm_beside_a_source_that_hangs(loaded):
+    """Nobody there takes a cancel request, or answers a last word: all threads wait for that at once,
+    not one after the other."""
+    pair, bunny = loaded
+    bunny.mirror("m", pair)
+    server = pair.source.process.pid
+    with open(f"/proc/{server}/task/{server}/children", encoding="ascii") as f:
+        pids = [server, *map(int, f.read().split())]
+    try:
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        threading.Event().wait(1.2)  # until each of its sessions has asked something
+        code, seconds = bunny.stop()
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+    assert code == 0
+    assert seconds < 2.2 * int(os.environ.get("BUNNYDB_SLOW", 1)), f"{seconds:.1f} s"
+    bunny.start()
+    bunny.wait_running("m")
+    pair.assert_equal()
+
+
 def sessions(cluster, where, dbname):
     """PIDs of the mirror's own sessions in a database."""
     return {r[0] for r in cluster.sql(
