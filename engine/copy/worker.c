@@ -172,6 +172,16 @@ static bool open_queue(struct worker *w, struct err *err)
     return ok;
 }
 
+/* When one side fails, a COPY may be under way at the other one: of a session that is still used,
+ * to remove what was left or by whoever lent it, it is called off. */
+static void abort_copies(struct worker *w)
+{
+    if (w->dest)
+        pg_copy_abort(w->dest);
+    if (has_guard(w) && w->source)
+        pg_copy_abort(w->source);
+}
+
 /* Nobody goes on with indexes that are not their constraints' yet. The last worker that gives up is
  * the one that knows that no other builds any; what cannot be removed at once is left to the next
  * copy or to the deletion. */
@@ -218,8 +228,10 @@ void *worker_main(void *arg)
     bool ok = open_sessions(w, &err) && open_queue(w, &err);
     while (ok && queue_take(w, &u))
         ok = run_unit(w, &u, &err);
-    if (!ok)
+    if (!ok) {
         queue_fail(j, &err);
+        abort_copies(w);
+    }
     if (atomic_load(&j->stop))
         give_up(w);
     close_source(w, !ok);

@@ -366,3 +366,9 @@ bool pg_copy_finish(struct pg_conn *c, struct task *task, int limit_ms, const ch
         *err = e;
     return false;
 }
+
+void pg_copy_abort(struct pg_conn *c)
+{
+    if (c->copy != COPY_NONE)
+        conn_give_up(c);
+}

@@ -169,6 +169,9 @@ size_t pg_copy_unsent(const struct pg_conn *c);
  * be NULL. */
 bool pg_copy_finish(struct pg_conn *c, struct task *task, int limit_ms, const char *abort_reason,
                     int64_t *rows, struct err *err) MUST_CHECK;
+/* Gives up a COPY in either direction, if one is under way, because of an error somewhere else:
+ * takes a moment, a second at most; then the session takes statements again, or is dead. */
+void pg_copy_abort(struct pg_conn *c);
 
 /* --- Pipeline mode (libpq, "Pipeline Mode") -------------------------------------------------- */
 /* Enters pipeline mode; from here on only the pg_pipe_* calls are allowed until pg_pipe_leave. */

@@ -193,6 +193,26 @@ static void a_cancelled_copy_leaves_the_session_usable(void **state)
     pg_close(c, false);
 }
 
+static void a_copy_that_is_aborted_leaves_the_session_usable(void **state)
+{
+    struct err e;
+    struct pg_conn *c = connect_with_table();
+    (void)state;
+    pg_copy_abort(c); /* there is none */
+    START_OK(c, "COPY public.t FROM STDIN");
+    assert_int_equal(write_rows(c, NULL, 50000, -1, 0, &e), 50000);
+    assert_false(pg_exec(c, NULL, 5000, "SELECT 1", NULL, &e));
+    int64_t start = clock_mono_ms();
+    pg_copy_abort(c);
+    assert_int_equal(ask(c, "SELECT count(*) FROM public.t"), 0);
+    START_OK(c, "COPY (SELECT repeat('x', 9000) FROM generate_series(1, 100000) g) TO STDOUT");
+    assert_int_equal(count_rows(c, 3, &e), 3);
+    pg_copy_abort(c);
+    assert_int_equal(ask(c, "SELECT 1"), 1);
+    assert_true(clock_mono_ms() - start < 5000);
+    pg_close(c, false);
+}
+
 static void a_stalled_copy_ends_with_its_limit(void **state)
 {
     struct err e;
@@ -421,6 +441,7 @@ int main(void)
         cmocka_unit_test(notices_do_not_end_a_copy),
         cmocka_unit_test(a_source_error_half_way_out),
         cmocka_unit_test(a_cancelled_copy_leaves_the_session_usable),
+        cmocka_unit_test(a_copy_that_is_aborted_leaves_the_session_usable),
         cmocka_unit_test(a_stalled_copy_ends_with_its_limit),
         cmocka_unit_test(a_lost_connection_ends_a_copy),
         cmocka_unit_test(a_backend_that_is_ended_while_nobody_reads_says_nothing),
