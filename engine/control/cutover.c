@@ -232,6 +232,7 @@ static void ask_servers(struct engine *e, struct servers *s, struct cutover *out
         return;
     look_at_lag(e, s->row.config.name, s->give_up, out);
     if (!go_on(out, "sequences", ready_sequences(&r, err), err) ||
+        !go_on(out, "lone_sequences", ready_lone_sequences(&r, err), err) ||
         !go_on(out, "identity", ready_identity(&r, err), err) ||
         !go_on(out, "read_only", ready_read_only(&r, err), err))
         return;

@@ -29,6 +29,9 @@ bool ready_definitions(const struct ready *r, struct err *err) MUST_CHECK;
 bool ready_identity(const struct ready *r, struct err *err) MUST_CHECK;
 /* "sequences": their values are the source's. */
 bool ready_sequences(const struct ready *r, struct err *err) MUST_CHECK;
+/* "lone_sequences": those that no table uses, which no mirror carries, each with the statement that
+ * sets it. */
+bool ready_lone_sequences(const struct ready *r, struct err *err) MUST_CHECK;
 /* "objects": what no mirror carries. */
 bool ready_objects(const struct ready *r, struct err *err) MUST_CHECK;
 

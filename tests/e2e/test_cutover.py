@@ -14,6 +14,8 @@ CREATE TABLE a (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, v text);
 CREATE TABLE b (id serial PRIMARY KEY, a int REFERENCES a, n int CHECK (n > 0));
 CREATE INDEX b_n ON b (n);
 CREATE VIEW seen AS SELECT 1 AS one;
+CREATE SEQUENCE "Lone" INCREMENT BY 3; CREATE SEQUENCE still AS smallint;
+SELECT setval('"Lone"', 41);
 INSERT INTO a (v) SELECT 'v' || i FROM generate_series(1, 50) i;
 INSERT INTO b (a, n) SELECT i, i FROM generate_series(1, 50) i;
 """
@@ -66,7 +68,7 @@ def test_ready_and_what_is_said_of_it(mirror):
     identity, objects = r["checks"]["identity"], r["checks"]["objects"]
     assert [i["statement"] for i in identity["items"]] == [
         "ALTER TABLE public.a ALTER COLUMN id SET GENERATED ALWAYS;"]
-    assert [i["name"] for i in objects["items"]] == ["views_not_mirrored"]
+    assert [i["name"] for i in objects["items"]] == ["sequences_not_mirrored", "views_not_mirrored"]
     writers = r["checks"]["writers"]
     assert writers["state"] == "remark" and "session " in writers["items"][0]["name"]
     pair.assert_equal()
@@ -130,6 +132,34 @@ def test_each_reason_by_its_name(mirror):
     assert "mirror m: not ready for a cutover" in shown.stdout, shown
     bunny.api.post("/v1/mirrors/m/resume")
     bunny.cli("cutover", "m", "--wait", "60")
+    pair.assert_equal()
+
+
+def test_sequences_that_no_table_uses_are_set_by_what_is_said(mirror):
+    pair, bunny = mirror
+
+    def lone():
+        r = wait_open(bunny, {"verify": "cannot"})["checks"]["lone_sequences"]
+        return r["state"], [(i["name"], i["note"]) for i in r["items"]], \
+            [i["statement"] for i in r["items"]]
+
+    state, items, statements = lone()
+    assert (state, items) == ("remark", [
+        ('public."Lone"', "41 at the source, missing at the destination"),
+        ("public.still", "1 at the source, missing at the destination")])
+    assert "SELECT pg_catalog.setval('public.\"Lone\"', 41, true);" in \
+        bunny.cli("cutover", "m", expect=1).stdout
+    for statement in statements:
+        pair.dsql(statement)
+    assert lone() == ("ok", [], [])
+    pair.sql("SELECT nextval('\"Lone\"'), setval('still', 7, false)")
+    state, items, statements = lone()
+    assert items == [('public."Lone"', "44 at the source, 41 at the destination"),
+                     ("public.still", "7 at the source, 1 at the destination")]
+    pair.dsql(statements[0] + "SELECT setval('still', 9)")
+    assert lone() == ("remark", [("public.still",
+                                  "7 at the source, 9 at the destination, which is further on")], [None])
+    assert pair.dsql("SELECT nextval('\"Lone\"')") == pair.sql("SELECT nextval('\"Lone\"')") == [(47,)]
     pair.assert_equal()
 
 
