@@ -28,8 +28,8 @@ static char *text_array(size_t n, const char *const *items)
     return buf_take(&b);
 }
 
-/* Columns: exists, relkind of a relation, typtype of a type, labels that an enum lacks, or
- * functions that a table needs and that are not there. $1 is the enum schema_object as a number. */
+/* Columns: exists, relkind of a relation, typtype of a type, labels that an enum lacks, or what a
+ * table needs and is not there. $1 is the enum schema_object as a number. */
 static const char objects_sql[] =
     "SELECT u.ord - 1, CASE u.object::int WHEN 0 THEN EXISTS (SELECT FROM pg_namespace"
     "  WHERE nspname = u.name)"
@@ -37,11 +37,13 @@ static const char objects_sql[] =
     " WHEN 2 THEN EXISTS (SELECT FROM pg_collation c WHERE c.collnamespace = n.oid"
     "  AND c.collname = u.name)"
     " WHEN 3 THEN ty.oid IS NOT NULL ELSE c.oid IS NOT NULL END, c.relkind, ty.typtype,"
-    " CASE WHEN u.labels <> '' AND u.object::int = 5 THEN (SELECT string_agg(format('%I.%I',"
-    "   a[2 * k - 1], a[2 * k]), ', ') FROM (SELECT u.labels::text[] AS a) x,"
-    "   generate_series(1, array_length(a, 1) / 2) k WHERE NOT EXISTS (SELECT FROM pg_proc f"
-    "   JOIN pg_namespace fn ON fn.oid = f.pronamespace WHERE fn.nspname = a[2 * k - 1]"
-    "   AND f.proname = a[2 * k]))"
+    " CASE WHEN u.labels <> '' AND u.object::int = 5 THEN (SELECT string_agg(format('%s %I.%I',"
+    "   a[3 * k - 2], a[3 * k - 1], a[3 * k]), ', ') FROM (SELECT u.labels::text[] AS a) x,"
+    "   generate_series(1, array_length(a, 1) / 3) k WHERE NOT EXISTS (SELECT FROM pg_proc f"
+    "   JOIN pg_namespace fn ON fn.oid = f.pronamespace WHERE a[3 * k - 2] = 'function'"
+    "   AND fn.nspname = a[3 * k - 1] AND f.proname = a[3 * k]) AND NOT EXISTS (SELECT FROM"
+    "   pg_opclass o JOIN pg_namespace m ON m.oid = o.opcnamespace WHERE a[3 * k - 2] <>"
+    "   'function' AND m.nspname = a[3 * k - 1] AND o.opcname = a[3 * k]))"
     "  WHEN u.labels <> '' THEN (SELECT string_agg(l, ', ') FROM unnest(u.labels::text[]) l"
     "  WHERE l NOT IN (SELECT enumlabel FROM pg_enum WHERE enumtypid = ty.oid)) END"
     " FROM unnest($1::text[], $2::text[], $3::text[], $4::text[])"
@@ -82,7 +84,7 @@ static void judge_object(const struct schema *s, size_t i, const struct pg_resul
         if (st->needs && p->create && !pg_is_null(res, row, 4))
             present_add(p, st->schema, st->name,
                         mem_printf("%s.%s is partitioned by what the destination lacks: create "
-                                   "function %s there first",
+                                   "%s there first",
                                    st->schema, st->name, pg_text(res, row, 4)));
         if (st->object != OBJECT_TABLE && !st->sql)
             present_add(p, st->schema, st->name,

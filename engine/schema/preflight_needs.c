@@ -24,8 +24,9 @@
 
 /* Columns of all questions here: the target's number, kind and key for the destination, name, note,
  * statement; by kind and key. Kinds: e an extension, t a type, f a function, o another object,
- * c a collation of the server's own, l and i collations of the user's, of libc and of ICU, x an
- * extension that only a part of a table needs, v any extension. */
+ * p a function or operator class of a partition key, c a collation of the server's own, l and i
+ * collations of the user's, of libc and of ICU, x an extension that only a part of a table needs,
+ * v any extension. */
 static const char types_sql[] = TYPES_USED
     " SELECT used.i, 'e' AS kind, e.extname::text AS key, quote_ident(e.extname), 'type '"
     "  || format_type(need.oid, NULL), " CREATE_EXTENSION " FROM used"
@@ -57,8 +58,12 @@ static const char objects_sql[] = TYPES_USED
     "  JOIN pg_namespace n ON n.oid = c.relnamespace UNION ALL"
     " SELECT used.i, format('domain %s', format_type(k.contypid, NULL)),"
     "  'pg_constraint'::regclass, k.oid FROM used JOIN need ON need.root = used.oid"
-    "  JOIN pg_constraint k ON k.contypid = need.oid)"
-    " SELECT o.i, CASE WHEN e.oid IS NOT NULL THEN 'x' WHEN d.refclassid = 'pg_proc'::regclass"
+    "  JOIN pg_constraint k ON k.contypid = need.oid UNION ALL"
+    " SELECT u.i, format('partition key of %I.%I', n.nspname, c.relname), 'pg_class'::regclass,"
+    "  c.oid FROM u JOIN pg_class c ON c.oid = u.oid AND c.relkind = 'p' JOIN pg_namespace n"
+    "  ON n.oid = c.relnamespace)"
+    " SELECT o.i, CASE WHEN e.oid IS NOT NULL THEN 'x' WHEN o.objid = ANY ($1::oid[]) AND"
+    "   o.classid = 'pg_class'::regclass THEN 'p' WHEN d.refclassid = 'pg_proc'::regclass"
     "   THEN 'f' ELSE 'o' END AS kind, coalesce(e.extname::text, p.oid::regprocedure::text,"
     "   pg_describe_object(d.refclassid, d.refobjid, 0)) AS key, coalesce(quote_ident(e.extname),"
     "   p.oid::regprocedure::text, pg_describe_object(d.refclassid, d.refobjid, 0)), o.what,"
@@ -95,6 +100,15 @@ static const char extensions_sql[] =
     " FROM pg_extension e JOIN pg_namespace en ON en.oid = e.extnamespace"
     " WHERE e.extname <> 'plpgsql' ORDER BY e.extname";
 
+/* By the names that objects_sql gives them. */
+#define OF_CLASS(class)                                                                     \
+    "SELECT pg_describe_object('" class "'::regclass, oid, 0) AS name FROM " class " WHERE" \
+                                                                                   " oid >= 16384"
+#define OBJECTS                                                  \
+    OF_CLASS("pg_operator")                                      \
+    " UNION ALL " OF_CLASS("pg_opclass") " UNION ALL " OF_CLASS( \
+        "pg_opfamily") " UNION ALL " OF_CLASS("pg_ts_config") " UNION ALL " OF_CLASS("pg_ts_dict")
+
 /* present, makeable, forbidden or absent, and the version that is there (or would be). */
 static const char there_sql[] =
     "WITH av AS MATERIALIZED (SELECT a.name, a.default_version, (SELECT rolsuper FROM pg_roles"
@@ -103,11 +117,14 @@ static const char there_sql[] =
     "  FROM pg_available_extensions a JOIN pg_available_extension_versions v ON v.name = a.name"
     "  AND v.version = a.default_version),"
     " locale AS MATERIALIZED (SELECT lower(replace(collcollate, '-', '')) AS name FROM pg_collation"
-    "  WHERE collprovider = 'c' UNION SELECT lower(replace(datcollate, '-', '')) FROM pg_database)"
+    "  WHERE collprovider = 'c' UNION SELECT lower(replace(datcollate, '-', '')) FROM pg_database),"
+    " fn AS MATERIALIZED (SELECT oid::regprocedure::text AS name FROM pg_proc WHERE oid >= 16384),"
+    " ob AS MATERIALIZED (" OBJECTS ")"
     " SELECT CASE WHEN u.kind IN ('e', 'x', 'v') THEN CASE WHEN e.oid IS NOT NULL THEN 'present'"
     "  WHEN av.name IS NULL THEN 'absent' WHEN av.may THEN 'makeable' ELSE 'forbidden' END"
-    " WHEN CASE u.kind WHEN 'f' THEN u.key IN (SELECT p.oid::regprocedure::text FROM pg_proc p"
-    "   WHERE p.oid >= 16384) WHEN 't' THEN u.key IN (SELECT format('%I.%I', n.nspname, t.typname)"
+    " WHEN CASE u.kind WHEN 'f' THEN u.key IN (SELECT name FROM fn) WHEN 'o' THEN u.key IN (SELECT"
+    "   name FROM ob) WHEN 'p' THEN u.key IN (SELECT name FROM fn UNION ALL SELECT name FROM ob)"
+    "  WHEN 't' THEN u.key IN (SELECT format('%I.%I', n.nspname, t.typname)"
     "   FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace WHERE t.oid >= 16384)"
     "  WHEN 'c' THEN u.key IN (SELECT c.collname::text FROM pg_collation c"
     "   WHERE c.collnamespace = 'pg_catalog'::regnamespace AND c.collencoding IN (-1, (SELECT"
@@ -253,6 +270,14 @@ static const struct lack object_lacks[] = {
      "Those defaults, checks, generated columns and indexes are left out unless the destination has"
      " the function before the mirror is made.",
      "make the function at the destination first"},
+    {'p', "absent", "partition_key_missing", SEVERITY_ERROR, FOR_REPORT,
+     "the destination lacks what a partition key is made with",
+     "Those partitioned tables cannot be made there without these functions and operator classes.",
+     "make them at the destination first"},
+    {'p', "unknown", "partition_key_needed", SEVERITY_WARNING, FOR_REPORT,
+     "what a partition key is made with has to be at the destination first",
+     "Those partitioned tables cannot be made there without these functions and operator classes.",
+     "make them at the destination first"},
     {'o', "absent unknown", "object_missing", SEVERITY_WARNING, FOR_REPORT,
      "parts of tables use operators or other objects that are not mirrored",
      "Those defaults, checks and indexes are left out unless the destination has the object before"

@@ -113,9 +113,9 @@ struct schema {
         int after_table; /* a type that is made of the row type of the table with this index + 1,
                           * and of none that comes later; 0: of none */
         char *labels;    /* of an enum: an array literal; NULL for all others */
-        char *needs; /* functions without which a table cannot be made: an array of schema, name,
-                      * schema, …; NULL: none */
-    } * before;      /* schemas, extensions, types, sequences, tables: in order, before the copy */
+        char *needs;     /* without what a table cannot be made: an array of "function" or
+                          * "operator class", its schema, its name, and so on; NULL: nothing */
+    } * before; /* schemas, extensions, types, sequences, tables: in order, before the copy */
     size_t n_after;
     struct schema_statement *after; /* sequence values and ownership …: after the copy */
     struct trait_list traits;       /* comments, statistics …: schema_run_after gives them */

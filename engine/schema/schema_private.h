@@ -59,7 +59,7 @@ struct read_table {
     uint32_t *parents;
     int64_t filenode;                      /* another one after each rewrite */
     char *part_key, *part_bound, *comment; /* NULL: none */
-    char *part_needs; /* functions of the key: an array of schema, name, schema, …; NULL: none */
+    char *part_needs; /* what the key is made with: as schema_statement.needs; NULL: nothing */
     struct name_list options; /* "fillfactor='70'" */
     struct read_column *columns;
     size_t n_checks, checks_cap;

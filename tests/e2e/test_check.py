@@ -45,6 +45,11 @@ CREATE SERVER far FOREIGN DATA WRAPPER postgres_fdw;
 CREATE FOREIGN TABLE outside (k int) SERVER far;
 CREATE TABLE mixed (k int) PARTITION BY RANGE (k);
 CREATE FOREIGN TABLE mixed_far PARTITION OF mixed FOR VALUES FROM (1) TO (2) SERVER far;
+CREATE FUNCTION half(int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT $1 / 2';
+CREATE TABLE halves (k int) PARTITION BY LIST (half(k));
+CREATE FUNCTION hash(int, int8) RETURNS int8 IMMUTABLE LANGUAGE sql AS 'SELECT $1 + $2';
+CREATE OPERATOR CLASS ops FOR TYPE int4 USING hash AS OPERATOR 1 =, FUNCTION 2 hash(int, int8);
+CREATE TABLE hashed (k int) PARTITION BY HASH (k ops);
 CREATE EVENT TRIGGER ddl ON ddl_command_end EXECUTE FUNCTION ddl();
 CREATE SCHEMA "Odd.One";
 CREATE TABLE "Odd.One"."a ""q's" (id int PRIMARY KEY);
@@ -134,12 +139,14 @@ def test_a_database_with_one_of_each_trouble(pair, bunny):
                        ("sequences_follow", "public.gen_id_seq")):
         assert name in names(report, code), code
     assert "public.noted()" in names(report, "functions_not_mirrored")
+    assert names(report, "partition_key_missing") == [
+        "operator class public.ops for access method hash", "public.half(integer)"]
     order = ["error", "warning", "info"]
     severities = [order.index(f["severity"]) for f in report["findings"]]
     assert severities == sorted(severities)
 
     wanted = {name: "impossible" for name in (
-        "keyless", "late", "nothing", "unique_only", "fast", "mixed", "*")}
+        "keyless", "late", "nothing", "unique_only", "fast", "mixed", "*", "halves", "hashed")}
     wanted.update({name: "mirrored" for name in ("fine", "child", 'a "q\'s')})
     got = verdicts(report)
     assert {name: got[name] for name in wanted} == wanted
@@ -147,7 +154,7 @@ def test_a_database_with_one_of_each_trouble(pair, bunny):
     assert all(v == "remarks" for name, v in got.items() if name not in wanted)
     summary = report["summary"]
     assert (summary["tables"], summary["mirrored"], summary["remarks"], summary["impossible"]) == (
-        len(got), 3, len(got) - 10, 7)
+        len(got), 3, len(got) - 12, 9)
     assert summary["ready"] is False and summary["estimated_bytes"] > 8300 * 7000
 
     # what it says can be mirrored, can be
@@ -165,6 +172,9 @@ def test_a_database_with_one_of_each_trouble(pair, bunny):
         for statement in statements(report, code):
             pair.sql(statement)
     pair.sql("DROP TABLE mixed")
+    for statement in statements(report, "partition_key_missing"):
+        pair.dsql(statement)
+    pair.dsql(TROUBLES[TROUBLES.index("CREATE FUNCTION hash"):TROUBLES.index("CREATE TABLE hashed")])
     report = check(bunny, source, dest)
     assert report["summary"]["impossible"] == 0 and report["summary"]["ready"] is True
     assert report["mirror"]["table_mappings"] == [

@@ -90,23 +90,29 @@ static void partitions_of_other_schemas_stay_there(void **state)
     pg_close(c, false);
 }
 
-/* Without the function of its key there is no place for its rows: said before anything is made. */
-static void a_partition_key_by_a_missing_function_is_named(void **state)
+/* Without the function or operator class of its key there is no place for its rows: said before
+ * anything is made. */
+static void what_a_partition_key_needs_and_is_missing_is_named(void **state)
 {
     (void)state;
     static const char function[] =
         "CREATE SCHEMA s; CREATE FUNCTION s.\"F\"(int) RETURNS int IMMUTABLE LANGUAGE sql AS"
-        " 'SELECT $1 % 3'";
+        " 'SELECT $1 % 3'; CREATE FUNCTION s.h(int, int8) RETURNS int8 IMMUTABLE LANGUAGE sql AS"
+        " 'SELECT $1 + $2'; CREATE OPERATOR CLASS s.ops FOR TYPE int4 USING hash AS OPERATOR 1 =,"
+        " FUNCTION 2 s.h(int, int8)";
     struct pg_conn *c = fixture_database("keyed_by_function");
     struct pg_conn *d = fixture_database("copy_of_keyed_by_function");
     fixture_exec(c, function);
     fixture_exec(c, "CREATE TABLE s.p (k int) PARTITION BY LIST (s.\"F\"(k));"
-                    "CREATE TABLE s.p1 PARTITION OF s.p DEFAULT; INSERT INTO s.p VALUES (1)");
+                    "CREATE TABLE s.p1 PARTITION OF s.p DEFAULT; INSERT INTO s.p VALUES (1);"
+                    "CREATE TABLE s.q (k int) PARTITION BY HASH (k s.ops);"
+                    "CREATE TABLE s.q1 PARTITION OF s.q FOR VALUES WITH (MODULUS 1, REMAINDER 0)");
     struct fixture_maps m = fixture_maps(c, "s.*", NULL);
     struct schema *s = fixture_read(c, &m);
     struct err err = {0};
     bool worked = schema_create(d, &fixture_task, s, true, "test", &err);
-    fixture_assert_error(worked, &err, ERR_SCHEMA, "s.p", "s.\"F\"", NULL);
+    fixture_assert_error(worked, &err, ERR_SCHEMA, "s.p", "function s.\"F\"", "s.q",
+                         "operator class s.ops", NULL);
     fixture_assert_answer(d, "SELECT to_regnamespace('s') IS NULL", "t");
     schema_free(s);
     fixture_exec(d, function);
@@ -267,7 +273,7 @@ int main(void)
         cmocka_unit_test(mappings_are_refused_with_all_reasons),
         cmocka_unit_test(star_takes_each_table_once),
         cmocka_unit_test(partitions_of_other_schemas_stay_there),
-        cmocka_unit_test(a_partition_key_by_a_missing_function_is_named),
+        cmocka_unit_test(what_a_partition_key_needs_and_is_missing_is_named),
         cmocka_unit_test(missing_tables_are_named),
         cmocka_unit_test(all_misfits_are_named_and_nothing_is_made),
         cmocka_unit_test(what_is_there_is_left_alone),
