@@ -31,13 +31,16 @@ static const char large_objects_sql[] =
     " pg_size_pretty(pg_relation_size('pg_largeobject'::regclass))), NULL"
     " FROM (SELECT count(*) AS n FROM pg_largeobject_metadata) m WHERE m.n > 0";
 
-/* Sequences of tables' columns and defaults come along. */
-#define IS_USED                                                                      \
-    "(EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass"        \
-    "  AND d.objid = c.oid AND d.refclassid = 'pg_class'::regclass"                  \
-    "  AND d.refobjsubid > 0 AND d.deptype IN ('a', 'i')) OR EXISTS (SELECT FROM"    \
-    "  pg_depend d WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = c.oid" \
-    "  AND d.classid = 'pg_attrdef'::regclass))"
+/* Sequences of tables' columns and defaults come along, and those of their domains. */
+#define IS_USED                                                                        \
+    "(EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass"          \
+    "  AND d.objid = c.oid AND d.refclassid = 'pg_class'::regclass"                    \
+    "  AND d.refobjsubid > 0 AND d.deptype IN ('a', 'i')) OR EXISTS (SELECT FROM"      \
+    "  pg_depend d WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = c.oid"   \
+    "  AND d.classid = 'pg_attrdef'::regclass) OR EXISTS (SELECT FROM pg_depend d"     \
+    "  JOIN pg_depend k ON k.refclassid = d.classid AND k.refobjid = d.objid"          \
+    "  AND k.classid = 'pg_class'::regclass WHERE d.refclassid = 'pg_class'::regclass" \
+    "  AND d.refobjid = c.oid AND d.classid = 'pg_type'::regclass))"
 
 static const char used_sequences_sql[] =
     "SELECT NULL, " TARGET_NAME ", NULL, NULL FROM pg_class c JOIN pg_namespace n"

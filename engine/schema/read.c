@@ -316,7 +316,6 @@ bool read_everything(struct reader *r, const struct table_map *maps, size_t n, s
         return read_indexes(r, err) && read_fkeys(r, err);
     if (!read_types(r, err))
         return false;
-    build_sequences(r);
     build_tables(r);
     return read_indexes(r, err) && read_fkeys(r, err) && read_sequence_values(r, err) &&
            traits_read(r->conn, r->task, r->s, r->excluded_oids, r->excluded_nums, false,

@@ -1,16 +1,27 @@
-/* Sequences: those that mapped columns own or that their defaults call. They are created before
- * the tables, get the source's value after the copy, and then their owner. */
+/* Sequences: those that mapped columns own, or that their defaults call, or those of domains that
+ * they are made of. They are created before types and tables, get the source's value after the
+ * copy, and then their owner. */
 #include "schema/schema_private.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 /* One row a sequence: its owner among the mapped tables if there is one, else the first table whose
- * default calls it. Identity sequences come with their column. */
+ * default calls it, or that of a domain, which stays in its schema. Identity sequences come with
+ * their column. */
 const char read_sequences_sql[] =
-    "WITH u AS (SELECT oid, ord - 1 AS i FROM unnest($1::oid[]) WITH ORDINALITY u(oid, ord)),"
+    "WITH RECURSIVE u AS (SELECT oid, ord - 1 AS i FROM unnest($1::oid[]) WITH ORDINALITY u(oid, "
+    "ord)),"
     " ex AS (SELECT * FROM unnest($2::oid[], $3::int2[]) x(oid, num)),"
+    " made(i, num, oid) AS (SELECT u.i, a.attnum, a.atttypid FROM u JOIN pg_attribute a"
+    "  ON a.attrelid = u.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.atttypid >= 16384"
+    "  AND NOT EXISTS (SELECT FROM ex WHERE ex.oid = u.oid AND ex.num = a.attnum) UNION"
+    "  SELECT made.i, made.num, x.oid FROM made JOIN pg_type ty ON ty.oid = made.oid"
+    "  CROSS JOIN LATERAL (" TYPE_PARTS ") x(oid) WHERE x.oid >= 16384),"
     " used(seq, i, num, how) AS ("
+    " SELECT d.refobjid, made.i, made.num, 'y' FROM made JOIN pg_depend d"
+    "  ON d.classid = 'pg_type'::regclass AND d.objid = made.oid"
+    "  AND d.refclassid = 'pg_class'::regclass UNION ALL"
     " SELECT d.objid, u.i, d.refobjsubid, d.deptype::text FROM u JOIN pg_depend d"
     "  ON d.refclassid = 'pg_class'::regclass AND d.refobjid = u.oid AND d.refobjsubid > 0"
     "  AND d.classid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')"
@@ -55,14 +66,14 @@ static void take_sequence(struct reader *r, const struct pg_result *res, size_t 
         .oid = (uint32_t)pg_int(res, row, 0),
         .schema = read_text(res, row, 1),
         .name = read_text(res, row, 2),
-        .owner = how == 'z' ? -1 : (int)pg_int(res, row, 3),
+        .owner = how == 'y' || how == 'z' ? -1 : (int)pg_int(res, row, 3),
         .attnum = (int)pg_int(res, row, 4),
         .is_identity = how == 'i',
         .type = read_text(res, row, 6),
         .options = read_text(res, row, 7),
         .is_readable = pg_bool(res, row, 8),
     };
-    bool follows = q.is_identity || strcmp(q.schema, t->schema) == 0;
+    bool follows = q.is_identity || (how != 'y' && strcmp(q.schema, t->schema) == 0);
     q.dest_schema = mem_strdup(follows ? t->dest_schema : q.schema);
     MEM_PUSH(r->sequences, r->n_sequences, r->sequences_cap, q);
     if (!q.is_identity)

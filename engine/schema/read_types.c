@@ -302,6 +302,7 @@ bool read_types(struct reader *r, struct err *err)
         note_schemas_of(&schemas, collations);
         note_schemas_of(&schemas, types);
         add_schemas(r, &schemas);
+        build_sequences(r); /* defaults of domains may call them */
         add_extensions(r, extensions);
         add_collations(r, collations);
         add_types(r, types, parts);

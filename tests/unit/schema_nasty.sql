@@ -108,3 +108,9 @@ CREATE INDEX hidden_idx ON n.secret (open) WHERE hidden IS NOT NULL;
 CREATE INDEX open_idx ON n.secret (open);
 CREATE VIEW n.v AS SELECT 1 AS one;
 DO $$ BEGIN EXECUTE (SELECT 'CREATE TABLE n.wide (' || string_agg('c' || i || ' int', ', ') || ')' FROM generate_series(1, 1600) i); END $$;
+
+-- a domain counts by itself
+CREATE SEQUENCE n.counted START WITH 5;
+CREATE DOMAIN n.counting AS bigint DEFAULT nextval('n.counted');
+CREATE TABLE n.counts (id n.counting PRIMARY KEY, more n.counting[]);
+INSERT INTO n.counts DEFAULT VALUES;
