@@ -8,12 +8,17 @@
 #include "base/clock.h"
 
 /* The counterpart is the sequence that the same column of the destination owns, else the one of the
- * same name, if a mapped table owns or calls it: any other is the operator's own. Of several that a
- * column owns it is the one of that name, or of the same kind (identity or not). */
+ * same name, if a mapped table (or its domain) owns or calls it: any other is the operator's own.
+ * Of several that a column owns it is the one of that name, or of the same kind (identity or not).
+ */
 static const char find_sql[] =
-    "WITH m AS (SELECT c.oid FROM unnest($1::text[], $2::text[]) x(s, t)"
+    "WITH RECURSIVE m AS (SELECT c.oid FROM unnest($1::text[], $2::text[]) x(s, t)"
     "  JOIN pg_namespace n ON n.nspname = x.s"
     "  JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = x.t),"
+    " made(oid) AS (SELECT a.atttypid FROM m JOIN pg_attribute a ON a.attrelid = m.oid"
+    "  AND a.attnum > 0 AND NOT a.attisdropped AND a.atttypid >= 16384 UNION SELECT x.oid FROM made"
+    "  JOIN pg_type ty ON ty.oid = made.oid CROSS JOIN LATERAL (" TYPE_PARTS ") x(oid)"
+    "  WHERE x.oid >= 16384),"
     " owned(seq, rel, num, how, s, n) AS (SELECT d.objid, d.refobjid, d.refobjsubid,"
     "  d.deptype::text, c.relnamespace, c.relname FROM pg_depend d"
     "  JOIN pg_class c ON c.oid = d.objid AND c.relkind = 'S'"
@@ -21,7 +26,9 @@ static const char find_sql[] =
     "  AND d.refobjid IN (SELECT oid FROM m) AND d.refobjsubid > 0 AND d.deptype IN ('a', 'i')),"
     " ours(seq) AS (SELECT seq FROM owned UNION SELECT d.refobjid FROM pg_attrdef ad"
     "  JOIN pg_depend d ON d.classid = 'pg_attrdef'::regclass AND d.objid = ad.oid"
-    "  AND d.refclassid = 'pg_class'::regclass WHERE ad.adrelid IN (SELECT oid FROM m)),"
+    "  AND d.refclassid = 'pg_class'::regclass WHERE ad.adrelid IN (SELECT oid FROM m) UNION"
+    "  SELECT d.refobjid FROM made JOIN pg_depend d ON d.classid = 'pg_type'::regclass"
+    "  AND d.objid = made.oid AND d.refclassid = 'pg_class'::regclass),"
     " u AS (SELECT * FROM unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::text[],"
     "  $8::text[]) WITH ORDINALITY u(ts, t, col, s, n, how, ord)),"
     " f AS (SELECT u.ord, coalesce((SELECT o.seq FROM pg_namespace n JOIN pg_class c"

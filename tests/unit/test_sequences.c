@@ -71,6 +71,25 @@ static void assert_value(const char *sequence, const char *expected)
     free(sql);
 }
 
+static void a_domain_of_a_table_calls_it(void **state)
+{
+    (void)state;
+    static const char counting[] =
+        "CREATE SEQUENCE public.d; CREATE DOMAIN public.counting AS int DEFAULT"
+        " pg_catalog.nextval('public.d'); CREATE TABLE public.v (a public.counting[])";
+    static const char gone[] = "DROP TABLE public.v; DROP DOMAIN public.counting;"
+                               "DROP SEQUENCE public.d";
+    fixture_exec(source, counting);
+    fixture_exec(dest, counting);
+    begin(false);
+    fixture_exec(source, "SELECT setval('public.d', 30)");
+    follow(0);
+    assert_value("d", "30/true");
+    sequences_free(q);
+    fixture_exec(source, gone);
+    fixture_exec(dest, gone);
+}
+
 static void what_went_back_waits_for_the_rows(void **state)
 {
     (void)state;
@@ -197,6 +216,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(decisions),
+        cmocka_unit_test(a_domain_of_a_table_calls_it),
         cmocka_unit_test(what_went_back_waits_for_the_rows),
         cmocka_unit_test(what_is_remembered_outlives_the_process),
         cmocka_unit_test(sequences_come_and_go),
