@@ -101,10 +101,36 @@ static void list_tables(struct buf *b, const struct schema *s)
     }
 }
 
+/* The server names one of them, and not what to do. */
+static bool check_logged(const struct schema *s, struct err *err)
+{
+    struct buf names = {0}, alter = {0};
+    for (size_t i = 0; i < s->n_tables && names.len < 300; i++) {
+        if (!s->tables[i].is_unlogged || s->tables[i].is_partitioned)
+            continue;
+        buf_puts(&names, names.len ? ", " : "");
+        pg_quote_qualified(&names, s->tables[i].schema, s->tables[i].name);
+        buf_puts(&alter, alter.len ? "; ALTER TABLE " : "ALTER TABLE ");
+        pg_quote_qualified(&alter, s->tables[i].schema, s->tables[i].name);
+        buf_puts(&alter, " SET LOGGED");
+    }
+    bool ok = !names.len;
+    if (!ok) {
+        err_set(err, ERR_SQL, "an unlogged table cannot be published: %s", buf_text(&names));
+        err_hint(err, "At the source: %s. Or pause, and leave them out. Then retry.",
+                 buf_text(&alter));
+    }
+    buf_free(&names);
+    buf_free(&alter);
+    return ok;
+}
+
 bool source_publish(struct pg_conn *sql, struct task *task, const char *publication,
                     const struct schema *s, struct err *err)
 {
     struct buf b = {0};
+    if (!check_logged(s, err))
+        return err_context(err, "create publication %s", publication);
     buf_puts(&b, "CREATE PUBLICATION ");
     pg_quote_ident(&b, publication);
     buf_puts(&b, s->n_tables ? " FOR " : "");
@@ -119,6 +145,8 @@ bool source_republish(struct pg_conn *sql, struct task *task, const char *public
                       const struct schema *s, struct err *err)
 {
     struct buf b = {0};
+    if (!check_logged(s, err))
+        return err_context(err, "change publication %s", publication);
     buf_puts(&b, "ALTER PUBLICATION ");
     pg_quote_ident(&b, publication);
     buf_puts(&b, " SET ");

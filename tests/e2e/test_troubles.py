@@ -175,6 +175,22 @@ def test_what_cannot_go_on_says_so_and_a_retry_copies_anew(pair, bunny, code, da
     healed(pair, bunny, 2)
 
 
+def test_an_unlogged_table_in_the_place_of_another(pair, bunny):
+    pair.sql(T)
+    bunny.mirror("m", pair)
+    bunny.api.post("/v1/mirrors/m/pause")
+    pair.sql("DROP TABLE t; CREATE UNLOGGED TABLE t (id int PRIMARY KEY, v text);"
+             "INSERT INTO t VALUES (7, 'g'); SELECT pg_drop_replication_slot('bunny_slot_m')")
+    bunny.api.post("/v1/mirrors/m/resume")
+    failed(bunny, "slot_missing", is_held=True)
+    retry(bunny)
+    remedy = failed(bunny, "server_error")["error_hint"]
+    assert 'ALTER TABLE "public"."t" SET LOGGED' in remedy
+    pair.sql("ALTER TABLE public.t SET LOGGED")
+    retry(bunny)
+    healed(pair, bunny, 1)
+
+
 @pytest.mark.parametrize("sqlstate", ["XX000", "58P01"])
 def test_a_source_that_cannot_decode_its_log(loaded, sqlstate):
     """WAL that is damaged, or gone: it says why and what helps; nothing of it is skipped."""
