@@ -55,20 +55,40 @@ static int64_t bytes_at_once(const struct table_sync *s)
     return left / 4 > AT_ONCE_BYTES ? left / 4 : AT_ONCE_BYTES;
 }
 
+static size_t at_most(const struct sync_item *item)
+{
+    return item->at_most ? item->at_most : SIZE_MAX;
+}
+
+/* The largest groups come first. Of tables that are copied one by one, the one that waits longest:
+ * borrowed, else NULL. */
+static const struct sync_item *next_group(const struct table_sync *s, int64_t now, size_t *most)
+{
+    const struct sync_item *oldest = NULL;
+    *most = 0;
+    for (size_t i = 0; i < s->n_items; i++) {
+        const struct sync_item *item = &s->items[i];
+        if (!table_sync_is_due(item, now))
+            continue;
+        if (at_most(item) > *most)
+            *most = at_most(item);
+        if (at_most(item) == 1 && (!oldest || item->retry_at < oldest->retry_at))
+            oldest = item;
+    }
+    return *most == 1 ? oldest : NULL;
+}
+
 /* Those that come in the same way come together. */
 static size_t choose(struct table_sync *s)
 {
     int64_t now = clock_mono_ms(), room = bytes_at_once(s);
-    struct sync_item *alone = NULL, *first = NULL;
-    size_t n = 0;
-    for (size_t i = 0; i < s->n_items; i++) {
+    size_t n = 0, most;
+    const struct sync_item *only = next_group(s, now, &most), *first = NULL;
+    for (size_t i = 0; i < s->n_items && n < most; i++) {
         struct sync_item *item = &s->items[i];
-        if (!table_sync_is_due(item, now))
-            continue;
-        if (item->is_alone && (!alone || item->retry_at < alone->retry_at))
-            alone = item;
         int64_t bytes = bytes_of(s, item);
-        if (item->is_alone || (n && bytes > room) ||
+        if (!table_sync_is_due(item, now) || at_most(item) != most || (only && item != only) ||
+            (n && bytes > room) ||
             (first && (item->by_swap != first->by_swap || item->keeps_rows != first->keeps_rows)))
             continue;
         first = first ? first : item;
@@ -76,9 +96,7 @@ static size_t choose(struct table_sync *s)
         room -= bytes;
         n++;
     }
-    if (!n && alone)
-        alone->is_copying = true;
-    return n ? n : alone != NULL;
+    return n;
 }
 
 static void mark_copy(struct table_sync *s)
@@ -105,9 +123,13 @@ static void put_off(struct table_sync *s, const struct err *err)
             continue;
         item->is_copying = false;
         item->is_owing = true; /* it may have dropped foreign keys, and not know */
-        item->is_alone |= n > 1;
-        wait =
-            err->code == ERR_SNAPSHOT_STALE ? STALE_AGAIN_MS : mirror_backoff_ms(++item->failures);
+        if (n > 1) /* one of them is to blame: halves tell which, and the others come soon */
+            item->at_most = (n + 1) / 2;
+        /* which of them the server refuses is not known: the halves come at once */
+        bool is_shared = n > 1 && err_class_of(err) != CLASS_RETRY;
+        wait = err->code == ERR_SNAPSHOT_STALE
+                   ? STALE_AGAIN_MS
+                   : mirror_backoff_ms(is_shared ? 1 : ++item->failures);
         item->retry_at = clock_mono_ms() + wait;
         table_sync_show_item(s, item, "error", err->text);
     }

@@ -17,10 +17,10 @@ struct sync_item {
     bool keeps_rows; /* an operator has asked for that */
     bool is_aside;   /* false once it has been handed over */
     bool is_copying; /* part of the present copy */
-    bool is_alone;   /* a copy together with others has failed */
     bool is_stopped; /* a change of it could not be applied: it waits for the operator */
     bool is_owing;   /* an earlier copy, that did not end, has left something to be restored */
     bool was_asked;  /* it left the stream of this run for an operator */
+    size_t at_most;  /* of how many tables its next copy is: one of more has failed; 0: of any */
     int failures;
     int64_t retry_at; /* monotonic ms */
 };
