@@ -15,6 +15,7 @@ struct summary {
     size_t n;
     struct buf names;      /* "add index public.t.i: why; …" */
     const char *statement; /* the first one; borrowed */
+    bool is_of_rows;       /* rows may be others than the source's, until it is done */
 };
 
 static bool is_left_out(const struct schema_step *s)
@@ -34,6 +35,7 @@ static void take(struct summary *u, const struct schema_step *s)
                s->why ? s->why : "");
     if (!u->statement)
         u->statement = s->sql;
+    u->is_of_rows = u->is_of_rows || (s->kind == STEP_MANUAL && s->needs_copy);
 }
 
 /* what: "parts of definitions are left out at the destination" */
@@ -58,8 +60,11 @@ static void add(struct findings *f, struct summary *u, const char *code, enum se
 static bool is_behind(const struct mirror *m, const struct schema_plan *plan,
                       const struct schema_step *s, const struct schema_point *ran_at)
 {
-    return s->kind == STEP_RUN && !definitions_are_automatic(m) &&
-           !(ran_at && schema_step_is_due(plan, s, ran_at));
+    if (definitions_are_automatic(m))
+        return false;
+    if (s->kind == STEP_MANUAL) /* and with a copy; sync-schema has asked for that */
+        return !ran_at;
+    return s->kind == STEP_RUN && !(ran_at && schema_step_is_due(plan, s, ran_at));
 }
 
 static void find(const struct mirror *m, const struct schema_plan *plan,
@@ -81,7 +86,7 @@ static void find(const struct mirror *m, const struct schema_plan *plan,
         "A definition at the destination is not the source's",
         "definitions at the destination are not the source's",
         "What could lose data is left to you: run the statement, or leave it.", name);
-    add(out, &behind, "definitions_behind", SEVERITY_INFO,
+    add(out, &behind, "definitions_behind", behind.is_of_rows ? SEVERITY_WARNING : SEVERITY_INFO,
         "A definition of the source is not at the destination",
         "definitions of the source are not at the destination", "sync-schema brings them.", name);
     add(out, &left, "definitions_left_out", SEVERITY_INFO,

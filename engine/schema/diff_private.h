@@ -18,10 +18,11 @@ enum book_kind {
     BOOK_INDEX = 'i',    /* constraints that are indexes too */
     BOOK_CHECK = 'k',    /* of tables and of domains */
     BOOK_FKEY = 'f',
-    BOOK_OPTION = 'o',  /* storage parameter */
-    BOOK_COMMENT = 'm', /* number: attnum, 0 the table */
-    BOOK_LABEL = 'e',   /* of an enum; number: OID of the label */
-    BOOK_TRAIT = 'a',   /* number: 0; oid: 0 if it is not a table's */
+    BOOK_OPTION = 'o',    /* storage parameter */
+    BOOK_COMMENT = 'm',   /* number: attnum, 0 the table */
+    BOOK_LABEL = 'e',     /* of an enum; number: OID of the label */
+    BOOK_ATTRIBUTE = 'b', /* of a composite; number: attnum */
+    BOOK_TRAIT = 'a',     /* number: 0; oid: 0 if it is not a table's */
     BOOK_REFUSED =
         'r', /* number: of the statement; name: what it does; detail: the server's word */
     /* What is known where the stream stands (known.h), no part of struct book. */

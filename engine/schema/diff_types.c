@@ -1,6 +1,6 @@
-/* Types that both sides have: labels of enums, attributes of composites, domains. What has no
- * ALTER, or loses values, is left to the operator. */
-#include "schema/diff_private.h"
+/* Types that both sides have: labels of enums; composites and domains have files of their own. What
+ * has no ALTER, or loses values, is left to the operator. */
+#include "schema/diff_types.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -40,26 +40,6 @@ static const char types_sql[] =
                       "  FROM pg_constraint con WHERE con.contypid = t.oid AND con.contype = 'c'"
                       ") f ON true ORDER BY u.ord, f.pos, f.name";
 
-struct part {
-    int64_t number;
-    char *name, *text;
-    bool is_valid, needs_objects;
-    char *now; /* of a label at the destination: what it is called until the transaction */
-};
-struct type_side {
-    uint32_t oid;
-    char kind;
-    char *base, *default_expr;
-    bool needs_objects, not_null;
-    size_t n, cap;
-    struct part *parts;
-};
-/* One type on both sides. */
-struct type_pair {
-    const char *schema, *name; /* borrowed */
-    struct type_side src, dst;
-};
-
 static void side_free(struct type_side *s)
 {
     for (size_t k = 0; k < s->n; k++) {
@@ -75,14 +55,6 @@ static void side_free(struct type_side *s)
 static bool is_equal(const char *a, const char *b)
 {
     return (!a && !b) || (a && b && strcmp(a, b) == 0);
-}
-
-static struct part *part_named(struct type_side *s, const char *name)
-{
-    for (size_t k = 0; k < s->n; k++)
-        if (strcmp(s->parts[k].name, name) == 0)
-            return &s->parts[k];
-    return NULL;
 }
 
 static void take_row(const struct pg_result *res, size_t row, struct type_side *s)
@@ -133,7 +105,7 @@ static bool read_side(struct reader *r, struct type_pair *pairs, size_t n, size_
 /* --- steps -------------------------------------------------------------------------------------
  */
 
-static struct buf alter_type(const struct type_pair *p)
+struct buf alter_type(const struct type_pair *p)
 {
     struct buf b = {0};
     buf_puts(&b, p->src.kind == 'd' ? "ALTER DOMAIN " : "ALTER TYPE ");
@@ -142,19 +114,19 @@ static struct buf alter_type(const struct type_pair *p)
     return b;
 }
 
-static char *what_of(const struct type_pair *p, const char *what, const char *part)
+char *what_of_type(const struct type_pair *p, const char *what, const char *part)
 {
     return mem_printf("%s%s%s of %s %s.%s", what, part ? " " : "", part ? part : "",
                       p->src.kind == 'd' ? "domain" : "type", p->schema, p->name);
 }
 
-static void remember(struct diff *d, const struct type_pair *p, enum book_kind kind, int64_t number,
-                     const char *name)
+void remember_part(struct diff *d, const struct type_pair *p, enum book_kind kind, int64_t number,
+                   const char *name)
 {
     book_add(&d->next, p->src.oid, kind, number, name, NULL, p->schema, p->name);
 }
 
-static bool is_known(const struct diff *d, const struct type_pair *p, enum book_kind kind)
+bool is_type_known(const struct diff *d, const struct type_pair *p, enum book_kind kind)
 {
     return book_find(&d->book, p->src.oid, kind, -1, NULL) != NULL;
 }
@@ -172,30 +144,58 @@ static char *rename_sql(const struct type_pair *p, const char *from, const char 
     return buf_take(&b);
 }
 
-/* A label keeps its OID when it is renamed. One whose old name is taken by a new label has to make
- * room before that is added, and so before the transaction. */
-static bool try_rename(struct diff *d, struct type_pair *p, const struct part *to)
+/* Whether rows may have come under a name that means another label by now: it is in use again. */
+static bool is_reused(struct type_pair *p)
 {
-    const struct book_part *was = book_find(&d->book, p->src.oid, BOOK_LABEL, to->number, NULL);
-    if (!was || strcmp(was->name, to->name) == 0 || part_named(&p->dst, to->name))
-        return false;
-    struct part *from = part_named(&p->dst, was->name);
-    if (!from)
-        return false;
-    bool makes_room = part_named(&p->src, was->name) != NULL;
-    char *what =
-        mem_printf("rename label %s of type %s.%s to %s", was->name, p->schema, p->name, to->name);
-    struct schema_step *s = diff_run(d, makes_room ? STAGE_FIRST : STAGE_OBJECT, -1,
-                                     rename_sql(p, was->name, to->name), what);
-    s->runs_first = makes_room;
-    diff_type_at_point(d, s, p->src.oid, p->name);
-    free(from->name);
-    from->name = mem_strdup(to->name);
-    if (makes_room) {
-        free(from->now);
-        from->now = mem_strdup(to->name);
+    for (size_t k = 0; k < p->src.n; k++) {
+        struct part *from = part_of_origin(p, p->src.parts[k].number);
+        if (from && strcmp(from->name, p->src.parts[k].name) != 0 &&
+            part_named(&p->src, from->name))
+            return true;
     }
-    return true;
+    return false;
+}
+
+/* Whether one is to be added whose name another one still has: that makes room before, and so all
+ * are renamed before the transaction. */
+static bool has_to_make_room(struct type_pair *p)
+{
+    for (size_t k = 0; k < p->src.n; k++) {
+        const struct part *holder = part_named(&p->dst, p->src.parts[k].name);
+        if (holder && !part_of_origin(p, p->src.parts[k].number) && part_has_moved(p, holder))
+            return true;
+    }
+    return false;
+}
+
+static struct schema_step *rename_step(struct diff *d, enum stage stage, struct type_pair *p,
+                                       struct part *from, const char *to)
+{
+    char *what =
+        mem_printf("rename label %s of type %s.%s to %s", from->name, p->schema, p->name, to);
+    struct schema_step *s = diff_run(d, stage, -1, rename_sql(p, from->name, to), what);
+    free(from->name);
+    from->name = mem_strdup(to);
+    return s;
+}
+
+/* Where the stream comes to it: older rows have the old name. */
+static void rename_at_point(struct diff *d, struct type_pair *p, struct part *from, const char *to)
+{
+    diff_type_at_point(d, rename_step(d, STAGE_OBJECT, p, from, to), p->src.oid, p->name);
+}
+
+/* The rows are copied again, whatever name they have come with. */
+static void rename_at_once(struct diff *d, struct type_pair *p, struct part *from, const char *to)
+{
+    (void)rename_step(d, STAGE_OBJECT, p, from, to);
+}
+
+static void rename_before(struct diff *d, struct type_pair *p, struct part *from, const char *to)
+{
+    rename_step(d, STAGE_FIRST, p, from, to)->runs_first = true;
+    free(from->now);
+    from->now = mem_strdup(to);
 }
 
 /* Labels are never dropped: where nothing is known, as many unknown ones on both sides between two
@@ -214,7 +214,7 @@ static bool tell_renames(struct diff *d, struct type_pair *p)
         return false;
     bool is_one = n_from == 1 && n_to == 1;
     diff_manual(d, STAGE_OBJECT, -1, is_one ? rename_sql(p, from[0]->name, to[0]->name) : NULL,
-                what_of(p, "rename labels", NULL),
+                what_of_type(p, "rename labels", NULL),
                 mem_printf("%zu only here (%s …), %zu only at the source (%s …): rename those that "
                            "were renamed, then synchronise again",
                            n_from, from[0]->name, n_to, to[0]->name));
@@ -234,7 +234,7 @@ static void add_label(struct diff *d, struct type_pair *p, size_t k)
         buf_puts(&b, after ? " AFTER " : " BEFORE ");
         pg_quote_literal(&b, after ? after->now : before->now);
     }
-    diff_run(d, STAGE_FIRST, -1, buf_take(&b), what_of(p, "add label", p->src.parts[k].name))
+    diff_run(d, STAGE_FIRST, -1, buf_take(&b), what_of_type(p, "add label", p->src.parts[k].name))
         ->runs_first = true;
     struct part new = {.name = mem_strdup(p->src.parts[k].name),
                        .now = mem_strdup(p->src.parts[k].name)};
@@ -254,19 +254,45 @@ static bool is_in_order(struct type_pair *p)
     return true;
 }
 
-static void diff_enum(struct diff *d, struct type_pair *p)
+static bool has_all_names(struct type_pair *p)
 {
-    bool again = true;
-    while (again) {
-        again = false;
-        for (size_t k = 0; k < p->src.n; k++)
-            again = try_rename(d, p, &p->src.parts[k]) || again;
-    }
+    for (size_t k = 0; k < p->src.n; k++)
+        if (!part_named(&p->dst, p->src.parts[k].name))
+            return false;
+    return true;
+}
+
+/* A label keeps its OID when it is renamed. */
+static bool follow_labels(struct diff *d, struct type_pair *p, bool *may_go_on, struct err *err)
+{
+    bool is_swapped = !is_in_order(p);
+    parts_find_origins(d, p, BOOK_LABEL);
+    bool reuses = is_reused(p), makes_room = has_to_make_room(p);
+    if (reuses && !is_swapped && !makes_room && has_all_names(p))
+        return true; /* by somebody else already */
+    *may_go_on = !reuses || !d->is_refit;
+    if (!*may_go_on)
+        return true; /* a copy of some tables: all that have the type are to be copied with it */
+    parts_follow_names(d, p,
+                       makes_room ? rename_before
+                       : reuses   ? rename_at_once
+                                  : rename_at_point);
+    return !reuses || diff_copy_users(
+                          d, p, "a label of an enum was given to another value at the source", err);
+}
+
+static bool diff_enum(struct diff *d, struct type_pair *p, struct err *err)
+{
+    bool may_go_on = true;
+    if (!follow_labels(d, p, &may_go_on, err))
+        return false;
+    if (!may_go_on)
+        return true;
     if (!is_in_order(p))
-        diff_manual(d, STAGE_OBJECT, -1, NULL, what_of(p, "order", "of labels"),
+        diff_manual(d, STAGE_OBJECT, -1, NULL, what_of_type(p, "order", "of labels"),
                     mem_strdup("labels come in another order at the source, which PostgreSQL "
                                "cannot change"));
-    bool is_unclear = !is_known(d, p, BOOK_LABEL) && tell_renames(d, p);
+    bool is_unclear = !is_type_known(d, p, BOOK_LABEL) && tell_renames(d, p);
     for (size_t k = 0; k < p->src.n; k++) {
         const struct part *to = &p->src.parts[k];
         bool is_there = part_named(&p->dst, to->name) != NULL;
@@ -274,207 +300,9 @@ static void diff_enum(struct diff *d, struct type_pair *p)
             add_label(d, p, k);
         /* While it is unclear what was renamed, the book says nothing of this type. */
         if (!is_unclear)
-            remember(d, p, BOOK_LABEL, to->number, to->name);
-    }
-}
-
-/* --- composites --------------------------------------------------------------------------------
- */
-
-static char *attribute_sql(const struct type_pair *p, const char *verb, const struct part *a,
-                           const char *between, bool with_type)
-{
-    struct buf b = alter_type(p);
-    buf_printf(&b, "%s ATTRIBUTE ", verb);
-    pg_quote_ident(&b, a->name);
-    if (with_type)
-        buf_printf(&b, "%s %s", between, a->text);
-    return buf_take(&b);
-}
-
-static bool is_beginning(struct type_pair *p)
-{
-    bool same = p->dst.n <= p->src.n;
-    for (size_t k = 0; same && k < p->dst.n; k++)
-        same = strcmp(p->dst.parts[k].name, p->src.parts[k].name) == 0 &&
-               strcmp(p->dst.parts[k].text, p->src.parts[k].text) == 0;
-    return same;
-}
-
-/* Values of a composite come whole, so that attributes at the end may be added, and nothing else
- * can be done under rows that are there. */
-static void diff_composite(struct diff *d, struct type_pair *p)
-{
-    bool can_add = is_beginning(p);
-    for (size_t k = 0; k < p->dst.n; k++)
-        if (!part_named(&p->src, p->dst.parts[k].name))
-            diff_manual(d, STAGE_OBJECT, -1, attribute_sql(p, "DROP", &p->dst.parts[k], "", false),
-                        what_of(p, "drop attribute", p->dst.parts[k].name),
-                        mem_strdup("the source does not have it; its values would be lost"));
-    for (size_t k = 0; k < p->src.n; k++) {
-        const struct part *to = &p->src.parts[k], *from = part_named(&p->dst, to->name);
-        if (from && strcmp(from->text, to->text) != 0)
-            diff_manual(d, STAGE_OBJECT, -1, attribute_sql(p, "ALTER", to, " TYPE", true),
-                        what_of(p, "change attribute", to->name),
-                        mem_strdup("PostgreSQL refuses it while a table has the type"));
-        if (from)
-            continue;
-        char *sql = attribute_sql(p, "ADD", to, "", true);
-        char *what = what_of(p, "add attribute", to->name);
-        if (can_add)
-            diff_type_at_point(d, diff_run(d, STAGE_OBJECT, -1, sql, what), p->src.oid, p->name);
-        else
-            diff_manual(
-                d, STAGE_OBJECT, -1, sql, what,
-                mem_strdup("the destination has other attributes before it, and their order "
-                           "decides"));
-    }
-}
-
-/* --- domains -----------------------------------------------------------------------------------
- */
-
-static void diff_domain_default(struct diff *d, struct type_pair *p)
-{
-    if (is_equal(p->src.default_expr, p->dst.default_expr))
-        return;
-    struct buf b = alter_type(p);
-    if (p->src.default_expr)
-        buf_printf(&b, "SET DEFAULT %s", p->src.default_expr);
-    else
-        buf_puts(&b, "DROP DEFAULT");
-    if (p->src.needs_objects && !p->dst.default_expr) {
-        diff_note(d, STAGE_OBJECT, -1, buf_take(&b), what_of(p, "default", NULL),
-                  mem_strdup("it needs functions, which are not mirrored"));
-        return;
-    }
-    struct schema_step *s =
-        diff_run(d, STAGE_OBJECT, -1, buf_take(&b), what_of(p, "change default", NULL));
-    s->is_late = true;
-    s->is_optional = p->src.needs_objects;
-}
-
-static void diff_domain_null(struct diff *d, struct type_pair *p)
-{
-    if (p->src.not_null == p->dst.not_null)
-        return;
-    struct buf b = alter_type(p);
-    buf_puts(&b, p->src.not_null ? "SET NOT NULL" : "DROP NOT NULL");
-    if (p->src.not_null)
-        diff_manual(d, STAGE_OBJECT, -1, buf_take(&b), what_of(p, "set NOT NULL", NULL),
-                    mem_strdup("it would look at every row of every table that has the domain: run "
-                               "it when the mirror has caught up"));
-    else
-        diff_run(d, STAGE_OBJECT, -1, buf_take(&b), what_of(p, "drop NOT NULL", NULL));
-}
-
-static char *domain_constraint_sql(const struct type_pair *p, const char *verb,
-                                   const struct part *c, bool with_text)
-{
-    struct buf b = alter_type(p);
-    buf_printf(&b, "%s CONSTRAINT ", verb);
-    pg_quote_ident(&b, c->name);
-    if (with_text)
-        buf_printf(&b, " %s NOT VALID", c->text);
-    return buf_take(&b);
-}
-
-static void validate_domain(struct diff *d, const struct type_pair *p, const struct part *c)
-{
-    struct schema_step *s =
-        diff_run(d, STAGE_VALIDATE, -1, domain_constraint_sql(p, "VALIDATE", c, false),
-                 what_of(p, "validate constraint", c->name));
-    s->is_late = true;
-    s->is_optional = true;
-}
-
-static void add_domain_constraint(struct diff *d, const struct type_pair *p, const struct part *c)
-{
-    char *sql = domain_constraint_sql(p, "ADD", c, true);
-    char *what = what_of(p, "add constraint", c->name);
-    if (c->needs_objects) {
-        diff_note(d, STAGE_CHECK, -1, sql, what,
-                  mem_strdup("it needs functions, which are not mirrored"));
-        return;
-    }
-    diff_run(d, STAGE_CHECK, -1, sql, what)->is_late = true;
-    if (c->is_valid)
-        validate_domain(d, p, c);
-}
-
-static void drop_domain_constraint(struct diff *d, const struct type_pair *p, const struct part *c)
-{
-    diff_run(d, STAGE_RELEASE, -1, domain_constraint_sql(p, "DROP", c, false),
-             what_of(p, "drop constraint", c->name));
-}
-
-/* A constraint whose text differs may say the same: see shadow.c. */
-static bool is_same_constraint(struct diff *d, const struct type_pair *p, const struct part *from,
-                               const struct part *to, bool *same, struct err *err)
-{
-    struct buf sql = {0};
-    bool known = true;
-    *same = strcmp(from->text, to->text) == 0;
-    if (*same)
-        return true;
-    char *base = mem_strdup(p->src.base ? p->src.base : "");
-    buf_printf(&sql,
-               "CREATE DOMAIN pg_temp.bunny_shadow AS %s CONSTRAINT a %s CONSTRAINT b %s;"
-               " SELECT count(DISTINCT pg_catalog.pg_get_constraintdef(oid)) = 1 FROM"
-               " pg_catalog.pg_constraint WHERE contypid = 'pg_temp.bunny_shadow'::"
-               "pg_catalog.regtype",
-               base, from->text, to->text);
-    bool ok = ask_slowly(d->dest, d->task, buf_text(&sql), same, &known, err);
-    buf_free(&sql);
-    free(base);
-    return ok;
-}
-
-static bool diff_domain_constraints(struct diff *d, struct type_pair *p, struct err *err)
-{
-    for (size_t k = 0; k < p->dst.n; k++) {
-        const struct part *c = &p->dst.parts[k];
-        if (part_named(&p->src, c->name))
-            continue;
-        if (book_find(&d->book, p->src.oid, BOOK_CHECK, -1, c->name))
-            drop_domain_constraint(d, p, c);
-        else if (!is_known(d, p, BOOK_TABLE))
-            diff_manual(d, STAGE_RELEASE, -1, domain_constraint_sql(p, "DROP", c, false),
-                        what_of(p, "drop constraint", c->name),
-                        mem_strdup("only the destination has it: run this if it was dropped at the "
-                                   "source"));
-    }
-    for (size_t k = 0; k < p->src.n; k++) {
-        const struct part *to = &p->src.parts[k], *from = part_named(&p->dst, to->name);
-        bool same = false;
-        remember(d, p, BOOK_CHECK, 0, to->name);
-        if (from && !is_same_constraint(d, p, from, to, &same, err))
-            return false;
-        if (from && same) {
-            if (to->is_valid && !from->is_valid)
-                validate_domain(d, p, to);
-            continue;
-        }
-        if (from)
-            drop_domain_constraint(d, p, from);
-        add_domain_constraint(d, p, to);
+            remember_part(d, p, BOOK_LABEL, to->number, to->name);
     }
     return true;
-}
-
-static bool diff_domain(struct diff *d, struct type_pair *p, struct err *err)
-{
-    if (!is_equal(p->src.base, p->dst.base)) {
-        diff_manual(d, STAGE_OBJECT, -1, NULL, what_of(p, "change base type", NULL),
-                    mem_printf("it is %s at the source and %s here, which PostgreSQL cannot "
-                               "change: make it anew under the tables that have it",
-                               p->src.base, p->dst.base));
-        return true;
-    }
-    diff_domain_default(d, p);
-    diff_domain_null(d, p);
-    remember(d, p, BOOK_TABLE, 0, "");
-    return diff_domain_constraints(d, p, err);
 }
 
 /* --- all ---------------------------------------------------------------------------------------
@@ -485,18 +313,18 @@ static bool diff_type(struct diff *d, struct type_pair *p, struct err *err)
     if (!p->src.kind || !p->dst.kind)
         return true; /* a row type of a table, or gone this moment */
     if (p->src.kind != p->dst.kind) {
-        diff_manual(d, STAGE_OBJECT, -1, NULL, what_of(p, "kind", NULL),
+        diff_manual(d, STAGE_OBJECT, -1, NULL, what_of_type(p, "kind", NULL),
                     mem_strdup("it is a type of another kind at the source"));
         return true;
     }
     if (p->src.kind == 'e')
-        diff_enum(d, p);
-    else if (p->src.kind == 'c')
-        diff_composite(d, p);
-    else if (p->src.kind == 'd')
+        return diff_enum(d, p, err);
+    if (p->src.kind == 'c')
+        return diff_composite(d, p, err);
+    if (p->src.kind == 'd')
         return diff_domain(d, p, err);
-    else if (p->src.kind == 'r' && !is_equal(p->src.base, p->dst.base))
-        diff_manual(d, STAGE_OBJECT, -1, NULL, what_of(p, "definition", NULL),
+    if (p->src.kind == 'r' && !is_equal(p->src.base, p->dst.base))
+        diff_manual(d, STAGE_OBJECT, -1, NULL, what_of_type(p, "definition", NULL),
                     mem_strdup("the range is another one at the source, which PostgreSQL cannot "
                                "change"));
     return true;

@@ -206,3 +206,45 @@ def test_progress_that_an_earlier_version_wrote(pair, bunny):
     bunny.wait_running("m")
     assert pair.assert_equal() == 1
     assert pair.dsql("SELECT timeline, timeline_start FROM _bunnydb.progress") == [(1, "0/0")]
+
+
+# what a type is made of, a value of before, what no message of the stream tells, a value of behind it
+ENUM = "AS ENUM ('a', 'b', 'c')"
+TYPES = {"swapped": (ENUM, "'a'", "RENAME VALUE 'a' TO 'x'; RENAME VALUE 'b' TO 'a'; "
+                     "RENAME VALUE 'x' TO 'b'", "'a'"),
+         "moved": (ENUM, "'b'", "RENAME VALUE 'b' TO 'z'; RENAME VALUE 'a' TO 'b'", "'b'"),
+         "again": (ENUM, "'b'", "RENAME VALUE 'b' TO 'z'; ADD VALUE 'b' BEFORE 'a'", "'b'"),
+         "replaced": ("AS (a int, b int)", "ROW(1, 2)", "DROP ATTRIBUTE a, ADD ATTRIBUTE c int",
+                      "ROW(3, 4)"),
+         "turned": ("AS (a int, b int)", "ROW(1, 2)", "RENAME ATTRIBUTE a TO x; "
+                    "RENAME ATTRIBUTE b TO a; RENAME ATTRIBUTE x TO b", "ROW(3, 4)")}
+
+
+def values(connection):
+    return {name: connection.execute(f"SELECT to_jsonb(t)::text FROM {name} t ORDER BY id").fetchall()
+            for name in TYPES}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("changes", ["manual", "auto"])
+def test_the_same_text_that_means_another_value(pair, bunny, changes):
+    """Labels that exchange their names, attributes that take the place of others: values of before
+    and of behind look the same, and so the tables are copied again, or the operator is told."""
+    for name, (made_of, value, _, _) in TYPES.items():
+        pair.sql(f"CREATE TYPE k{name} {made_of}; CREATE DOMAIN d{name} AS k{name};"
+                 f"CREATE TABLE {name} (id int PRIMARY KEY, v k{name}, w d{name}[]);"
+                 f"INSERT INTO {name} VALUES (1, {value}, ARRAY[{value}]::k{name}[]::d{name}[])")
+    bunny.mirror("m", pair, schema_changes=changes)
+    for name, (_, _, steps, value) in TYPES.items():
+        for step in steps.split("; "):
+            pair.sql(f"ALTER TYPE k{name} {step}")
+        pair.sql(f"INSERT INTO {name} VALUES (2, {value}, ARRAY[{value}]::k{name}[]::d{name}[])")
+    if changes == "manual":
+        wait_for(lambda: [f for f in bunny.status("m")["findings"] if f["severity"] == "warning" and
+                          f["code"] == "definitions_behind"], 30, "the warning")
+        bunny.cli("sync-schema", "m")
+    wait_for(lambda: values(pair.src) == values(pair.dst), 60, "the same values")
+    wait_for(lambda: not bunny.status("m")["findings"], 30, "no finding any more")
+    pair.sql("UPDATE turned SET id = 3 WHERE id = 2; DELETE FROM swapped WHERE v = 'b'")
+    wait_for(lambda: values(pair.src) == values(pair.dst), 60, "what came meanwhile")
+    pair.assert_equal()

@@ -255,10 +255,28 @@ static const struct diff_case types[] = {
      .before = MOOD,
      .rows = "INSERT INTO t.a VALUES ('b')",
      .after = "ALTER TYPE t.mood RENAME VALUE 'b' TO 'x'; ALTER TYPE t.mood ADD VALUE 'b'",
-     .plan = "rfp ALTER TYPE `t`.`mood` RENAME VALUE 'b' TO 'x'\n"
-             "rfp ALTER TYPE `t`.`mood` ADD VALUE IF NOT EXISTS 'b' AFTER 'c'\n",
+     .plan = "rf ALTER TYPE `t`.`mood` RENAME VALUE 'b' TO 'x'\n"
+             "rf ALTER TYPE `t`.`mood` ADD VALUE IF NOT EXISTS 'b' AFTER 'c'\n"
+             "mc -\n",
+     .again = "",
+     .allowed = {"copy table t.a"},
      .check = "SELECT m FROM t.a",
      .answer = "x"},
+    {.name = "labels that exchange their names",
+     .before = MOOD "; CREATE DOMAIN t.d AS t.mood; CREATE TABLE t.e (d t.d[])",
+     .rows = "INSERT INTO t.a VALUES ('b')",
+     .after =
+         "ALTER TYPE t.mood RENAME VALUE 'b' TO 'x'; ALTER TYPE t.mood RENAME VALUE 'c' TO 'b';"
+         " ALTER TYPE t.mood RENAME VALUE 'x' TO 'c'",
+     .plan = "r ALTER TYPE `t`.`mood` RENAME VALUE 'b' TO 'bunnydb 2'\n"
+             "r ALTER TYPE `t`.`mood` RENAME VALUE 'c' TO 'b'\n"
+             "r ALTER TYPE `t`.`mood` RENAME VALUE 'bunnydb 2' TO 'c'\n"
+             "mc -\n"
+             "mc -\n",
+     .again = "",
+     .allowed = {"copy table t.a", "copy table t.e"},
+     .check = "SELECT m FROM t.a",
+     .answer = "c"},
     {.name = "labels renamed, no book",
      .before = MOOD,
      .after = "ALTER TYPE t.mood RENAME VALUE 'b' TO 'B'; ALTER TYPE t.mood ADD VALUE 'z'",
@@ -327,13 +345,43 @@ static const struct diff_case types[] = {
      .rows = "INSERT INTO t.a VALUES ('(1,x)')",
      .after = "ALTER TYPE t.c ADD ATTRIBUTE d int",
      .plan = "rp ALTER TYPE `t`.`c` ADD ATTRIBUTE `d` integer\n"},
+    {.name = "an attribute that takes the place of another",
+     .before = "CREATE TYPE t.c AS (a int, b int); CREATE TABLE t.a (c t.c)",
+     .rows = "INSERT INTO t.a VALUES ('(1,2)')",
+     .after = "ALTER TYPE t.c DROP ATTRIBUTE a; ALTER TYPE t.c ADD ATTRIBUTE a int;"
+              " ALTER TYPE t.c RENAME ATTRIBUTE b TO x",
+     .plan = "r ALTER TYPE `t`.`c` DROP ATTRIBUTE `a`\n"
+             "r ALTER TYPE `t`.`c` RENAME ATTRIBUTE `b` TO `x`\n"
+             "r ALTER TYPE `t`.`c` ADD ATTRIBUTE `a` integer\n"
+             "mc -\n",
+     .again = "",
+     .allowed = {"copy table t.a"},
+     .check = "SELECT c FROM t.a",
+     .answer = "(2,)"},
+    {.name = "attributes that exchange their names",
+     .before = "CREATE TYPE t.c AS (a int, b int); CREATE TABLE t.a (c t.c)",
+     .rows = "INSERT INTO t.a VALUES ('(1,2)')",
+     .after = "ALTER TYPE t.c RENAME ATTRIBUTE a TO x; ALTER TYPE t.c RENAME ATTRIBUTE b TO a;"
+              " ALTER TYPE t.c RENAME ATTRIBUTE x TO b",
+     .plan = "r ALTER TYPE `t`.`c` RENAME ATTRIBUTE `a` TO `bunnydb 1`\n"
+             "r ALTER TYPE `t`.`c` RENAME ATTRIBUTE `b` TO `a`\n"
+             "r ALTER TYPE `t`.`c` RENAME ATTRIBUTE `bunnydb 1` TO `b`\n",
+     .check = "SELECT (c).b FROM t.a",
+     .answer = "1"},
+    {.name = "attributes in another order",
+     .before = "CREATE TABLE t.a (x int)",
+     .after = "CREATE TYPE t.c AS (a int, b int); ALTER TABLE t.a ADD c t.c",
+     .dest_after = "CREATE TYPE t.c AS (b int, a int)",
+     .plan = "m -\n"
+             "r " ALTER "ADD COLUMN `c` t.c\n",
+     .allowed = {"t.c"}},
     {.name = "composites that lose something",
      .before = "CREATE TYPE t.c AS (a int, b text); CREATE TABLE t.a (c int)",
      .after = "DROP TABLE t.a; DROP TYPE t.c; CREATE TYPE t.c AS (a bigint, d int, e int); CREATE"
               " TABLE t.a (c t.c)",
      .dest_after = "CREATE TYPE t.c AS (a int, b text)",
-     .plan = "m ALTER TYPE `t`.`c` DROP ATTRIBUTE `b`\n"
-             "m ALTER TYPE `t`.`c` ALTER ATTRIBUTE `a` TYPE bigint\n"
+     .plan = "m ALTER TYPE `t`.`c` ALTER ATTRIBUTE `a` TYPE bigint\n"
+             "m ALTER TYPE `t`.`c` DROP ATTRIBUTE `b`\n"
              "m ALTER TYPE `t`.`c` ADD ATTRIBUTE `d` integer\n"
              "m ALTER TYPE `t`.`c` ADD ATTRIBUTE `e` integer\n"
              "mc " ALTER "ALTER COLUMN `c` TYPE t.c USING `c`::t.c\n"
