@@ -213,6 +213,59 @@ static bool check_circle(struct preflight *k, struct err *err)
     return ok;
 }
 
+static const char returns_known_sql[] =
+    "SELECT count(*) = 2 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+    " WHERE n.nspname = '_bunnydb' AND c.relname IN ('progress', 'table_parts')"
+    " AND has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')";
+static const char returns_sql[] =
+    "SELECT p.dest_schema, p.dest_name, p.detail, p.name, g.mirror FROM _bunnydb.progress g"
+    " JOIN _bunnydb.table_parts p ON p.mirror_id = g.mirror_id AND p.kind = 't'"
+    " WHERE concat(g.system_id, '/', g.database_oid) = $1";
+
+static void tell_returns(struct preflight *k, const struct pg_result *res)
+{
+    for (size_t row = 0; row < pg_rows(res); row++)
+        for (size_t i = 0; i < k->n; i++) {
+            const struct target *t = &k->targets[i];
+            if (strcmp(t->schema, pg_text(res, row, 0)) || strcmp(t->name, pg_text(res, row, 1)) ||
+                strcmp(t->dest_schema, pg_text(res, row, 2)) ||
+                strcmp(t->dest_name, pg_text(res, row, 3)))
+                continue;
+            char *note = mem_printf("by mirror %s", pg_text(res, row, 4));
+            preflight_item(k, (int64_t)i, t->qualified, note, NULL);
+            free(note);
+        }
+}
+
+/* A mirror of these tables the other way round: each change would come back, for ever. What it
+ * applies at the source is written down there. */
+static bool check_return(struct preflight *k, struct err *err)
+{
+    struct pg_result *res = NULL;
+    char *dest = NULL;
+    const char *values[1];
+    if (!pg_exec(k->source, k->source_task, PREFLIGHT_MS, returns_known_sql, &res, err))
+        return false;
+    bool is_known = pg_bool(res, 0, 0);
+    pg_free(res);
+    res = NULL;
+    if (!is_known)
+        return true;
+    bool ok = database_identity(k->dest, k->dest_task, &dest, err);
+    values[0] = dest;
+    ok = ok &&
+         pg_exec_params(k->source, k->source_task, PREFLIGHT_MS, returns_sql, 1, values, &res, err);
+    findings_begin(k->f, "mirrored_back", SEVERITY_ERROR);
+    if (ok)
+        tell_returns(k, res);
+    findings_end(k->f, "the source's tables are mirrors of these tables of the destination",
+                 "Each change would go round in circles. Delete that mirror first.",
+                 "delete the mirror that brings them, or choose other destination names");
+    pg_free(res);
+    free(dest);
+    return ok;
+}
+
 /* The target at the destination of that name; -1: none. */
 static int64_t find_dest(const struct preflight *k, const char *schema, const char *name)
 {
@@ -303,6 +356,7 @@ bool preflight_tables(struct preflight *k, struct err *err)
         !preflight_names(k, err) || !preflight_needs(k, err))
         return false;
     return (!k->dest || preflight_go_on(k, check_circle(k, err), "both databases", err)) &&
+           (!k->dest || preflight_go_on(k, check_return(k, err), "mirrors into the source", err)) &&
            (!k->dest || preflight_go_on(k, check_dest(k, err), "its tables", err)) &&
            (!k->dest || preflight_go_on(k, check_definitions(k, err), "definitions", err)) &&
            (!k->dest || !k->is_report ||

@@ -197,7 +197,7 @@ bool apply_change(struct apply *a, const struct pgo_message *m, size_t bytes, st
     if (!t)
         return err_set(err, ERR_PROTOCOL, "a change of relation %u came before its definition",
                        m->relation);
-    if (!target_check_width(t, m, err)) {
+    if (!target_check_values(t, m, err)) {
         apply_blame(a, t->table, a->change_lsn);
         return false;
     }

@@ -10,6 +10,7 @@
  * wide may have one for each set of unchanged TOAST values: so many columns for all of a table. */
 #define MAX_PREPARED_COLUMNS 65536
 #define MIN_STATEMENTS 8
+#define MAX_NAME 63 /* bytes of a value of type name; the server cuts longer ones off, silently */
 
 static const struct dest_column *find_dest_column(const struct dest_table *d, const char *name)
 {
@@ -67,6 +68,7 @@ static bool bind_column(struct target *t, const struct pgo_column *from,
     to->uniques = mem_strdup(d->uniques);
     to->plain = mem_strdup(d->plain);
     to->array = mem_strdup(d->array);
+    to->is_name = !strcmp(d->type, "name") || (d->base && !strcmp(d->base, "name"));
     to->delimiter = d->delimiter;
     to->is_dest_key = is_in_key(dest, from->name);
     return true;
@@ -148,6 +150,8 @@ bool target_bind(const struct pgo_message *relation, const struct schema_table *
             target_free(t);
             return false;
         }
+    for (size_t i = 0; i < t->n_columns; i++)
+        t->has_names |= t->columns[i].is_name;
     t->has_dest_key = has_whole_key(t, dest);
     t->is_key_shared = dest->is_key_deferrable;
     t->is_key_unique = is_key_unique(t);
@@ -493,13 +497,28 @@ static struct target_statement *statement_new(struct target *t, const struct pgo
     return s;
 }
 
-bool target_check_width(const struct target *t, const struct pgo_message *m, struct err *err)
+static bool check_names(const struct target *t, const struct pgo_tuple *tuple, struct err *err)
 {
-    if ((m->kind == PGO_DELETE || m->next.n == t->n_columns) &&
-        (!m->old_kind || m->old.n == t->n_columns))
-        return true;
-    return err_set(err, ERR_PROTOCOL,
-                   "a change of %s has another number of columns than its relation", t->source);
+    for (size_t i = 0; i < tuple->n; i++) {
+        const struct pgo_value *v = &tuple->values[i];
+        if (!t->columns[i].is_name || v->kind != 't' || v->len <= MAX_NAME)
+            continue;
+        err_set(err, ERR_REFUSED,
+                "column %s of %s: the destination would cut a name of %u bytes off behind %d",
+                t->columns[i].name, t->dest, v->len, MAX_NAME);
+        return err_hint(
+            err, "ALTER TABLE %s ALTER COLUMN … TYPE text, then retry: nothing is lost.", t->dest);
+    }
+    return true;
+}
+
+bool target_check_values(const struct target *t, const struct pgo_message *m, struct err *err)
+{
+    if ((m->kind != PGO_DELETE && m->next.n != t->n_columns) ||
+        (m->old_kind && m->old.n != t->n_columns))
+        return err_set(err, ERR_PROTOCOL,
+                       "a change of %s has another number of columns than its relation", t->source);
+    return !t->has_names || m->kind == PGO_DELETE || check_names(t, &m->next, err);
 }
 
 const struct target_statement *target_statement_for(struct target *t, const struct pgo_message *m,
@@ -507,7 +526,7 @@ const struct target_statement *target_statement_for(struct target *t, const stru
 {
     enum target_where where;
     *is_new = false;
-    if (!target_check_width(t, m, err) || !choose_where(t, m, &where, err))
+    if (!target_check_values(t, m, err) || !choose_where(t, m, &where, err))
         return NULL;
     for (size_t i = 0; i < t->n_statements; i++) {
         struct target_statement *s = t->statements[i];

@@ -20,6 +20,7 @@ struct target_column {
     char *uniques;        /* as in struct dest_column */
     char *plain, *array;  /* the same */
     char delimiter;
+    bool is_name; /* of type name at the destination */
 };
 
 /* How the changes of a table may be sent, from the least to the most. */
@@ -62,9 +63,10 @@ struct target {
     int table;           /* index in struct schema */
     size_t n_columns;
     struct target_column *columns; /* in the order of the relation message */
-    bool has_dest_key;             /* it is streamed as a whole: an old row is found by it … */
-    bool is_key_shared;            /* … unless it is deferrable, and only narrows the search */
-    bool is_key_unique;            /* a unique index says that the replica identity names one row */
+    bool has_names;
+    bool has_dest_key;  /* it is streamed as a whole: an old row is found by it … */
+    bool is_key_shared; /* … unless it is deferrable, and only narrows the search */
+    bool is_key_unique; /* a unique index says that the replica identity names one row */
     enum target_way way;
     bool is_one_each; /* there are further unique indexes: no change is left out for a later one,
                        * which would hide that it meets a row that should not be there */
@@ -106,9 +108,10 @@ bool target_key_covers(const struct target *t, const char *text, size_t len);
  * NULL with *err when the change has no usable key. */
 const struct target_statement *target_statement_for(struct target *t, const struct pgo_message *m,
                                                     bool *is_new, struct err *err);
-/* ERR_PROTOCOL when the change has another number of columns than the relation. */
-bool target_check_width(const struct target *t, const struct pgo_message *m,
-                        struct err *err) MUST_CHECK;
+/* ERR_PROTOCOL when the change has another number of columns than the relation; ERR_REFUSED when
+ * the destination would take a value for another one without a word. */
+bool target_check_values(const struct target *t, const struct pgo_message *m,
+                         struct err *err) MUST_CHECK;
 /* The parameters of that statement, slices of the message; values has room for 2 * n_columns. */
 int target_params(const struct target *t, const struct target_statement *s,
                   const struct pgo_message *m, const char **values);

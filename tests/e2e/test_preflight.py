@@ -181,6 +181,20 @@ def test_a_mirror_onto_itself(pair, bunny):
     wait_for(lambda: pair.sql("SELECT count(*) FROM t")[0][0] == 1, 5, "the row to be there still")
 
 
+def test_a_mirror_the_other_way_round(pair, bunny):
+    """Each change would come back, for ever."""
+    pair.sql("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)")
+    bunny.mirror("m", pair)
+    body = {"name": "back", "source_peer": bunny.peer(pair.dest, pair.ddb), "destination_peer":
+            bunny.peer(pair.source, pair.sdb), "table_mappings": [{"source_table": "public.t"}],
+            "do_initial_snapshot": False}
+    answer = bunny.api.raw("POST", "/v1/mirrors", body)
+    assert answer.status == 409, answer
+    finding, = [f for f in answer.body["findings"] if f["code"] == "mirrored_back"]
+    assert "by mirror m" in str(finding["items"]), finding
+    pair.assert_equal()
+
+
 def test_names_that_no_mapping_can_hold(make_pair, bunny):
     """A table "*" is not taken for all tables, and no name is cut off."""
     pair = make_pair(extra="ENCODING 'LATIN1' LOCALE 'C'")

@@ -226,6 +226,23 @@ static void circles_and_read_only_tables_are_found(void **state)
                    "GRANT USAGE, CREATE ON SCHEMA elsewhere TO \"Limited\";");
     findings_free(&f);
     pg_close(limited, false);
+    struct pg_conn *back = fixture_database("circle_back");
+    fixture_exec(
+        back, "CREATE SCHEMA elsewhere; CREATE TABLE elsewhere.r (id int PRIMARY KEY); CREATE "
+              "SCHEMA _bunnydb; CREATE TABLE _bunnydb.progress AS SELECT 'i' AS mirror_id, 'forth'"
+              " AS mirror, system_identifier::text AS system_id, oid::int8 AS database_oid FROM"
+              " pg_control_system(), pg_database WHERE datname = 'circle'; CREATE TABLE"
+              " _bunnydb.table_parts AS SELECT 'i' AS mirror_id, 't' AS kind, 'a' AS name, 'public'"
+              " AS detail, 'elsewhere' AS dest_schema, 'r' AS dest_name");
+    struct table_map round = fixture_map("elsewhere.r>public.a"),
+                     forth = fixture_map("elsewhere.r>public.back");
+    f = ask_mirror(back, c, true, &round, 1);
+    assert_item(&f, "mirrored_back", "elsewhere.r", NULL);
+    findings_free(&f);
+    f = ask_mirror(back, c, true, &forth, 1);
+    assert_int_equal(f.n, 0);
+    findings_free(&f);
+    pg_close(back, false);
     pg_close(c, false);
 }
 

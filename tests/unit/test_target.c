@@ -363,12 +363,30 @@ static void what_does_not_fit_the_destination_is_named(void **state)
     assert_no_bind(ROW("*id", "v"), ERR_TABLE_MISSING, "\"d\".\"t\"");
 }
 
+/* The server would keep the first 63 bytes, of which nobody hears. */
+static void names_that_would_be_cut_off(void **state)
+{
+    char name[65] = "";
+    (void)state;
+    destination(ROW("id integer", "n name"), ROW("id"));
+    assert_true(bind(ROW("*id", "n")));
+    memset(name, 'n', 63);
+    assert_sql(sample_insert(&s, OID, ROW("1", name)),
+               "INSERT INTO \"d\".\"t\" (\"id\", \"n\") OVERRIDING SYSTEM VALUE VALUES ($1, $2)",
+               ROW("1", name));
+    name[63] = 'n';
+    assert_no_sql(sample_insert(&s, OID, ROW("1", name)), ERR_REFUSED, "a name of 64 bytes");
+    e = (struct err){0};
+    assert_no_sql(sample_update(&s, OID, 0, NO_ROW, ROW("1", name)), ERR_REFUSED, "column n of");
+}
+
 #define TARGET_TEST(test) cmocka_unit_test_teardown(test, forget)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TARGET_TEST(a_plain_key),
+        TARGET_TEST(names_that_would_be_cut_off),
         TARGET_TEST(a_composite_key_in_the_streams_order),
         TARGET_TEST(a_key_change_looks_for_the_old_key),
         TARGET_TEST(no_key_is_an_error),
