@@ -116,6 +116,8 @@ const struct mirror_status *app_target(const struct app *a)
     if (!a->picture)
         return NULL;
     const char *name = lists_mirror(a);
+    if (app_screen(a) == SCREEN_REPORT && a->sheet.kind == SHEET_PEER_TEST)
+        return NULL; /* what it shows belongs to a peer, not to the mirror that was open before */
     if (name)
         return *name ? model_find(a->picture, name) : NULL;
     if (a->depth > 0 && *a->mirror)

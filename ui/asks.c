@@ -88,8 +88,8 @@ void ask_verify(struct app *a, const struct mirror_status *m)
     char size[FORMAT_SIZE];
     ask_begin(a, m, MIRROR_VERIFY);
     str_printf(a->confirm.text, sizeof a->confirm.text,
-               "verify %s: reads %zu tables (%s) once on either side, the stream goes on", m->name,
-               m->n_tables, format_bytes(bytes_of(m), size));
+               "verify %s: reads %zu table%s (%s) once on either side, the stream goes on", m->name,
+               m->n_tables, format_s((int64_t)m->n_tables), format_bytes(bytes_of(m), size));
     ask_line(a);
 }
 
@@ -173,7 +173,8 @@ void ask_resync(struct app *a, const struct mirror_status *m, const struct table
         facts_add(f, ROLE_TEXT, 0, "copies", "%s rows, %s; the other tables go on",
                   format_count(t->rows_total, rows), format_bytes(bytes, size));
     else
-        facts_add(f, ROLE_TEXT, 0, "copies", "all %zu tables, %s", m->n_tables,
+        facts_add(f, ROLE_TEXT, 0, "copies", "%s%zu table%s, %s",
+                  m->n_tables == 1 ? "its " : "all ", m->n_tables, format_s((int64_t)m->n_tables),
                   format_bytes(bytes, size));
     facts_add(f, ROLE_TEXT, 0, "Swap",
               "readers keep the old rows until the new ones are there; needs %s beside them at %s",

@@ -10,7 +10,7 @@
 struct fact {
     enum role role;
     int rank; /* 0: always shown; higher goes first */
-    char label[28];
+    char label[48];
     char text[800];
 };
 struct facts {

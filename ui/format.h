@@ -19,6 +19,12 @@ const char *format_time(int64_t wall_us, bool seconds, char out[FORMAT_SIZE]);
 /* Local date and time, "2026-11-22 14:32:07"; 0 gives "-". */
 const char *format_date_time(int64_t wall_us, char out[FORMAT_SIZE]);
 
+/* "s" behind a number of things, unless it is one. */
+static inline const char *format_s(int64_t n)
+{
+    return n == 1 ? "" : "s";
+}
+
 /* Lag in seconds to one of 8 steps on a fixed logarithmic scale; -1 for a gap. */
 int format_lag_step(double seconds);
 /* Reduces n samples (oldest first, negative: none) to width steps, the worst of each part. */

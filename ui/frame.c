@@ -272,7 +272,8 @@ static void tiny_draw(struct app *a)
     struct mirror_counts c;
     char lag[FORMAT_SIZE];
     mirrors_count(a->picture, &c);
-    int x = draw_textf(&a->paint, r->y, r->x, r->w, ROLE_TEXT, "%zu mirrors ", a->picture->n);
+    int x = draw_textf(&a->paint, r->y, r->x, r->w, ROLE_TEXT, "%zu mirror%s ", a->picture->n,
+                       format_s((int64_t)a->picture->n));
     count_draw(a, r, &x, c.failed, "FAILED", ROLE_FAIL);
     count_draw(a, r, &x, c.busy, "busy", ROLE_BUSY);
     if (worst)

@@ -170,12 +170,10 @@ static void row_draw(const struct painter *p, const struct logview *v, const str
 }
 
 void logview_draw(const struct painter *p, const struct logview *v, const struct log_window *w,
-                  const struct rect *r)
+                  const char *none, const struct rect *r)
 {
     if (!w->n) {
-        draw_text(p, r->y, r->x + 1, r->w - 1, ROLE_DIM,
-                  v->least > LOG_LEVEL_INFO ? "nothing logged at this level; + shows more"
-                                            : "nothing logged yet");
+        draw_text(p, r->y, r->x + 1, r->w - 1, ROLE_DIM, none);
         return;
     }
     /* Up from the bottom line until the pane is full, then down. */

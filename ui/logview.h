@@ -41,7 +41,8 @@ bool logview_find(struct logview *v, const struct log_window *w, int direction, 
 /* follow: the key that leads back to the newest line. */
 void logview_title(const struct logview *v, const struct log_window *w, const char *follow,
                    char *out, size_t size);
+/* none: what stands there while there is no line. */
 void logview_draw(const struct painter *p, const struct logview *v, const struct log_window *w,
-                  const struct rect *r);
+                  const char *none, const struct rect *r);
 
 #endif

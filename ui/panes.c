@@ -3,6 +3,7 @@
 
 #include "ui/actions.h"
 #include "ui/mirrors.h"
+#include "ui/moves.h"
 
 void pane_facts_draw(struct app *a, enum role role, const char *title, const struct facts *f)
 {
@@ -37,6 +38,19 @@ void pane_log_fetch(struct app *a, const struct logview *v, bool all, int height
     logview_fetch(v, a->model, a->log_rows, max, a->frozen ? a->frozen_log_id : 0, w);
 }
 
+void pane_log_lines_draw(struct app *a, const struct logview *v, const struct log_window *w,
+                         const struct rect *r)
+{
+    char none[96];
+    action_text(a,
+                v->least <= LOG_LEVEL_INFO ? "nothing logged yet"
+                : moves_log(a) == v
+                    ? "nothing logged at this level; {more} shows more"
+                    : "nothing logged at this level; {pane}, then {more} shows more",
+                none, sizeof none);
+    logview_draw(&a->paint, v, w, none, r);
+}
+
 void pane_log_draw(struct app *a, struct logview *v, const char *mirror)
 {
     const struct rect *r = &a->layout.log;
@@ -53,7 +67,7 @@ void pane_log_draw(struct app *a, struct logview *v, const char *mirror)
     if (a->layout.side_by_side)
         draw_divider(&a->paint, r);
     struct rect body = {r->y + 1, r->x, r->h - 1, r->w};
-    logview_draw(&a->paint, v, &w, &body);
+    pane_log_lines_draw(a, v, &w, &body);
     if (a->focus_log) {
         a->cursor_y = r->y;
         a->cursor_x = r->x;

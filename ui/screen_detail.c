@@ -330,9 +330,10 @@ void detail_summary_draw(struct app *a, const struct rect *r, int x)
     bool copying = m->state == MIRROR_SNAPSHOTTING;
     const struct verify_status *v = &m->verify;
     if (v->is_running) {
-        str_printf(text, sizeof text, " verify %d/%d tables  %s  %lld rows differ", v->tables_done,
-                   v->tables_total, format_percent(v->bytes_done, v->bytes_total, percent),
-                   (long long)v->differences);
+        str_printf(
+            text, sizeof text, " verify %d/%d tables  %s  %lld row%s differ%s", v->tables_done,
+            v->tables_total, format_percent(v->bytes_done, v->bytes_total, percent),
+            (long long)v->differences, format_s(v->differences), v->differences == 1 ? "s" : "");
     } else if (!copying) {
         str_printf(text, sizeof text, " lag %s, %s", format_seconds(m->lag_seconds, eta),
                    format_bytes(m->lag_bytes, done));
@@ -451,8 +452,8 @@ static void table_finding_draw(struct app *a, const struct mirror_status *m)
     facts_add(&f, ROLE_FAIL, 0, "what", "%s", t->error);
     if (t->rows_missing > 0)
         facts_add(&f, ROLE_WARN, 0, *t->error ? "also" : "what",
-                  "%lld updates or deletes found no row in %s", (long long)t->rows_missing,
-                  t->dest);
+                  "%lld update%s or delete%s found no row in %s", (long long)t->rows_missing,
+                  format_s(t->rows_missing), format_s(t->rows_missing), t->dest);
     facts_add(&f, ROLE_TEXT, 1, "where", "%s %s %s on %s", t->source, theme_arrow(&a->theme),
               t->dest, m->dest_peer);
     facts_add(&f, ROLE_STRONG, 0, "do", "%s",

@@ -1,15 +1,27 @@
 /* Help, printed from the table of actions: the keys of the screen below, or of all screens. */
 #include <string.h>
 
+#include "base/mem.h"
 #include "ui/actions.h"
+#include "ui/text.h"
+
+enum {
+    KEYS_MOST = 14, /* columns of an action's keys */
+};
 
 static void help_draw(struct app *a)
 {
     const struct rect *r = &a->layout.list;
     enum screen_id of = a->depth > 0 ? a->stack[a->depth - 1] : SCREEN_LIST;
     const char *group = NULL;
-    char keys[64], help[160];
+    char keys[64], help[160], label[48];
     facts_clear(&a->page);
+    int width = 0;
+    for (size_t i = 0; i < n_actions; i++) {
+        action_key(a, &actions[i], true, keys, sizeof keys);
+        int w = text_columns(keys, a->theme.unicode);
+        width = w > width && w <= KEYS_MOST ? w : width;
+    }
     for (size_t i = 0; i < n_actions; i++) {
         const struct action *k = &actions[i];
         if (!a->help_all && !(k->screens & ON(of)))
@@ -21,8 +33,9 @@ static void help_draw(struct app *a)
         }
         group = k->group;
         action_key(a, k, true, keys, sizeof keys);
-        facts_add(&a->page, ROLE_TEXT, 0, keys, "%-11s %s", k->name,
-                  action_text(a, k->help, help, sizeof help));
+        int pad = width - text_columns(keys, a->theme.unicode);
+        str_printf(label, sizeof label, "%s%*s %-11s", keys, pad > 0 ? pad : 0, "", k->name);
+        facts_add(&a->page, ROLE_TEXT, 0, label, "%s", action_text(a, k->help, help, sizeof help));
     }
     draw_rule(&a->paint, r->y, r->x, r->w, ROLE_STRONG,
               a->help_all ? "keys of all screens" : "keys of this screen",

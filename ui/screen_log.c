@@ -14,7 +14,7 @@ static void log_draw(struct app *a)
         &a->paint, r->y, r->x, r->w, ROLE_STRONG, title,
         action_text(a, "{filter} search  {wrap} wrap  {more}{less} level", keys, sizeof keys));
     struct rect body = {r->y + 1, r->x, r->h - 1, r->w};
-    logview_draw(&a->paint, &a->page_log, &w, &body);
+    pane_log_lines_draw(a, &a->page_log, &w, &body);
     a->cursor_y = r->y + r->h - 1;
 }
 

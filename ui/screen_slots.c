@@ -286,7 +286,10 @@ static void facts_wal(struct app *a, const struct source_slot *s, struct facts *
         str_printf(full, sizeof full, ": full in %s", format_age(seconds, left));
     facts_add(f, ROLE_TEXT, 0, "keeps", "%s of WAL, wal_status %s%s",
               format_bytes(x->retained_bytes, kept), x->wal_status, writes);
-    if (x->safe_wal_size >= 0)
+    if (!strcmp(x->wal_status, "lost"))
+        facts_add(f, ROLE_FAIL, 0, "room",
+                  "none: what it needs is gone, nothing can read it again");
+    else if (x->safe_wal_size >= 0)
         facts_add(f, seconds >= 0 && seconds < 86400 ? ROLE_WARN : ROLE_TEXT, 0, "room",
                   "%s until it is lost%s", format_bytes(x->safe_wal_size, room), full);
     else

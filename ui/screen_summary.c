@@ -30,8 +30,8 @@ static void put_new(struct app *a, struct facts *f)
     char bytes[FORMAT_SIZE], rows[FORMAT_SIZE];
     facts_add(f, ROLE_STRONG, 0, "mirror", "%s, from %s to %s", c->name, c->source_peer,
               c->dest_peer);
-    facts_add(f, ROLE_STRONG, 0, "tables", "%zu, about %s rows, %s", s.tables,
-              format_count(s.rows, rows), format_bytes(s.bytes, bytes));
+    facts_add(f, ROLE_STRONG, 0, "tables", "%zu, about %s row%s, %s", s.tables,
+              format_count(s.rows, rows), format_s(s.rows), format_bytes(s.bytes, bytes));
     facts_add(f, ROLE_TEXT, 0, "copy", "%s",
               c->do_initial_snapshot ? "all rows, then the stream"
                                      : "none: the stream only, from now on");
@@ -47,7 +47,8 @@ static void put_change(struct app *a, struct facts *f)
     struct wizard_sum s = wizard_sum(w);
     const struct mirror_status *m = model_find(a->picture, w->config.name);
     char bytes[FORMAT_SIZE];
-    facts_add(f, ROLE_STRONG, 0, "mirror", "%s: %zu tables afterwards", w->config.name, s.tables);
+    facts_add(f, ROLE_STRONG, 0, "mirror", "%s: %zu table%s afterwards", w->config.name, s.tables,
+              format_s((int64_t)s.tables));
     if (s.added)
         facts_add(
             f, ROLE_BUSY, 0, "adds", "%zu, %s to copy%s", s.added, format_bytes(s.bytes, bytes),

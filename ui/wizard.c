@@ -430,8 +430,9 @@ void do_finish(struct app *a)
     char size[FORMAT_SIZE];
     a->confirm = (struct confirm){.order = {.kind = NO_COMMAND}, .run = submit};
     if (w->is_new)
-        str_printf(a->confirm.text, sizeof a->confirm.text, "make %s: %zu tables, %s",
-                   w->config.name, s.tables, format_bytes(s.bytes, size));
+        str_printf(a->confirm.text, sizeof a->confirm.text, "make %s: %zu table%s, %s",
+                   w->config.name, s.tables, format_s((int64_t)s.tables),
+                   format_bytes(s.bytes, size));
     else
         str_printf(a->confirm.text, sizeof a->confirm.text, "%schange the tables of %s%s",
                    m && m->state != MIRROR_PAUSED ? "pause, " : "", w->config.name,

@@ -204,8 +204,8 @@ static void add_missing(const struct mirror *m, const struct row_trouble *x, str
 {
     char title[160], cause[400], remedy[512], since[CLOCK_TEXT_SIZE];
     clock_format(x->first_at, since);
-    str_printf(title, sizeof title, "%lld changes of %.100s found no row at the destination",
-               (long long)x->count, x->source);
+    str_printf(title, sizeof title, "%lld change%s of %.100s found no row at the destination",
+               (long long)x->count, x->count == 1 ? "" : "s", x->source);
     str_printf(cause, sizeof cause,
                "rows of the source are not there: somebody changed the destination; since %s, last "
                "%s%s%.200s",

@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/wake.h"
+#include "ui/actions.h"
 #include "ui/console.h"
 
 enum {
@@ -369,6 +370,19 @@ static bool read_look(struct look *l)
     return ok;
 }
 
+/* The table of actions, a line each: screens (bits), id, usual keys, name. */
+static int print_actions(void)
+{
+    struct keymap usual;
+    keymap_usual(&usual);
+    for (size_t i = 0; i < n_actions; i++) {
+        char keys[64];
+        keymap_shown(&usual, i, true, keys, sizeof keys);
+        printf("%u\t%s\t%s\t%s\n", actions[i].screens, actions[i].id, keys, actions[i].name);
+    }
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     static const char *const ends[] = {"quit", "detached", "lost", "stopped", "failed"};
@@ -377,6 +391,8 @@ int main(int argc, char **argv)
     pthread_t thread;
     struct err err = {0};
     setlocale(LC_CTYPE, "");
+    if (argc > 1 && !strcmp(argv[1], "--actions"))
+        return print_actions();
     if (!scenario_fill(argc > 1 ? argv[1] : "mixed", &e.mirrors, &e.n))
         return 2;
     if (argc > 2)

@@ -7,12 +7,13 @@ import random
 import re
 import select
 import signal
+import subprocess
 import time
 
 import pytest
 
-from driver import (CTRL_C, CTRL_L, CTRL_Z, DOWN, END, ENTER, ESC, F1, HOME, LEFT, PGDN, PGUP,
-                    RIGHT, SIZES, TAB, UP)
+from driver import (CTRL_C, CTRL_L, CTRL_Z, DOWN, END, ENTER, ESC, F1, F5, FIXTURE, HOME, LEFT, PGDN,
+                    PGUP, RIGHT, SIZES, TAB, UP)
 
 
 # --- What is on the screen --------------------------------------------------------------------
@@ -336,17 +337,71 @@ def test_copy_sends_osc_52(console):
 
 
 # --- The console itself -----------------------------------------------------------------------
-def test_help_has_every_key_and_only_keys_that_exist(console):
-    console.press("?", "keys of this screen", "pause", "resume", "retry")
-    seen = ""
-    for _ in range(6):
-        seen += console.settle()
-        console.keys(PGDN)
-    for word in ("enter", "problems", "suspend", "theme", "repaint", "detach", "quit"):
-        assert word in seen
-    console.press("?", "keys of all screens")
-    console.press(ESC, "Mirrors   filter")
-    console.press(F1, "keys of this screen")
+def actions():
+    """Of the table: screens (bits), id, keys, name."""
+    text = subprocess.run([FIXTURE, "--actions"], check=True, capture_output=True, text=True).stdout
+    return [(int(screens), name, keys, word) for screens, name, keys, word in
+            (x.split("\t") for x in text.splitlines())]
+
+
+def test_help_has_every_key_and_only_keys_that_exist(start):
+    c = start(rows=110, cols=120)
+    c.wait("billing")
+    for press, shown in (("?", lambda bits: bits & 1), ("?", lambda bits: True)):
+        c.keys(press)
+        c.wait("? all screens" if shown(0) == 0 else "? this screen")
+        text = c.settle()
+        wanted = [(keys, word) for bits, _, keys, word in actions() if shown(bits)]
+        for keys, word in wanted:
+            assert re.search(rf"^ {re.escape(keys)} +{re.escape(word)} +[A-Z]", text, re.M), (keys, word)
+        assert len(re.findall(r"^ \S.{4,28} [A-Z].*\. *$", text, re.M)) == len(wanted)
+    c.press(ESC, "Mirrors   filter")
+    c.press(F1, "keys of this screen")
+
+
+# How to come to each screen, and what stands there, in the order of enum screen_id.
+WAYS = [("", "Mirrors   filter"), (ENTER, "[1 Tables]"), ("l", "search  w wrap"), ("m", "newest first"),
+        ("?", "keys of this screen"), ("h", "slot s"), ("2", "old_consumer"), ("3", "db1.example.com"),
+        ("5", "goes on"), ("6", "[6 Doctor]"), None, ("e", "public."), ("e", "public.")]
+NAMED = {"enter": ENTER, "esc": ESC, "space": " ", "tab": TAB, "up": UP, "down": DOWN, "left": LEFT,
+         "right": RIGHT, "pgup": PGUP, "pgdn": PGDN, "home": HOME, "end": END, "f1": F1, "f5": F5}
+
+
+def changes(console, before, limit=3.0):
+    """Until something else is on the screen than before; what."""
+    end = time.monotonic() + limit
+    while (text := console.read()) == before and time.monotonic() < end:
+        time.sleep(0.005)
+    return text
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_every_key_of_the_help_does_something(start, part):
+    """Each action on the first screen that has it, by its first key: something changes, or it says why
+    not."""
+    c = start()
+    c.wait("billing")
+    still = ("up", "first", "page-up", "half-up", "tab-tables", "mirrors", "repaint")  # are there already
+    for bits, name, keys, _ in actions()[part::4]:
+        if name in ("quit", "detach", "back"):
+            continue  # what leaves is tested by itself
+        screen = (bits & -bits).bit_length() - 1
+        way, word = WAYS[screen]
+        c.keys(way)
+        before, key = c.wait(word), keys.split()[0]
+        if screen == 12:  # the summary: with another choice of tables
+            c.keys("*", ENTER)
+            before = c.wait("what will be done")
+        is_ctrl = len(key) == 2 and key[0] == "^"
+        c.keys(NAMED.get(key) or (chr(ord(key[1]) & 0x1f) if is_ctrl else key))
+        text = changes(c, before) if name not in still else before
+        assert c.alive() and "no such key" not in text and (text != before or name in still), (name, text)
+        while "Quit bunnydb?" not in text:  # out of everything
+            c.keys(ESC)
+            text = changes(c, text, 0.3)
+        c.press(ESC, gone=["Quit bunnydb?"])
+    reads = ("doctor", "peer-test", "schema-plan", "survey", "available", "config", "peers", "bundle")
+    assert {x.split()[0] for x in c.commands()} - set(reads) <= {"resume", "retry"}, c.commands()
 
 
 def test_unknown_keys_say_so(console):

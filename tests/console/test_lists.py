@@ -249,6 +249,16 @@ def test_options_are_written_as_libpq_does(console):
     console.wait_record("peer-create p")
 
 
+def test_keys_of_mirrors_do_nothing_to_the_one_that_was_open_before_a_test(console):
+    console.keys(ENTER)
+    console.wait("Mirrors > billing")
+    console.press(ESC, "Mirrors   filter")
+    console.press("3", "db1.example.com")
+    console.press("t", "as a destination")
+    console.press("v", "verify: no mirror is selected", gone=["y/N"])
+    console.press("C", "cutover: no mirror is selected")
+
+
 def test_a_peer_in_use_stays_and_another_is_deleted_by_its_name(console):
     console.press("3", "db1.example.com")
     console.press("K", "peer dwh is used by 4 mirrors")

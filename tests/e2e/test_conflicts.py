@@ -73,7 +73,7 @@ def test_a_table_that_verify_finds_equal_has_nothing_missing(pair, bunny):
     bunny.mirror("m", pair)
     pair.dsql("DELETE FROM t WHERE id = 1")
     pair.sql("DELETE FROM t WHERE id = 1")
-    wait_finding(bunny, "rows_missing", "1 changes of public.t")
+    wait_finding(bunny, "rows_missing", "1 change of public.t")
     bunny.api.post("/v1/mirrors/m/verify")
     wait_for(lambda: not findings(bunny, "rows_missing"), 60, "the end of the finding")
     pair.sql("INSERT INTO t VALUES (3, 3)")
@@ -87,7 +87,7 @@ def test_no_key_no_row(pair, bunny):
     bunny.mirror("m", pair)
     pair.dsql("DELETE FROM t WHERE a = 1")
     pair.sql("DELETE FROM t WHERE a = 1")
-    finding = wait_finding(bunny, "rows_missing", "1 changes of public.t")
+    finding = wait_finding(bunny, "rows_missing", "1 change of public.t")
     assert "key" not in finding["cause"], finding
     pair.sql("DELETE FROM t WHERE ctid = (SELECT min(ctid) FROM t WHERE a = 2)")
     pair.assert_equal()

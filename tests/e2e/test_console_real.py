@@ -193,7 +193,7 @@ def test_verify_repair_resync_and_cutover_by_keys(live):
     console.key("\r")
     console.wait("Mirrors > orders", "public.t")
     console.key("v")
-    console.wait("verify orders: reads 1 tables", "y/N")
+    console.wait("verify orders: reads 1 table (", "y/N")
     console.key("y")
     console.wait("verify orders: ended", "V shows")
     console.key("V")
