@@ -39,6 +39,8 @@ static void list_findings(const struct mirror *m, struct findings *out)
         MEM_PUSH(out->items, out->n, out->cap, m->sequence_trouble.items[i]);
     for (size_t i = 0; i < m->table_trouble.n; i++)
         MEM_PUSH(out->items, out->n, out->cap, m->table_trouble.items[i]);
+    for (size_t i = 0; i < m->copy_trouble.n; i++)
+        MEM_PUSH(out->items, out->n, out->cap, m->copy_trouble.items[i]);
     for (size_t i = 0; i < m->key_trouble.n; i++)
         MEM_PUSH(out->items, out->n, out->cap, m->key_trouble.items[i]);
     for (size_t i = 0; i < m->differences.n; i++)

@@ -1,6 +1,7 @@
 /* Tables leave the stream for their copy, while the stream goes on; see table_sync.h. */
 #include "control/table_sync_private.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -55,6 +56,7 @@ static void add_asked(struct table_sync *s)
             continue;
         struct sync_item *item = item_of(s, (int)i);
         bool was_aside = item->is_aside, is_owing = item->is_owing;
+        free(item->failure);
         *item = (struct sync_item){.mapping = (int)i,
                                    .by_swap = s->asked.by_swap,
                                    .keeps_rows = s->asked.by_swap,

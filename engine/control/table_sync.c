@@ -221,6 +221,7 @@ bool table_sync_open(struct run *r, struct table_sync **out, struct err *err)
         s->is_idle = !has_work(s) && !s->wants_restore && !s->is_snapshot;
         if (!s->wants_restore)
             findings_free(&m->key_trouble);
+        findings_free(&m->copy_trouble); /* the first attempt of this run says it anew */
         if (has_work(s))
             spill_remove_stale(m->engine->state_dir);
         else
@@ -444,6 +445,8 @@ void table_sync_close(struct table_sync *s)
     if (s->wants_look)
         want_definitions(s);
     table_name_list_free(&s->removed);
+    for (size_t i = 0; i < s->n_items; i++)
+        free(s->items[i].failure);
     free(s->items);
     free(s->aside);
     free(s->kept);

@@ -109,6 +109,37 @@ static void mark_copy(struct table_sync *s)
         s->kept[i] = s->wanted[schema->tables[i].mapping];
 }
 
+/* What an operator has to know of: it is tried again, but hardly with another end. */
+static void show_failures(struct table_sync *s)
+{
+    struct mirror *m = table_sync_mirror(s);
+    findings_free(&m->copy_trouble);
+    for (size_t i = 0; i < s->n_items; i++) {
+        const struct sync_item *item = &s->items[i];
+        const struct err *e = item->failure;
+        char title[160], cause[800], remedy[800];
+        if (!e)
+            continue;
+        str_printf(title, sizeof title, "%s.%s cannot be copied", item->name.schema,
+                   item->name.table);
+        str_printf(cause, sizeof cause, "%s%s%s", e->sqlstate, e->sqlstate[0] ? " " : "", e->text);
+        str_printf(remedy, sizeof remedy,
+                   "%s%sIt is tried again by itself, at once with: bunnydb resync %s %s.%s",
+                   e->hint, e->hint[0] ? " " : "Heal what the error names. ", m->row.config.name,
+                   item->name.schema, item->name.table);
+        findings_add(&m->copy_trouble, "table_copy", SEVERITY_ERROR, title, cause, remedy,
+                     "resync");
+    }
+    show_dirty(m);
+}
+
+static void note_failure(struct sync_item *item, const struct err *err)
+{
+    free(item->failure);
+    item->failure = mem_calloc(1, sizeof *item->failure);
+    *item->failure = *err;
+}
+
 static void put_off(struct table_sync *s, const struct err *err)
 {
     struct mirror *m = table_sync_mirror(s);
@@ -132,7 +163,10 @@ static void put_off(struct table_sync *s, const struct err *err)
                    : mirror_backoff_ms(is_shared ? 1 : ++item->failures);
         item->retry_at = clock_mono_ms() + wait;
         table_sync_show_item(s, item, "error", err->text);
+        if (n == 1 && err_class_of(err) != CLASS_RETRY)
+            note_failure(item, err);
     }
+    show_failures(s);
     log_write(err_class_of(err) == CLASS_RETRY ? LOG_LEVEL_WARN : LOG_LEVEL_ERROR, "copy",
               m->row.config.name, err->hint,
               "copy beside the stream failed tables=%s error=\"%s\" (%s); tried again in %.0f s",
@@ -285,6 +319,8 @@ void table_sync_finish_copy(struct table_sync *s, int64_t replayed)
         if (!item->is_copying)
             continue;
         item->is_copying = item->is_aside = false;
+        free(item->failure);
+        item->failure = NULL;
         s->wants_restore |= item->is_owing;
         all_asked &= item->was_asked;
         forget_trouble(s, item, status.point);
@@ -295,6 +331,7 @@ void table_sync_finish_copy(struct table_sync *s, int64_t replayed)
              "copied tables stream tables=%s replayed=%lld seconds=%.1f", names,
              (long long)replayed, (double)(clock_mono_ms() - s->began) / 1000.0);
     free(names);
+    show_failures(s);
     s->wants_restore |= status.has_restore;
     s->restore_at = s->restore_failures = 0;
     if (status.has_left_out)

@@ -22,7 +22,8 @@ struct sync_item {
     bool was_asked;  /* it left the stream of this run for an operator */
     size_t at_most;  /* of how many tables its next copy is: one of more has failed; 0: of any */
     int failures;
-    int64_t retry_at; /* monotonic ms */
+    int64_t retry_at;    /* monotonic ms */
+    struct err *failure; /* of its last copy, when nobody but it could be meant; NULL: none */
 };
 
 struct table_sync {

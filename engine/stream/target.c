@@ -442,7 +442,9 @@ static bool choose_where(const struct target *t, const struct pgo_message *m,
     }
     if (!keys) {
         err_set(err, ERR_IDENTITY, "a change of %s names no key", t->source);
-        return err_hint(err, "At the source: ALTER TABLE %s REPLICA IDENTITY FULL; then retry.",
+        return err_hint(err,
+                        "At the source: ALTER TABLE %s REPLICA IDENTITY FULL. What was changed "
+                        "before stays without a key: then resync the table.",
                         t->source);
     }
     *where = WHERE_KEY;

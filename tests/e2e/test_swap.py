@@ -858,10 +858,12 @@ def test_definitions_that_changed_while_the_slot_was_lost(pair, bunny):
     """They follow on the rows that are there; what these do not take is said, and empties nothing."""
     pair.sql("CREATE TABLE t (id int PRIMARY KEY, v int, gone text); CREATE TABLE u (id int PRIMARY KEY);"
              "INSERT INTO t SELECT g, g, 'x' FROM generate_series(1, 3000) g;"
-             "INSERT INTO u SELECT generate_series(1, 300)")
+             "INSERT INTO u SELECT generate_series(1, 300); CREATE TABLE w (id int PRIMARY KEY, v text);"
+             "INSERT INTO w SELECT g, repeat('x', g) FROM generate_series(1, 30) g")
     bunny.mirror("m", pair)
     lose_slot(pair, bunny)
     pair.sql("ALTER TABLE t ADD w text DEFAULT 'new', ALTER v TYPE bigint, DROP gone;"
+             "ALTER TABLE w ALTER v TYPE int USING length(v);"
              "ALTER TABLE u ADD n int; UPDATE u SET n = id; ALTER TABLE u ALTER n SET NOT NULL;"
              "DELETE FROM t WHERE id > 2900")
     bunny.start()
@@ -875,10 +877,18 @@ def test_definitions_that_changed_while_the_slot_was_lost(pair, bunny):
                     (tables["public.u"]["status"] == "streaming" or tables["public.u"]["error_message"]))
         wait_for(swapped_or_said, 90, "the tables")
         assert reader.stop() == [(True, True)], reader.seen
-    if not all(t["status"] == "streaming" for t in bunny.status("m")["tables"]):
-        wait_for(lambda: not bunny.status("m")["operation"], 60, "the end of the operation")
-        bunny.api.post("/v1/mirrors/m/resync/public.u", {"strategy": "truncate"})
+        assert pair.dsql("SELECT min(v), count(*) FROM w") == [("x", 30)]
+    said = wait_for(lambda: {f["title"]: f for f in bunny.status("m")["findings"]
+                             if f["code"] == "table_copy"}.get("public.w cannot be copied"), 60, "the finding")
+    assert "22P02" in said["cause"] and "Strategy truncate" in said["remedy"], said
+    assert said["action"] == "resync" and "bunnydb resync m public.w" in said["remedy"], said
+    for name in ("u", "w"):
+        if {t["table_name"]: t["status"] for t in bunny.status("m")["tables"]}[f"public.{name}"] == "error":
+            wait_for(lambda: not bunny.status("m")["operation"], 60, "the end of the operation")
+            bunny.api.post(f"/v1/mirrors/m/resync/public.{name}", {"strategy": "truncate"})
     wait_for(lambda: all_settled(bunny, "m"), 60, "all tables")
-    pair.assert_equal(excluded=None, tables=[("public", "u")])
+    wait_for(lambda: not [f for f in bunny.status("m")["findings"] if f["code"] == "table_copy"], 10,
+             "the end of the finding")
+    pair.assert_equal(excluded=None, tables=[("public", "u"), ("public", "w")])
     assert pair.sql("SELECT id, v, w FROM t ORDER BY id") == pair.dsql("SELECT id, v, w FROM t ORDER BY id")
     assert_no_shadows(pair)

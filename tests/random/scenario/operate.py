@@ -133,8 +133,13 @@ class Operator:
             self._insist("sync-schema")
         elif self._map_anew(manual):
             return
+        elif finding and finding["code"] == "table_copy":  # readers cannot keep these rows
+            self._copy_source(finding["title"].removesuffix(" cannot be copied"), {"strategy": "truncate"})
         elif manual:
             self._by_hand(manual, not finding)
+        elif finding and again and finding["code"] == "replica_identity":
+            # of before: its index is gone, and VACUUM has noted in place that there is none
+            self._copy_source(finding["cause"].removeprefix("a change of ").removesuffix(" names no key"))
         elif finding:
             action = "sync-schema" if finding["action"] == "sync-schema" else "retry"
             self._note(f"{action}: {finding['cause']}")
@@ -174,6 +179,13 @@ class Operator:
         self._note(f"resync {mapped} for {destination}")
         self._insist(f"resync/{urlquote(mapped, safe='')}")
 
+    def _copy_source(self, name, how=None):
+        self._note(f"resync {name} {how or ''}")
+        mapped = self.player.mapped_from(name)
+        if not mapped:
+            raise Stuck(f"{name} is to be resynced, and is not mapped")
+        self._insist(f"resync/{urlquote(mapped, safe='')}", how)
+
     def _put_tables(self):
         return self.api.raw("PUT", f"{self.path}/tables",
                             {"table_mappings": self.player.mappings()})
@@ -192,7 +204,7 @@ class Operator:
         if answer.status == 409 and self.player.heal(answer.body):
             answer = self._put_tables()
         self._note(f"mapping: {answer.status} {answer.body if answer.status != 200 else ''}")
-        if answer.status != 200:
-            raise Stuck(f"tables: {answer.body}")
+        if answer.status != 200 and self.player.follow_names():
+            raise Stuck(f"tables: {answer.body}")  # else the mirror has followed by itself meanwhile
         self._insist("resume")
         return True

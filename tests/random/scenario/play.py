@@ -190,6 +190,19 @@ class Player:
                 return f"{m['source_schema']}.{m['source_table']}"
         return None
 
+    def mapped_from(self, name):
+        """The same, of the source's table with that name, or of one with that partition."""
+        self.learn_mapping()
+        for m in self.maps.values():
+            top = m["source_schema"], m["source_table"]
+            below = self.pair.src.execute(
+                "SELECT n.nspname || '.' || c.relname FROM pg_partition_tree(to_regclass(%s)) t "
+                "JOIN pg_class c ON c.oid = t.relid JOIN pg_namespace n ON n.oid = c.relnamespace",
+                (qualified(*top),)).fetchall()
+            if name == ".".join(top) or (name,) in below:
+                return ".".join(top)
+        return None
+
     def do_operate(self, _):
         if self.maker and self.bunny.is_running:
             try:
@@ -381,7 +394,9 @@ class Player:
                              f"({status['error_code']}); {status['error_hint']}")
         if status["status"] != "running" or status["operation"] or waiting:
             self.goal = None
-            return None
+            if status["operation"]:
+                return None
+            return next((f for f in status["findings"] if f["code"] == "table_copy"), None)
         if not self.goal:
             self._tick()
             self.goal = self.pair.sql("SELECT pg_current_wal_lsn()")[0][0]
