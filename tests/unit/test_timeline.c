@@ -27,6 +27,7 @@ static void a_timeline_starts_where_its_parent_was_left(void **state)
     assert_true(timeline_start("") == 0);
     assert_true(timeline_start("nothing of the kind\n1\n2 x\n-1\t0/1\tno\n") == 0);
     assert_true(timeline_start("1\t0/20") == 0x20); /* no line end, no reason */
+    assert_true(timeline_start("1\t0/20\n2\tx\n0\t0/30\n-3\t0/40\n4294967298\t0/50\nx\n") == 0x20);
 }
 
 static void a_history_says_where_it_left_each(void **state)
@@ -56,7 +57,7 @@ static void timelines_are_the_same_unless_they_are_known_to_differ(void **state)
     b.start = 32;
     assert_false(timeline_is_same(&a, &b));
     b.start = 0;
-    assert_true(timeline_is_same(&a, &b));
+    assert_true(timeline_is_same(&a, &b) && timeline_is_same(&b, &a));
     b.id = 3;
     assert_false(timeline_is_same(&a, &b));
 }
