@@ -168,6 +168,46 @@ def test_position_of_a_quiet_mirror_moves(pair, bunny):
                     "WHERE slot_name = 'bunny_slot_m'", (flushed,))[0][0]
 
 
+@pytest.mark.long
+@pytest.mark.limit(120)
+def test_keepalives_move_the_slot_of_a_quiet_database_on_a_busy_server(pair, bunny):
+    """No heartbeat has to be written at the source: neither work that never rests in another
+    database, nor a transaction that is open all the time, keeps the confirmed position; only the
+    latter keeps the WAL, as it has to, until it ends."""
+    pair.sql("CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE other (v text)")
+    bunny.mirror("m", pair, ["public.t"])
+    slot = "FROM pg_replication_slots WHERE slot_name = 'bunny_slot_m'"
+    is_over = threading.Event()
+
+    def work():
+        with pair.source.connect("postgres") as c:
+            c.execute("CREATE TABLE IF NOT EXISTS busy (v text)")
+            while not is_over.is_set():
+                c.execute("INSERT INTO busy SELECT repeat('y', 100) FROM generate_series(1, 200)")
+            c.execute("DROP TABLE busy")
+    worker = threading.Thread(target=work)
+    with pair.source.connect(pair.sdb) as other:
+        other.execute("BEGIN")
+        other.execute("INSERT INTO other VALUES ('open')")
+        opened = pair.sql("SELECT pg_current_wal_insert_lsn()")[0][0]
+        worker.start()
+        try:
+            for _ in range(3):  # up to where the WAL is at that moment; it goes on meanwhile
+                at = pair.sql("SELECT pg_current_wal_insert_lsn()")[0][0]
+                wait_for(lambda at=at: pair.sql(f"SELECT confirmed_flush_lsn > %s::pg_lsn {slot}",
+                                          (at,))[0][0], 60, f"the slot to confirm {at}")
+            assert pair.sql(f"SELECT restart_lsn <= %s::pg_lsn {slot}", (opened,))[0][0]
+            other.execute("ROLLBACK")
+
+            def let_go():
+                pair.sql("CHECKPOINT")  # says which transactions run; else the server does, now and then
+                return pair.sql(f"SELECT restart_lsn > %s::pg_lsn {slot}", (opened,))[0][0]
+            wait_for(let_go, 60, "the WAL of the open transaction to go", every=0.5)
+        finally:
+            is_over.set()
+            worker.join()
+
+
 @pytest.mark.limit(120)
 def test_two_processes_on_copies_of_a_state_directory(pair, bunny, root):
     """Only one applies at a time; the result is equal whatever they do to each other."""
