@@ -117,6 +117,7 @@ class World:
         if not self.bunny.is_running:
             self.start()
         self.baseline = (threads(self.bunny.process.pid), descriptors(self.bunny.process.pid))
+        self.held = what_is_held(self.bunny.process.pid)
         for side, db in (("source", self.pair.sdb), ("dest", self.pair.ddb)):
             body = self.peer_body(side, db)
             self.bunny.api.post("/v1/peers", {"name": f"{self.name}-{side}", **body})
@@ -285,7 +286,8 @@ class World:
         def is_slim():
             now = (threads(pid), descriptors(pid))
             assert now[0] <= self.baseline[0] and now[1] <= self.baseline[1], \
-                f"threads and descriptors {now}, at first {self.baseline}: {what_is_held(pid)}"
+                f"threads and descriptors {now}, at first {self.baseline}: {what_is_held(pid)}, " \
+                f"at first {self.held}"
             return True
         wait_for(is_slim, 40, "threads and descriptors to go")
         code, seconds = self.bunny.stop()
