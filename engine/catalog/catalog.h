@@ -45,6 +45,7 @@ struct mirror_row {
     bool snapshot_begun; /* of the present slot: what the destination says of it counts, and an
                           * interrupted one goes on instead of beginning anew */
     bool slot_created;   /* a slot of that name at the source is ours */
+    lsn_t slot_restart;  /* that slot has let go of all WAL before it, for good; 0: not known */
     bool republish;      /* the mapping changed: the publication is to follow */
     char pending[24];    /* an operation that was accepted and is not done; empty: none */
     char pending_by[NAME_SIZE];
@@ -68,6 +69,10 @@ bool catalog_mirror_set(struct catalog *c, const char *name, enum mirror_wish wi
 /* The snapshot of the present slot can go on after an interruption; false: it begins anew. */
 bool catalog_mirror_set_begun(struct catalog *c, const char *name, bool begun,
                               struct err *err) MUST_CHECK;
+/* The slot needs no WAL before restart any more, and the source will not forget that; 0 with
+ * another slot, of which nothing is known yet. */
+bool catalog_mirror_set_restart(struct catalog *c, const char *name, lsn_t restart,
+                                struct err *err) MUST_CHECK;
 /* A mirror made without a snapshot copies its tables from now on. */
 bool catalog_mirror_set_snapshot(struct catalog *c, const char *name, bool do_snapshot,
                                  struct err *err) MUST_CHECK;

@@ -161,6 +161,9 @@ static const char *const migrations[] = {
     /* 10: who let a run begin, and who ended it. */
     "ALTER TABLE run ADD COLUMN begun_by TEXT NOT NULL DEFAULT '';"
     "ALTER TABLE run ADD COLUMN ended_by TEXT NOT NULL DEFAULT '';",
+
+    /* 11: how far the slot at the source has come for good. */
+    "ALTER TABLE mirror ADD COLUMN slot_restart INTEGER NOT NULL DEFAULT 0;",
 };
 
 static bool refuse_foreign(struct catalog *c, struct err *err)

@@ -81,7 +81,7 @@ static void make_uuid(char out[37])
     "resync_strategy, schema_changes, on_table_error, created_at, updated_at, "          \
     "dropped_columns"
 #define MIRROR_READ_COLUMNS \
-    MIRROR_COLUMNS ", republish, pending, pending_by, pending_at, snapshot_begun"
+    MIRROR_COLUMNS ", republish, pending, pending_by, pending_at, snapshot_begun, slot_restart"
 
 static bool insert_row(struct catalog *c, const struct mirror_row *row, struct err *err)
 {
@@ -155,6 +155,16 @@ bool catalog_mirror_set_begun(struct catalog *c, const char *name, bool begun, s
                   mirror_require(c, name, err) &&
                       db_run(c, err, "UPDATE mirror SET snapshot_begun = ?2 WHERE name = ?1",
                              DB_ARGS(DB_T(name), DB_I(begun))),
+                  err);
+}
+
+bool catalog_mirror_set_restart(struct catalog *c, const char *name, lsn_t restart, struct err *err)
+{
+    return db_begin(c, DB_WRITE, err) &&
+           db_end(c,
+                  mirror_require(c, name, err) &&
+                      db_run(c, err, "UPDATE mirror SET slot_restart = ?2 WHERE name = ?1",
+                             DB_ARGS(DB_T(name), DB_I((int64_t)restart))),
                   err);
 }
 
@@ -241,6 +251,7 @@ static void read_row(const struct db_rows *r, struct mirror_row *row)
     str_copy(row->pending_by, sizeof row->pending_by, db_text(r, 25));
     row->pending_at = db_int(r, 26);
     row->snapshot_begun = db_int(r, 27);
+    row->slot_restart = (lsn_t)db_int(r, 28);
 }
 
 static bool read_maps(struct catalog *c, struct mirror_config *m, struct err *err)

@@ -237,6 +237,15 @@ lsn_t board_safe(struct board *b)
     return safe;
 }
 
+lsn_t board_restart(struct board *b, int pid)
+{
+    pthread_mutex_lock(&b->lock);
+    const struct slot_status *s = &b->s.slot;
+    lsn_t restart = s->exists && s->active && s->active_pid == pid ? s->restart : 0;
+    pthread_mutex_unlock(&b->lock);
+    return restart;
+}
+
 enum mirror_state board_state(struct board *b)
 {
     pthread_mutex_lock(&b->lock);

@@ -38,6 +38,8 @@ void board_lists_release(struct board_lists *l); /* NULL is fine */
 
 /* What board_publish and board_reach have told last; 0: nothing. */
 lsn_t board_safe(struct board *b);
+/* restart_lsn of the slot as it was sampled last while that session held it; 0: it was not. */
+lsn_t board_restart(struct board *b, int pid);
 /* As last published. */
 enum mirror_state board_state(struct board *b);
 

@@ -104,11 +104,13 @@ struct mirror {
     struct findings table_trouble; /* tables that left the stream */
     struct findings copy_trouble;  /* tables that cannot be copied */
     struct findings key_trouble;   /* foreign keys that are not back after a copy */
-    int blamed;       /* index in the run's schema of the table whose change failed; -1: none */
-    lsn_t blamed_lsn; /* of its transaction's COMMIT */
-    bool wants_bulk;  /* the next run begins with bulk reading */
-    int64_t bulk_at;  /* monotonic ms: not before, as it was refused */
-    int bulk_lost;    /* so many of its sessions were lost since a change was applied */
+    int blamed;         /* index in the run's schema of the table whose change failed; -1: none */
+    lsn_t blamed_lsn;   /* of its transaction's COMMIT */
+    bool wants_bulk;    /* the next run begins with bulk reading */
+    int64_t bulk_at;    /* monotonic ms: not before, as it was refused */
+    lsn_t restart_seen; /* see restored.c: of the slot, at the last look */
+    int64_t restart_at; /* monotonic ms: the next one */
+    int bulk_lost;      /* so many of its sessions were lost since a change was applied */
 };
 
 /* --- run.c: from connecting to the end of the stream, or of the snapshot's failure -------------
@@ -193,6 +195,11 @@ void run_has_begun(struct run *r);
 void run_is_streaming(struct mirror *m);
 /* Those that bring all tables: they are in. */
 void run_end_operations(struct mirror *m);
+/* restored.c: at the start of a run, whether the source is not an older copy of itself; while it
+ * streams, how far its slot is; with another slot or timeline, nothing is known of that. */
+bool restored_check(struct run *r, struct err *err) MUST_CHECK;
+void restored_note(struct run *r);
+bool restored_forget(struct mirror *m, struct err *err) MUST_CHECK;
 /* setup.c: publication, slot, tables, snapshot; afterwards the stream may start. */
 bool run_setup(struct run *r, struct err *err) MUST_CHECK;
 /* All tables are to be copied by swap beside the stream of the slot that run_setup makes. */

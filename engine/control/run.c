@@ -110,6 +110,8 @@ static bool check_timeline(struct run *r, struct err *err)
     if (p->timeline.id && p->timeline.id != now->id)
         log_info("super", r->m->row.config.name, "the source was promoted: timeline=%d before=%d",
                  now->id, p->timeline.id);
+    if (p->timeline.id && !restored_forget(r->m, err))
+        return false; /* the slot is another server's */
     p->timeline = *now;
     return progress_note_timeline(r->dest, &r->m->task, r->m->row.mirror_id, p, err);
 }
@@ -216,7 +218,7 @@ static bool check_everything(struct run *r, struct err *err)
     struct mirror *m = r->m;
     const struct mirror_config *c = &m->row.config;
     /* What only a new copy heals comes first: it brings all else that may be missing. */
-    return run_check_progress(r, err) &&
+    return run_check_progress(r, err) && restored_check(r, err) &&
            source_check_slot(r->source, &m->task, c->slot, r->progress->lsn, err) &&
            definitions_note(r, err) && read_schema(r, err) && republish(r, err) &&
            source_check_publication(r->source, &m->task, c->publication, r->schema, err) &&
@@ -306,6 +308,7 @@ static void report(void *arg, lsn_t durable, lsn_t safe, bool is_caught_up)
 static bool tend(void *arg, struct apply *a, struct err *err)
 {
     run_follow_look(arg);
+    restored_note(arg);
     return definitions_tend(arg, a, err) && table_sync_tend(arg, a, err);
 }
 

@@ -183,7 +183,7 @@ static bool create_slot(struct run *r, char **snapshot, struct err *err)
         r->identity->wal_end = r->progress->slot_lsn; /* the source was asked before */
     log_info("super", r->m->row.config.name, "slot=%s created at=" LSN_FMT, slot,
              LSN_ARGS(r->progress->slot_lsn));
-    return true;
+    return restored_forget(r->m, err);
 }
 
 /* The publication comes first: a slot that is older than its publication cannot be decoded. */

@@ -1,7 +1,15 @@
 """Promise: a mirror never streams on over a hole. What the source would leave out without a word is
 an error."""
+import contextlib
+import os
+import shutil
+import sqlite3
+import subprocess
+
 import pytest
 
+from harness.cluster import Cluster
+from harness.pair import Pair
 from harness.waiting import wait_for
 
 
@@ -28,6 +36,56 @@ def test_a_source_that_was_set_back(pair, bunny):
     bunny.api.post("/v1/mirrors/m/retry", {"recreate_slot": True})
     bunny.wait_running("m")
     assert pair.assert_equal() == 1
+
+
+@pytest.fixture
+def own_source(root):
+    cluster = Cluster(root, f"own{os.urandom(3).hex()}", shared_buffers="32MB").start()
+    yield cluster
+    cluster.stop("immediate")
+
+
+@pytest.mark.long
+@pytest.mark.limit(180)
+def test_a_source_that_is_an_older_copy_of_itself(own_source, dest, bunny):
+    """It has written past our progress again: positions alone would not tell."""
+    pair = Pair(own_source, dest)
+    pair.sql("CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'a')")
+    bunny.mirror("m", pair)
+    pair.assert_equal()
+    own_source.stop()
+    shutil.copytree(own_source.data, f"{own_source.data}.old", symlinks=True)
+    subprocess.run(["chown", "-R", "--reference", own_source.data, f"{own_source.data}.old"],
+                   check=True)
+    own_source.start()
+    bunny.wait_running("m", may_fail=True)
+    before = pair.sql("SELECT restart_lsn - '0/0' FROM pg_replication_slots")[0][0]
+    pair.sql("INSERT INTO t VALUES (2, 'applied, and lost at the source')")
+
+    def noted():
+        pair.sql("CHECKPOINT")
+        with contextlib.closing(sqlite3.connect(f"{bunny.state_dir}/catalog.db")) as c:
+            return c.execute("SELECT slot_restart FROM mirror").fetchone()[0] > before
+    wait_for(noted, 60, "the slot's position to be noted", every=0.5)
+    pair.assert_equal()
+    bunny.api.post("/v1/mirrors/m/pause")
+    own_source.stop("immediate")
+    shutil.rmtree(own_source.data)
+    os.rename(f"{own_source.data}.old", own_source.data)
+    own_source.start()
+    pair.sql("INSERT INTO t SELECT i, 'would be left out' FROM generate_series(3, 1000) i")
+    pair.sql("SELECT pg_logical_emit_message(false, 'x', repeat('x', 4000000))")
+    progress = pair.dsql("SELECT lsn::text FROM _bunnydb.progress")[0][0]
+    assert pair.sql("SELECT pg_current_wal_flush_lsn() > %s::pg_lsn", (progress,))[0][0]
+    bunny.api.post("/v1/mirrors/m/resume")
+    status = bunny.wait_status("m", "error", 30, may_fail=True)
+    assert status["error_code"] == "source_changed", status
+    assert "needs WAL from" in status["error_message"], status
+    assert pair.dsql("SELECT count(*) FROM t") == [(2,)]
+    bunny.api.post("/v1/mirrors/m/retry", {"recreate_slot": True})
+    bunny.wait_running("m", may_fail=True)
+    assert pair.assert_equal() == 999
+    bunny.delete_all()
 
 
 @pytest.mark.parametrize("change", ["SET (publish = 'insert')", "SET TABLE ONLY t WHERE (id > 5)",

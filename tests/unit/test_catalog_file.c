@@ -81,7 +81,7 @@ static void fresh_file(void **state)
     assert_mode("catalog.db-wal", 0600);
     assert_mode("catalog.db-shm", 0600);
     assert_mode("secret.key", 0600);
-    assert_int_equal(pragma(c, "PRAGMA user_version"), 10);
+    assert_int_equal(pragma(c, "PRAGMA user_version"), 11);
     assert_int_equal(pragma(c, "PRAGMA synchronous"), 2);
     assert_int_equal(pragma(c, "PRAGMA foreign_keys"), 1);
     catalog_close(c);
@@ -116,7 +116,7 @@ static void version_zero_is_migrated(void **state)
     (void)state;
     tempdir_write(dir, "catalog.db", "", 0);
     struct catalog *c = sample_open(dir);
-    assert_int_equal(pragma(c, "PRAGMA user_version"), 10);
+    assert_int_equal(pragma(c, "PRAGMA user_version"), 11);
     sample_add_peer(c, "a");
     catalog_close(c);
     c = sample_open(dir); /* and it is not migrated twice */
