@@ -2,6 +2,8 @@
  */
 #include <dlfcn.h>
 #include <netdb.h>
+#include <netinet/in.h>
+#include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -11,6 +13,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -34,14 +37,13 @@ __attribute__((visibility("default"))) int getaddrinfo(const char *node, const c
     int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
     asker = pthread_self();
     atomic_fetch_add(&n_asked, 1);
-    if (node && !strcmp(node, "silent.invalid")) {
-        while (!atomic_load(&is_released))
-            usleep(5000);
-        atomic_fetch_add(&n_left, 1);
-        return EAI_AGAIN;
-    }
     *(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
-    return real(node, service, hints, out);
+    bool is_silent = node && !strcmp(node, "silent.invalid");
+    bool is_late = node && !strcmp(node, "late.invalid"); /* it is this machine, in the end */
+    while ((is_silent || is_late) && !atomic_load(&is_released))
+        usleep(5000);
+    atomic_fetch_add(&n_left, is_silent || is_late);
+    return is_silent ? EAI_AGAIN : real(is_late ? "127.0.0.1" : node, service, hints, out);
 }
 
 static void release_all(int n)
@@ -133,6 +135,54 @@ static void many_at_once_do_not_wait_for_each_other(void **state)
     }
     assert_true(clock_mono_ms() - began < 25000);
     release_all(10);
+}
+
+static int listen_here(int *port)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof a;
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_true(fd >= 0 && !bind(fd, (struct sockaddr *)&a, size) && !listen(fd, 5) &&
+                !getsockname(fd, (struct sockaddr *)&a, &size));
+    *port = ntohs(a.sin_port);
+    return fd;
+}
+
+static bool has_input(int fd)
+{
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    return poll(&p, 1, 15000) == 1;
+}
+
+/* The name is there after all: nobody waits for the login any more, and no server keeps it. */
+static void a_login_that_was_left_hangs_up(void **state)
+{
+    static const char *const names[] = {"connect_timeout"}, *const values[] = {"120"};
+    struct pg_target t = {.host = "late.invalid",
+                          .user = "postgres",
+                          .database = "postgres",
+                          .n_options = 1,
+                          .option_names = names,
+                          .option_values = values};
+    struct timed by;
+    struct pg_conn *c;
+    struct err e;
+    char bytes[64];
+    ssize_t n = 1;
+    (void)state;
+    int fd = listen_here(&t.port);
+    timed_init(&by, 20);
+    assert_false(pg_connect(&t, PG_SQL, "test", NULL, &by.task, 300000, &c, &e));
+    assert_error(&e, ERR_CANCELLED, "");
+    release_all(1);
+    assert_true(has_input(fd));
+    int session = accept(fd, NULL, NULL);
+    assert_true(session >= 0);
+    while (n > 0 && has_input(session))
+        n = read(session, bytes, sizeof bytes);
+    assert_int_equal(n, 0);
+    close(session);
+    close(fd);
 }
 
 static bool looks_up(const char *host, const char *address)
@@ -263,6 +313,7 @@ int main(void)
         cmocka_unit_test(a_look_up_ends_with_the_limit_and_the_ticks_go_on),
         cmocka_unit_test(a_command_ends_it_at_once),
         cmocka_unit_test(many_at_once_do_not_wait_for_each_other),
+        cmocka_unit_test(a_login_that_was_left_hangs_up),
         cmocka_unit_test(what_was_heard_ends_a_silence),
         cmocka_unit_test(who_hangs_is_told_from_who_works),
     };
