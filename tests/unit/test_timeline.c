@@ -47,6 +47,7 @@ static void another_one_of_the_same_number_is_not_part_of_it(void **state)
     assert_false(ends(3, 0x1000000A0, &end));
     assert_false(ends(5, 0x1FF000000, &end)); /* the present one was not left */
     assert_true(ends(2, 0, &end));            /* where it began is not known */
+    assert_false(timeline_end("1\t0/20\n2\tx\n", &(struct timeline){.id = 2}, &end));
 }
 
 static void timelines_are_the_same_unless_they_are_known_to_differ(void **state)
