@@ -352,16 +352,16 @@ def test_columns_without_room_are_scrolled_to(console):
     console.keys(RIGHT)
     console.wait(re.compile(r"^<> MIRROR +STATE +FROM -> TO", re.M))
     for _ in range(20):
-        console.keys(RIGHT)
-        console.settle()
+        if (before := console.line(COLUMN_LINE)).startswith("<  MIRROR"):
+            break  # the last column is shown
         seen |= set(titles(console))
-        assert "billing" in console.line(COLUMN_LINE + 1)  # names stay
-    assert {"B/S", "SLOT", "NEXT"} <= seen
-    assert console.line(COLUMN_LINE).startswith("<  MIRROR")
-    for _ in range(20):
-        console.keys(LEFT)
-    console.wait(re.compile(r"^   MIRROR", re.M))
-    assert titles(console) == usual
+        console.keys(RIGHT)
+        console.wait("billing", gone=[before])  # names stay
+        console.settle()
+    assert {"B/S", "SLOT", "NEXT"} <= seen | set(titles(console))
+    console.press(RIGHT, re.compile(r"^<  MIRROR", re.M))
+    console.keys(*[LEFT] * 20)
+    console.wait(re.compile(r"^   MIRROR" + ".*".join(map(re.escape, ["", *usual[1:]])), re.M))
     resize(console, 24, 200)
     console.wait("SLOT")
     console.press(RIGHT, "right: all columns are on the screen")
