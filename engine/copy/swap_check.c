@@ -9,7 +9,7 @@
 #define LIMIT_MS 30000
 
 /* The mapped tables with their partitions, and what is wrong with the first of them. $3: foreign
- * keys act on the session. */
+ * keys and ordinary rules act on the session. */
 static const char check_sql[] =
     "WITH RECURSIVE t(s, n) AS (SELECT * FROM ROWS FROM (unnest($1::text[]), unnest($2::text[])) "
     "AS r(s, n)),"
@@ -25,6 +25,9 @@ static const char check_sql[] =
     "  ON p.pubname = pt.pubname AND p.pubdelete WHERE c.relkind = 'r' AND (c.relreplident = 'n'"
     "  OR (c.relreplident = 'd' AND NOT EXISTS (SELECT FROM pg_index x WHERE x.indrelid = c.oid"
     "  AND x.indisprimary))) GROUP BY w.oid),"
+    " a(oid, name) AS (SELECT w.oid, min(r.rulename) FROM w JOIN pg_rewrite r ON r.ev_class = w.oid"
+    "  AND r.ev_type IN ('3', '4') AND r.ev_enabled IN ('A', (CASE WHEN $3::bool THEN 'O' ELSE 'R'"
+    "  END)::\"char\") GROUP BY w.oid),"
     " e(name, problem, detail) AS ("
     "  SELECT format('%I.%I', t.s, t.n), 'missing', '' FROM t WHERE NOT EXISTS (SELECT FROM"
     "   pg_namespace ns JOIN pg_class c ON c.relnamespace = ns.oid WHERE ns.nspname = t.s"
@@ -33,9 +36,11 @@ static const char check_sql[] =
     "   WHEN row_security_active(c.oid) THEN 'policies'"
     "   WHEN NOT (has_table_privilege(c.oid, 'SELECT') AND has_table_privilege(c.oid, 'INSERT')"
     "    AND has_table_privilege(c.oid, 'DELETE')) THEN 'rights'"
-    "   WHEN k.oid IS NOT NULL THEN 'keys' WHEN d.oid IS NOT NULL THEN 'identity' END,"
-    "   coalesce(k.name, d.name, '') FROM w JOIN pg_class c ON c.oid = w.oid JOIN pg_namespace ns"
-    "   ON ns.oid = c.relnamespace LEFT JOIN k ON k.oid = w.oid LEFT JOIN d ON d.oid = w.oid)"
+    "   WHEN k.oid IS NOT NULL THEN 'keys' WHEN d.oid IS NOT NULL THEN 'identity'"
+    "   WHEN a.oid IS NOT NULL THEN 'rules' END,"
+    "   coalesce(k.name, d.name, a.name, '') FROM w JOIN pg_class c ON c.oid = w.oid"
+    "   JOIN pg_namespace ns ON ns.oid = c.relnamespace LEFT JOIN k ON k.oid = w.oid"
+    "   LEFT JOIN d ON d.oid = w.oid LEFT JOIN a ON a.oid = w.oid)"
     " SELECT name, problem, detail FROM e WHERE problem IS NOT NULL ORDER BY 1 LIMIT 1";
 
 static const struct {
@@ -54,6 +59,8 @@ static const struct {
      "keys for the time of the copy."},
     {"identity", "is published at the destination (", ") and has no replica identity",
      "ALTER TABLE … REPLICA IDENTITY FULL at the destination, or use strategy truncate."},
+    {"rules", "has a rule for INSERT or DELETE (", "), which acts on what the swap writes",
+     "ALTER TABLE … DISABLE RULE, or use strategy truncate, on whose COPY no rule acts."},
 };
 
 static bool refuse(const struct pg_result *r, struct err *err)

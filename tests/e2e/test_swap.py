@@ -578,6 +578,9 @@ def test_what_cannot_be_swapped_is_refused_before_it_begins(pair, bunny):
                 refused(bunny, wanted)
         pair.dsql("UPDATE free SET id = 1; INSERT INTO free VALUES (-5)")
         swap(bunny, "m", "public.free")  # nothing stands against this one
+        pair.dsql("CREATE RULE kept AS ON DELETE TO free DO INSTEAD NOTHING")
+        assert "has a rule for INSERT or DELETE (kept), which acts on" in refused(bunny, "public.free")
+        pair.dsql("DROP RULE kept ON free")
         pair.dsql("CREATE PUBLICATION onwards FOR TABLE keyless;"
                   "ALTER TABLE keyless REPLICA IDENTITY NOTHING")
         assert "public.keyless cannot be swapped: it is published at the destination (onwards)" in \
