@@ -50,7 +50,8 @@ enum phase {
 /* What was done of one kind of work: how long it took on the job's clock (outlook.c), and what it
  * was expected to take on some machine. */
 struct pace {
-    double ms, cost;
+    double ms, cost; /* what was done lately counts most */
+    double done;     /* cost, all of it */
 };
 /* Of small units most is waiting, for answers and for a disk, which a large one hardly notices. */
 enum unit_size {
@@ -147,6 +148,7 @@ struct snapshot_job {
     double capacity;  /* as much gets on at full speed side by side */
     double others;    /* that is not ours, on this machine */
     int64_t looked_at;
+    int looks; /* so often */
     struct pace ranges[SIZE_COUNT], indexes[SIZE_COUNT], settlings[SIZE_COUNT],
         validations[SIZE_COUNT];
     struct observer *observer;

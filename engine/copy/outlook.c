@@ -1,11 +1,11 @@
 /* How far a copy job is, and how long the rest takes.
  *
  * Each unit has a cost: what it is expected to take, in milliseconds on a machine of no importance.
- * What is done tells how long a cost of each kind takes here, and what each table's rows take; what
- * is left is then shared among the workers, and no table's units are shared among more than can
- * work on it. Units that get in each other's way take longer, and the last one alone is faster than
- * they were: time is told by a clock of the job that goes slower while more units run than get on
- * at full speed. */
+ * What was done lately tells how long a cost of each kind takes here, and what each table's rows
+ * take; what is left is then shared among the workers, and no table's units are shared among more
+ * than can work on it. Units that get in each other's way take longer, and the last one alone is
+ * faster than they were: time is told by a clock of the job that goes slower while more units run
+ * than get on at full speed. */
 #include "copy/job.h"
 
 #include <ctype.h>
@@ -28,6 +28,12 @@
 #define FIRM_SMALL_MS 50.0
 #define SMALL_MS 20.0 /* cost of a small unit */
 #define SMOOTH_MS 8000.0
+/* What was done before so much cost counts less and less: this part of what was done, within
+ * limits.
+ */
+#define MEMORY_SHARE 0.3
+#define MEMORY_LEAST 300.0
+#define MEMORY_MOST 3000.0
 #define OURS 4 /* processes of one unit: of both servers, and those that help build an index */
 
 static double least(double a, double b)
@@ -171,11 +177,12 @@ static double count_runnable(void)
 static void look_around(struct snapshot_job *j, double runnable)
 {
     int64_t now = clock_mono_ms();
-    double share = least((double)(now - j->looked_at) / SMOOTH_MS, 1);
-    double others = most(runnable - OURS * j->n_running, 0);
     if (runnable < 0 || !j->is_here)
         return;
-    j->others = j->looked_at ? j->others + (others - j->others) * share : others;
+    double share = least((double)(now - j->looked_at) / SMOOTH_MS, 1);
+    share = most(share, 1.0 / ++j->looks); /* one moment says little: at first their mean */
+    double others = most(runnable - OURS * j->n_running, 0);
+    j->others += (others - j->others) * share;
     j->looked_at = now;
 }
 
@@ -210,6 +217,18 @@ static void add_pace(struct pace *p, double ms, double cost)
     p->cost += cost;
 }
 
+/* A machine that others use, caches that fill, a disk that does: what comes will go as the last of
+ * it went rather than as all of it did. */
+static void note_pace(struct pace *p, double ms, double cost)
+{
+    double memory = most(least(MEMORY_SHARE * p->done, MEMORY_MOST), MEMORY_LEAST);
+    double kept = memory / (memory + cost);
+    p->done += cost;
+    p->ms *= kept;
+    p->cost *= kept;
+    add_pace(p, ms, cost);
+}
+
 void outlook_note(struct worker *w)
 {
     struct snapshot_job *j = w->job;
@@ -217,9 +236,9 @@ void outlook_note(struct worker *w)
     double ms = j->clock - w->unit_clock, cost = paces ? unit_cost(j, &w->unit) : 0;
     w->busy_ms += clock_mono_ms() - w->unit_since;
     if (paces)
-        add_pace(&paces[size_of(cost)], ms, cost);
+        note_pace(&paces[size_of(cost)], ms, cost);
     if (w->unit.kind == UNIT_RANGE)
-        add_pace(&j->tables[w->unit.table].pace, ms, cost);
+        note_pace(&j->tables[w->unit.table].pace, ms, cost);
 }
 
 /* --- bytes -------------------------------------------------------------------------------------
