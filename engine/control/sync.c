@@ -270,10 +270,10 @@ void mirror_sync_schema(struct mirror *m)
                  left);
         left = 0;
     }
-    if (ok)
-        ended(m, left);
     if (err.code != ERR_CANCELLED)
         leave(m, ok, effect || is_asked);
+    if (ok) /* after the error of before it has gone: who waits sees the end first */
+        ended(m, left);
 }
 
 /* --- The preview -------------------------------------------------------------------------------

@@ -10,6 +10,7 @@
 
 #define FIRST_MS 50
 #define MOST_MS 1000
+#define STAYS_MS 2000 /* an error beside an operation that is to heal it */
 
 static bool is_status(const json_t *status, const char *wanted)
 {
@@ -110,6 +111,18 @@ static bool has_failed(const json_t *status, const char *mirror, wait_test *reac
     return true;
 }
 
+/* An error may have come just before the order that heals it was taken: it counts once it stays.
+ * *since: when it was first seen, 0: it is not there. */
+static bool is_healed_now(const json_t *status, wait_test *reached, int64_t *since)
+{
+    bool is_beside = reached == wait_is_idle && is_held(status) && is_status(status, "error");
+    if (!is_beside || !is_settled(status))
+        *since = 0;
+    else if (!*since)
+        *since = clock_mono_ms();
+    return is_beside && (!*since || clock_mono_ms() - *since < STAYS_MS);
+}
+
 static enum exit_code time_is_over(const char *mirror, const char *state, const char *phase,
                                    struct err *err)
 {
@@ -124,6 +137,7 @@ enum exit_code wait_for_mirror(struct cli *c, const char *mirror, wait_test *rea
 {
     char *path = cli_path("/v1/mirrors/", mirror, ""), state[32] = "", phase[32] = "";
     enum exit_code code = EXIT_OK;
+    int64_t error_since = 0;
     for (int ms = 0; c->waits;) {
         struct answer a;
         code = cli_call(c, "GET", path, NULL, &a, err);
@@ -131,7 +145,9 @@ enum exit_code wait_for_mirror(struct cli *c, const char *mirror, wait_test *rea
         if (code == EXIT_OK) {
             str_copy(state, sizeof state, cli_text(a.json, "status"));
             str_copy(phase, sizeof phase, cli_text(a.json, "phase"));
-            if (has_failed(a.json, mirror, reached, before, err))
+            if (is_healed_now(a.json, reached, &error_since))
+                is_there = false;
+            else if (has_failed(a.json, mirror, reached, before, err))
                 code = EXIT_FAILED;
             else
                 is_there = reached(a.json);

@@ -147,6 +147,13 @@ INSERT INTO parts VALUES ({n}, 1); UPDATE wide SET c{n} = 7 WHERE id % 10 = 0
 """
 
 
+def waits_for_its_order(bunny):
+    """The kill came before the request did: the mirror has nothing to do, and its definitions follow by
+    hand. It stops at its start, as it lacks a partition."""
+    status = bunny.status("m")
+    return (status["status"], status["error_code"], status["operation"]) == ("error", "table_missing", None)
+
+
 @pytest.mark.long
 @LIMIT
 def test_a_synchronisation_of_definitions(loaded):
@@ -171,7 +178,8 @@ def test_a_synchronisation_of_definitions(loaded):
                           "(SELECT count(*) FROM pg_class WHERE relname = %s)",
                           (f"c{n}", f"wide_both{n}", f"parts_{n}"))[0]
         assert there in ((0, 0, 0), (1, 0, 1), (1, 1, 1)), there
-        wait_for(lambda: all_settled(bunny, "m"), 90, "the end of what was asked for")
+        wait_for(lambda: waits_for_its_order(bunny) or all_settled(bunny, "m"), 90,
+                 "the end of what was asked for")
         bunny.cli("sync-schema", "m", "--wait", "60")
         wait_for(lambda: all_settled(bunny, "m"), 90, "all tables")
     wait_for(lambda: not bunny.cli("sync-schema", "m", "--dry-run").stdout.strip(), 90,
