@@ -48,7 +48,9 @@ static bool ask_same(struct diff *d, int i, const struct schema_index *from,
     const char *a = from->create_sql + from->tail, *b = to->create_sql + to->tail;
     bool may_lie = d->old[d->pairs[i].dest].is_renamed;
     *out = SHADOW_DIFFERENT;
-    if (from->kind != to->kind || !from->is_valid)
+    if (from->kind != to->kind || from->is_partial != to->is_partial ||
+        (!from->is_valid && !from->is_partial) ||
+        (to->is_partial && from->n_branches != to->n_branches))
         return true;
     if (!may_lie && strcmp(a, b) == 0) {
         *out = SHADOW_SAME;
@@ -261,7 +263,9 @@ static bool add_index(struct diff *d, int i, size_t k, bool is_replaced, struct 
     d->pairs[i].is_own_index[k] = use != NAME_FREE || refused;
     if (use == NAME_PART)
         return true;
-    char *sql = mem_strdup(x->create_sql), *what = what_of(d, i, "add", x);
+    bool has_branches = x->is_partial && x->branches_sql;
+    char *sql = mem_strdup(has_branches ? x->branches_sql : x->create_sql);
+    char *what = what_of(d, i, "add", x);
     if (use == NAME_TAKEN || refused) {
         if (use == NAME_TAKEN)
             diff_manual(d, STAGE_INDEX, i, sql, what,
@@ -276,7 +280,7 @@ static bool add_index(struct diff *d, int i, size_t k, bool is_replaced, struct 
     /* The rows of a new table are copied; of an old one, those that are still to come may be of the
      * time before. */
     s->is_late = !d->pairs[i].is_new && x->kind != INDEX_PLAIN;
-    s->is_optional = x->needs_objects;
+    s->is_optional = x->needs_objects || has_branches; /* whose names may be taken */
     return true;
 }
 

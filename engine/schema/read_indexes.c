@@ -7,10 +7,11 @@
 
 /* Column 3 is the exact beginning of pg_get_indexdef's text, up to and with the table's name, so
  * that only it is replaced. 7: one of the columns is excluded. 9: needed even when indexes are not
- * mirrored (a mapped foreign key refers to it). 12: its OID; 13: of the valid index of a mapped
+ * mirrored (a mapped foreign key refers to it). 12: its OID; 13: of the index of a mapped
  * parent that it hangs under, and is built with. 14: bytes, with those under it; 15: of a
  * constraint that can take an index over: the index, else NULL; 16: the constraint without its
- * columns; 17: its first column is text in some language. */
+ * columns; 17: its first column is text in some language; 18:
+ * not every partition has one under it (made with ON ONLY). */
 #define INDEX_NEEDS_OBJECTS                                                                   \
     NEEDS_OBJECTS("pg_class", "x.indexrelid", "u.oid")                                        \
     " OR (con.oid IS NOT NULL AND " NEEDS_OBJECTS(                                            \
@@ -56,14 +57,16 @@ static const char indexes_sql[] =
     "  || CASE WHEN con.condeferrable THEN ' DEFERRABLE' ELSE '' END"
     "  || CASE WHEN con.condeferred THEN ' INITIALLY DEFERRED' ELSE '' END,"
     " x.indcollation[0] <> 0 AND NOT EXISTS (SELECT FROM pg_collation l WHERE"
-    "  l.oid = x.indcollation[0] AND l.collcollate IN ('C', 'POSIX'))"
+    "  l.oid = x.indcollation[0] AND l.collcollate IN ('C', 'POSIX')),"
+    " k.relkind = 'I' AND con.oid IS NULL AND x.indislive AND NOT x.indisvalid"
     " FROM u JOIN pg_index x ON x.indrelid = u.oid JOIN pg_class k ON k.oid = x.indexrelid"
     " JOIN pg_class c ON c.oid = u.oid JOIN pg_namespace n ON n.oid = c.relnamespace"
     " LEFT JOIN pg_constraint con ON con.conindid = x.indexrelid AND con.conrelid = u.oid"
     "  AND con.contype IN ('p', 'u', 'x')"
     " LEFT JOIN pg_inherits h ON h.inhrelid = x.indexrelid"
-    " LEFT JOIN pg_index px ON px.indexrelid = h.inhparent AND px.indisvalid"
-    "  AND px.indrelid IN (SELECT oid FROM u)"
+    " LEFT JOIN pg_index px ON px.indexrelid = h.inhparent AND px.indrelid IN (SELECT oid FROM u)"
+    "  AND (px.indisvalid OR NOT EXISTS (SELECT FROM pg_constraint pc"
+    "   WHERE pc.conindid = px.indexrelid AND pc.contype IN ('p', 'u', 'x')))"
     " ORDER BY u.i, strpos('pcui', CASE WHEN x.indisprimary THEN 'p' WHEN con.oid IS NOT NULL"
     "  THEN 'c' WHEN x.indisunique THEN 'u' ELSE 'i' END), k.relname";
 
@@ -73,7 +76,7 @@ struct index_row {
     uint32_t oid, parent;
     bool is_valid, is_excluded, is_identity, is_referenced, needs_objects;
     int64_t bytes;
-    bool is_collated;
+    bool is_collated, is_partial;
     const char *twin, *adoption;
 };
 
@@ -97,6 +100,7 @@ static struct index_row index_row(const struct pg_result *res, size_t row)
         .twin = pg_text(res, row, 15),
         .adoption = pg_text(res, row, 16),
         .is_collated = pg_bool(res, row, 17),
+        .is_partial = pg_bool(res, row, 18),
     };
 }
 
@@ -166,7 +170,7 @@ static bool is_wanted(const struct reader *r, const struct schema_table *t,
 {
     if (r->is_dest)
         return true;
-    if (!x->is_valid || x->is_excluded) {
+    if ((!x->is_valid && !x->is_partial) || x->is_excluded) {
         log_info("schema", NULL, "index left out, it %s table=%s.%s index=%s",
                  x->is_valid ? "needs an excluded column" : "is not valid at the source", t->schema,
                  t->name, x->name);
@@ -243,9 +247,10 @@ static bool take_branch(struct reader *r, struct tree *tree, size_t i, const str
     if (!up)
         return true;
     struct branch_root *root = &tree->roots[up->root];
-    buf_puts(&root->create, ";\n");
+    r->s->tables[root->table].indexes[root->position].n_branches++;
+    buf_puts(&root->create, "; ");
     bool ok = create_text(t, x, t->is_partitioned, &root->create, &tail, err);
-    buf_puts(&root->attach, ";\nALTER INDEX ");
+    buf_puts(&root->attach, "; ALTER INDEX ");
     pg_quote_qualified(&root->attach, up->table->dest_schema, up->name);
     buf_puts(&root->attach, " ATTACH PARTITION ");
     pg_quote_qualified(&root->attach, t->dest_schema, name_of(x));
@@ -281,7 +286,7 @@ static bool take_index(struct reader *r, struct tree *tree, size_t i, const stru
     } kinds[] = {{'p', INDEX_PRIMARY}, {'c', INDEX_CONSTRAINT}, {'u', INDEX_UNIQUE}};
     struct schema_table *t = &r->s->tables[i];
     if (x->parent && r->is_dest && x->kind != 'p')
-        return true;
+        return take_branch(r, tree, i, x, err);
     if (!is_wanted(r, t, x))
         return true;
     if (x->kind == 'p')
@@ -295,7 +300,7 @@ static bool take_index(struct reader *r, struct tree *tree, size_t i, const stru
         return true;
     struct buf b = {0};
     size_t tail = 0;
-    if (!create_text(t, x, false, &b, &tail, err)) {
+    if (!create_text(t, x, x->is_partial, &b, &tail, err)) {
         buf_free(&b);
         return false;
     }
@@ -304,6 +309,7 @@ static bool take_index(struct reader *r, struct tree *tree, size_t i, const stru
                                .create_sql = buf_take(&b),
                                .is_replica_identity = x->is_identity,
                                .is_valid = x->is_valid,
+                               .is_partial = x->is_partial,
                                .tail = tail,
                                .needs_objects = x->needs_objects,
                                .bytes = x->bytes,
@@ -316,7 +322,9 @@ static bool take_index(struct reader *r, struct tree *tree, size_t i, const stru
     MEM_PUSH(t->indexes, t->n_indexes, *cap, out);
     if (t->replica_identity == 'i' && x->is_identity && !r->is_dest)
         add_identity(r, t, out.name);
-    return !t->is_partitioned || r->is_dest || add_root(r, tree, i, t->n_indexes - 1, x, err);
+    /* Of the destination's it is known how many they are. */
+    bool is_root = t->is_partitioned && (!r->is_dest || x->is_partial);
+    return !is_root || add_root(r, tree, i, t->n_indexes - 1, x, err);
 }
 
 bool read_indexes(struct reader *r, struct err *err)

@@ -40,8 +40,11 @@ struct schema_index {
     char *branches_sql; /* of a partitioned table's: makes those of its partitions too, each as it
                          * is at the source, where create_sql lets the server choose; NULL: none */
     bool is_replica_identity;
-    bool is_valid;      /* always, of the source's */
-    size_t tail;        /* where in create_sql the part behind all names begins */
+    bool is_valid;   /* of the source's always, but for those that are partial */
+    bool is_partial; /* of a partitioned table, made ON ONLY it, and not every partition has one
+                      * under it: neither has the destination's */
+    int n_branches;  /* those under it, all the way down; of the destination's if it is partial */
+    size_t tail;     /* where in create_sql the part behind all names begins */
     bool needs_objects; /* functions, operators, … that are not mirrored: schema_create tries it */
     int64_t bytes;      /* at the source, with those of partitions; 0: not in_transaction */
     bool is_collated;   /* its first column is sorted by a collation */

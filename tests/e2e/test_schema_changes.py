@@ -831,3 +831,37 @@ def test_children_leave_and_join_parents(bunny, pair, mode):
     equal(pair)
     assert pair.sql("SELECT count(*) FROM par") == pair.dsql("SELECT count(*) FROM par")
     assert_equal_definitions(pair)
+
+
+def q(name):
+    return '"' + name.replace('"', '""') + '"'
+
+
+@pytest.mark.long
+def test_names_that_are_not_for_the_eye(pair, bunny):
+    """Line feeds, escape sequences, 63 bytes: all is one line where it is told, and exact where it is done."""
+    schema, t, u = "public", "t\n\x1b[" * 15 + "end", "é\t" * 21
+    assert len(t.encode()) == len(u.encode()) == 63
+    full = f"{q(schema)}.{q(t)}"
+    pair.sql(f"""CREATE TYPE {q(schema)}.{q("e" + chr(10))} AS ENUM ('l\n', 'm');
+                 CREATE TABLE {full} (id serial CONSTRAINT {q("k" * 62 + chr(10))} PRIMARY KEY,
+                 {q(t)} text CONSTRAINT {q(chr(127) + "c")} CHECK ({q(t)} <> 'no'), e
+                 {q(schema)}.{q("e" + chr(10))}); CREATE INDEX {q("i" + chr(13) + chr(10))} ON {full} ({q(t)});
+                 COMMENT ON COLUMN {full}.e IS 'two\nlines'; CREATE TABLE plain (id int PRIMARY KEY);
+                 INSERT INTO {full} ({q(t)}, e) SELECT i, 'l\n' FROM generate_series(1, 50) i""")
+    bunny.mirror("m", pair, ["public.*"], schema_changes="auto")
+    report = bunny.cli("check", bunny.peer(pair.source, pair.sdb)).stdout
+    assert not re.search(r"[^\n -~\x80-\U0010ffff]", report), report
+    pair.sql(f"""UPDATE {full} SET {q(t)} = 'x' WHERE id < 9; ALTER TABLE {full} RENAME {q(t)} TO {q(u)};
+                 INSERT INTO {full} ({q(u)}, e) VALUES ('y', 'm'); ALTER TABLE {full} ADD {q(t)} int DEFAULT 7;
+                 ALTER TABLE {full} RENAME TO {q(u)}; ALTER TYPE {q(schema)}.{q("e" + chr(10))} ADD VALUE 'n\t'""")
+    full = f"{q(schema)}.{q(u)}"
+    pair.sql(f"INSERT INTO {full} ({q(u)}, e, {q(t)}) VALUES ('z', 'n\t', 8)")
+    equal(pair)
+    names = {t["table_name"] for t in bunny.status("m")["tables"]}
+    assert any(schema in n and u in n for n in names), names
+    for command in (["status", "m"], ["logs", "m"], ["doctor", "m"]):
+        out = bunny.cli(*command, expect=None).stdout
+        assert not re.search(r"[^\n -~\x80-\U0010ffff]", out), (command, out)
+    lines = bunny.log_tail(400000).splitlines()
+    assert all(re.match(r"\d{4}-\d\d-\d\dT", line) for line in lines[1:]), lines

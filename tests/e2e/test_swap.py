@@ -895,3 +895,22 @@ def test_definitions_that_changed_while_the_slot_was_lost(pair, bunny):
     pair.assert_equal(excluded=None, tables=[("public", "u"), ("public", "w")])
     assert pair.sql("SELECT id, v, w FROM t ORDER BY id") == pair.dsql("SELECT id, v, w FROM t ORDER BY id")
     assert_no_shadows(pair)
+
+
+def test_a_column_that_has_another_type_meanwhile(pair, bunny):
+    """Readers keep rows all the time, cast to the new type, until those of the source take their place."""
+    pair.sql("CREATE TABLE t (id int PRIMARY KEY, k text, v bigint); CREATE INDEX ON t (k);"
+             "INSERT INTO t SELECT g, g::text, g FROM generate_series(1, 3000) g")
+    bunny.mirror("m", pair, schema_changes="manual")
+    with Reader(pair, "SELECT count(*) >= 3000 FROM t") as reader:
+        pair.sql("ALTER TABLE t ALTER k TYPE int USING k::int * 2, ALTER v TYPE int;"
+                 "INSERT INTO t VALUES (0, 7, 7); UPDATE t SET v = 1 WHERE id < 9")
+        bunny.wait_status("m", "error", 30, may_fail=True)
+        ask_swap(bunny, "m", "public.t")
+        wait_for(lambda: all_settled(bunny, "m") and log_count(bunny, "rows swapped table=public.t "), 60,
+                 "the table to be swapped")
+        assert reader.stop() == [(True,)], reader.seen
+    assert pair.assert_equal() == 3001
+    assert pair.dsql("SELECT pg_typeof(k)::text, pg_typeof(v)::text, k FROM t WHERE id = 3000") == \
+        [("integer", "integer", 6000)]
+    assert_no_shadows(pair)

@@ -387,6 +387,27 @@ static const struct diff_case types[] = {
              "mc " ALTER "ALTER COLUMN `c` TYPE t.c USING `c`::t.c\n"
              "mc -\n",
      .allowed = {"t.a", "t.c"}},
+    {.name = "an index that not every partition has",
+     .before = "CREATE TABLE t.p (i int, j int) PARTITION BY LIST (i); CREATE TABLE t.p1 PARTITION"
+               " OF t.p FOR VALUES IN (1); CREATE TABLE t.p2 PARTITION OF t.p FOR VALUES IN (2)",
+     .after = "CREATE INDEX pi ON ONLY t.p (j); CREATE INDEX p1i ON t.p1 (j); ALTER INDEX t.pi"
+              " ATTACH PARTITION t.p1i; CREATE INDEX pk ON ONLY t.p (i, j)",
+     .plan = "ro CREATE INDEX `pi` ON ONLY `t`.`p` USING btree (j); CREATE INDEX `p1i` ON `t`.`p1`"
+             " USING btree (j); ALTER INDEX `t`.`pi` ATTACH PARTITION `t`.`p1i`\n"
+             "r CREATE INDEX `pk` ON ONLY `t`.`p` USING btree (i, j)\n"},
+    {.name = "an index that one more partition has",
+     .before = "CREATE TABLE t.p (i int, j int) PARTITION BY LIST (i); CREATE TABLE t.p1 PARTITION"
+               " OF t.p FOR VALUES IN (1); CREATE TABLE t.p2 PARTITION OF t.p FOR VALUES IN (2);"
+               " CREATE TABLE t.p3 PARTITION OF t.p FOR VALUES IN (3);"
+               " CREATE INDEX pi ON ONLY t.p (j); CREATE INDEX p1i ON t.p1 (j); ALTER INDEX t.pi"
+               " ATTACH PARTITION t.p1i; CREATE INDEX p2i ON t.p2 (j)",
+     .after = "ALTER INDEX t.pi ATTACH PARTITION t.p2i",
+     .plan = "r DROP INDEX `t`.`pi`\n"
+             "r DROP INDEX `t`.`p2i`\n"
+             "ro CREATE INDEX `pi` ON ONLY `t`.`p` USING btree (j); CREATE INDEX `p1i` ON `t`.`p1`"
+             " USING btree (j); CREATE INDEX `p2i` ON `t`.`p2` USING btree (j); ALTER INDEX"
+             " `t`.`pi` ATTACH PARTITION `t`.`p1i`; ALTER INDEX `t`.`pi` ATTACH PARTITION"
+             " `t`.`p2i`\n"},
     {.name = "types that are another kind",
      .before = "CREATE TABLE t.a (c int)",
      .after = "CREATE TYPE t.k AS ENUM ('a'); CREATE DOMAIN t.d AS int; CREATE TYPE t.r AS RANGE"
