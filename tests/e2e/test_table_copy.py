@@ -522,11 +522,8 @@ def test_tables_are_added_under_load(pair, bunny):
         bunny.api.post("/v1/mirrors/m/resume")
         for name in NAMES:
             wait_for(lambda n=name: is_settled(bunny, "m", f"public.{n}"), 60, f"{name}")
-        # what is looked at once more beside the stream, before and after the last hand-over, ends it not
-        wait_for(lambda: not pair.dsql("SELECT 1 FROM _bunnydb.table_sync"), 30, "all of it")
     assert pair.assert_equal() > 7000
     assert_equal_structure(pair.src, pair.dst)
-    assert log_count(bunny, " started slot=") == 2, "another run began"
     assert_nothing_missed(bunny, "m")
     assert_no_traces(pair)
 
