@@ -12,6 +12,7 @@
 #include "control/peer_probe.h"
 
 #define LOCK_WAIT_MS 10000
+#define PREVIEW_MS 30000 /* thousands of tables take their time */
 
 /* --- Tables whose rows are wrong once the definitions are right ---------------------------------
  */
@@ -287,8 +288,8 @@ bool engine_mirror_schema_plan(struct engine *e, const char *name, struct schema
     *out = (struct schema_plan){0};
     if (!catalog_mirror_get(e->catalog, name, &row, err))
         return false;
-    bool ok = probe_begin(&source, e, row.config.source_peer, err) &&
-              probe_begin(&dest, e, row.config.dest_peer, err);
+    bool ok = probe_begin_long(&source, e, row.config.source_peer, PREVIEW_MS, NULL, err) &&
+              probe_begin_long(&dest, e, row.config.dest_peer, PREVIEW_MS, NULL, err);
     if (ok &&
         !(schema_diff(source.conn, dest.conn, &source.task, &row.config, row.mirror_id, out, err) &&
           definitions_preview(e, &row, source.conn, &source.task, dest.conn, &dest.task, out, err)))

@@ -84,11 +84,30 @@ static const char kinds_sql[] =
     " JOIN pg_class c ON c.relnamespace = ns.oid AND c.relname = t.n AND c.relkind IN ('r', 'p')"
     " ORDER BY 1";
 
+/* Checks that hold for new rows only: the source's old ones may not meet them, and come as new ones
+ * with the copy. Columns: see enum. */
+enum {
+    CHECK_MAP,
+    CHECK_TABLE, /* quoted */
+    CHECK_NAME,  /* quoted */
+    CHECK_DEFINITION,
+    CHECK_COMMENT,
+};
+static const char checks_sql[] =
+    "SELECT t.m, format('%I.%I', ns.nspname, c.relname), quote_ident(k.conname),"
+    " pg_get_constraintdef(k.oid), obj_description(k.oid, 'pg_constraint')"
+    " FROM ROWS FROM (unnest($1::text[]), unnest($2::text[]), unnest($3::int4[])) AS t(s, n, m)"
+    " JOIN pg_namespace ns ON ns.nspname = t.s JOIN pg_class c ON c.relnamespace = ns.oid"
+    " AND c.relname = t.n AND c.relkind IN ('r', 'p') AND pg_has_role(c.relowner, 'USAGE')"
+    " JOIN pg_constraint k ON k.conrelid = c.oid AND k.contype = 'c' AND NOT k.convalidated"
+    " AND k.coninhcount = 0 ORDER BY 2, 3";
+
 struct work {
     struct empty_job *j;
     bool *is_partitioned;   /* of each table, at the destination */
     struct pg_result *keys; /* rows as above */
     bool *drop;             /* of each key */
+    struct pg_result *checks;
     bool with_delete;
 };
 
@@ -121,15 +140,17 @@ static bool look(struct work *w, struct err *err)
     char *values[] = {dest_names(j->tables, true), dest_names(j->tables, false),
                       map_numbers(j->tables), dest_names(j->all, true), dest_names(j->all, false)};
     const char *const *v = (const char *const *)values;
-    bool ok = pg_exec_params(j->dest, task, LOOK_MS, kinds_sql, 2, v, &kinds, err) &&
-              pg_exec_params(j->dest, task, LOOK_MS, keys_sql, COUNT_OF(values), v, &w->keys, err);
+    bool ok =
+        pg_exec_params(j->dest, task, LOOK_MS, kinds_sql, 2, v, &kinds, err) &&
+        pg_exec_params(j->dest, task, LOOK_MS, keys_sql, COUNT_OF(values), v, &w->keys, err) &&
+        pg_exec_params(j->dest, task, LOOK_MS, checks_sql, 3, v, &w->checks, err);
     for (size_t i = 0; i < COUNT_OF(values); i++)
         free(values[i]);
     w->is_partitioned = mem_calloc(j->tables->n_tables + 1, sizeof *w->is_partitioned);
     for (size_t row = 0; ok && row < pg_rows(kinds); row++)
         w->is_partitioned[pg_int(kinds, row, 0)] = pg_text(kinds, row, 1)[0] == 'p';
     pg_free(kinds);
-    return ok || err_context(err, "read the destination's foreign keys");
+    return ok || err_context(err, "read the destination's constraints");
 }
 
 /* --- what is to be done ---------------------------------------------------------------------- */
@@ -145,6 +166,13 @@ static bool refuse(const struct work *w, size_t row, struct err *err)
                          "user set session_replication_role: then rows are deleted without it.");
 }
 
+/* TRUNCATE of the leaves would have to name the partitioned table whose key it is, too, and with
+ * that all its partitions, also those that are not ours. */
+static bool is_split(const struct work *w, size_t row)
+{
+    return pg_text(w->keys, row, FK_KIND)[0] == 'p';
+}
+
 /* A key that stays must not be in the way: of the copy, of a TRUNCATE that names both its tables
  * (whose parts come at different times), and, where keys act on us, of rows that come in another
  * order. */
@@ -155,9 +183,10 @@ static bool decide(struct work *w, struct err *err)
     w->drop = mem_calloc(pg_rows(r) + 1, sizeof *w->drop);
     for (size_t i = 0; i < pg_rows(r); i++) {
         bool can_drop = pg_bool(r, i, FK_CAN_DROP);
-        if (pg_bool(r, i, FK_OURS) && pg_bool(r, i, FK_TO_OURS))
-            w->drop[i] = acts && can_drop;
-        else if (pg_bool(r, i, FK_OURS))
+        if (pg_bool(r, i, FK_OURS) && pg_bool(r, i, FK_TO_OURS)) {
+            w->drop[i] = can_drop && (acts || is_split(w, i));
+            w->with_delete |= !can_drop && is_split(w, i);
+        } else if (pg_bool(r, i, FK_OURS))
             w->drop[i] = pg_bool(r, i, FK_TO_MIRRORED) && can_drop;
         else if (pg_bool(r, i, FK_MIRRORED) && can_drop)
             w->drop[i] = true;
@@ -195,6 +224,28 @@ static char *triggers_sql(const struct pg_result *r, size_t i)
     return buf_take(&sql);
 }
 
+static void remember_comment(struct empty_restore *to, const char *table, const char *name,
+                             const char *text)
+{
+    struct buf b = {0};
+    buf_printf(&b, "COMMENT ON CONSTRAINT %s ON %s IS ", name, table);
+    pg_quote_literal(&b, text);
+    empty_restore_add(to, buf_take(&b));
+}
+
+static void remember_checks(struct work *w)
+{
+    const struct pg_result *r = w->checks;
+    for (size_t i = 0; i < pg_rows(r); i++) {
+        const char *table = pg_text(r, i, CHECK_TABLE), *name = pg_text(r, i, CHECK_NAME);
+        struct empty_restore *to = &w->j->restore[pg_int(r, i, CHECK_MAP)];
+        empty_restore_add(to, mem_printf("ALTER TABLE %s ADD CONSTRAINT %s %s", table, name,
+                                         pg_text(r, i, CHECK_DEFINITION)));
+        if (!pg_is_null(r, i, CHECK_COMMENT))
+            remember_comment(to, table, name, pg_text(r, i, CHECK_COMMENT));
+    }
+}
+
 static void remember(struct work *w)
 {
     const struct pg_result *r = w->keys;
@@ -210,13 +261,10 @@ static void remember(struct work *w)
             empty_restore_add(to, mem_printf("ALTER TABLE %s VALIDATE CONSTRAINT %s", table, name));
         if (!pg_is_null(r, i, FK_TRIGGERS))
             empty_restore_add(to, triggers_sql(r, i));
-        if (pg_is_null(r, i, FK_COMMENT))
-            continue;
-        struct buf b = {0};
-        buf_printf(&b, "COMMENT ON CONSTRAINT %s ON %s IS ", name, table);
-        pg_quote_literal(&b, pg_text(r, i, FK_COMMENT));
-        empty_restore_add(to, buf_take(&b));
+        if (!pg_is_null(r, i, FK_COMMENT))
+            remember_comment(to, table, name, pg_text(r, i, FK_COMMENT));
     }
+    remember_checks(w);
 }
 
 /* --- doing it -------------------------------------------------------------------------------- */
@@ -242,6 +290,9 @@ static void put_drops(const struct work *w, struct buf *b)
         if (w->drop[i])
             buf_printf(b, "ALTER TABLE %s DROP CONSTRAINT %s;", pg_text(w->keys, i, FK_TABLE),
                        pg_text(w->keys, i, FK_NAME));
+    for (size_t i = 0; i < pg_rows(w->checks); i++)
+        buf_printf(b, "ALTER TABLE %s DROP CONSTRAINT %s;", pg_text(w->checks, i, CHECK_TABLE),
+                   pg_text(w->checks, i, CHECK_NAME));
 }
 
 /* Rows are in the leaves. */
@@ -374,6 +425,7 @@ bool empty_tables(struct empty_job *j, struct err *err)
              err_context(err, "empty the destination's tables");
     }
     pg_free(w.keys);
+    pg_free(w.checks);
     free(w.drop);
     free(w.is_partitioned);
     return ok;

@@ -1,7 +1,7 @@
 /* Destination tables emptied for a new copy, in one transaction: foreign keys between them and
- * other tables of the mirror are dropped, and kept in the tables' rows of _bunnydb.table_sync (and
- * what is to be added beside them); the tables are emptied; the epoch is checked. Either all of it
- * happens or nothing.
+ * other tables of the mirror, and checks of theirs that are NOT VALID, are dropped, and kept in the
+ * tables' rows of _bunnydb.table_sync (and what is to be added beside them); the tables are
+ * emptied; the epoch is checked. Either all of it happens or nothing.
  *
  * Never CASCADE, and never what does not belong to the mirror: a table that others refer to is
  * emptied with DELETE under session_replication_role=replica, where no foreign key acts; without
@@ -16,7 +16,7 @@
 #include "schema/schema.h"
 #include "stream/sync_rows.h"
 
-/* Statements that bring foreign keys back, for the row of one mapped table. */
+/* Statements that bring constraints back, for the row of one mapped table. */
 struct empty_restore {
     size_t n, cap;
     char **items; /* owned */

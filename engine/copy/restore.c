@@ -75,7 +75,7 @@ static bool is_settled(const struct restore *r, const char *sql, bool is_told,
         return true; /* the constraint that was not added just now */
     if (is_gone(err) || pg_server_error_is(err, "42704")) {
         log_write(LOG_LEVEL_WARN, "copy", r->mirror, sql,
-                  "a foreign key is not added again, as what it is about is gone: %s", err->text);
+                  "a constraint is not added again, as what it is about is gone: %s", err->text);
         return true;
     }
     if (!pg_server_error_is(err, "23503") || !is_validation(sql) || r->plan.others_aside)
@@ -90,9 +90,9 @@ static void tell(struct restore *r, const struct sync_row *row, const char *sql,
 {
     char title[160], cause[400], remedy[512];
     log_write(LOG_LEVEL_WARN, "copy", r->mirror, sql,
-              "a foreign key could not be added again table=%s.%s: %s %s", row->name.schema,
+              "a constraint could not be added again table=%s.%s: %s %s", row->name.schema,
               row->name.table, err->sqlstate, err->text);
-    str_printf(title, sizeof title, "A foreign key is not back after the copy of %.50s.%.50s",
+    str_printf(title, sizeof title, "A constraint is not back after the copy of %.50s.%.50s",
                row->name.schema, row->name.table);
     str_printf(cause, sizeof cause, "%s%s%s", err->sqlstate, err->sqlstate[0] ? " " : "",
                err->text);
@@ -122,7 +122,7 @@ static bool restore_row(struct restore *r, const struct sync_row *row, struct er
     }
     if (is_told)
         return false;
-    log_info("copy", r->mirror, "foreign keys are back table=%s.%s", row->name.schema,
+    log_info("copy", r->mirror, "constraints are back table=%s.%s", row->name.schema,
              row->name.table);
     return sync_rows_restored(r->dest, &r->errand.task, &r->plan.owner, &row->name, err);
 }

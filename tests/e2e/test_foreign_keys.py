@@ -210,3 +210,25 @@ def test_keys_that_are_checked_with_the_commit(pair, bunny):
         bunny.delete_all()
     finally:
         pair.dsql(f"DROP OWNED BY {role} CASCADE; DROP ROLE {role}")
+
+
+def test_checks_that_old_rows_violate_and_keys_of_a_table_to_itself(pair, bunny):
+    """The first copy makes them after the rows; a later one finds them there, and has them back."""
+    pair.sql("CREATE TABLE c (id int PRIMARY KEY, v int); INSERT INTO c VALUES (1, -1), (2, 5);"
+             "ALTER TABLE c ADD CONSTRAINT pos CHECK (v > 0) NOT VALID;"
+             "COMMENT ON CONSTRAINT pos ON c IS 'it''s new';"
+             "CREATE TABLE p (id int PRIMARY KEY, up int REFERENCES p) PARTITION BY RANGE (id);"
+             "CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (1) TO (10);"
+             "CREATE TABLE p2 PARTITION OF p DEFAULT; INSERT INTO p VALUES (1, NULL), (50, 1), (2, 50)")
+    bunny.mirror("m", pair)
+    there = ("SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid), convalidated, "
+             "obj_description(oid, 'pg_constraint') FROM pg_constraint WHERE contype IN ('c', 'f') "
+             "AND conparentid = 0 AND conrelid <> 0 ORDER BY 1, 2")
+    before = pair.dsql(there)
+    assert [(row[1], row[3], row[4]) for row in before] == [("pos", False, "it's new"), ("p_up_fkey", True, None)]
+    for name in ("c", "p"):
+        resync(bunny, "m", f"public.{name}", "truncate")
+        wait_for(lambda: pair.dsql("SELECT * FROM _bunnydb.table_sync") == [], 60, "the constraints to be back")
+        assert pair.dsql(there) == before, name
+    pair.sql("INSERT INTO p VALUES (3, 2); INSERT INTO c VALUES (3, 1)")
+    assert pair.assert_equal() == 11
