@@ -582,6 +582,7 @@ void mirror_free(struct mirror *m)
     free(m->left);
     free(m->troubles);
     findings_free(&m->table_trouble);
+    findings_free(&m->slot_trouble);
     findings_free(&m->copy_trouble);
     findings_free(&m->key_trouble);
     free(m);

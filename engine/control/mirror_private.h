@@ -102,6 +102,7 @@ struct mirror {
     bool is_stuck;                 /* a change does not fit the destination's definitions */
     lsn_t failed_at;               /* commit LSN of the transaction that it is in; 0: none */
     struct findings table_trouble; /* tables that left the stream */
+    struct findings slot_trouble;  /* what a new slot waits for */
     struct findings copy_trouble;  /* tables that cannot be copied */
     struct findings key_trouble;   /* foreign keys that are not back after a copy */
     int blamed;         /* index in the run's schema of the table whose change failed; -1: none */

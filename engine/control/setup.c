@@ -139,7 +139,21 @@ struct slot_wait {
     struct run *run;
     struct task task;
     int64_t explain_at;
+    int n_told;
 };
+
+/* "": none. */
+static void show_wait(struct mirror *m, const char *who)
+{
+    findings_free(&m->slot_trouble);
+    if (who[0])
+        findings_add(&m->slot_trouble, "slot_waits", SEVERITY_WARNING,
+                     "The slot waits for transactions that are open at the source", who,
+                     "It goes on by itself when they have ended. What nobody will end: "
+                     "SELECT pg_terminate_backend(PID), or ROLLBACK PREPARED in its database.",
+                     "");
+    show_dirty(m);
+}
 
 static void slot_tick(void *arg)
 {
@@ -148,10 +162,11 @@ static void slot_tick(void *arg)
     show_tick(w->run->m);
     if (clock_mono_ms() < w->explain_at)
         return;
-    w->explain_at = clock_mono_ms() + 6 * SLOT_EXPLAIN_MS;
+    w->explain_at = clock_mono_ms() + SLOT_EXPLAIN_MS;
     source_explain_slot_wait(w->run->source, NULL, &err);
-    if (err.hint[0])
+    if (err.hint[0] && w->n_told++ % 6 == 0)
         log_warn("super", w->run->m->row.config.name, "%s", err.hint);
+    show_wait(w->run->m, err.hint);
 }
 
 static bool slot_is_cancelled(void *arg)
@@ -170,8 +185,10 @@ static bool create_slot(struct run *r, char **snapshot, struct err *err)
                            .arg = &w,
                            .tick_ms = r->m->task.tick_ms};
     show_state(r->m, MIRROR_INITIALIZING, "creating_slot");
-    if (!pg_repl_create_slot(r->repl, &w.task, SLOT_CREATE_MS, slot, false, &r->progress->slot_lsn,
-                             snapshot, err)) {
+    bool ok = pg_repl_create_slot(r->repl, &w.task, SLOT_CREATE_MS, slot, false,
+                                  &r->progress->slot_lsn, snapshot, err);
+    show_wait(r->m, "");
+    if (!ok) {
         if (err->code == ERR_TIMEOUT)
             source_explain_slot_wait(r->source, NULL, err);
         return err_context(err, "create slot %s", slot);

@@ -35,16 +35,12 @@ static void list_findings(const struct mirror *m, struct findings *out)
     for (size_t i = 0; i < m->n_findings; i++)
         MEM_PUSH(out->items, out->n, out->cap, m->findings[i]);
     trouble_findings(m, out);
-    for (size_t i = 0; i < m->sequence_trouble.n; i++)
-        MEM_PUSH(out->items, out->n, out->cap, m->sequence_trouble.items[i]);
-    for (size_t i = 0; i < m->table_trouble.n; i++)
-        MEM_PUSH(out->items, out->n, out->cap, m->table_trouble.items[i]);
-    for (size_t i = 0; i < m->copy_trouble.n; i++)
-        MEM_PUSH(out->items, out->n, out->cap, m->copy_trouble.items[i]);
-    for (size_t i = 0; i < m->key_trouble.n; i++)
-        MEM_PUSH(out->items, out->n, out->cap, m->key_trouble.items[i]);
-    for (size_t i = 0; i < m->differences.n; i++)
-        MEM_PUSH(out->items, out->n, out->cap, m->differences.items[i]);
+    const struct findings *const lists[] = {&m->sequence_trouble, &m->table_trouble,
+                                            &m->slot_trouble,     &m->copy_trouble,
+                                            &m->key_trouble,      &m->differences};
+    for (size_t k = 0; k < COUNT_OF(lists); k++)
+        for (size_t i = 0; i < lists[k]->n; i++)
+            MEM_PUSH(out->items, out->n, out->cap, lists[k]->items[i]);
 }
 
 void show_now(struct mirror *m)

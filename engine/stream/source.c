@@ -382,17 +382,20 @@ void source_explain_slot_wait(struct pg_conn *sql, struct task *task, struct err
 {
     struct pg_result *r;
     struct err ignored = {0};
-    if (!pg_exec(sql, task, LIMIT_MS,
-                 "SELECT pid, pg_catalog.left(coalesce(application_name, ''), 30), "
-                 "extract(epoch FROM pg_catalog.clock_timestamp() - xact_start)::int8 FROM "
-                 "pg_catalog.pg_stat_activity WHERE backend_xid IS NOT NULL AND pid <> "
-                 "pg_catalog.pg_backend_pid() ORDER BY xact_start LIMIT 3",
-                 &r, &ignored))
+    if (!pg_exec(
+            sql, task, LIMIT_MS,
+            "SELECT pg_catalog.format('%s (%sopen for %s s)', x.who, x.more, extract(epoch FROM "
+            "pg_catalog.clock_timestamp() - x.since)::int8) FROM (SELECT 'PID ' || pid, "
+            "coalesce(nullif(pg_catalog.left(application_name, 30), '') || ', ', ''), "
+            "xact_start FROM pg_catalog.pg_stat_activity WHERE backend_xid IS NOT NULL AND "
+            "pid <> pg_catalog.pg_backend_pid() UNION ALL SELECT 'prepared transaction ' || "
+            "pg_catalog.quote_literal(gid), 'database ' || database || ', ', prepared FROM "
+            "pg_catalog.pg_prepared_xacts) x(who, more, since) ORDER BY x.since LIMIT 3",
+            &r, &ignored))
         return;
     struct buf b = {0};
     for (size_t i = 0; i < pg_rows(r); i++)
-        buf_printf(&b, "%sPID %s (%s, open for %s s)", i ? ", " : "", pg_text(r, i, 0),
-                   pg_text(r, i, 1), pg_text(r, i, 2));
+        buf_printf(&b, "%s%s", i ? ", " : "", pg_text(r, i, 0));
     pg_free(r);
     if (b.len)
         err_hint(err, "A slot can only start when older transactions have ended: %s.",

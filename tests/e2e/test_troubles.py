@@ -85,6 +85,22 @@ def make_slot(pair):
 
 
 @pytest.mark.long
+def test_a_new_slot_says_what_it_waits_for(pair, bunny):
+    """Also a prepared transaction, which has no session."""
+    pair.sql(T)
+    with pair.source.connect(pair.sdb) as c:
+        c.execute("BEGIN; INSERT INTO t VALUES (2, 'x'); PREPARE TRANSACTION 'it''s open'")
+    bunny.create_mirror("m", pair)
+    said = finding(bunny, "slot_waits")
+    assert "prepared transaction 'it''s open' (database " in said["cause"], said
+    assert "ROLLBACK PREPARED" in said["remedy"] and bunny.status("m")["phase"] == "creating_slot"
+    pair.sql("COMMIT PREPARED 'it''s open'")
+    bunny.wait_running("m")
+    assert "slot_waits" not in [f["code"] for f in bunny.status("m")["findings"]]
+    assert pair.assert_equal() == 2
+
+
+@pytest.mark.long
 def test_slot_in_use_by_somebody_else(pair, bunny):
     pair.sql(T)
     bunny.mirror("m", pair)
