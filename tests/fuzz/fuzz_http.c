@@ -230,13 +230,22 @@ static void check_form(const struct request *q, const struct response *r)
     json_decref(o);
 }
 
+/* As an answer has of its own, whatever was sent: "database", "application". */
+static bool is_word(const char *text, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!islower((unsigned char)text[i]) && !strchr(" _-./", text[i]))
+            return false;
+    return true;
+}
+
 /* A password that was sent comes back only where the client wrote it a second time. */
 static void check_sent_secret(const struct request *q, const struct response *r, const char *key)
 {
     json_t *o = q->body ? json_loadb(q->body, q->body_len, 0, NULL) : NULL;
     const json_t *v = json_object_get(o, key);
     size_t n = json_string_length(v);
-    if (n >= 8 && r->body) {
+    if (n >= 8 && r->body && !is_word(json_string_value(v), n)) {
         const char *secret = json_string_value(v);
         json_t *rest = json_deep_copy(o);
         json_object_del(rest, key);
@@ -250,9 +259,6 @@ static void check_sent_secret(const struct request *q, const struct response *r,
     json_decref(o);
 }
 
-/* In the answer to a body that is not JSON, whatever stands in that. */
-static const char own_words[] = "send the header Content-Type: application/json";
-
 /* The same in a body that is not JSON: what stands behind the first "password", in letters. */
 static void check_broken_secret(const struct request *q, const struct response *r)
 {
@@ -265,8 +271,7 @@ static void check_broken_secret(const struct request *q, const struct response *
         ;
     while (at + n < end && isalnum((unsigned char)at[n]))
         n++;
-    if (n >= 8 && r->body && holds(r->body, r->body_len, at, n) &&
-        !holds(own_words, sizeof own_words - 1, at, n) &&
+    if (n >= 8 && r->body && holds(r->body, r->body_len, at, n) && !is_word(at, n) &&
         !holds(q->body, (size_t)(at - q->body), at, n) &&
         !holds(at + n, (size_t)(end - at) - n, at, n) &&
         !holds(q->target, strlen(q->target), at, n))

@@ -208,9 +208,13 @@ static void columns_say_what_the_stream_needs(void **state)
 /* --- a source that never holds still -----------------------------------------------------------
  */
 
+struct restless {
+    struct pg_conn *c;
+    bool ok;
+};
 static atomic_bool is_over;
 
-/* Each statement commits; assertions belong to the test's own thread. */
+/* Each statement commits; assertions, and the fixture's task, belong to the test's own thread. */
 static void *alter(void *arg)
 {
     static const char turn[] =
@@ -218,13 +222,11 @@ static void *alter(void *arg)
         "CHECK (n > 0)', i % 40); COMMIT; EXECUTE format('CREATE INDEX w%s ON w.t%s ((n + 1))', "
         "i % 40, i % 40); COMMIT; EXECUTE format('ALTER TABLE w.t%s DROP n', i % 40); COMMIT; "
         "END LOOP; END$$";
-    bool *ok = arg;
+    struct restless *r = arg;
     struct err err;
-    struct pg_conn *c = fixture_connect("restless", "postgres");
     do
-        *ok = pg_exec(c, &fixture_task, 20000, turn, NULL, &err);
-    while (*ok && !atomic_load(&is_over));
-    pg_close(c, false);
+        r->ok = pg_exec(r->c, NULL, 20000, turn, NULL, &err);
+    while (r->ok && !atomic_load(&is_over));
     return NULL;
 }
 
@@ -232,8 +234,8 @@ static void definitions_that_never_hold_still_are_read(void **state)
 {
     (void)state;
     struct pg_conn *c = fixture_database("restless");
+    struct restless r = {.c = fixture_connect("restless", "postgres")};
     pthread_t thread;
-    bool ok = false;
     size_t n_failed = 0;
     struct err err = {0}, last = {0};
     fixture_exec(c,
@@ -241,7 +243,7 @@ static void definitions_that_never_hold_still_are_read(void **state)
                  "w.t%s (id int PRIMARY KEY, v int DEFAULT 5)', i); END LOOP; END$$");
     struct fixture_maps maps = fixture_maps(c, "w.*", NULL);
     atomic_store(&is_over, false);
-    assert_int_equal(pthread_create(&thread, NULL, alter, &ok), 0);
+    assert_int_equal(pthread_create(&thread, NULL, alter, &r), 0);
     for (int i = 0; i < 40; i++) {
         struct schema *s;
         if (schema_read(c, &fixture_task, maps.items, maps.n, true, true, false, &s, &err))
@@ -252,8 +254,9 @@ static void definitions_that_never_hold_still_are_read(void **state)
     atomic_store(&is_over, true);
     pthread_join(thread, NULL);
     fixture_maps_free(&maps);
+    pg_close(r.c, false);
     pg_close(c, false);
-    assert_true(ok);
+    assert_true(r.ok);
     if (n_failed)
         fail_msg("%zu failed: %s %s", n_failed, last.sqlstate, last.text);
 }
