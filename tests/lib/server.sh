@@ -4,10 +4,11 @@
 # Makes a cluster in DIR, with a socket in DIR/sock and on 127.0.0.1, and stays while it runs. On
 # SIGTERM, and when the server ends, it removes DIR. Everybody may log in as postgres without a
 # password from the socket; over TCP passwords count.
-# Exit 77: there is no initdb. PG_BIN names the folder of the programs when it is not found.
+# Exit 77: there is no initdb, or BUNNYDB_NO_SERVERS is set. PG_BIN names the folder of the programs when it is not found.
 set -u
 
 find_bin() {
+	[ -z "${BUNNYDB_NO_SERVERS:-}" ] || { rmdir "$1"; exit 77; }
 	for dir in "${PG_BIN:-}" $(command -v initdb >/dev/null 2>&1 && dirname "$(command -v initdb)") \
 		$(ls -d /usr/lib/postgresql/*/bin /usr/pgsql-*/bin 2>/dev/null | sort -Vr); do
 		[ -n "$dir" ] && [ -x "$dir/initdb" ] && { bin=$dir; return; }

@@ -78,9 +78,9 @@ static void await_start(struct server *s)
     while (!is_ready(s)) {
         if (waitpid(s->pid, &status, WNOHANG) == s->pid) {
             int code = WIFEXITED(status) ? WEXITSTATUS(status) : BROKEN;
-            fputs(code == SKIPPED
-                      ? "skipped: there is no initdb; set PG_BIN to the folder that has it\n"
-                      : "the server did not start\n",
+            fputs(code == SKIPPED ? "skipped: there is no initdb (set PG_BIN to its folder), or "
+                                    "BUNNYDB_NO_SERVERS is set\n"
+                                  : "the server did not start\n",
                   stderr);
             exit(code == SKIPPED ? SKIPPED : BROKEN);
         }
