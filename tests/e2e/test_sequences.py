@@ -81,7 +81,8 @@ def test_values_of_every_kind_of_sequence_follow(pair, bunny):
         pair.sql(INSERTS)
     pair.assert_equal()
     wait_equal(pair, SEQUENCES)
-    assert followed(bunny)["followed"] == len(SEQUENCES) and followed(bunny)["last_synced_at"]
+    wait_for(lambda: followed(bunny)["followed"] == len(SEQUENCES) and followed(bunny)["last_synced_at"],
+             30, "it to be said")
     assert pair.dsql("SELECT to_regclass('alone')") == [(None,)]
     # without rows: nextval of what was rolled back, and what no row tells
     pair.sql("SELECT nextval('one_id_seq'), nextval('shared'), nextval('app.down')")
