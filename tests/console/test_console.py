@@ -682,7 +682,7 @@ def test_idle_with_nothing_running_writes_nothing(start):
     c = start("paused")
     c.wait("archive")
     c.settle()
-    time.sleep(60 - time.time() % 60 if time.time() % 60 > 54 else 0)
+    time.sleep(62 - time.time() % 60 if time.time() % 60 > 54 else 0)  # the new minute is shown, too
     c.settle()
     before = len(c.raw)
     time.sleep(4)
