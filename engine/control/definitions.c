@@ -90,7 +90,7 @@ static bool allows(void *arg, lsn_t lsn)
     return definitions_are_automatic(m) || lsn < m->allowed;
 }
 
-static struct table_name name_of(const struct run *r, int table)
+struct table_name definitions_table(const struct run *r, int table)
 {
     const struct table_map *map = &r->m->row.config.tables[r->schema->tables[table].mapping];
     struct table_name name;
@@ -102,7 +102,7 @@ static struct table_name name_of(const struct run *r, int table)
 static bool wish(struct run *r, int table, const char *why, struct err *err)
 {
     const char *mirror = r->m->row.config.name;
-    struct table_name name = name_of(r, table);
+    struct table_name name = definitions_table(r, table);
     if (!catalog_copies_add(r->m->engine->catalog, mirror, &name, 1, err))
         return false;
     log_info("schema", mirror, "table=%s.%s is copied again: %s", name.schema, name.table, why);
@@ -244,11 +244,8 @@ struct look {
 
 static bool is_copied_anyway(const struct look *l, const struct table_name *name)
 {
-    for (size_t i = 0; i < l->rows.n; i++)
-        if (l->rows.items[i].is_aside && !strcmp(l->rows.items[i].name.table, name->table) &&
-            !strcmp(l->rows.items[i].name.schema, name->schema))
-            return true;
-    return table_name_list_has(&l->wishes, name->schema, name->table);
+    return sync_row_list_has_aside(&l->rows, name) ||
+           table_name_list_has(&l->wishes, name->schema, name->table);
 }
 
 static bool look_at_table(struct look *l, int i, struct known_table *was,
@@ -256,7 +253,7 @@ static bool look_at_table(struct look *l, int i, struct known_table *was,
 {
     struct run *r = l->r;
     const struct schema_table *t = &r->schema->tables[i];
-    struct table_name name = name_of(r, i);
+    struct table_name name = definitions_table(r, i);
     bool is_done = false, is_rewritten;
     if (is_copied_anyway(l, &name))
         return true;

@@ -19,6 +19,9 @@ struct adapt_options definitions_adapt(struct run *r);
  * them. */
 bool definitions_look(struct run *r, bool may, struct err *err) MUST_CHECK;
 
+/* The mapped table at the source that a table of the schema (a partition of it, too) belongs to. */
+struct table_name definitions_table(const struct run *r, int table);
+
 /* Looks for tables and columns of the destination that are others than those that were copied or
  * streamed to, and for tables that somebody has emptied: the wish for a copy is recorded, and told.
  * Then keeps what is there now. After definitions_look. (replaced.c) */

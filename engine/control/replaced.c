@@ -66,29 +66,11 @@ bool definitions_look_there(struct pg_conn *source, struct task *source_task, st
     return ok;
 }
 
-static struct table_name name_of(const struct run *r, int table)
-{
-    const struct table_map *map = &r->m->row.config.tables[r->schema->tables[table].mapping];
-    struct table_name name;
-    str_copy(name.schema, sizeof name.schema, map->source_schema);
-    str_copy(name.table, sizeof name.table, map->source_table);
-    return name;
-}
-
-static bool is_aside(const struct sync_row_list *rows, const struct table_name *name)
-{
-    for (size_t i = 0; i < rows->n; i++)
-        if (rows->items[i].is_aside && !strcmp(rows->items[i].name.table, name->table) &&
-            !strcmp(rows->items[i].name.schema, name->schema))
-            return true;
-    return false;
-}
-
 /* Whatever schema_changes says: nothing at the source has changed, and the rows are gone. */
 static bool wish(struct run *r, const struct place_change *c, struct err *err)
 {
     const char *mirror = r->m->row.config.name;
-    struct table_name name = name_of(r, c->table);
+    struct table_name name = definitions_table(r, c->table);
     if (!catalog_copies_add(r->m->engine->catalog, mirror, &name, 1, err))
         return false;
     char *why = definitions_why_there(&r->schema->tables[c->table], c);
@@ -104,9 +86,10 @@ static bool wish_all(struct run *r, const struct place_changes *changes, struct 
     bool ok = !changes->n || sync_rows_read(r->dest, &m->task, m->row.mirror_id, &rows, err);
     for (size_t i = 0; ok && i < changes->n; i++) {
         struct table_name_list wishes = {0};
-        struct table_name name = name_of(r, changes->items[i].table);
+        struct table_name name = definitions_table(r, changes->items[i].table);
         ok = catalog_copies(m->engine->catalog, m->row.config.name, &wishes, err);
-        if (ok && !is_aside(&rows, &name) && !table_name_list_has(&wishes, name.schema, name.table))
+        if (ok && !sync_row_list_has_aside(&rows, &name) &&
+            !table_name_list_has(&wishes, name.schema, name.table))
             ok = wish(r, &changes->items[i], err);
         table_name_list_free(&wishes);
     }

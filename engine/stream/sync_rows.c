@@ -38,6 +38,15 @@ const char sync_rows_hand_over_sql[] =
     "SELECT 1 / ((SELECT pg_catalog.count(*) FROM gone) + (SELECT pg_catalog.count(*) FROM kept) = "
     "pg_catalog.cardinality($2::pg_catalog.text[]))::pg_catalog.int4";
 
+bool sync_row_list_has_aside(const struct sync_row_list *l, const struct table_name *name)
+{
+    for (size_t i = 0; i < l->n; i++)
+        if (l->items[i].is_aside && !strcmp(l->items[i].name.table, name->table) &&
+            !strcmp(l->items[i].name.schema, name->schema))
+            return true;
+    return false;
+}
+
 void sync_row_list_free(struct sync_row_list *l)
 {
     for (size_t i = 0; i < l->n; i++) {

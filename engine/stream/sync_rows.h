@@ -41,6 +41,8 @@ struct sync_row_list {
     size_t n;
 };
 void sync_row_list_free(struct sync_row_list *l);
+/* Is the mapped table of that name at the source set aside? */
+bool sync_row_list_has_aside(const struct sync_row_list *l, const struct table_name *name);
 
 /* Whose rows, and under which epoch. */
 struct sync_owner {
