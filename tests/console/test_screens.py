@@ -2,6 +2,7 @@
 the terminal changes its size."""
 import os
 import random
+import re
 import time
 
 import pytest
@@ -9,22 +10,31 @@ import pytest
 from driver import (CTRL_C, CTRL_L, CTRL_Z, DOWN, END, ENTER, ESC, F1, HOME, LEFT, PGDN, PGUP, RIGHT,
                     TAB, UP, resize)
 
-# Keys from the main screen, what stands there then, and the way back.
+
+def on(title, text):
+    """That text below the title of its screen; the main screen may show it, too."""
+    return re.compile(re.escape(title) + ".*" + re.escape(text), re.DOTALL)
+
+
+PEER = re.compile(r"\[3 Peers\].*^>  dwh", re.DOTALL | re.MULTILINE)  # is selected, as they have come
+
+# Keys from the main screen, what stands there then, and the way back. A pattern between keys is awaited:
+# the next key means something only once that is on the screen.
 SCREENS = [
     ("list", "", "FAILED", ""),
-    ("tables", ENTER, "1m48s", ESC),
-    ("slot", ENTER + "2", "bunny_slot_billing", ESC),
-    ("own log", ENTER + "3", "log: billing", ESC),
-    ("own runs", ENTER + "4", "goes on", ESC),
-    ("schema", ENTER + "5", "public.orders", ESC),
-    ("config", ENTER + "6", "eu-prod", ESC),
+    ("tables", ENTER, on("[1 Tables]", "public."), ESC),
+    ("slot", ENTER + "2", on("[2 Slot]", "bunny_slot_billing"), ESC),
+    ("own log", ENTER + "3", on("[3 Logs]", "log: billing"), ESC),
+    ("own runs", ENTER + "4", on("[4 Runs]", "goes on"), ESC),
+    ("schema", ENTER + "5", on("[5 Schema]", "public.orders"), ESC),
+    ("config", ENTER + "6", on("[6 Config]", "eu-prod"), ESC),
     ("slots", "2", "old_consumer", "1"),
-    ("peers", "3", "dwh", "1"),
-    ("test of a peer", "3t", "15.18", ESC + "1"),
-    ("peer form", "3a", "a new peer", ESC + "1"),
+    ("peers", "3", PEER, "1"),
+    ("test of a peer", ["3", PEER, "t"], "15.18", [ESC, PEER, "1"]),
+    ("peer form", "3a", "a new peer", [ESC, PEER, "1"]),
     ("logs", "4", "log: all mirrors", "1"),
     ("runs", "5", "goes on", "1"),
-    ("checks", "6", "billing", "1"),
+    ("checks", "6", on("[6 Doctor]", "billing"), "1"),
     ("comparison", "V", "last comparison", ESC),
     ("cutover", "C", "cutover", ESC),
     ("doctor", "h", "slot s does not exist", ESC),
@@ -32,22 +42,26 @@ SCREENS = [
     ("help", "?", "keys of this screen", ESC),
     ("all help", "??", "keys of all screens", ESC),
     ("new mirror", "a", "a new mirror", ESC),
-    ("its tables", "e", "public.", ESC),
+    ("its tables", "e", on("> Tables", "public."), ESC),
     ("quit", "q", "Quit bunnydb?", ESC),
     ("columns", "c", "columns of mirrors", ESC),
     ("prompt", "/", "filter:", ESC),
     ("command", ":", "action:", ESC),
     ("pause", "jp", "y/N", "nk"),
-    ("resync of all", "jX", "Copy catalog", ESC + "k"),
+    ("resync of all", "jX", "Copy catalog", [ESC, re.compile("Mirrors   filter"), "k"]),
 ]
 NAMES = [x[0] for x in SCREENS]
 
 
-def press(console, keys):
-    for k in keys:
-        console.keys(k)
-        if k == "3":
-            console.settle()  # the peers have to come before one of them can be tested
+def press(console, way, shows=True):
+    """shows: the screen is large enough to show what is awaited; else until nothing comes any more."""
+    for step in way:
+        if isinstance(step, str):
+            console.keys(*step)
+        elif shows:
+            console.wait(step)
+        else:
+            console.settle()
 
 
 def visit(console, screen, check):
@@ -116,10 +130,10 @@ def test_every_screen_is_survived_below(start, rows, cols):
     c = start(rows=rows, cols=cols)
     c.wait("7 mirrors")
     for name, there, _, back in SCREENS:
-        press(c, there)
+        press(c, there, shows=False)
         text = c.settle()
         assert c.alive() and text.strip(), (name, text)
-        press(c, back)
+        press(c, back, shows=False)
         c.settle()
     assert c.alive()
     resize(c, 24, 80)
