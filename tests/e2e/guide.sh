@@ -55,12 +55,17 @@ curl_line() {
 }
 
 # --- SQL: psql_line PROMISE CONDITION WHERE SQL: the condition is a pattern for the rows ---------
+# An operator who meets a moment between two states (a stream that begins anew has left its slot)
+# looks once more, and so does this.
 sql() { psql -X -A -t -q -v ON_ERROR_STOP=1 "$1" -c "$2"; }
 psql_line() {
-	local promise=$1 pattern=$2 got ok=1
+	local promise=$1 pattern=$2 got ok=1 end=$((SECONDS + 20))
 	say "SQL: $4"
 	say "    promised: $promise"
-	got=$(sql "$3" "$4" 2>&1) && [[ $got =~ $pattern ]] && ok=0
+	until got=$(sql "$3" "$4" 2>&1) && [[ $got =~ $pattern ]] && ok=0; do
+		[ "$SECONDS" -lt "$end" ] || break
+		sleep 0.1
+	done
 	verdict "$ok" "$(tr '\n' ' ' <<<"$got")"
 }
 

@@ -124,7 +124,7 @@ def test_the_slot_waits_for_the_destination(pair, bunny):
     pair.sql("CREATE TABLE t (id int PRIMARY KEY, v text)")
     bunny.mirror("m", pair)
     with pair.dest.connect(pair.ddb) as other:
-        other.execute("BEGIN; LOCK t")
+        other.execute("BEGIN; LOCK t IN EXCLUSIVE MODE")  # its definition can be read, rows wait
         bunny.api.post("/v1/mirrors/m/pause")
         pair.sql(DISTANCE)
         pair.sql(DISTANCE)

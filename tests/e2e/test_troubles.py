@@ -536,13 +536,15 @@ def test_a_copy_says_what_limits_its_speed(pair, impatient):
     bunny = impatient
     pair.sql("CREATE TABLE t (id int PRIMARY KEY, v text);"
              "INSERT INTO t SELECT g, repeat('x', 500) FROM generate_series(1, 100000) g")
-    pair.dsql("CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM "
-              "pg_sleep(0.0005); RETURN NEW; END $$; CREATE TABLE t (id int PRIMARY KEY, v text);"
+    pair.dsql("CREATE TABLE pace AS SELECT 0.0005 AS wait; CREATE FUNCTION slow() RETURNS trigger "
+              "LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(wait) FROM public.pace; RETURN NEW; END "
+              "$$; CREATE TABLE t (id int PRIMARY KEY, v text);"
               "CREATE TRIGGER s BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION slow();"
               "ALTER TABLE t ENABLE ALWAYS TRIGGER s")
     bunny.create_mirror("m", pair)
     f = finding(bunny, "copy_pace", 60)
     assert "the destination writes" in f["cause"], f
+    pair.dsql("DELETE FROM pace")
     bunny.wait_running("m", 120)
     assert pair.assert_equal() == 100000
     wait_told_off(bunny)
