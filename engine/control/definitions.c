@@ -46,12 +46,13 @@ bool definitions_are_due(const struct mirror *m)
 bool definitions_note(struct run *r, struct err *err)
 {
     struct mirror *m = r->m;
-    char digest[DRIFT_DIGEST_SIZE];
-    if (!drift_digest(r->source, &m->task, STATEMENT_MS, m->row.config.publication, digest, err))
+    struct mirror_seen now;
+    if (!drift_see(r->source, &m->task, STATEMENT_MS, m->row.config.publication, &now, err))
         return err_context(err, "look at the source's definitions");
     pthread_mutex_lock(&m->lock);
-    str_copy(m->digest, sizeof m->digest, digest);
+    m->source_seen = now;
     pthread_mutex_unlock(&m->lock);
+    atomic_store(&m->is_republishing, false);
     return true;
 }
 

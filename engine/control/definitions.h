@@ -53,6 +53,11 @@ bool definitions_note(struct run *r, struct err *err) MUST_CHECK;
 /* A mapped table is missing at the source: mappings of tables that are called otherwise now follow.
  * (renamed.c) */
 bool definitions_follow_names(struct run *r, struct err *err) MUST_CHECK;
+/* Mapped tables that were dropped and created again at the source, and that the publication lacks
+ * since: the wish for a copy is recorded, and the publication is to follow. ERR_SCHEMA where
+ * definitions follow by hand and nobody has asked for it. Of tables that were taken out it is
+ * source_check_publication that tells. After the definitions were read. (recreated.c) */
+bool definitions_mind_recreated(struct run *r, struct err *err) MUST_CHECK;
 /* For an apply, arg is the run: whether a relation that the stream has changes of is part of no
  * mapped table any more. What its rows are at the destination, sync-schema tells. */
 bool definitions_has_left(void *arg, const struct pgo_message *relation, bool *has_left,

@@ -111,7 +111,7 @@ void differences_note(struct mirror *m, const struct schema_plan *plan,
     findings_free(&m->differences);
     find(m, plan, ran_at, &m->differences);
     m->has_compared = true;
-    str_copy(m->compared, sizeof m->compared, m->digest);
+    str_copy(m->compared, sizeof m->compared, m->source_seen.definitions);
     show_dirty(m);
     if (!catalog_differences_save(m->engine->catalog, m->row.config.name, &m->differences,
                                   m->compared, &err))
@@ -129,7 +129,7 @@ static bool compare(struct run *r, bool has_copied, struct err *err)
     struct mirror *m = r->m;
     struct schema_plan plan = {0};
     m->has_compared = true; /* once, however it goes: the stream is what matters */
-    str_copy(m->compared, sizeof m->compared, m->digest);
+    str_copy(m->compared, sizeof m->compared, m->source_seen.definitions);
     bool ok =
         schema_diff(r->source, r->dest, &m->task, &m->row.config, m->row.mirror_id, &plan, err) &&
         (!has_copied || schema_plan_try(r->dest, &m->task, &plan, m->row.config.name, err));
@@ -148,7 +148,7 @@ static bool compare(struct run *r, bool has_copied, struct err *err)
 bool differences_look(struct run *r, struct err *err)
 {
     struct mirror *m = r->m;
-    bool has_changed = strcmp(m->compared, m->digest) != 0;
+    bool has_changed = strcmp(m->compared, m->source_seen.definitions) != 0;
     if (!m->row.snapshot_done || (m->has_compared && !has_changed))
         return true;
     if (!m->has_compared || !definitions_are_automatic(m))

@@ -54,31 +54,14 @@ static const char definitions_sql[] =
 
 struct picture_of {
     char publication[NAME_SIZE];
-    char digest[DRIFT_DIGEST_SIZE];
-    char files[DRIFT_DIGEST_SIZE]; /* of definitions: another one after each rewrite or TRUNCATE */
+    char digest[40];
+    char files[40]; /* of definitions: another one after each rewrite or TRUNCATE */
 };
 
 struct pictures {
     size_t n;
     struct picture_of *items;
 };
-
-struct drift {
-    struct pictures publications;
-};
-
-struct drift *drift_new(void)
-{
-    return mem_calloc(1, sizeof(struct drift));
-}
-
-void drift_free(struct drift *d)
-{
-    if (!d)
-        return;
-    free(d->publications.items);
-    free(d);
-}
 
 static const struct picture_of *find(const struct pictures *p, const char *publication)
 {
@@ -94,28 +77,31 @@ static const char *digest_of(const struct pictures *p, const char *publication)
     return find(p, publication)->digest;
 }
 
-/* A mirror that makes its publication just now, or anew, is left alone. */
-static void compare_publication(struct mirror *m, const char *before, const char *now)
+/* The mirror that is changing it just now, or has looked at it meanwhile, is left alone. */
+static bool has_changed(struct mirror *m, const char *before, const char *now, const char *here)
 {
-    if (!before[0] || !strcmp(before, now) || board_state(mirror_board(m)) != MIRROR_RUNNING ||
-        mirror_has_republished(m))
-        return;
-    log_warn("sampler", mirror_name(m), "publication %s has changed at the source: looking at it",
-             mirror_config_of(m)->publication);
-    mirror_reconnect(m);
+    return before[0] && strcmp(before, now) != 0 && !strcmp(before, here) &&
+           board_state(mirror_board(m)) == MIRROR_RUNNING && !mirror_is_republishing(m);
 }
 
-static void compare_definitions(struct mirror *m, const struct picture_of *picture)
+static void compare(struct mirror *m, const struct mirror_seen *before, const char *publication,
+                    const struct picture_of *definitions)
 {
-    char before[DRIFT_DIGEST_SIZE];
-    const char *now = picture->digest;
-    mirror_digest(m, before);
-    mirror_note_files(m, picture->files);
-    if (!before[0] || !now[0] || !strcmp(before, now) ||
-        board_state(mirror_board(m)) != MIRROR_RUNNING)
-        return;
-    log_info("sampler", mirror_name(m), "definitions have changed at the source: looking at them");
-    mirror_compare(m);
+    struct mirror_seen here;
+    mirror_seen(m, &here);
+    mirror_note_files(m, definitions->files);
+    if (has_changed(m, before->publication, publication, here.publication)) {
+        log_warn("sampler", mirror_name(m),
+                 "publication %s has changed at the source: looking at it",
+                 mirror_config_of(m)->publication);
+        mirror_reconnect(m);
+    }
+    if (definitions->digest[0] &&
+        has_changed(m, before->definitions, definitions->digest, here.definitions)) {
+        log_info("sampler", mirror_name(m),
+                 "definitions have changed at the source: looking at them");
+        mirror_compare(m);
+    }
 }
 
 static bool ask(struct pg_conn *source, struct task *task, int limit_ms, const char *sql,
@@ -140,45 +126,40 @@ static bool ask(struct pg_conn *source, struct task *task, int limit_ms, const c
     return true;
 }
 
-static void compare_all(struct drift *d, struct mirror *const *mirrors, const char *const *names,
-                        size_t n, const struct pictures *publications,
-                        const struct pictures *definitions)
-{
-    for (size_t i = 0; i < n; i++) {
-        compare_publication(mirrors[i], digest_of(&d->publications, names[i]),
-                            digest_of(publications, names[i]));
-        compare_definitions(mirrors[i], find(definitions, names[i]));
-    }
-}
-
-bool drift_look(struct drift *d, struct pg_conn *source, struct task *task, int limit_ms,
+bool drift_look(struct pg_conn *source, struct task *task, int limit_ms,
                 struct mirror *const *mirrors, size_t n, struct err *err)
 {
     struct pictures publications = {0}, definitions = {0};
     const char **names = mem_calloc(n + 1, sizeof *names);
-    for (size_t i = 0; i < n; i++)
+    struct mirror_seen *before = mem_calloc(n + 1, sizeof *before);
+    for (size_t i = 0; i < n; i++) {
         names[i] = mirror_config_of(mirrors[i])->publication;
+        mirror_seen(mirrors[i], &before[i]);
+    }
     bool ok = ask(source, task, limit_ms, look_sql, names, n, &publications, err) &&
               ask(source, task, limit_ms, definitions_sql, names, n, &definitions, err);
-    if (ok) {
-        compare_all(d, mirrors, names, n, &publications, &definitions);
-        free(d->publications.items);
-        d->publications = publications;
-    } else {
-        free(publications.items);
-    }
+    for (size_t i = 0; ok && i < n; i++)
+        compare(mirrors[i], &before[i], digest_of(&publications, names[i]),
+                find(&definitions, names[i]));
+    free(publications.items);
     free(definitions.items);
     free(names);
+    free(before);
     return ok;
 }
 
-bool drift_digest(struct pg_conn *source, struct task *task, int limit_ms, const char *publication,
-                  char out[DRIFT_DIGEST_SIZE], struct err *err)
+bool drift_see(struct pg_conn *source, struct task *task, int limit_ms, const char *publication,
+               struct mirror_seen *out, struct err *err)
 {
-    struct pictures definitions = {0};
-    if (!ask(source, task, limit_ms, definitions_sql, &publication, 1, &definitions, err))
-        return false;
-    str_copy(out, DRIFT_DIGEST_SIZE, digest_of(&definitions, publication));
+    struct pictures publications = {0}, definitions = {0};
+    bool ok = ask(source, task, limit_ms, look_sql, &publication, 1, &publications, err) &&
+              ask(source, task, limit_ms, definitions_sql, &publication, 1, &definitions, err);
+    *out = (struct mirror_seen){0};
+    if (ok) {
+        str_copy(out->publication, sizeof out->publication, digest_of(&publications, publication));
+        str_copy(out->definitions, sizeof out->definitions, digest_of(&definitions, publication));
+    }
+    free(publications.items);
     free(definitions.items);
-    return true;
+    return ok;
 }

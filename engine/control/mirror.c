@@ -145,10 +145,10 @@ void mirror_compare(struct mirror *m)
     wake_signal(m->wake_fd);
 }
 
-void mirror_digest(struct mirror *m, char out[40])
+void mirror_seen(struct mirror *m, struct mirror_seen *out)
 {
     pthread_mutex_lock(&m->lock);
-    str_copy(out, sizeof m->digest, m->digest);
+    *out = m->source_seen;
     pthread_mutex_unlock(&m->lock);
 }
 
@@ -588,9 +588,9 @@ void mirror_free(struct mirror *m)
     free(m);
 }
 
-bool mirror_has_republished(struct mirror *m)
+bool mirror_is_republishing(struct mirror *m)
 {
-    return atomic_exchange(&m->has_republished, false);
+    return atomic_load(&m->is_republishing);
 }
 
 const char *mirror_name(const struct mirror *m)

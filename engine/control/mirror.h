@@ -28,8 +28,12 @@ bool mirror_command(struct mirror *m, const struct mirror_request *r, struct tab
 void mirror_reconnect(struct mirror *m);
 /* Definitions at its source have changed: it looks at them as soon as it may. */
 void mirror_compare(struct mirror *m);
-/* What they were like when it looked last (drift.h); empty: it has not. */
-void mirror_digest(struct mirror *m, char out[40]);
+/* What its publication and the definitions of its tables were like when it looked last (drift.h);
+ * empty: it has not. */
+struct mirror_seen {
+    char publication[40], definitions[40];
+};
+void mirror_seen(struct mirror *m, struct mirror_seen *out);
 /* What the files of its source's tables are like now: when they change it only takes note. */
 void mirror_note_files(struct mirror *m, const char *digest);
 
@@ -40,8 +44,8 @@ struct mirror_keys {
 };
 bool mirror_keys(struct mirror *m, struct mirror_keys *out);
 
-/* True once after the mirror itself changed its publication. */
-bool mirror_has_republished(struct mirror *m);
+/* The mirror itself is changing its publication, and has not looked at it since. */
+bool mirror_is_republishing(struct mirror *m);
 
 const char *mirror_name(const struct mirror *m);
 /* Immutable, but for the tables: those belong to the mirror's thread. */

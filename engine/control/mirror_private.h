@@ -43,15 +43,15 @@ struct mirror {
     pthread_t thread;
     bool has_thread;
 
-    pthread_mutex_t lock; /* leaf: command, is_ended, is_gone, digest */
+    pthread_mutex_t lock; /* leaf: command, is_ended, is_gone, source_seen */
     pthread_cond_t answered;
     struct command *command;
     bool is_ended, is_gone;
-    char digest[40];         /* of the source's definitions: see mirror_digest */
+    struct mirror_seen source_seen;
     char files[40];          /* the same of its tables' files, as the sampler saw them */
     struct mirror_keys keys; /* see mirror_keys; under the lock */
     int wake_fd;
-    atomic_bool shall_stop, shall_reconnect, shall_compare, shall_refresh, has_republished;
+    atomic_bool shall_stop, shall_reconnect, shall_compare, shall_refresh, is_republishing;
 
     struct task task;            /* of every wait of the thread */
     struct mirror_status live;   /* what the thread publishes; tables below */

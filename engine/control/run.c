@@ -176,13 +176,15 @@ static bool republish(struct run *r, struct err *err)
     struct mirror *m = r->m;
     if (!m->row.republish)
         return true;
-    atomic_store(&m->has_republished, true); /* before the sampler can see the change */
+    atomic_store(&m->is_republishing, true); /* before the sampler can see the change */
     if (!source_republish(r->source, &m->task, m->row.config.publication, r->schema, err) ||
         !catalog_mirror_published(m->engine->catalog, m->row.config.name, err))
         return false;
     m->row.republish = false;
     log_info("super", m->row.config.name, "publication follows the new tables");
-    return true;
+    schema_free(r->schema); /* what changed before the publication is noted is to be seen */
+    r->schema = NULL;
+    return definitions_note(r, err) && read_schema(r, err);
 }
 
 /* Of the tables that the stream writes; those that are copied may be missing. */
@@ -220,7 +222,8 @@ static bool check_everything(struct run *r, struct err *err)
     /* What only a new copy heals comes first: it brings all else that may be missing. */
     return run_check_progress(r, err) && restored_check(r, err) &&
            source_check_slot(r->source, &m->task, c->slot, r->progress->lsn, err) &&
-           definitions_note(r, err) && read_schema(r, err) && republish(r, err) &&
+           definitions_note(r, err) && read_schema(r, err) && definitions_mind_recreated(r, err) &&
+           republish(r, err) &&
            source_check_publication(r->source, &m->task, c->publication, r->schema, err) &&
            published_check(r->source, r->dest, &m->task, c->name, m->row.mirror_id, c->publication,
                            err) &&

@@ -47,7 +47,6 @@ struct watch {
     int64_t wal_limit; /* max_slot_wal_keep_size in bytes; -1: none */
     int oldest_pid;    /* its oldest transaction that writes, if it is old */
     int64_t oldest_s;
-    struct drift *drift;
 };
 
 struct sampler {
@@ -226,7 +225,7 @@ static void sample(struct watch *w, const struct group *g)
 static void look_for_drift(struct watch *w, const struct group *g)
 {
     struct err err = {0};
-    if (drift_look(w->drift, w->conn, &w->task, QUERY_LIMIT_MS, g->mirrors, g->n, &err))
+    if (drift_look(w->conn, &w->task, QUERY_LIMIT_MS, g->mirrors, g->n, &err))
         return;
     log_debug("sampler", "", "source=%s %s", w->peer, err.text);
     disconnect(w);
@@ -508,7 +507,6 @@ static void watch_free(struct watch *w)
 {
     pthread_join(w->thread, NULL);
     wake_free(w->wake_fd);
-    drift_free(w->drift);
     free(w->tallies);
     free(w);
 }
@@ -538,7 +536,6 @@ static void watch_peer(struct sampler *s, const char *peer, bool of_dest)
         struct watch *w = mem_calloc(1, sizeof *w);
         w->sampler = s;
         w->wake_fd = wake_new();
-        w->drift = drift_new();
         w->wal_limit = -1;
         w->of_dest = of_dest;
         str_copy(w->peer, sizeof w->peer, peer);
@@ -548,7 +545,6 @@ static void watch_peer(struct sampler *s, const char *peer, bool of_dest)
         if (pthread_create(&w->thread, NULL, watch_main, w)) {
             log_error("sampler", "", "cannot start a thread for peer=%s", peer);
             wake_free(w->wake_fd);
-            drift_free(w->drift);
             free(w);
         } else {
             MEM_PUSH(s->watches, s->n, s->cap, w);

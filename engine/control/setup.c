@@ -220,7 +220,7 @@ static bool create_publication(struct run *r, bool keeps_rows, struct err *err)
         return false;
     m->row.republish = false;
     if (keeps_rows) /* the mirror streams when the sampler sees the new one */
-        atomic_store(&m->has_republished, true);
+        atomic_store(&m->is_republishing, true);
     if (!schema_read(r->source, &m->task, c->tables, c->n_tables, false, false, false, &s, err))
         return err_context(err, "read the source's definitions");
     bool ok = source_publish(r->source, &m->task, c->publication, s, err);

@@ -136,6 +136,32 @@ def test_a_mirror_that_is_swapped_onto_a_new_slot(loaded):
     assert_nothing_left(pair, bunny)
 
 
+@pytest.mark.long
+@LIMIT
+def test_tables_that_are_dropped_and_created_again(loaded):
+    """Before, behind and between kills: the publication lacks them, and only they are copied."""
+    pair, bunny = loaded
+    pair.sql(TABLES + "".join(f"CREATE TABLE again{n} (id serial PRIMARY KEY, v int);" for n in (1, 2)))
+    bunny.mirror("m", pair, schema_changes="auto")
+    copied = []
+    with Load(pair.source, pair.sdb, clients=3, rate=60, script=WORK, directory=bunny.dir):
+        for turn in range(KILLS):
+            for name in random.sample(["again1", "again2"], random.randint(1, 2)):
+                pair.sql(f"INSERT INTO {name} (v) VALUES (1); DROP TABLE {name};"
+                         f"CREATE TABLE {name} (w int DEFAULT {turn}, id serial PRIMARY KEY, v int);"
+                         f"INSERT INTO {name} (v) SELECT generate_series(1, 1000)")
+                if random.random() < 0.5:
+                    kill(bunny, random.choice([0, 4]))
+                pair.sql(f"UPDATE {name} SET v = v + 1; INSERT INTO {name} (v) VALUES (-1)")
+            kill(bunny, random.choice([0, 1, 4]))
+            copied += [line for line in bunny.log_tail(100000).splitlines() if "is copied again" in line]
+            wait_for(lambda: all_settled(bunny, "m"), 90, "the tables after the kill")
+    assert pair.assert_equal(90) > 2000
+    copied += [line for line in bunny.log_tail(100000).splitlines() if "is copied again" in line]
+    assert {line.split("table=")[1].split()[0] for line in copied} <= {"public.again1", "public.again2"}
+    assert_nothing_left(pair, bunny)
+
+
 # What each turn changes at the source: all that a plan has steps for.
 CHANGES = """
 ALTER TABLE wide ADD COLUMN c{n} int DEFAULT {n} CHECK (c{n} >= 0);
