@@ -20,6 +20,7 @@ mirror create|NAME|--config=FILE --state-dir=DIR --source=PEER --destination=PEE
 mirror list||--config=FILE --state-dir=DIR --json --timeout=SECONDS --version --help 
 mirror show|MIRROR|--config=FILE --state-dir=DIR --json --timeout=SECONDS --version --help 
 mirror tables|MIRROR|--config=FILE --state-dir=DIR --table=SOURCE[=DEST] --exclude=TABLE:COLUMN --partition-key=TABLE:COLUMN --set --available --file=FILE --json --timeout=SECONDS --version --help 
+mirror change|MIRROR|--config=FILE --state-dir=DIR --file=FILE --json --timeout=SECONDS --version --help --snapshot-num-rows-per-partition=N --snapshot-max-parallel-workers=N --snapshot-num-tables-in-parallel=N --cdc-batch-size=N --cdc-sync-interval-seconds=N --replicate-indexes=yes,no --replicate-foreign-keys=yes,no --resync-strategy=truncate,swap --schema-changes=manual,auto --dropped-columns=keep,drop --on-table-error=stop,set_aside 
 mirror delete|MIRROR|--config=FILE --state-dir=DIR --force --wait --json --timeout=SECONDS --version --help 
 pause|MIRROR|--config=FILE --state-dir=DIR --wait --json --timeout=SECONDS --version --help 
 resume|MIRROR|--config=FILE --state-dir=DIR --wait --json --timeout=SECONDS --version --help 

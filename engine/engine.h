@@ -23,6 +23,7 @@
 #include "base/log.h"
 #include "base/lsn.h"
 #include "base/model.h"
+#include "base/settings.h"
 #include "base/survey.h"
 
 struct engine;
@@ -102,11 +103,18 @@ struct mirror_request {
     const char *by;              /* who asks; stands in the refusals that others get */
     const char *table;           /* MIRROR_RESYNC_TABLE: "schema.table" of the source */
     const char *strategy;        /* resyncs: "truncate" or "swap"; NULL: the mirror's own */
+    /* MIRROR_CHANGE: the values of those whose bits (settings.h) are in changes. */
+    const struct mirror_settings *settings;
+    unsigned changes;
 };
 /* Carries the command out, or refuses it as commands.h says; waits at most limit_ms, then
  * ERR_TIMEOUT, and it goes on. Pause and delete are done when it returns true; what takes long
  * (retry, resync, sync-schema, verify) is accepted then, and goes on after a restart, too. note
- * (may be NULL, caller frees): what a forced deletion left behind. */
+ * (may be NULL, caller frees): what a forced deletion left behind; what was changed by a change of
+ * settings, and when that is in effect. Changed settings are recorded when it returns true. What
+ * can be is in effect at once, the rest with the next run: a mirror that streams begins it by
+ * itself, right away or, since those would begin anew, once the copies and the comparison that are
+ * under way have ended; a failed one tries again at once. */
 bool engine_mirror_command(struct engine *e, const char *name, const struct mirror_request *r,
                            int limit_ms, char **note, struct err *err) MUST_CHECK;
 /* MIRROR_SET_TABLES: another set of tables for a paused mirror. Asks both servers about tables that
@@ -172,6 +180,8 @@ struct mirror_status {
     char slot_name[NAME_SIZE];
     char publication[NAME_SIZE];
     char on_table_error[16], resync_strategy[16]; /* as configured */
+    struct mirror_settings settings;              /* as recorded */
+    bool settings_wait;                           /* not all of them are in effect yet */
     enum mirror_state state;
     char phase[24];
     struct operation operation; /* the one that holds the mirror */

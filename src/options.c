@@ -80,6 +80,11 @@ const struct command_row command_rows[COMMAND_COUNT] = {
                                "The tables of a mirror; with --set: replace them.",
                                "--set takes the whole list, from --table or --file, and needs a "
                                "paused mirror; tables that are new are copied after resume."},
+    [COMMAND_MIRROR_CHANGE] = {"mirror change", "MIRROR", cli_mirror_change, &mirror_fields,
+                               "Change settings of a mirror, without another copy.",
+                               "In effect with the mirror's next run, which it begins by itself, "
+                               "once what is being copied or compared is done. Its tables are "
+                               "changed by mirror tables --set."},
     [COMMAND_MIRROR_DELETE] = {"mirror delete", "MIRROR", cli_mirror_delete, NULL,
                                "Delete a mirror, its slot and its publication.",
                                "The destination's tables stay."},
@@ -158,7 +163,7 @@ static const struct option_row own_rows[] = {
     [OPTION_PASSWORD] = {"password", .commands = PEERS, .text = "Ask for the password."},
     [OPTION_PASSWORD_STDIN] = {"password-stdin", .commands = PEERS | C(USER_ADD),
                                .text = "Read the password from the first line of standard input."},
-    [OPTION_FILE] = {"file", .argument = "FILE", .commands = PEERS | MAPPINGS,
+    [OPTION_FILE] = {"file", .argument = "FILE", .commands = PEERS | MAPPINGS | C(MIRROR_CHANGE),
                      .text = "Take the API's JSON body from this file, \"-\": standard input. "
                              "Options go before what it says."},
     [OPTION_FORCE] = {"force", .commands = C(MIRROR_DELETE),
@@ -283,7 +288,8 @@ size_t options_all(struct option_row rows[OPTIONS_MAX])
                 rows[i].field = fields_find(t, rows[i].field_name);
         for (size_t k = 0; t && k < t->n; k++) {
             const struct field *f = &t->rows[k];
-            if (!argument_of(f) || !strcmp(f->name, "name") || is_older_name(t, f))
+            if (!argument_of(f) || !strcmp(f->name, "name") || is_older_name(t, f) ||
+                (c == COMMAND_MIRROR_CHANGE && !f->bit))
                 continue;
             struct option_row *row = find_field(rows, n, f);
             if (!row && n < OPTIONS_MAX) {

@@ -105,37 +105,43 @@ static const struct field mirror_rows[] = {
     {.name = "snapshot_num_rows_per_partition",
      .type = FIELD_INT64,
      .offset = MIRROR(snapshot_num_rows_per_partition),
+     .bit = TUNE_BIT(TUNE_ROWS_PER_PARTITION),
      .min = 1,
      .max = 1000000000000,
      .text = "Rows of one piece of a snapshot. Default 500000."},
     {.name = "snapshot_max_parallel_workers",
      .type = FIELD_INT,
      .offset = MIRROR(snapshot_max_parallel_workers),
+     .bit = TUNE_BIT(TUNE_WORKERS),
      .min = 1,
      .max = 64,
      .text = "Workers that copy one table. Default 4."},
     {.name = "snapshot_num_tables_in_parallel",
      .type = FIELD_INT,
      .offset = MIRROR(snapshot_num_tables_in_parallel),
+     .bit = TUNE_BIT(TUNE_TABLES_IN_PARALLEL),
      .min = 1,
      .max = 64,
      .text = "Tables that are copied at the same time. Default 4."},
     {.name = "cdc_batch_size",
      .type = FIELD_INT64,
      .offset = MIRROR(cdc_batch_size),
+     .bit = TUNE_BIT(TUNE_BATCH_SIZE),
      .min = 1,
-     .max = 100000000,
+     .max = 10000000,
      .text = "Most changes in one destination transaction; a larger source transaction is never "
              "split. Default 10000."},
     {.name = "max_batch_size",
      .type = FIELD_INT64,
      .offset = MIRROR(cdc_batch_size),
+     .bit = TUNE_BIT(TUNE_BATCH_SIZE),
      .min = 1,
-     .max = 100000000,
+     .max = 10000000,
      .text = "Older name of cdc_batch_size."},
     {.name = "cdc_sync_interval_seconds",
      .type = FIELD_INT,
      .offset = MIRROR(cdc_sync_interval_seconds),
+     .bit = TUNE_BIT(TUNE_SYNC_INTERVAL),
      .min = 0,
      .max = 86400,
      .text = "Longest time that a committed change may wait so that a batch fills. Default 0: "
@@ -143,6 +149,7 @@ static const struct field mirror_rows[] = {
     {.name = "idle_timeout_seconds",
      .type = FIELD_INT,
      .offset = MIRROR(cdc_sync_interval_seconds),
+     .bit = TUNE_BIT(TUNE_SYNC_INTERVAL),
      .min = 0,
      .max = 86400,
      .text = "Older name of cdc_sync_interval_seconds."},
@@ -161,14 +168,17 @@ static const struct field mirror_rows[] = {
     {.name = "replicate_indexes",
      .type = FIELD_BOOL,
      .offset = MIRROR(replicate_indexes),
+     .bit = TUNE_BIT(TUNE_INDEXES),
      .text = "Create the source's indexes. Default yes."},
     {.name = "replicate_foreign_keys",
      .type = FIELD_BOOL,
      .offset = MIRROR(replicate_foreign_keys),
+     .bit = TUNE_BIT(TUNE_FOREIGN_KEYS),
      .text = "Create the source's foreign keys. Default yes."},
     {.name = "resync_strategy",
      .type = FIELD_CHOICE,
      .offset = MIRROR(resync_strategy),
+     .bit = TUNE_BIT(TUNE_RESYNC_STRATEGY),
      .max = 15,
      .choices = "truncate|swap",
      .text =
@@ -177,6 +187,7 @@ static const struct field mirror_rows[] = {
     {.name = "schema_changes",
      .type = FIELD_CHOICE,
      .offset = MIRROR(schema_changes),
+     .bit = TUNE_BIT(TUNE_SCHEMA_CHANGES),
      .max = 15,
      .choices = "manual|auto",
      .text =
@@ -185,6 +196,7 @@ static const struct field mirror_rows[] = {
     {.name = "dropped_columns",
      .type = FIELD_CHOICE,
      .offset = MIRROR(dropped_columns),
+     .bit = TUNE_BIT(TUNE_DROPPED_COLUMNS),
      .max = 15,
      .choices = "keep|drop",
      .text = "What becomes of a column that the source drops: keep leaves it and its values at the "
@@ -192,6 +204,7 @@ static const struct field mirror_rows[] = {
     {.name = "on_table_error",
      .type = FIELD_CHOICE,
      .offset = MIRROR(on_table_error),
+     .bit = TUNE_BIT(TUNE_ON_TABLE_ERROR),
      .max = 15,
      .choices = "stop|set_aside",
      .text = "set_aside: a table whose change cannot be applied leaves the stream until it is "
@@ -412,6 +425,44 @@ bool mirror_spec_read(const json_t *object, struct mirror_spec *out, struct err 
     mirror_config_init(&out->config);
     return fields_read(&mirror_fields, object, false, out, NULL, err) &&
            read_mappings(out->table_mappings, &out->config, err);
+}
+
+/* What a mirror keeps for its life, or gets in another way. */
+static const struct {
+    const char *field, *why, *hint;
+} fixed[] = {
+    {"name", "a mirror keeps its name",
+     "Make another mirror with the name that you want, then delete this one."},
+    {"source_peer", "what was copied and the slot belong to that source",
+     "Another address of the same server is a change of the peer (PUT /v1/peers/NAME, bunnydb peer "
+     "change); for another source make another mirror."},
+    {"destination_peer", "what was copied is at that destination",
+     "Another address of the same server is a change of the peer (PUT /v1/peers/NAME, bunnydb peer "
+     "change); for another destination make another mirror."},
+    {"table_mappings", "tables are changed while the mirror is paused",
+     "Pause it, then PUT /v1/mirrors/NAME/tables (bunnydb mirror tables NAME --set), resume it."},
+    {"do_initial_snapshot", "it says how the mirror began",
+     "POST /v1/mirrors/NAME/resync (bunnydb resync NAME) copies the tables."},
+    {"publication_name", "the mirror reads by this publication",
+     "Delete the mirror and make it again with another name."},
+    {"replication_slot_name", "the slot holds the mirror's place in the WAL",
+     "Delete the mirror and make it again with another name."},
+};
+
+bool mirror_change_read(const json_t *object, struct mirror_spec *out, unsigned *changes,
+                        struct err *err)
+{
+    *out = (struct mirror_spec){0};
+    for (size_t i = 0; i < COUNT_OF(fixed); i++) {
+        if (!json_object_get(object, fixed[i].field))
+            continue;
+        err_set(err, ERR_INVALID, "field \"%s\" cannot be changed: %s", fixed[i].field,
+                fixed[i].why);
+        return err_hint(err, "%s", fixed[i].hint);
+    }
+    if (!fields_read(&mirror_fields, object, true, out, changes, err))
+        return false;
+    return *changes || err_set(err, ERR_INVALID, "no field is given: name what shall change");
 }
 
 static const struct field maps_rows[] = {

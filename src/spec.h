@@ -25,6 +25,11 @@ extern const struct field_table mirror_fields;
 /* Reads object, with defaults, into *out (mirror_config_free(&out->config) in every case). */
 bool mirror_spec_read(const json_t *object, struct mirror_spec *out, struct err *err) MUST_CHECK;
 
+/* Reads object, a change of settings, into out->config.settings; *changes: which (TUNE_BIT). What
+ * cannot be changed is refused with what to do instead. */
+bool mirror_change_read(const json_t *object, struct mirror_spec *out, unsigned *changes,
+                        struct err *err) MUST_CHECK;
+
 /* Reads {table_mappings} alone into out->config.tables; freed as above. */
 bool mirror_maps_read(const json_t *object, struct mirror_spec *out, struct err *err) MUST_CHECK;
 

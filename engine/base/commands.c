@@ -80,6 +80,7 @@ static const unsigned char answers[MIRROR_COMMAND_COUNT][MIRROR_STATE_COUNT] = {
     [MIRROR_VERIFY]       = {STARTING,    COPYING,     DO,          PAUSED,         FAILED,      DELETING},
     [MIRROR_REPAIR]       = {STARTING,    COPYING,     DO,          PAUSED,         FAILED,      DELETING},
     [MIRROR_SET_TABLES]   = {PAUSE_FIRST, PAUSE_FIRST, PAUSE_FIRST, DO,             PAUSE_FIRST, DELETING},
+    [MIRROR_CHANGE]       = {DO,          DO,          DO,          DO,             DO,          DELETING},
     [MIRROR_DELETE]       = {DO,          DO,          DO,          DO,             DO,          DO},
     [MIRROR_FORCE_DELETE] = {DO,          DO,          DO,          DO,             DO,          DO},
 };
@@ -125,7 +126,7 @@ bool command_check(const char *mirror, enum mirror_state state, const struct ope
                 after ? after : "");
         return err_hint(err, "%s", refusals[a].hint);
     }
-    if (held && held->name[0] && !interrupts(c, held->name))
+    if (held && held->name[0] && !interrupts(c, held->name) && c != MIRROR_CHANGE)
         return command_busy(held, err);
     return true;
 }

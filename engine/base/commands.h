@@ -24,6 +24,8 @@
     X(MIRROR_REPAIR, "verify with repair",                                                        \
       "The same; rows that differ are made what they are at the source, and compared again.")     \
     X(MIRROR_SET_TABLES, "table update", "Another set of tables; new ones are copied on resume.") \
+    X(MIRROR_CHANGE, "settings change",                                                           \
+      "Other settings, as of the next run, which begins by itself.")                              \
     X(MIRROR_DELETE, "delete", "Stop, remove slot, publication and bookkeeping; tables stay.")    \
     X(MIRROR_FORCE_DELETE, "forced delete", "The same, even when a server cannot be reached.")
 
@@ -48,7 +50,8 @@ const char *command_answer(enum mirror_state state, enum mirror_command c);
 
 /* Whether the command may be carried out now. Else *err has the refusal: that of the table; or
  * ERR_BUSY, which names the operation that holds the mirror, unless the command may interrupt that
- * one (pause and delete interrupt a resync, a verify, a sync-schema). */
+ * one (pause and delete interrupt a resync, a verify, a sync-schema) or leaves it alone (a change
+ * of settings). */
 bool command_check(const char *mirror, enum mirror_state state, const struct operation *held,
                    enum mirror_command c, struct err *err) MUST_CHECK;
 /* The refusal that names the operation which holds the mirror. Returns false. */

@@ -106,6 +106,24 @@ struct table_name_list {
 void table_name_list_free(struct table_name_list *l);
 bool table_name_list_has(const struct table_name_list *l, const char *schema, const char *table);
 
+/* What may be changed later on, without another copy of the tables; see settings.h. */
+#define SETTING_WORD_SIZE 16
+#define MIRROR_SETTINGS                                               \
+    int64_t snapshot_num_rows_per_partition;                          \
+    int snapshot_max_parallel_workers;                                \
+    int snapshot_num_tables_in_parallel;                              \
+    int64_t cdc_batch_size;                                           \
+    int cdc_sync_interval_seconds;                                    \
+    bool replicate_indexes;                                           \
+    bool replicate_foreign_keys;                                      \
+    char resync_strategy[SETTING_WORD_SIZE]; /* "truncate", "swap" */ \
+    char schema_changes[SETTING_WORD_SIZE];  /* "manual", "auto" */   \
+    char dropped_columns[SETTING_WORD_SIZE]; /* "keep", "drop" */     \
+    char on_table_error[SETTING_WORD_SIZE];  /* "stop", "set_aside" */
+struct mirror_settings {
+    MIRROR_SETTINGS
+};
+
 struct mirror_config {
     char name[NAME_SIZE];
     char source_peer[NAME_SIZE];
@@ -117,19 +135,14 @@ struct mirror_config {
     size_t n_all;
     const struct table_map *all;
     bool do_initial_snapshot;
-    int64_t snapshot_num_rows_per_partition;
-    int snapshot_max_parallel_workers;
-    int snapshot_num_tables_in_parallel;
-    int64_t cdc_batch_size;
-    int cdc_sync_interval_seconds;
     char publication[NAME_SIZE]; /* empty in a request: the default name */
     char slot[NAME_SIZE];
-    bool replicate_indexes;
-    bool replicate_foreign_keys;
-    char resync_strategy[16]; /* "truncate", "swap" */
-    char schema_changes[16];  /* "manual", "auto" */
-    char dropped_columns[16]; /* "keep", "drop" */
-    char on_table_error[16];  /* "stop", "set_aside" */
+    union { /* the same, one by one and as a whole */
+        struct {
+            MIRROR_SETTINGS
+        };
+        struct mirror_settings settings;
+    };
     int64_t created_at;
 };
 /* Fills in every default of the contract. */

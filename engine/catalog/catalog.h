@@ -76,6 +76,9 @@ bool catalog_mirror_set_restart(struct catalog *c, const char *name, lsn_t resta
 /* A mirror made without a snapshot copies its tables from now on. */
 bool catalog_mirror_set_snapshot(struct catalog *c, const char *name, bool do_snapshot,
                                  struct err *err) MUST_CHECK;
+/* Other settings; all of them are written. */
+bool catalog_mirror_set_settings(struct catalog *c, const char *name,
+                                 const struct mirror_settings *s, struct err *err) MUST_CHECK;
 /* An accepted operation is recorded before it is answered, so that a restart goes on with it;
  * operation "" when it is done. */
 bool catalog_mirror_set_pending(struct catalog *c, const char *name, const char *operation,

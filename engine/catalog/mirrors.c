@@ -181,6 +181,29 @@ bool catalog_mirror_set_snapshot(struct catalog *c, const char *name, bool do_sn
                   err);
 }
 
+bool catalog_mirror_set_settings(struct catalog *c, const char *name,
+                                 const struct mirror_settings *s, struct err *err)
+{
+    return db_begin(c, DB_WRITE, err) &&
+           db_end(
+               c,
+               mirror_require(c, name, err) &&
+                   db_run(c, err,
+                          "UPDATE mirror SET rows_per_partition = ?2, workers = ?3, "
+                          "tables_in_parallel = ?4, batch_size = ?5, sync_interval = ?6, "
+                          "replicate_indexes = ?7, replicate_foreign_keys = ?8, "
+                          "resync_strategy = ?9, schema_changes = ?10, dropped_columns = ?11, "
+                          "on_table_error = ?12, updated_at = ?13 WHERE name = ?1",
+                          DB_ARGS(DB_T(name), DB_I(s->snapshot_num_rows_per_partition),
+                                  DB_I(s->snapshot_max_parallel_workers),
+                                  DB_I(s->snapshot_num_tables_in_parallel), DB_I(s->cdc_batch_size),
+                                  DB_I(s->cdc_sync_interval_seconds), DB_I(s->replicate_indexes),
+                                  DB_I(s->replicate_foreign_keys), DB_T(s->resync_strategy),
+                                  DB_T(s->schema_changes), DB_T(s->dropped_columns),
+                                  DB_T(s->on_table_error), DB_I(clock_wall_us()))),
+               err);
+}
+
 bool catalog_mirror_set_pending(struct catalog *c, const char *name, const char *operation,
                                 const char *by, int64_t at, struct err *err)
 {

@@ -16,11 +16,6 @@
 /* --- the configuration alone
  * -------------------------------------------------------------------------- */
 
-static const char *const strategies[] = {"truncate", "swap"};
-static const char *const schema_changes[] = {"manual", "auto"};
-static const char *const dropped_columns[] = {"keep", "drop"};
-static const char *const table_errors[] = {"stop", "set_aside"};
-
 /* Slot names: lower case letters, digits and underscores (PostgreSQL docs, "Replication Slots"). */
 static bool check_slot_name(const char *value, struct err *err)
 {
@@ -32,30 +27,12 @@ static bool check_slot_name(const char *value, struct err *err)
     return true;
 }
 
-static bool check_numbers(const struct mirror_config *c, struct err *err)
-{
-    return check_range("snapshot_num_rows_per_partition", c->snapshot_num_rows_per_partition, 1,
-                       INT64_C(1000000000000), err) &&
-           check_range("snapshot_max_parallel_workers", c->snapshot_max_parallel_workers, 1, 64,
-                       err) &&
-           check_range("snapshot_num_tables_in_parallel", c->snapshot_num_tables_in_parallel, 1, 64,
-                       err) &&
-           check_range("cdc_batch_size", c->cdc_batch_size, 1, 10000000, err) &&
-           check_range("cdc_sync_interval_seconds", c->cdc_sync_interval_seconds, 0, 86400, err);
-}
-
 static bool check_config(const struct mirror_config *c, struct err *err)
 {
     if (!check_name("name", c->name, err) ||
         !check_identifier("source_peer", c->source_peer, true, err) ||
         !check_identifier("destination_peer", c->dest_peer, true, err) ||
-        !check_maps(c->tables, c->n_tables, err) || !check_numbers(c, err) ||
-        !check_word("resync_strategy", c->resync_strategy, strategies, COUNT_OF(strategies), err) ||
-        !check_word("schema_changes", c->schema_changes, schema_changes, COUNT_OF(schema_changes),
-                    err) ||
-        !check_word("dropped_columns", c->dropped_columns, dropped_columns,
-                    COUNT_OF(dropped_columns), err) ||
-        !check_word("on_table_error", c->on_table_error, table_errors, COUNT_OF(table_errors), err))
+        !check_maps(c->tables, c->n_tables, err) || !settings_check(&c->settings, TUNE_ALL, err))
         return false;
     return check_identifier("publication_name", c->publication, true, err) &&
            check_slot_name(c->slot, err);

@@ -118,6 +118,16 @@ void differences_note(struct mirror *m, const struct schema_plan *plan,
         log_error("super", m->row.config.name, "cannot keep what is different: %s", err.text);
 }
 
+bool differences_forget(struct mirror *m, struct err *err)
+{
+    if (!m->has_compared)
+        return true;
+    if (!catalog_differences_save(m->engine->catalog, m->row.config.name, &m->differences, "", err))
+        return false;
+    m->compared[0] = '\0';
+    return true;
+}
+
 void differences_want(struct mirror *m)
 {
     m->has_compared = false;

@@ -142,7 +142,8 @@ bool engine_mirror_command(struct engine *e, const char *name, const struct mirr
         *note = NULL;
     if (!m)
         return err_set(err, ERR_MIRROR_NOT_FOUND, "mirror \"%s\" does not exist", name);
-    bool ok = swap_may_begin(e, name, r, err) && mirror_command(m, r, NULL, 0, limit_ms, note, err);
+    bool ok = (r->command != MIRROR_CHANGE || settings_check(r->settings, r->changes, err)) &&
+              swap_may_begin(e, name, r, err) && mirror_command(m, r, NULL, 0, limit_ms, note, err);
     roster_release(e->roster, m);
     roster_reap(e->roster);
     return ok;

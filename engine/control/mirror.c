@@ -52,6 +52,10 @@ static struct command *command_new(const struct mirror_request *r, struct table_
     c->n_tables = n_tables;
     c->table = r->table ? mem_strdup(r->table) : NULL;
     c->strategy = r->strategy ? mem_strdup(r->strategy) : NULL;
+    if (r->command == MIRROR_CHANGE) {
+        c->settings = *r->settings;
+        c->changes = r->changes;
+    }
     str_copy(c->op.name, sizeof c->op.name, command_name(r->command));
     str_copy(c->op.by, sizeof c->op.by, r->by ? r->by : "bunnydb");
     c->op.since = clock_wall_us();
@@ -311,7 +315,8 @@ static bool is_cancelled(void *arg)
         return true;
     if (m->table_sync && table_sync_is_overdue(m->table_sync))
         return true;
-    if (!m->is_syncing && (mirror_syncs_now(m) || definitions_are_due(m)))
+    if (!m->is_syncing &&
+        (mirror_syncs_now(m) || definitions_are_due(m) || mirror_settings_are_due(m)))
         return true;
     struct command *c = peek_command(m);
     if (!c)
@@ -454,6 +459,7 @@ static void *mirror_main(void *arg)
     enter(m);
     while (!atomic_load(&m->shall_stop) && !mirror_is_gone(m)) {
         struct command *c = peek_command(m);
+        mirror_adopt_settings(m);
         if (c)
             obey(m, c);
         else if (mirror_syncs_now(m) && m->row.wish != WISH_DELETE)
@@ -513,8 +519,7 @@ struct mirror *mirror_new(struct engine *e, struct mirror_row *row)
     str_copy(m->live.dest_peer, sizeof m->live.dest_peer, c->dest_peer);
     str_copy(m->live.slot_name, sizeof m->live.slot_name, c->slot);
     str_copy(m->live.publication, sizeof m->live.publication, c->publication);
-    str_copy(m->live.on_table_error, sizeof m->live.on_table_error, c->on_table_error);
-    str_copy(m->live.resync_strategy, sizeof m->live.resync_strategy, c->resync_strategy);
+    mirror_show_settings(m);
     m->live.created_at = c->created_at;
     m->live.eta_seconds = -1;
     show_schema(m, NULL);

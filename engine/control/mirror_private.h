@@ -27,6 +27,8 @@ struct command {
     char *strategy;
     struct table_map *tables; /* of MIRROR_SET_TABLES; owned */
     size_t n_tables;
+    struct mirror_settings settings; /* of MIRROR_CHANGE: those of changes */
+    unsigned changes;
     bool is_taken, is_done;
     int refs; /* the caller's and the mirror's */
     bool ok;
@@ -36,9 +38,11 @@ struct command {
 
 struct mirror {
     struct engine *engine;
-    /* config: immutable but for its tables; those and the flags are the thread's, written to the
-     * catalog first */
+    /* config: immutable but for its tables and settings; those and the flags are the thread's,
+     * written to the catalog first. Settings change between two runs only, but for live ones. */
     struct mirror_row row;
+    struct mirror_settings wanted; /* recorded, and not in effect yet, if has_wanted */
+    bool has_wanted;
     struct board *board;
     pthread_t thread;
     bool has_thread;
@@ -141,6 +145,14 @@ bool mirror_is_pending(const struct mirror *m, enum mirror_command c);
 bool mirror_obey(struct mirror *m, struct command *c, struct err *err) MUST_CHECK;
 /* Of those, the ones that do not end a run: in the middle of one, too. */
 bool mirror_obeys_inside(const struct mirror *m, const struct command *c);
+/* adjust.c: MIRROR_CHANGE, in the middle of a run, too. */
+bool mirror_adjust(struct mirror *m, struct command *c, struct err *err) MUST_CHECK;
+/* Whether the run is to end for settings that were changed in it. */
+bool mirror_settings_are_due(const struct mirror *m);
+/* Between two runs: they are in effect from here on. */
+void mirror_adopt_settings(struct mirror *m);
+/* Settings are part of what is published next. */
+void mirror_show_settings(struct mirror *m);
 /* mapping.c */
 bool mirror_set_tables(struct mirror *m, struct command *c, struct err *err) MUST_CHECK;
 
@@ -248,6 +260,8 @@ void differences_note(struct mirror *m, const struct schema_plan *plan,
 /* Before the stream starts: a comparison if there was none, or the source's definitions are others
  * than then; false only when a server is lost. */
 bool differences_look(struct run *r, struct err *err) MUST_CHECK;
+/* As the next run finds it, they were compared with other settings. */
+bool differences_forget(struct mirror *m, struct err *err) MUST_CHECK;
 /* A copy has left something out: the run ends for another comparison, once nothing is copied. */
 void differences_want(struct mirror *m);
 

@@ -266,7 +266,7 @@ bool mirror_obeys_inside(const struct mirror *m, const struct command *c)
                      (c->kind == MIRROR_RESYNC && is_by_swap(m, c) && !needs_new_slot(m));
     if (is_beside)
         return m->table_sync && m->live.state == MIRROR_RUNNING && table_sync_takes(m->table_sync);
-    return c->kind == MIRROR_VERIFY || c->kind == MIRROR_REPAIR;
+    return c->kind == MIRROR_VERIFY || c->kind == MIRROR_REPAIR || c->kind == MIRROR_CHANGE;
 }
 
 bool mirror_obey(struct mirror *m, struct command *c, struct err *err)
@@ -291,6 +291,8 @@ bool mirror_obey(struct mirror *m, struct command *c, struct err *err)
         return do_begin(m, c, err);
     case MIRROR_SET_TABLES:
         return mirror_set_tables(m, c, err);
+    case MIRROR_CHANGE:
+        return mirror_adjust(m, c, err);
     case MIRROR_DELETE:
     case MIRROR_FORCE_DELETE:
         return mirror_delete(m, c, err);

@@ -79,6 +79,7 @@ static const struct {
     [MIRROR_SYNC_SCHEMA] = {"POST", "/sync-schema", NULL},
     [MIRROR_VERIFY] = {"POST", "/verify", NULL},
     [MIRROR_REPAIR] = {"POST", "/verify", "repair"},
+    [MIRROR_CHANGE] = {"PATCH", "", NULL},
     [MIRROR_DELETE] = {"DELETE", "", NULL},
     [MIRROR_FORCE_DELETE] = {"DELETE", "?force=true", NULL},
 };
@@ -96,7 +97,8 @@ bool ask_command(const char *state_dir, const char *mirror, const struct mirror_
         free(path);
         path = whole;
     }
-    json_t *body = json_object();
+    json_t *body =
+        r->command == MIRROR_CHANGE ? mirror_change_body(r->settings, r->changes) : json_object();
     if (flag)
         json_object_set_new(body, flag, json_true());
     if (r->strategy)

@@ -115,6 +115,22 @@ static void read_progress(const json_t *o, struct mirror_status *m)
                                             .last_synced_at = time_from_json(q, "last_synced_at")};
 }
 
+/* What another version does not say stays 0. */
+static void read_settings(const json_t *o, struct mirror_settings *s)
+{
+    for (unsigned i = 0; i < TUNE_COUNT; i++) {
+        struct err ignored = {0};
+        const json_t *v = json_object_get(o, tunables[i].name);
+        char number[24];
+        str_printf(number, sizeof number, "%lld", (long long)json_integer_value(v));
+        const char *as_text = json_is_string(v)    ? json_string_value(v)
+                              : json_is_boolean(v) ? json_is_true(v) ? "yes" : "no"
+                                                   : number;
+        bool is_known = v && setting_parse((enum tunable_id)i, as_text, s, &ignored);
+        (void)is_known;
+    }
+}
+
 void mirror_status_from_json(const json_t *o, struct mirror_status *m)
 {
     *m = (struct mirror_status){.revision = (uint64_t)whole(o, "revision")};
@@ -124,6 +140,8 @@ void mirror_status_from_json(const json_t *o, struct mirror_status *m)
     COPY(m->publication, o, "publication");
     COPY(m->on_table_error, o, "on_table_error");
     COPY(m->resync_strategy, o, "resync_strategy");
+    read_settings(json_object_get(o, "settings"), &m->settings);
+    m->settings_wait = json_is_true(json_object_get(o, "settings_wait"));
     for (int s = 0; s < MIRROR_STATE_COUNT; s++)
         if (!strcmp(text(o, "status"), mirror_state_name((enum mirror_state)s)))
             m->state = (enum mirror_state)s;

@@ -23,6 +23,7 @@ enum exit_code cli_mirror_create(struct cli *c, struct err *err);
 enum exit_code cli_mirror_list(struct cli *c, struct err *err);
 enum exit_code cli_mirror_show(struct cli *c, struct err *err);
 enum exit_code cli_mirror_tables(struct cli *c, struct err *err);
+enum exit_code cli_mirror_change(struct cli *c, struct err *err);
 enum exit_code cli_mirror_delete(struct cli *c, struct err *err);
 
 enum exit_code cli_pause(struct cli *c, struct err *err);

@@ -160,6 +160,27 @@ enum exit_code cli_mirror_create(struct cli *c, struct err *err)
     return code;
 }
 
+enum exit_code cli_mirror_change(struct cli *c, struct err *err)
+{
+    struct answer a = {0};
+    json_t *body = body_read(c->options, err);
+    char *path = cli_mirror_path(c, "");
+    enum exit_code code = EXIT_USAGE;
+    if (body && json_object_size(body) > 0)
+        code = cli_call(c, "PATCH", path, body, &a, err);
+    else if (body)
+        (void)err_set(err, ERR_INVALID,
+                      "nothing to change: give one of the options of bunnydb mirror change --help");
+    if (code == EXIT_OK && cli_is_json(c))
+        cli_print_json(&a);
+    else if (code == EXIT_OK)
+        print_line(stdout, "", cli_text(a.json, "message"));
+    answer_free(&a);
+    json_decref(body);
+    free(path);
+    return code;
+}
+
 /* Until the mirror is gone. */
 static enum exit_code wait_gone(struct cli *c, struct err *err)
 {

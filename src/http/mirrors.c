@@ -287,6 +287,28 @@ bool mirrors_set_tables(struct call *c, struct err *err)
     return ok && mirrors_tables(c, err);
 }
 
+/* The settings as they are recorded now, what was changed, and when that is in effect. */
+bool mirrors_change(struct call *c, struct err *err)
+{
+    struct mirror_spec s;
+    struct mirror_config now = {0};
+    struct mirror_request r = {.command = MIRROR_CHANGE, .by = c->user.name};
+    char *note = NULL;
+    if (!has_mirror(c, c->args[0], err) || !mirror_change_read(c->body, &s, &r.changes, err))
+        return false;
+    r.settings = &s.config.settings;
+    bool ok = engine_mirror_command(c->engine, c->args[0], &r, COMMAND_LIMIT_MS, &note, err) &&
+              engine_mirror_config(c->engine, c->args[0], &now, err);
+    if (ok) {
+        c->reply = json_object();
+        json_put_text(c->reply, "message", note);
+        json_object_set_new(c->reply, "settings", mirror_settings_to_json(&now.settings));
+    }
+    mirror_config_free(&now);
+    free(note);
+    return ok;
+}
+
 static bool accept(struct call *c, enum mirror_command kind, const char *message, struct err *err)
 {
     if (!command(c, kind, NULL, err))

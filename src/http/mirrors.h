@@ -18,6 +18,7 @@ bool mirrors_resync_table(struct call *c, struct err *err) MUST_CHECK;
 bool mirrors_sync_schema(struct call *c, struct err *err) MUST_CHECK;
 bool mirrors_verify(struct call *c, struct err *err) MUST_CHECK;
 bool mirrors_set_tables(struct call *c, struct err *err) MUST_CHECK;
+bool mirrors_change(struct call *c, struct err *err) MUST_CHECK;
 bool mirrors_tables(struct call *c, struct err *err) MUST_CHECK;
 bool mirrors_logs(struct call *c, struct err *err) MUST_CHECK;
 

@@ -22,6 +22,7 @@ static bool show_health(struct call *c, struct err *err)
 #define GET "GET"
 #define POST "POST"
 #define PUT "PUT"
+#define PATCH "PATCH"
 #define DELETE "DELETE"
 #define OPEN LEVEL_OPEN
 #define AUTHED LEVEL_AUTHED
@@ -61,6 +62,8 @@ const struct route routes[] = {
     {GET, "/v1/mirrors", AUTHED, mirrors_list, NULL, false, "All mirrors, in short."},
     {POST, "/v1/mirrors", ADMIN, mirrors_add, NULL, true, "Check both servers and make a mirror."},
     {GET, "/v1/mirrors/{name}", AUTHED, mirrors_show, NULL, false, "The status of a mirror."},
+    {PATCH, "/v1/mirrors/{name}", ADMIN, mirrors_change, NULL, true,
+     "Other settings for a mirror; in effect with its next run, which it begins by itself."},
     {DELETE, "/v1/mirrors/{name}", ADMIN, mirrors_remove, &mirror_delete_query, false,
      "Delete a mirror, its slot and its publication; the destination's tables stay."},
     {POST, "/v1/mirrors/{name}/pause", ADMIN, mirrors_pause, NULL, false,

@@ -156,6 +156,42 @@ json_t *table_map_to_json(const struct table_map *m)
     return o;
 }
 
+static void put_settings(json_t *o, const struct mirror_settings *s, unsigned which)
+{
+    for (unsigned i = 0; i < TUNE_COUNT; i++) {
+        const char *name = tunables[i].name;
+        const char *at = (const char *)s + tunables[i].offset;
+        if (!(which & TUNE_BIT(i)))
+            continue;
+        switch (tunables[i].kind) {
+        case TUNE_INT:
+            put_int(o, name, *(const int *)(const void *)at);
+            break;
+        case TUNE_INT64:
+            put_int(o, name, *(const int64_t *)(const void *)at);
+            break;
+        case TUNE_BOOL:
+            put_bool(o, name, *(const bool *)(const void *)at);
+            break;
+        case TUNE_WORD:
+            json_put_text(o, name, at);
+            break;
+        }
+    }
+}
+
+json_t *mirror_settings_to_json(const struct mirror_settings *s)
+{
+    return mirror_change_body(s, TUNE_ALL);
+}
+
+json_t *mirror_change_body(const struct mirror_settings *s, unsigned changes)
+{
+    json_t *o = json_object();
+    put_settings(o, s, changes);
+    return o;
+}
+
 json_t *mirror_config_to_json(const struct mirror_config *c)
 {
     json_t *o = json_object(), *tables = json_array();
@@ -163,19 +199,9 @@ json_t *mirror_config_to_json(const struct mirror_config *c)
     json_put_text(o, "source_peer", c->source_peer);
     json_put_text(o, "destination_peer", c->dest_peer);
     put_bool(o, "do_initial_snapshot", c->do_initial_snapshot);
-    put_int(o, "snapshot_num_rows_per_partition", c->snapshot_num_rows_per_partition);
-    put_int(o, "snapshot_max_parallel_workers", c->snapshot_max_parallel_workers);
-    put_int(o, "snapshot_num_tables_in_parallel", c->snapshot_num_tables_in_parallel);
-    put_int(o, "cdc_batch_size", c->cdc_batch_size);
-    put_int(o, "cdc_sync_interval_seconds", c->cdc_sync_interval_seconds);
     json_put_text(o, "publication_name", c->publication);
     json_put_text(o, "replication_slot_name", c->slot);
-    put_bool(o, "replicate_indexes", c->replicate_indexes);
-    put_bool(o, "replicate_foreign_keys", c->replicate_foreign_keys);
-    json_put_text(o, "resync_strategy", c->resync_strategy);
-    json_put_text(o, "schema_changes", c->schema_changes);
-    json_put_text(o, "dropped_columns", c->dropped_columns);
-    json_put_text(o, "on_table_error", c->on_table_error);
+    put_settings(o, &c->settings, TUNE_ALL);
     for (size_t i = 0; i < c->n_tables; i++)
         json_array_append_new(tables, table_map_to_json(&c->tables[i]));
     json_object_set_new(o, "table_mappings", tables);
@@ -352,6 +378,8 @@ json_t *mirror_status_to_json(const struct mirror_status *m)
     put_time(o, "state_since", m->state_since);
     json_put_text(o, "on_table_error", m->on_table_error);
     json_put_text(o, "resync_strategy", m->resync_strategy);
+    json_object_set_new(o, "settings", mirror_settings_to_json(&m->settings));
+    put_bool(o, "settings_wait", m->settings_wait);
     json_object_set_new(o, "lag_history", lag_history_to_json(m));
     return o;
 }

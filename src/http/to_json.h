@@ -12,6 +12,9 @@ json_t *peer_to_json(const struct peer *p);
 json_t *peer_tables_to_json(const struct peer_table_list *l);
 json_t *table_map_to_json(const struct table_map *m);
 /* As given when it was made; table_mappings in the long form. */
+json_t *mirror_settings_to_json(const struct mirror_settings *s);
+/* A change of settings (bits of settings.h), as PATCH takes it. */
+json_t *mirror_change_body(const struct mirror_settings *s, unsigned changes);
 json_t *mirror_config_to_json(const struct mirror_config *c);
 /* Sections by name; of a section that failed {"error": sentence}. */
 json_t *report_to_json(const struct report *f);

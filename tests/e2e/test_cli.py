@@ -200,6 +200,8 @@ def test_state_directory_of_the_configuration(lone_bunny, tmp_path):
     (("mirror", "tables", "m", "--table", "a.b"), 2, "only with --set"),
     (("mirror", "tables", "m", "--set"), 2, "--set needs the tables"),
     (("peer", "change", "p"), 2, "nothing to change"),
+    (("mirror", "change", "m"), 2, "nothing to change"),
+    (("mirror", "change", "m", "--source-peer", "x"), 2, "--source-peer"),
     (("pause", "none"), 1, "none"),
     (("status", "none"), 1, "no mirror is named none"),
     (("logs", "none", "-f"), 1, "no mirror is named none"),
@@ -389,6 +391,9 @@ def test_tables_are_replaced(streaming, tmp_path):
     refused = bunny.cli(*wish, expect=1)
     assert refused.stderr.startswith("bunnydb: Mirror must be paused to update tables\n")
     bunny.cli("pause", "m", "--wait")
+    changed = bunny.cli("mirror", "change", "m", "--cdc-batch-size", "50", "--schema-changes", "auto")
+    assert changed.stdout == ("cdc_batch_size 10000 -> 50, schema_changes manual -> auto; "
+                              "in effect when the mirror is resumed\n")
     bunny.cli(*wish)
     path = tmp_path / "tables.json"
     path.write_text(bunny.cli("mirror", "tables", "m", "--json").stdout, encoding="utf-8")

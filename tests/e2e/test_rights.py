@@ -11,7 +11,7 @@ from harness.api import Api
 from harness.bunny import TOP
 from harness.waiting import wait_for
 
-ROUTE = re.compile(r"^\\fB(GET|POST|PUT|DELETE) (/\S*)\\fR\n(?:.*\n)??.*\((open|admin|any user.*)\)$",
+ROUTE = re.compile(r"^\\fB(GET|POST|PUT|PATCH|DELETE) (/\S*)\\fR\n(?:.*\n)??.*\((open|admin|any user.*)\)$",
                    re.M)
 WHAT = {"{name}": "m", "{username}": "victim", "{table}": "public.t", "{schema.table}": "public.t"}
 PEER = {"name": "new", "host": "h", "user": "u", "database": "d"}
@@ -23,6 +23,7 @@ BODIES = {
     ("POST", "/v1/peers"): PEER,
     ("PUT", "/v1/peers/{name}"): {"port": 1},
     ("POST", "/v1/mirrors/{name}/cutover"): {"read_only": True},
+    ("PATCH", "/v1/mirrors/{name}"): {"cdc_batch_size": 5},
     ("PUT", "/v1/mirrors/{name}/tables"): {"table_mappings": [{"source_table": "public.other"}]},
 }
 

@@ -427,7 +427,13 @@ bool engine_mirror_command(struct engine *e, const char *name, const struct mirr
         return false;
     if (r->command == MIRROR_RESYNC_TABLE && strcmp(r->table, "public.users") != 0)
         return err_set(err, ERR_TABLE_NOT_FOUND, "no table %s", r->table);
+    if (r->command == MIRROR_CHANGE && !settings_check(r->settings, r->changes, err))
+        return false;
     e->changes++;
+    if (r->command == MIRROR_CHANGE)
+        settings_put(&m->config.settings, r->settings, r->changes);
+    if (r->command == MIRROR_CHANGE && note)
+        *note = mem_strdup("changed");
     if (r->command == MIRROR_PAUSE)
         m->state = MIRROR_PAUSED;
     else if (r->command == MIRROR_RESUME)

@@ -80,8 +80,9 @@ static void a_held_mirror_names_who_holds_it_and_since_when(void **state)
                                   "since 2023-11-14T22:13:20.000Z");
     for (int c = 0; c < MIRROR_COMMAND_COUNT; c++)
         if (command_answer(MIRROR_RUNNING, (enum mirror_command)c)[0] == 'y' && c != MIRROR_PAUSE &&
-            c != MIRROR_DELETE && c != MIRROR_FORCE_DELETE)
+            c != MIRROR_DELETE && c != MIRROR_FORCE_DELETE && c != MIRROR_CHANGE)
             assert_false(check_held("resync", (enum mirror_command)c));
+    assert_true(check_held("resync", MIRROR_CHANGE)); /* it waits for its end */
 }
 
 static void pause_and_delete_interrupt_what_takes_long(void **state)

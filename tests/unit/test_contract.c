@@ -10,6 +10,7 @@ static const struct {
     const char *method, *pattern, *body;
 } samples[] = {
     {"POST", "/v1/mirrors/{name}/cutover", "{\"read_only\":true}"},
+    {"PATCH", "/v1/mirrors/{name}", "{\"cdc_batch_size\":5}"},
     {"PUT", "/v1/mirrors/{name}/tables",
      "{\"table_mappings\":[{\"source_table\":\"public.users\"}]}"},
 };
@@ -133,7 +134,7 @@ static void routes_refuse_what_they_do_not_know(void **state)
         EXPECT_OF(r, f, 400, "unknown_field", who, r->method, target, "{\"nonsense\":1}");
         EXPECT_OF(r, f, 400, "invalid_request", who, r->method, target, "[1]");
         EXPECT_OF(r, f, 400, "invalid_request", who, r->method, target, "{\"a\":");
-        EXPECT_OF(r, f, 405, "method_not_allowed", who, "PATCH", target, NULL);
+        EXPECT_OF(r, f, 405, "method_not_allowed", who, "TRACE", target, NULL);
         assert_non_null(strstr(f->response.allow, r->method));
         struct request q = {.method = r->method,
                             .target = target,
@@ -331,6 +332,30 @@ static const struct refusal {
     {"POST", "/v1/mirrors/m/cutover", "{\"read_only\":1}", 400, "invalid_request", "read_only", 0},
     {"POST", "/v1/mirrors/m/cutover", "{\"read_only\":true,\"wait\":1}", 400, "unknown_field",
      "wait", 0},
+    {"PATCH", "/v1/mirrors/m", "{}", 400, "invalid_request", "no field is given", 0},
+    {"PATCH", "/v1/mirrors/m", "{\"cdc_batch_size\":0}", 400, "invalid_request",
+     "field \"cdc_batch_size\" must be from 1 to 10000000", 0},
+    {"PATCH", "/v1/mirrors/m", "{\"cdc_batch_size\":5,\"cdc_batch_sizes\":6}", 400, "unknown_field",
+     "cdc_batch_sizes", 0},
+    {"PATCH", "/v1/mirrors/m", "{\"cdc_batch_size\":5,\"max_batch_size\":6}", 400,
+     "invalid_request", "two names of the same thing", 0},
+    {"PATCH", "/v1/mirrors/m", "{\"schema_changes\":\"sometimes\"}", 400, "invalid_request",
+     "schema_changes", 0},
+    {"PATCH", "/v1/mirrors/m", "{\"name\":\"n\",\"cdc_batch_size\":5}", 400, "invalid_request",
+     "field \"name\" cannot be changed", 0},
+    {"PATCH", "/v1/mirrors/m", "{\"source_peer\":\"b\"}", 400, "invalid_request",
+     "field \"source_peer\" cannot be changed", 0},
+    {"PATCH", "/v1/mirrors/m", "{\"destination_peer\":null}", 400, "invalid_request",
+     "field \"destination_peer\" cannot be changed", 0},
+    {"PATCH", "/v1/mirrors/m", "{\"table_mappings\":" T "}", 400, "invalid_request",
+     "field \"table_mappings\" cannot be changed", 0},
+    {"PATCH", "/v1/mirrors/m", "{\"publication_name\":\"p\"}", 400, "invalid_request",
+     "field \"publication_name\" cannot be changed", 0},
+    {"PATCH", "/v1/mirrors/m", "{\"replication_slot_name\":\"p\"}", 400, "invalid_request",
+     "field \"replication_slot_name\" cannot be changed", 0},
+    {"PATCH", "/v1/mirrors/m", "{\"do_initial_snapshot\":false}", 400, "invalid_request",
+     "field \"do_initial_snapshot\" cannot be changed", 0},
+    {"PATCH", "/v1/mirrors/none", "{\"cdc_batch_size\":5}", 404, "mirror_not_found", "none", 0},
     {"PUT", "/v1/mirrors/m/tables", "{\"table_mappings\":" T "}", 409, "not_paused",
      "must be paused to update tables", 0},
     {"PUT", "/v1/mirrors/m/tables", "{}", 400, "invalid_request", "table_mappings", 0},

@@ -77,7 +77,7 @@ static void wrong_commands_are_refused(void **state)
     REFUSED("bunnydb peer: what? One of: add, list, show, test, tables, change, remove", "peer");
     assert_false(PARSE(&o, &e, "mirror", "crate", "m"));
     assert_string_equal(e.text, "unknown command \"mirror crate\"");
-    assert_string_equal(e.hint, "bunnydb mirror has: create, list, show, tables, delete");
+    assert_string_equal(e.hint, "bunnydb mirror has: create, list, show, tables, change, delete");
     options_free(&o);
 }
 
