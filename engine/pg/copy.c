@@ -331,6 +331,35 @@ bool pg_copy_write(struct pg_conn *c, struct task *task, int stall_ms, const cha
     return true;
 }
 
+bool pg_copy_queue(struct pg_conn *c, const char *data, size_t len, struct err *err)
+{
+    if (c->copy != COPY_IN)
+        return wrong_state(c, err);
+    buf_add(&c->out, data, len);
+    return true;
+}
+
+bool pg_copy_send(struct pg_conn *c, struct task *task, struct err *err)
+{
+    if (c->copy != COPY_IN)
+        return wrong_state(c, err);
+    for (;;) {
+        struct pollfd p = {.fd = PQsocket(c->pq), .events = POLLIN | POLLOUT};
+        short got = p.fd < 0 ? POLLHUP : 0; /* libpq has closed it and knows why */
+        if (poll(&p, 1, 0) > 0)
+            got = p.revents;
+        if (got & ~POLLOUT)
+            listen_aside(c);
+        if (is_refused(c))
+            return stop_early(c, task, 0, err);
+        if (!(got & POLLOUT) || !pg_queued_bytes(c))
+            return true;
+        if (!send_piece(c))
+            return stop_early(c, task, 0, err);
+        conn_heard(c);
+    }
+}
+
 size_t pg_copy_unsent(const struct pg_conn *c)
 {
     int n = 0;
@@ -365,6 +394,59 @@ bool pg_copy_finish(struct pg_conn *c, struct task *task, int limit_ms, const ch
     if (err)
         *err = e;
     return false;
+}
+
+/* Behind the end of our rows. */
+static int try_word(struct pg_conn *c, int64_t *rows, struct err *err)
+{
+    while (!PQisBusy(c->pq)) {
+        PGresult *r = PQgetResult(c->pq);
+        if (!r) {
+            c->copy = COPY_NONE;
+            if (!c->copy_err.code)
+                return 1;
+            *err = c->copy_err;
+            return -1;
+        }
+        if (PQresultStatus(r) == PGRES_COMMAND_OK)
+            *rows = strtoll(PQcmdTuples(r), NULL, 10);
+        else if (!c->copy_err.code)
+            error_of_result(c, r, &c->copy_err);
+        PQclear(r);
+    }
+    return 2;
+}
+
+int pg_copy_try_finish(struct pg_conn *c, struct task *task, int64_t *rows, struct err *err)
+{
+    if (c->copy == COPY_IN) {
+        if (!pg_copy_send(c, task, err))
+            return -1;
+        if (pg_queued_bytes(c))
+            return 2;
+        int put = PQputCopyEnd(c->pq, NULL);
+        if (put == 0)
+            return 2;
+        if (put < 0) {
+            error_of_conn(c, err);
+            return -1;
+        }
+        *rows = 0;
+        c->copy = COPY_ENDING;
+        c->queued = 1; /* until it is flushed */
+    }
+    if (c->copy != COPY_ENDING) {
+        wrong_state(c, err);
+        return -1;
+    }
+    if (pg_flush(c, err) < 0 || !conn_read(c, err))
+        return -1;
+    int got = try_word(c, rows, err);
+    if (got == 2 && c->is_eof) {
+        error_of_conn(c, err);
+        return -1;
+    }
+    return got;
 }
 
 void pg_copy_abort(struct pg_conn *c)

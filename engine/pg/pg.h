@@ -162,6 +162,16 @@ void pg_copy_free(char *data);
  * gives the COPY up early this fails with its error, soon, but not always with the next call. */
 bool pg_copy_write(struct pg_conn *c, struct task *task, int stall_ms, const char *data, size_t len,
                    struct err *err) MUST_CHECK;
+/* For who polls the socket by itself: pg_copy_queue takes bytes and sends nothing; pg_copy_send
+ * sends what the socket takes, and listens, without waiting (but for the reason of a server that
+ * has given the COPY up). To be called when the socket can be read or written, and as long as
+ * pg_queued_bytes says that something is unsent. */
+bool pg_copy_queue(struct pg_conn *c, const char *data, size_t len, struct err *err) MUST_CHECK;
+bool pg_copy_send(struct pg_conn *c, struct task *task, struct err *err) MUST_CHECK;
+/* As pg_copy_finish (well), never waits: 1 = *rows, 2 = not yet, -1 = error. To be called again
+ * until it is over, and nothing else meanwhile. */
+int pg_copy_try_finish(struct pg_conn *c, struct task *task, int64_t *rows,
+                       struct err *err) MUST_CHECK;
 /* About how many bytes of a COPY FROM STDIN are still on this machine; from inside a tick, too. */
 size_t pg_copy_unsent(const struct pg_conn *c);
 /* Ends a COPY FROM STDIN (abort_reason NULL: well) and waits for the server's word. With a reason

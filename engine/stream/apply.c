@@ -28,6 +28,8 @@ void apply_free(struct apply *a)
     chunk_free(&a->chunks[0]);
     chunk_free(&a->chunks[1]);
     set_sql_free(&a->set_sql);
+    free(a->rows.items);
+    free(a->copy.rows.items);
     free(a->expected);
     free(a->misses);
     keys_free(&a->keys);
@@ -222,8 +224,10 @@ bool apply_new(struct pg_conn *dest, struct task *task, const struct apply_optio
 
 bool apply_exchange(struct apply *a, struct err *err)
 {
-    return pg_flush(a->dest, err) >= 0 && pg_consume(a->dest, err) && apply_take_results(a, err) &&
-           flight_advance(a, err) && pg_flush(a->dest, err) >= 0;
+    if (!flight_is_copying(a) &&
+        (pg_flush(a->dest, err) < 0 || !pg_consume(a->dest, err) || !apply_take_results(a, err)))
+        return false;
+    return flight_advance(a, err) && (flight_is_copying(a) || pg_flush(a->dest, err) >= 0);
 }
 
 static bool may_flush(const struct apply *a)
@@ -409,7 +413,7 @@ bool apply_is_idle(const struct apply *a)
 bool apply_has_room(const struct apply *a)
 {
     bool is_set = a->flight.chunk && a->flight.stage == FLIGHT_SETS; /* all of it is queued */
-    return flight_has_room(a) && (is_set || apply_pipe_has_room(a));
+    return flight_has_room(a) && (is_set || flight_is_copying(a) || apply_pipe_has_room(a));
 }
 
 bool apply_pipe_has_room(const struct apply *a)
@@ -420,7 +424,7 @@ bool apply_pipe_has_room(const struct apply *a)
 
 bool apply_awaits_answer(const struct apply *a)
 {
-    return a->syncs > 0 || !apply_has_room(a);
+    return a->syncs > 0 || flight_is_copying(a) || !apply_has_room(a);
 }
 
 bool apply_wants_write(const struct apply *a)

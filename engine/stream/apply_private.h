@@ -37,16 +37,6 @@ struct expect {
 
 struct aside; /* aside.c */
 
-/* Statements of a set, in this order for each table. */
-enum set_phase {
-    SET_NONE,
-    SET_DELETE,
-    SET_UPDATE,
-    SET_INSERT,
-    SET_DELETE_AGAIN, /* what was inserted in the same chunk */
-    SET_PHASES,
-};
-
 /* A chunk on its way: the changes that go one by one, in their order; then, behind a savepoint, the
  * sets of all other tables. When one of them fails or does not find each row, all are undone and
  * their changes go one by one, too, which finds out what it is. */
@@ -55,15 +45,30 @@ struct flight {
     enum {
         FLIGHT_ROWS,
         FLIGHT_OPENING,
-        FLIGHT_COPYING, /* the first half is sent; all answers are awaited before rows are copied */
+        FLIGHT_HALF,    /* the first half is sent; all answers are awaited before rows are copied */
+        FLIGHT_COPYING, /* the session is in no pipeline meanwhile */
         FLIGHT_SETS,    /* sent; answers are awaited */
         FLIGHT_AGAIN,   /* undone */
         FLIGHT_DONE,
     } stage;
-    size_t next; /* FLIGHT_ROWS, FLIGHT_AGAIN: the change to be looked at */
+    size_t next; /* FLIGHT_ROWS, FLIGHT_AGAIN: the change to be looked at; FLIGHT_COPYING: group */
     bool has_sets, has_copies, has_failed, has_ended, is_seen;
     int culprit; /* target; -1: not known */
     char why[24];
+};
+
+/* The rows of one statement; slices of a chunk's net effects. */
+struct rows {
+    size_t n, cap;
+    const struct net **items;
+};
+
+/* Rows of one group on their way by COPY. */
+struct set_copy {
+    bool has_begun, is_ending;
+    struct rows rows;
+    size_t next;
+    int64_t done; /* as the server counts */
 };
 
 struct apply {
@@ -82,6 +87,8 @@ struct apply {
         bool is_asked; /* for the answers that it needs */
     } closing;
     struct set_sql set_sql;
+    struct rows rows;
+    struct set_copy copy;
     uint64_t flights_by_set; /* chunks whose sets did what they should */
     bool is_open;            /* BEGIN was sent for the open batch */
     bool is_skipping;        /* a transaction that is already applied */
@@ -163,6 +170,8 @@ bool flight_advance(struct apply *a, struct err *err) MUST_CHECK;
 /* A result of a statement that is_in_set; r NULL: it failed with *err, or was skipped. */
 void flight_result(struct apply *a, const struct expect *e, const struct pg_result *r,
                    const struct err *err);
+/* The session is in a COPY: nothing may be sent to it, or read from it, but by flight_advance. */
+bool flight_is_copying(const struct apply *a);
 /* Nothing waits to be sent. */
 bool flight_is_clear(const struct apply *a);
 /* Waits until that is so. */
@@ -175,10 +184,10 @@ bool apply_wait(struct apply *a, struct err *err) MUST_CHECK;
 bool apply_take_results(struct apply *a, struct err *err) MUST_CHECK;
 
 /* --- set_copy.c ------------------------------------------------------------------------------- */
-/* Copies rows into the target, outside the pipeline. An error of the server leaves the session
- * usable: the savepoint is to be rolled back to. */
-bool set_copy(struct apply *a, const struct target *t, size_t n, const struct net *const *rows,
-              struct err *err) MUST_CHECK;
+/* Copies a.copy.rows into the target, outside the pipeline; waits only for the server's word that
+ * it takes them. 1 = done, 2 = to be called again when the socket has or takes something, -1 =
+ * error. One of the server leaves the session usable: the savepoint is to be rolled back to. */
+int set_copy(struct apply *a, const struct target *t, struct err *err) MUST_CHECK;
 
 /* --- misses.c --------------------------------------------------------------------------------- */
 /* The change whose result this is found no row; told when its batch is committed. */

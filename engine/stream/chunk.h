@@ -36,13 +36,24 @@ struct net {
     const struct pgo_value *key;    /* a tuple with the columns of the key */
 };
 
+/* Statements of a set, in this order for each table. */
+enum set_phase {
+    SET_NONE,
+    SET_DELETE,
+    SET_UPDATE,
+    SET_INSERT,
+    SET_DELETE_AGAIN, /* what was inserted in the same chunk */
+    SET_PHASES,
+};
+
 /* Changes of one table. */
 struct group {
     struct target *target; /* borrowed */
     bool is_exact;         /* one by one */
     size_t n_changes;
-    bool is_copied; /* the same, its inserts by COPY */
-    bool is_set;    /* for who sends it: as statements of many rows */
+    bool is_copied;             /* the same, its inserts by COPY */
+    bool is_set;                /* for who sends it: as statements of many rows */
+    size_t n_phase[SET_PHASES]; /* the same: so many nets of each */
     size_t n_nets, cap_nets;
     struct net *nets; /* of a table without key (TARGET_INSERTS): one for each INSERT */
     size_t n_slots, cap_slots;

@@ -38,6 +38,11 @@ bool flight_is_clear(const struct apply *a)
     return !a->flight.chunk && !a->filling->n && !a->closing.is_due;
 }
 
+bool flight_is_copying(const struct apply *a)
+{
+    return a->flight.chunk && a->flight.stage == FLIGHT_COPYING;
+}
+
 bool flight_takes(const struct target *t, size_t bytes)
 {
     return t->way != TARGET_ALONE && bytes < CHUNK_BYTES / 4;
@@ -126,8 +131,9 @@ static size_t count_updates(const struct group *g, size_t n_updates)
 /* Worth it when a statement stands for enough changes, on average. */
 static bool is_worth_a_set(struct group *g)
 {
-    size_t n[SET_PHASES] = {0};
+    size_t *n = g->n_phase;
     enum set_phase second;
+    memset(n, 0, sizeof g->n_phase);
     if (g->is_exact || g->n_changes < LEAST_CHANGES)
         return false;
     for (size_t i = 0; i < g->n_nets; i++) {
@@ -184,20 +190,18 @@ static bool send_rows(struct apply *a, bool of_sets, bool *is_done, struct err *
 
 /* --- sets ------------------------------------------------------------------------------------ */
 
-struct rows {
-    size_t n;
-    const struct net **items;
-};
-
-static struct rows rows_of(const struct group *g, enum set_phase phase)
+static void rows_of(const struct group *g, enum set_phase phase, struct rows *r)
 {
-    struct rows r = {.items = mem_calloc(g->n_nets + 1, sizeof *r.items)};
-    for (size_t i = 0; i < g->n_nets; i++) {
+    r->n = 0;
+    if (r->cap < g->n_nets) {
+        r->cap = g->n_nets;
+        r->items = mem_realloc(r->items, r->cap * sizeof *r->items);
+    }
+    for (size_t i = 0; g->n_phase[phase] && i < g->n_nets; i++) {
         enum set_phase second, first = phase_of(&g->nets[i], &second);
         if (first == phase || second == phase)
-            r.items[r.n++] = &g->nets[i];
+            r->items[r->n++] = &g->nets[i];
     }
-    return r;
 }
 
 static bool send_set(struct apply *a, const struct group *g, enum pgo_kind op, size_t n,
@@ -239,19 +243,17 @@ static bool send_updates(struct apply *a, const struct group *g, const struct ro
 static bool send_phase(struct apply *a, const struct group *g, enum set_phase phase,
                        struct err *err)
 {
-    struct rows r = rows_of(g, phase);
-    bool ok = true;
-    if (r.n && phase == SET_UPDATE) {
-        ok = send_updates(a, g, &r, err);
-    } else if (r.n && phase == SET_INSERT) {
-        set_sql_insert(&a->set_sql, g->target, r.n, r.items);
-        ok = send_set(a, g, PGO_INSERT, r.n, err);
-    } else if (r.n) {
-        set_sql_delete(&a->set_sql, g->target, r.n, r.items);
-        ok = send_set(a, g, PGO_DELETE, r.n, err);
-    }
-    free(r.items);
-    return ok;
+    struct rows *r = &a->rows;
+    rows_of(g, phase, r);
+    if (!r->n)
+        return true;
+    if (phase == SET_UPDATE)
+        return send_updates(a, g, r, err);
+    if (phase == SET_INSERT)
+        set_sql_insert(&a->set_sql, g->target, r->n, r->items);
+    else
+        set_sql_delete(&a->set_sql, g->target, r->n, r->items);
+    return send_set(a, g, phase == SET_INSERT ? PGO_INSERT : PGO_DELETE, r->n, err);
 }
 
 /* Of all groups: up to and without a phase. */
@@ -310,7 +312,7 @@ static bool send_sets(struct apply *a, struct err *err)
         return false;
     if (!a->flight.has_copies)
         return send_end(a, SET_DELETE, err);
-    a->flight.stage = FLIGHT_COPYING;
+    a->flight.stage = FLIGHT_HALF;
     return send_phases(a, SET_DELETE, SET_DELETE_AGAIN, err) && apply_sync(a, err);
 }
 
@@ -324,21 +326,41 @@ static void note_trouble(struct flight *f, int target, const char *why)
 }
 
 /* Everything before is answered. */
-static bool copy_rows(struct apply *a, struct err *err)
+static bool begin_copies(struct apply *a, struct err *err)
+{
+    a->flight.stage = FLIGHT_COPYING;
+    a->flight.next = 0;
+    a->copy.has_begun = false;
+    return pg_pipe_leave(a->dest, err);
+}
+
+/* As set_copy, of one group. */
+static int copy_group(struct apply *a, const struct group *g, struct err *err)
+{
+    struct set_copy *s = &a->copy;
+    if (!s->has_begun) {
+        rows_of(g, SET_INSERT, &s->rows);
+        s->next = 0;
+        s->is_ending = false;
+    }
+    int got = set_copy(a, g->target, err);
+    if (got != 2)
+        s->has_begun = false;
+    return got;
+}
+
+static bool copy_rows(struct apply *a, bool *has_moved, struct err *err)
 {
     struct flight *f = &a->flight;
-    if (!pg_pipe_leave(a->dest, err))
-        return false;
-    for (size_t i = 0; i < f->chunk->n_groups && !f->has_failed; i++) {
-        const struct group *g = &f->chunk->groups[i];
-        if (!g->is_copied)
-            continue;
-        struct rows r = rows_of(g, SET_INSERT);
-        bool ok = set_copy(a, g->target, r.n, r.items, err);
-        free(r.items);
-        if (!ok && err->code != ERR_SQL)
+    for (; f->next < f->chunk->n_groups && !f->has_failed; f->next++) {
+        const struct group *g = &f->chunk->groups[f->next];
+        int got = g->is_copied ? copy_group(a, g, err) : 1;
+        *has_moved = got != 2;
+        if (got == 2)
+            return true;
+        if (got < 0 && err->code != ERR_SQL)
             return false;
-        if (!ok)
+        if (got < 0)
             note_trouble(f, g->target->number, err->sqlstate);
         err_clear(err);
     }
@@ -412,6 +434,12 @@ static bool end_sets(struct apply *a, struct err *err)
 
 /* --- the flight ------------------------------------------------------------------------------ */
 
+static void free_rows(struct rows *r)
+{
+    free(r->items);
+    *r = (struct rows){0};
+}
+
 static void land(struct apply *a)
 {
     struct chunk *c = a->flight.chunk;
@@ -422,6 +450,8 @@ static void land(struct apply *a)
     if (c->n > QUIET_CHANGES && !a->filling->n) {
         chunk_free(c);
         set_sql_free(&a->set_sql);
+        free_rows(&a->rows);
+        free_rows(&a->copy.rows);
     } else {
         chunk_clear(c);
     }
@@ -442,11 +472,13 @@ static bool fly(struct apply *a, bool *has_moved, struct err *err)
         return true;
     case FLIGHT_OPENING:
         return send_sets(a, err);
-    case FLIGHT_COPYING:
+    case FLIGHT_HALF:
         *has_moved = !a->n_expected && !a->syncs;
         if (!*has_moved)
             return true;
-        return f->has_failed ? end_sets(a, err) : copy_rows(a, err);
+        return f->has_failed ? end_sets(a, err) : begin_copies(a, err);
+    case FLIGHT_COPYING:
+        return copy_rows(a, has_moved, err);
     case FLIGHT_SETS:
         *has_moved = f->has_ended;
         return !f->has_ended || end_sets(a, err);

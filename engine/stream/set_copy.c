@@ -1,11 +1,12 @@
 /* Rows that are inserted by COPY (PostgreSQL docs, "COPY", "Text Format"): per row that costs the
  * destination two thirds of an INSERT from arrays. libpq knows no COPY in a pipeline: it is left,
- * empty, for that time. The waits keep the mirror's ticks, and end with its task. */
+ * empty, for that time. The rows go as the socket takes them, so that the stream's loop reads on
+ * meanwhile: a source that fills its socket while rows are written here would stand still. */
 #include "stream/apply_private.h"
 
 #include <string.h>
 
-#define PIECE_BYTES 65536
+#define QUEUE_BYTES 65536 /* are made when fewer are left to be sent */
 
 static const char escapes[256] = {['\b'] = 'b', ['\f'] = 'f', ['\n'] = 'n', ['\r'] = 'r',
                                   ['\t'] = 't', ['\v'] = 'v', ['\\'] = '\\'};
@@ -56,24 +57,48 @@ static void add_statement(struct buf *b, const struct target *t)
     buf_puts(b, ") FROM STDIN");
 }
 
-bool set_copy(struct apply *a, const struct target *t, size_t n, const struct net *const *rows,
-              struct err *err)
+static bool begin(struct apply *a, const struct target *t, struct err *err)
 {
     struct buf *b = &a->set_sql.sql;
-    int64_t done = 0;
     buf_reset(b);
     add_statement(b, t);
-    bool ok = pg_copy_start(a->dest, a->task, 0, buf_text(b), err);
-    buf_reset(b);
-    for (size_t i = 0; ok && i < n; i++) {
-        add_row(b, t, rows[i]->values);
-        if (b->len < PIECE_BYTES && i + 1 < n)
-            continue;
-        ok = pg_copy_write(a->dest, a->task, 0, b->data, b->len, err);
+    return pg_copy_start(a->dest, a->task, 0, buf_text(b), err);
+}
+
+/* Makes and sends rows as long as the socket takes them. */
+static bool send_some(struct apply *a, const struct target *t, struct err *err)
+{
+    struct set_copy *s = &a->copy;
+    struct buf *b = &a->set_sql.sql;
+    do {
         buf_reset(b);
+        while (s->next < s->rows.n && b->len + pg_queued_bytes(a->dest) < QUEUE_BYTES)
+            add_row(b, t, s->rows.items[s->next++]->values);
+        if (!pg_copy_queue(a->dest, b->data, b->len, err) || !pg_copy_send(a->dest, a->task, err))
+            return false;
+    } while (s->next < s->rows.n && pg_queued_bytes(a->dest) < QUEUE_BYTES / 2);
+    return true;
+}
+
+static int end(struct apply *a, struct err *err)
+{
+    struct set_copy *s = &a->copy;
+    s->is_ending = true;
+    int got = pg_copy_try_finish(a->dest, a->task, &s->done, err);
+    if (got == 1 && s->done != (int64_t)s->rows.n) {
+        err_set(err, ERR_SQL, "a COPY took in another number of rows");
+        return -1;
     }
-    ok = ok && pg_copy_finish(a->dest, a->task, 0, NULL, &done, err);
-    return ok && (done == (int64_t)n || err_set(err, ERR_SQL,
-                                                "a COPY took in another number of "
-                                                "rows"));
+    return got;
+}
+
+int set_copy(struct apply *a, const struct target *t, struct err *err)
+{
+    struct set_copy *s = &a->copy;
+    if (!s->has_begun && !begin(a, t, err))
+        return -1;
+    s->has_begun = true;
+    if (!s->is_ending && !send_some(a, t, err))
+        return -1;
+    return s->next < s->rows.n ? 2 : end(a, err);
 }

@@ -154,6 +154,91 @@ static void notices_do_not_end_a_copy(void **state)
     pg_close(c, false);
 }
 
+/* Until it is over or has to wait for the server. */
+static int try_finish(struct pg_conn *c, int64_t *rows, struct err *err)
+{
+    int64_t until = clock_mono_ms() + 30000;
+    int got;
+    while ((got = pg_copy_try_finish(c, NULL, rows, err)) == 2 && clock_mono_ms() < until) {
+        struct err ignored;
+        (void)!pg_wait(c, NULL, pg_queued_bytes(c) > 0, 100, &ignored);
+    }
+    return got;
+}
+
+static void queue_rows(struct pg_conn *c, int from, int to, const char *more)
+{
+    char line[64];
+    struct err e;
+    for (int i = from; i < to; i++) {
+        str_printf(line, sizeof line, "%d\trow %d%s\n", i, i, more);
+        assert_true(pg_copy_queue(c, line, strlen(line), &e));
+    }
+}
+
+/* Another session's row is in the way until its transaction ends: the server stands still. */
+static void rows_go_without_waiting(void **state)
+{
+    struct err e;
+    int64_t rows = -1;
+    struct pg_conn *c = connect_with_table(), *other = cluster_connect(PG_SQL);
+    (void)state;
+    run_sql(c, "CREATE UNIQUE INDEX ON public.t(a)");
+    run_sql(other, "BEGIN");
+    run_sql(other, "INSERT INTO public.t VALUES (7, 'other')");
+    START_OK(c, "COPY public.t FROM STDIN");
+    queue_rows(c, 0, ROWS, "");
+    for (int i = 0; i < 20; i++) {
+        assert_true(pg_copy_send(c, NULL, &e));
+        assert_int_equal(pg_copy_try_finish(c, NULL, &rows, &e), 2);
+    }
+    assert_true(pg_queued_bytes(c) > 1000000);
+    run_sql(other, "ROLLBACK");
+    assert_int_equal(try_finish(c, &rows, &e), 1);
+    assert_int_equal(rows, ROWS);
+    assert_int_equal(ask(c, "SELECT sum(a) FROM public.t WHERE b = 'row ' || a"),
+                     INT64_C(499999500000));
+    pg_close(other, false);
+    pg_close(c, false);
+}
+
+static void what_is_refused_is_heard_without_waiting(void **state)
+{
+    struct err e;
+    int64_t rows;
+    struct pg_conn *c = connect_with_table();
+    (void)state;
+    for (int last = 0; last < 2; last++) { /* with much behind it, and with nothing */
+        START_OK(c, "COPY public.t FROM STDIN");
+        queue_rows(c, 0, 1000, "");
+        queue_rows(c, 1000, 1001, "\ttoo many");
+        queue_rows(c, 1001, last ? 1001 : 200000, "");
+        assert_int_equal(try_finish(c, &rows, &e), -1);
+        assert_error(&e, ERR_SQL, "22P04");
+        assert_int_equal(ask(c, "SELECT count(*) FROM public.t"), 0);
+    }
+    assert_int_equal(pg_copy_try_finish(c, NULL, &rows, &e), -1);
+    assert_error(&e, ERR_INTERNAL, "");
+    pg_close(c, false);
+}
+
+static void a_session_that_ends_is_noticed_without_waiting(void **state)
+{
+    struct err e;
+    int64_t rows;
+    char sql[100];
+    struct pg_conn *c = connect_with_table(), *other = cluster_connect(PG_SQL);
+    (void)state;
+    START_OK(c, "COPY public.t FROM STDIN");
+    queue_rows(c, 0, 100000, "");
+    str_printf(sql, sizeof sql, "SELECT pg_terminate_backend(%d)", pg_backend_pid(c));
+    run_sql(other, sql);
+    assert_int_equal(try_finish(c, &rows, &e), -1);
+    assert_int_equal(e.code, ERR_CONNECT);
+    pg_close(other, false);
+    pg_close(c, false);
+}
+
 static void a_source_error_half_way_out(void **state)
 {
     struct err e;
@@ -438,6 +523,9 @@ int main(void)
         cmocka_unit_test(one_row_may_be_far_larger_than_the_window),
         cmocka_unit_test(a_bad_row_is_heard_of_soon),
         cmocka_unit_test(a_bad_last_row_is_heard_of_at_the_end),
+        cmocka_unit_test(rows_go_without_waiting),
+        cmocka_unit_test(what_is_refused_is_heard_without_waiting),
+        cmocka_unit_test(a_session_that_ends_is_noticed_without_waiting),
         cmocka_unit_test(notices_do_not_end_a_copy),
         cmocka_unit_test(a_source_error_half_way_out),
         cmocka_unit_test(a_cancelled_copy_leaves_the_session_usable),

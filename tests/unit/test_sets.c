@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "stream/apply_private.h"
@@ -359,6 +360,40 @@ static void copied_rows_are_those_of_the_source(void **state)
     assert_int_equal(missed_of[0] + missed_of[1], 0);
 }
 
+/* Another session's row stands in the way of a copy for a while. The source must not stand still
+ * for it: what follows is taken in. */
+static void more_is_read_while_rows_are_copied(void **state)
+{
+    int key = 0;
+    (void)state;
+    seed = 15;
+    open_both("SELECT");
+    struct pg_conn *other = cluster_connect(PG_SQL);
+    run_sql(other, "BEGIN");
+    run_sql(other, "INSERT INTO d.t (id, n) VALUES (-15, 1)");
+    begin(lsn);
+    while (key < 1200)
+        insert_row(key++);
+    commit(lsn);
+    int64_t until = clock_mono_ms() + 20000;
+    while (!flight_is_copying(w.a) && clock_mono_ms() < until)
+        ok(apply_pump(w.a, true, &w.e));
+    assert_true(flight_is_copying(w.a));
+    begin(lsn += 10);
+    for (int more = 0; more < 1000; more++)
+        insert_row(key++);
+    ok(apply_pump(w.a, false, &w.e));
+    assert_true(apply_may_read(w.a));
+    assert_true(apply_awaits_answer(w.a));
+    assert_true(flight_is_copying(w.a));
+    commit(lsn);
+    run_sql(other, "ROLLBACK");
+    pg_close(other, false);
+    ok(settle(true));
+    assert_as_source();
+    assert_int_equal(w.a->flights_by_set, 2);
+}
+
 /* A copy that fails is undone with the sets before it; what is in the way is named. */
 static void a_row_in_the_way_of_a_copy_is_found_by_name(void **state)
 {
@@ -456,6 +491,7 @@ int main(void)
         IN_WORLD(a_value_that_is_refused_is_told_with_its_row),
         IN_WORLD(a_transaction_of_many_chunks_is_seen_as_a_whole),
         IN_WORLD(copied_rows_are_those_of_the_source),
+        IN_WORLD(more_is_read_while_rows_are_copied),
         IN_WORLD(a_row_in_the_way_of_a_copy_is_found_by_name),
         IN_WORLD(a_stale_epoch_applies_no_set),
         IN_WORLD(a_trigger_that_comes_later_ends_the_sets),
