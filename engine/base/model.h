@@ -240,7 +240,8 @@ struct schema_step {
     char *left_sql; /* with at_point: what is remembered instead while it is left; or NULL */
     char *done_sql; /* with at_point: what is remembered besides once it is run; or NULL */
     char *needs;    /* statement of the step without which this one means nothing; or NULL */
-    uint32_t oid;   /* of the table at the source; 0: of none */
+    bool makes_table;
+    uint32_t oid; /* of the table at the source; 0: of none */
     /* STEP_NOTE: the destination has refused it before, why says how; each run tries it again. */
     bool is_refused;
     lsn_t since; /* an earlier plan had it already, with this lsn; 0: none */

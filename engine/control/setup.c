@@ -247,6 +247,7 @@ static bool read_schema_in(struct run *r, const char *snapshot, struct err *err)
     bool ok = guard_all(r, snapshot, err) &&
               schema_read(r->source, &r->m->task, c->tables, c->n_tables, c->replicate_indexes,
                           c->replicate_foreign_keys, true, &r->schema, err) &&
+              schema_check_names(r->source, &r->m->task, r->schema, err) &&
               guard_check(r->source, &r->m->task, r->schema, err);
     if (!ok)
         return err_context(err, "read the source's definitions");
@@ -478,14 +479,16 @@ static bool make_ready(struct run *r, struct err *err)
 }
 
 /* The rows of an earlier copy stay until the progress says that they are not valid; and a snapshot
- * goes on after an interruption once all tables exist. */
+ * goes on after an interruption once all tables exist. The book comes before what it tells of: what
+ * was made when an interruption came is known by it, if the source gives it another name meanwhile;
+ * and again when it is there. */
 static bool copy_everything(struct run *r, const char *snapshot, bool is_repeated, struct err *err)
 {
     struct mirror *m = r->m;
     if (!begin_progress(r, err))
         return false;
     forget_trouble(m);
-    return (!is_repeated || make_ready(r, err)) &&
+    return (!is_repeated || make_ready(r, err)) && write_book(r, err) &&
            schema_create(r->dest, &m->task, r->schema, true, m->row.config.name, err) &&
            write_book(r, err) && setup_set_begun(m, true, err) && run_copy(r, snapshot, err) &&
            schema_run_after(r->dest, &m->task, r->schema, m->row.config.name, err);

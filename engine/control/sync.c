@@ -17,10 +17,24 @@
 /* --- Tables whose rows are wrong once the definitions are right ---------------------------------
  */
 
+/* The stream stands before a table that is missing, and that is to be made with names which its
+ * parent gets further on in the stream: neither can go first, and a copy brings both. */
+static bool is_locked_out(const struct mirror *m, const struct schema_plan *plan,
+                          const struct schema_point *at)
+{
+    bool is_missing =
+        m->is_stuck ? m->healed_code == ERR_TABLE_MISSING : m->failure.code == ERR_TABLE_MISSING;
+    for (size_t i = 0; is_missing && i < plan->n; i++)
+        if (plan->items[i].makes_table && schema_step_is_due(plan, &plan->items[i], at))
+            return false; /* may be that one */
+    return at->is_waiting && is_missing;
+}
+
 /* The mapped tables that steps of the plan want copied, and that nobody has wished for yet. */
 static bool list_copies(struct mirror *m, const struct schema_plan *plan,
-                        struct table_name_list *out, struct err *err)
+                        const struct schema_point *at, struct table_name_list *out, struct err *err)
 {
+    bool is_for_new = is_locked_out(m, plan, at);
     const struct mirror_config *c = &m->row.config;
     struct table_name_list present;
     size_t cap = 0;
@@ -29,7 +43,8 @@ static bool list_copies(struct mirror *m, const struct schema_plan *plan,
         return false;
     for (size_t i = 0; i < plan->n; i++) {
         const struct schema_step *s = &plan->items[i];
-        if (!s->needs_copy || s->kind == STEP_NOTE || s->mapping < 0)
+        bool is_wanted = s->needs_copy || (is_for_new && s->makes_table);
+        if (!is_wanted || s->kind == STEP_NOTE || s->mapping < 0)
             continue;
         const struct table_map *map = &c->tables[s->mapping];
         struct table_name name;
@@ -60,7 +75,7 @@ static bool run_plan(struct run *r, struct schema_plan *plan, const struct schem
     struct catalog *catalog = m->engine->catalog;
     struct table_name_list copies;
     struct err ignored = {0};
-    if (!list_copies(m, plan, &copies, err))
+    if (!list_copies(m, plan, at, &copies, err))
         return false;
     bool ok = catalog_copies_add(catalog, name, copies.items, copies.n, err) &&
               schema_plan_run(r->dest, &m->task, plan, at, name, err);

@@ -73,7 +73,7 @@ bool range_is_binary(const struct schema_table *t)
         if (range_is_copied(&t->columns[i]) && !t->columns[i].can_binary)
             return false;
     }
-    return true;
+    return !t->is_text_only;
 }
 
 static void add_columns(struct buf *b, const struct schema_table *t)

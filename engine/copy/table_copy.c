@@ -207,7 +207,8 @@ static bool read_definitions(struct table_copy *c, struct err *err)
             schema_read_some(c->source, task_of(c), c->config, c->maps, c->n_maps,
                              c->config->replicate_indexes, c->config->replicate_foreign_keys, true,
                              &c->schema, err) &&
-            check_known(c, err) && guard_check(c->source, task_of(c), c->schema, err)) ||
+            check_known(c, err) && schema_check_names(c->source, task_of(c), c->schema, err) &&
+            guard_check(c->source, task_of(c), c->schema, err)) ||
            err_context(err, "read the source's definitions");
 }
 

@@ -135,7 +135,8 @@ bool compare_objects(struct pg_conn *dest, struct task *task, const struct schem
 
 static const char columns_sql[] =
     "SELECT u.ord - 1, a.attname, a.atttypid, a.attgenerated <> '', a.attidentity,"
-    " a.attnotnull AND NOT a.atthasdef AND a.attidentity = '' AND t.typdefault IS NULL"
+    " a.attnotnull AND NOT a.atthasdef AND a.attidentity = '' AND t.typdefault IS NULL,"
+    " t.typreceive = 0"
     " FROM unnest($1::text[], $2::text[]) WITH ORDINALITY u(s, t, ord)"
     " JOIN pg_namespace n ON n.nspname = u.s JOIN pg_class c ON c.relnamespace = n.oid"
     "  AND c.relname = u.t AND c.relkind IN ('r', 'p')"
@@ -148,7 +149,7 @@ static bool is_written(const struct schema_column *c)
 }
 
 /* One column of the destination beside its counterpart c, which may be missing. */
-static void judge_column(const struct schema_table *t, struct schema_column *c,
+static void judge_column(struct schema_table *t, struct schema_column *c,
                          const struct pg_result *res, size_t row, const char *mirror,
                          struct present *p)
 {
@@ -156,6 +157,7 @@ static void judge_column(const struct schema_table *t, struct schema_column *c,
     bool is_generated = pg_bool(res, row, 3);
     if (c && c->type_oid != (uint32_t)pg_int(res, row, 2))
         c->can_binary = false;
+    t->is_text_only = t->is_text_only || pg_bool(res, row, 6);
     if (c && is_written(c) && is_generated)
         present_add(p, ds, dt,
                     mem_printf("column %s of %s.%s is generated at the destination", name, ds, dt));

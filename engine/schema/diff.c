@@ -419,7 +419,8 @@ static bool compare(struct diff *d, bool in_transaction, lsn_t *lsn, struct err 
     if (!in_transaction && !pg_exec(d->source, d->task, SCHEMA_QUERY_MS, begin, NULL, err))
         return false;
     bool ok = pg_exec(d->dest, d->task, SCHEMA_QUERY_MS, begin_dest, NULL, err);
-    ok = ok && read_both(d, err) && compare_all(d, err) && read_position(d, lsn, err);
+    ok = ok && read_both(d, err) && compare_all(d, err) && read_position(d, lsn, err) &&
+         (in_transaction || schema_check_names(d->source, d->task, d->src.s, err));
     /* Nothing is lost if these fail, and the next statement would say so. */
     struct err ignored = {0};
     if (pg_is_alive(d->dest) &&

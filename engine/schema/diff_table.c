@@ -166,6 +166,7 @@ bool diff_new_table(struct diff *d, int i, struct err *err)
                      mem_printf("%s %s", st->is_part ? "define" : "create", st->what));
         s->is_optional = st->optional;
         s->needs_copy = is_copied && !st->is_part;
+        s->makes_table = !st->is_part;
         if (!st->is_part)
             add_all_extras(d, i);
     }

@@ -322,6 +322,29 @@ bool read_everything(struct reader *r, const struct table_map *maps, size_t n, s
                        &r->s->traits, err);
 }
 
+bool schema_check_names(struct pg_conn *source, struct task *task, const struct schema *s,
+                        struct err *err)
+{
+    static const char sql[] =
+        "SELECT pg_catalog.format('%I.%I.%I', n.nspname, c.relname, a.attname)"
+        " FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid"
+        " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+        " WHERE a.attrelid = ANY ($1::pg_catalog.oid[]) AND a.attnum > 0 AND NOT a.attisdropped"
+        " AND (SELECT o.object_names FROM pg_catalog.pg_identify_object_as_address("
+        "  'pg_catalog.pg_class'::pg_catalog.regclass, a.attrelid, a.attnum) o) IS DISTINCT FROM"
+        "  ARRAY[n.nspname, c.relname, a.attname]::pg_catalog.text[] LIMIT 1";
+    char *oids = oid_array(s);
+    const char *values[] = {oids};
+    struct pg_result *res = NULL;
+    bool ok = pg_exec_params(source, task, SCHEMA_QUERY_MS, sql, 1, values, &res, err);
+    if (ok && pg_rows(res) > 0)
+        ok = err_set(err, ERR_SNAPSHOT_STALE, "%s changed while definitions were read",
+                     pg_text(res, 0, 0));
+    pg_free(res);
+    free(oids);
+    return ok || read_failed(err);
+}
+
 static bool is_torn(const struct err *err)
 {
     return (err->code == ERR_SQL && pg_server_error_is(err, "XX000")) ||
@@ -404,7 +427,8 @@ static bool read_once(struct reader *r, const struct table_map *maps, size_t n, 
                                                                BEGIN_SQL, NULL, err)
                                                      : begin_locked(r, maps, n, err));
     if (ok) {
-        ok = read_everything(r, maps, n, err);
+        ok = read_everything(r, maps, n, err) &&
+             (in_transaction || schema_check_names(r->conn, r->task, r->s, err));
         /* Read only: nothing is lost if this fails, and the next statement would say so. */
         struct err ignored = {0};
         if (!in_transaction &&

@@ -71,6 +71,8 @@ struct schema_table {
     int mapping;         /* index of the struct table_map it comes from */
     bool is_partitioned; /* a partitioned parent: created, never copied or streamed */
     bool is_unlogged;
+    bool is_text_only; /* a column of the destination's, written or not, has a type that cannot be
+                        * received: the server then takes no binary COPY */
     char replica_identity; /* pg_class.relreplident: 'd' 'f' 'i' 'n' */
     size_t n_columns;
     struct schema_column *columns; /* in attnum order, dropped ones left out */
@@ -146,7 +148,14 @@ bool schema_read(struct pg_conn *source, struct task *task, const struct table_m
                  bool with_indexes, bool with_fkeys, bool in_transaction, struct schema **out,
                  struct err *err) MUST_CHECK;
 
-/* The same for some of the mappings of a mirror: where partitions in other schemas go is decided
+/* Fails with ERR_SNAPSHOT_STALE when tables or columns that were read in this transaction have
+ * other names by now. What the server's functions write (a default, an index) has the names of now,
+ * whatever snapshot the transaction has: columns that have exchanged their names would be taken for
+ * each other. schema_read asks it by itself, unless in_transaction. */
+bool schema_check_names(struct pg_conn *source, struct task *task, const struct schema *s,
+                        struct err *err) MUST_CHECK;
+
+/* schema_read for some of the mappings of a mirror: where partitions in other schemas go is decided
  * by all of them. */
 bool schema_read_some(struct pg_conn *source, struct task *task, const struct mirror_config *all,
                       const struct table_map *maps, size_t n, bool with_indexes, bool with_fkeys,
@@ -158,8 +167,9 @@ bool schema_read_some(struct pg_conn *source, struct task *task, const struct mi
  * that need functions which the destination lacks (with a warning). Tables that exist are compared:
  * every column we write must be there, and no other may be NOT NULL without a default (ERR_SCHEMA
  * names all of them). Binary agreement is checked: a column whose type at the destination differs
- * gets can_binary = false. These are the only changes of s, made before it is shared. create =
- * false: only the comparison, missing tables are ERR_TABLE_MISSING. */
+ * gets can_binary = false, and its table may be is_text_only. These are the only changes of s, made
+ * before it is shared. create = false: only the comparison, missing tables are ERR_TABLE_MISSING.
+ */
 bool schema_create(struct pg_conn *dest, struct task *task, struct schema *s, bool create,
                    const char *mirror, struct err *err) MUST_CHECK;
 

@@ -169,6 +169,13 @@ def test_partitions_come(bunny, pair):
              "ALTER TABLE p ATTACH PARTITION p3 FOR VALUES IN (3)")
     pair.sql("INSERT INTO p VALUES (3000, 3); ALTER TABLE p RENAME id TO i; INSERT INTO p VALUES (9, 2)")
     equal(pair)
+    # One that is missing before the stream can begin, of a parent that has new names further on.
+    bunny.cli("pause", "m")
+    for sql in ("CREATE TABLE p4 PARTITION OF p FOR VALUES IN (4)", "INSERT INTO p VALUES (5, 4)",
+                "ALTER TABLE p RENAME i TO id", "INSERT INTO p VALUES (6, 4), (7, 1)"):
+        pair.sql(sql)
+    bunny.cli("resume", "m")
+    equal(pair)
 
 
 def test_a_table_that_was_out_of_the_publication(bunny, pair):

@@ -230,6 +230,37 @@ static void *alter(void *arg)
     return NULL;
 }
 
+/* The snapshot has the names of before, and what the server writes down has those of now. */
+static void names_that_change_after_the_snapshot_are_not_mixed(void **state)
+{
+    static const char *const changes[] = {"ALTER TABLE x.t RENAME a TO c; ALTER TABLE x.t RENAME b "
+                                          "TO a; ALTER TABLE x.t RENAME c TO b",
+                                          "ALTER TABLE x.t RENAME TO other",
+                                          "ALTER SCHEMA x RENAME TO y", "DROP TABLE x.t",
+                                          "CREATE INDEX ON x.t (a)"};
+    (void)state;
+    struct pg_conn *c = fixture_database("exchanged");
+    struct pg_conn *other = fixture_connect("exchanged", "postgres");
+    for (size_t i = 0; i < COUNT_OF(changes); i++) {
+        struct schema *s = NULL;
+        struct err err = {0};
+        fixture_exec(c, "DROP SCHEMA IF EXISTS x, y CASCADE; CREATE SCHEMA x; CREATE TABLE x.t (a"
+                        " int, b json, g int GENERATED ALWAYS AS (a / 2) STORED)");
+        struct fixture_maps maps = fixture_maps(c, "x.t", NULL);
+        fixture_exec(c, "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM pg_class");
+        fixture_exec(other, changes[i]);
+        bool ok = schema_read(c, &fixture_task, maps.items, maps.n, false, false, true, &s, &err) &&
+                  schema_check_names(c, &fixture_task, s, &err);
+        assert_int_equal(ok, i == COUNT_OF(changes) - 1);
+        assert_int_equal(err.code, ok ? ERR_NONE : ERR_SNAPSHOT_STALE);
+        schema_free(s);
+        fixture_exec(c, "ROLLBACK");
+        fixture_maps_free(&maps);
+    }
+    pg_close(other, false);
+    pg_close(c, false);
+}
+
 static void definitions_that_never_hold_still_are_read(void **state)
 {
     (void)state;
@@ -283,6 +314,7 @@ int main(void)
         cmocka_unit_test(other_names_work_everywhere),
         cmocka_unit_test(excluded_columns_take_along_what_needs_them),
         cmocka_unit_test(columns_say_what_the_stream_needs),
+        cmocka_unit_test(names_that_change_after_the_snapshot_are_not_mixed),
         cmocka_unit_test(definitions_that_never_hold_still_are_read),
     };
     return cmocka_run_group_tests(tests, start, fixture_stop);

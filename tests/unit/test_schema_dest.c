@@ -174,8 +174,9 @@ static void what_is_there_is_left_alone(void **state)
     struct pg_conn *dest = fixture_database("there");
     struct fixture_maps maps = fixture_maps(source, "public.*", NULL);
     struct err err = {0};
-    fixture_exec(dest, "CREATE TABLE public.two (own text, b bigint, a int, CONSTRAINT mine PRIMARY"
-                       " KEY (b)); CREATE INDEX two_a_idx ON public.two (a)");
+    fixture_exec(dest,
+                 "CREATE TABLE public.two (own aclitem, b bigint, a int, CONSTRAINT mine PRIMARY"
+                 " KEY (b)); CREATE INDEX two_a_idx ON public.two (a)");
     struct schema *s = fixture_read(source, &maps);
     assert_int_equal(schema_find(s, "public", "two")->n_indexes, 2);
     assert_true(schema_create(dest, &fixture_task, s, true, "test", &err));
@@ -184,6 +185,8 @@ static void what_is_there_is_left_alone(void **state)
     assert_string_equal(two->columns[0].name, "b");
     assert_false(two->columns[0].can_binary); /* int there, bigint here */
     assert_true(two->columns[1].can_binary);
+    assert_true(two->is_text_only);
+    assert_false(schema_find(s, "public", "one")->is_text_only);
     assert_int_equal(schema_find(s, "public", "one")->n_indexes, 1);
     schema_free(s);
     /* A second time nothing is left to do. */
