@@ -281,7 +281,7 @@ class Changes:
         n = self.rng.choice([500, 2000, 2000, 10000])
         start = self.rng.randint(50, 90000)
         return [self._step(t, self.rng.choice([
-            f"INSERT INTO {t.q} SELECT i, 'row ' || i, i "
+            f"INSERT INTO {t.q} (id, v, n) SELECT i, 'row ' || i, i "
             f"FROM generate_series({start}, {start + n}) i "
             "ON CONFLICT (id) DO UPDATE SET n = EXCLUDED.n + 1, v = NULL",
             f"UPDATE {t.q} SET n = coalesce(n, 0) + 1 WHERE id > {start}",
@@ -293,7 +293,8 @@ class Changes:
         """One transaction of 100,000 rows and more of each kind."""
         return [self._step(t, sql) for sql in (
             f"DELETE FROM {t.q} WHERE id > 200",
-            f"INSERT INTO {t.q} SELECT i, md5(i::text), i FROM generate_series(200001, 300000) i",
+            f"INSERT INTO {t.q} (id, v, n) SELECT i, md5(i::text), i "
+            "FROM generate_series(200001, 300000) i",
             f"UPDATE {t.q} SET n = n + 1 WHERE id > 200000",
             f"UPDATE {t.q} SET id = id + 1000000 WHERE id % 5 = 0 AND id > 200000",
             f"DELETE FROM {t.q} WHERE id % 2 = 0 AND id > 200000")]
