@@ -1,5 +1,5 @@
 """Promise: whatever ends at whatever moment (us, a server, one of its sessions), the databases are
-equal afterwards, and no slot is left over. KILLS says how often (4; 20 for a long look)."""
+equal afterwards, and no slot is left over. KILLS says how often (2; 20 for a long look)."""
 import os
 import random
 import signal
@@ -13,7 +13,7 @@ from harness.load import Load, pgbench_init
 from harness.pair import Pair
 from harness.waiting import wait_for
 
-KILLS = int(os.environ.get("KILLS", "4"))
+KILLS = int(os.environ.get("KILLS", "2"))
 WORK = """\\set a random(1, 100000)
 \\set d random(-500, 500)
 BEGIN;
@@ -94,7 +94,7 @@ def test_kill_during_the_snapshot(loaded):
 def test_kill_while_the_mirror_is_made(loaded):
     """At any moment of publication, slot, definitions: it ends equal, with one slot."""
     pair, bunny = loaded
-    for turn in range(KILLS):
+    for turn in range(2 * KILLS):
         name = f"m{turn}"
         bunny.create_mirror(name, pair)
         threading.Event().wait(random.random() * 0.15)

@@ -14,7 +14,7 @@ from harness.load import Load
 from harness.pair import Pair
 from harness.waiting import wait_for
 
-KILLS = int(os.environ.get("KILLS", "4"))
+KILLS = int(os.environ.get("KILLS", "2"))
 SMALL = [f"t{i}" for i in range(6)]
 
 TABLES = "\n".join(

@@ -19,7 +19,7 @@ from test_table_copy import (FOREIGN, GRAPH, GRAPH_WORK, NAMES, PARTITIONED, PAR
                              WORK, assert_no_traces, assert_nothing_missed, fast_copy, is_settled,
                              log_count, slow_copy, table)
 
-KILLS = int(os.environ.get("KILLS", "3"))
+KILLS = int(os.environ.get("KILLS", "2"))
 MOST_WAIT = 0.2 * SLOW  # seconds a reader may take for a small table
 
 
