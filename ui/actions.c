@@ -13,6 +13,7 @@
 #include "ui/moves.h"
 #include "ui/peer_deeds.h"
 #include "ui/save.h"
+#include "ui/settings.h"
 #include "ui/sorting.h"
 #include "ui/terminal.h"
 
@@ -89,8 +90,11 @@ const struct action actions[] = {
      "A new mirror: a form, its tables, a summary with all findings; then asks.",
      ON(SCREEN_LIST), EVERYWHERE, GROUP_MIRROR, can_create, do_create},
     {"edit", {'e'}, "edit",
+     "Other settings for the mirror, by a form; it goes on with them by itself.",
+     LISTS | ON(SCREEN_LOG), LISTS, GROUP_MIRROR, can_change, do_settings},
+    {"edit-tables", {'E'}, "edit tables",
      "Other tables for the mirror: pause, change, resume as one step.",
-     LISTS | ON(SCREEN_LOG), ON(SCREEN_DETAIL), GROUP_MIRROR, can_set_tables, do_set_tables},
+     LISTS | ON(SCREEN_LOG), 0, GROUP_MIRROR, can_set_tables, do_set_tables},
     {"delete", {'K'}, "delete",
      "Deletes the mirror, its slot and publication; its name has to be typed.",
      OF_MIRROR, 0, GROUP_MIRROR, can_delete, do_delete},

@@ -14,6 +14,7 @@
 #include "ui/job.h"
 #include "ui/lists.h"
 #include "ui/peer_deeds.h"
+#include "ui/settings.h"
 
 void app_open(struct app *a, enum screen_id s)
 {
@@ -317,7 +318,7 @@ static void note_test(struct app *a, const struct sheet *r)
 
 static void say_job(struct app *a, struct job_result *r)
 {
-    if (peer_job_done(a, r) || wizard_job_done(a, r))
+    if (peer_job_done(a, r) || wizard_job_done(a, r) || settings_job_done(a, r))
         return;
     a->refresh |= r->kind == JOB_PEER_SAVE || r->kind == JOB_PEER_DELETE;
     if (r->ok)
@@ -364,5 +365,7 @@ void app_take_results(struct app *a)
     }
     if (sheet.kind == SHEET_PEERS)
         wizard_peers_come(a);
+    if (sheet.kind == SHEET_CONFIG)
+        settings_come(a);
     app_rebuild(a); /* lines borrow from what has just been replaced */
 }

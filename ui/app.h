@@ -217,6 +217,7 @@ struct app {
     char command[INPUT_SIZE]; /* the command line */
     struct dialog dialog;
     struct form form;
+    char settings_of[NAME_SIZE]; /* the mirror whose settings are asked for, or in the form */
     struct wizard wizard;
     struct rows picks;
     char pick_filter[INPUT_SIZE];

@@ -206,6 +206,8 @@ static void field_draw(struct app *a, int i, int y, int left, int width)
     str_printf(shown, sizeof shown, "%s%s%s", choice ? "< " : "",
                x->kind == FORM_SECRET ? stars : x->value, choice ? " >" : "");
     draw_text(&a->paint, y, 1, 1, ROLE_STRONG, on ? ">" : " ");
+    bool is_new = a->form.shows_changes && strcmp(x->value, x->before) != 0;
+    draw_text(&a->paint, y, 2, 1, ROLE_WARN, is_new ? "*" : " ");
     draw_text(&a->paint, y, 3, left - 4, on ? ROLE_KEY : ROLE_TEXT, x->label);
     draw_text(&a->paint, y, left, 1, ROLE_DIM, x->is_locked ? " " : theme_divider(&a->theme));
     const char *end = tail(a, shown, width);
@@ -214,6 +216,8 @@ static void field_draw(struct app *a, int i, int y, int left, int width)
                          : on         ? ROLE_STRONG
                                       : ROLE_TEXT,
                          end);
+    if (is_new)
+        draw_textf(&a->paint, y, left + 4 + used, width - used - 2, ROLE_DIM, "was %s", x->before);
     if (!on)
         return;
     a->cursor_y = y;
@@ -230,6 +234,8 @@ static void below_draw(struct app *a, const struct rect *r)
         facts_add(&x, ROLE_BUSY, 0, "", "%s", "under way");
     else if (f->focus < f->n)
         facts_add(&x, ROLE_DIM, 0, "", "%s", f->fields[f->focus].help);
+    else if (f->help)
+        facts_add(&x, ROLE_DIM, 0, "", "%s", f->help);
     if (r->h > 0)
         facts_draw(&a->paint, &x, r);
     facts_free(&x);

@@ -28,9 +28,11 @@ enum {
 struct form {
     char title[128];
     const char *button; /* "Save" */
+    const char *help;   /* one sentence, of the button with the focus; NULL: none */
     struct form_field fields[FORM_FIELDS];
-    int n, focus; /* focus n: the button */
-    bool is_busy; /* the answer is awaited */
+    int n, focus;       /* focus n: the button */
+    bool is_busy;       /* the answer is awaited */
+    bool shows_changes; /* fields that are not as they were are marked, with what they were */
     char error[400];
     void (*done)(struct app *a); /* the button was pressed */
 };

@@ -27,6 +27,7 @@ static void job_free(struct job *j)
 
 enum {
     PAUSE_LIMIT_MS = 60000,
+    CHANGE_LIMIT_MS = 10000,
 };
 
 static bool command(const struct model *m, const char *mirror, enum mirror_command c,
@@ -53,6 +54,15 @@ static bool set_tables(const struct model *m, const struct job *j, struct job_re
     else
         (void)err_hint(&r->err, "it stays paused: %s", err.text);
     return false;
+}
+
+static bool change(const struct model *m, const struct job *j, struct err *err)
+{
+    struct mirror_request r = {.command = MIRROR_CHANGE,
+                               .by = m->by,
+                               .settings = &j->config.settings,
+                               .changes = j->fields};
+    return m->command(m->arg, j->config.name, &r, CHANGE_LIMIT_MS, err);
 }
 
 static void run(const struct model *m, const struct job *j, struct job_result *r)
@@ -82,6 +92,10 @@ static void run(const struct model *m, const struct job *j, struct job_result *r
                           : err_set(&r->err, ERR_NOT_SUPPORTED, "there is none here");
         str_printf(r->text, sizeof r->text, "bundle %s", r->ok ? path : name);
         free(path);
+        return;
+    case JOB_CHANGE:
+        r->ok = change(m, j, &r->err);
+        str_printf(r->text, sizeof r->text, "settings of %s %schanged", name, r->ok ? "" : "not ");
         return;
     case JOB_SET_TABLES:
         r->ok = set_tables(m, j, r);

@@ -10,13 +10,14 @@ enum job_kind {
     JOB_PEER_DELETE,
     JOB_CREATE,
     JOB_BUNDLE,     /* of config.name */
+    JOB_CHANGE,     /* the settings of config.name whose bits are in fields */
     JOB_SET_TABLES, /* pauses the mirror if it runs, and lets it go on afterwards */
 };
 struct job {
     enum job_kind kind;
     struct peer peer; /* with its name */
     unsigned fields;  /* JOB_PEER_SAVE: 0 makes it, else what changes (enum peer_field) */
-    struct mirror_config config; /* the other two: JOB_SET_TABLES by its name and tables alone */
+    struct mirror_config config; /* of the others: JOB_SET_TABLES by its name and tables alone */
     bool is_running;             /* JOB_SET_TABLES: it is to run afterwards, too */
 };
 struct job_result {

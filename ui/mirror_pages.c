@@ -123,6 +123,7 @@ static void config_facts(struct app *a, struct facts *f)
 {
     const struct sheet *s = app_need(a, SHEET_CONFIG, a->mirror, 0);
     const struct mirror_config *c = &s->config;
+    const struct mirror_status *m = model_find(a->picture, a->mirror);
     if (s->err.code || !s->is_there) {
         facts_add(f, s->is_there ? ROLE_FAIL : ROLE_BUSY, 0, "", "%s",
                   s->is_there ? s->err.text : "asking");
@@ -148,6 +149,9 @@ static void config_facts(struct app *a, struct facts *f)
               c->replicate_foreign_keys ? "yes" : "no");
     facts_add(f, ROLE_TEXT, 0, "trouble", "on_table_error %s, resync_strategy %s",
               c->on_table_error, c->resync_strategy);
+    if (m && m->settings_wait)
+        facts_add(f, ROLE_BUSY, 0, "in effect",
+                  "not all of it yet: once what is being copied or compared is done");
     facts_add(f, ROLE_TEXT, 0, "tables", "%zu", c->n_tables);
     for (size_t i = 0; i < c->n_tables; i++)
         put_map(f, &c->tables[i]);

@@ -469,7 +469,7 @@ bool wizard_job_done(struct app *a, struct job_result *r)
         app_switch(a, SCREEN_LIST);
         str_copy(a->wanted_mirror, sizeof a->wanted_mirror, r->name);
     } else {
-        a->depth -= a->depth > 1 ? 2 : a->depth; /* where e was pressed */
+        a->depth -= a->depth > 1 ? 2 : a->depth; /* where E was pressed */
     }
     wizard_free(w);
     return false;

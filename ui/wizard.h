@@ -39,7 +39,7 @@ bool has_pick(struct app *a, char *reason, size_t size);
 bool can_finish(struct app *a, char *reason, size_t size);
 
 void do_create(struct app *a);     /* a: the form of a new mirror */
-void do_set_tables(struct app *a); /* e: the tables of a mirror */
+void do_set_tables(struct app *a); /* E: the tables of a mirror */
 void do_pick(struct app *a);       /* blank: the selected table is in, or not any more */
 void do_pick_all(struct app *a);   /* all that are shown, or none */
 void do_summary(struct app *a);    /* enter */

@@ -194,6 +194,8 @@ bool engine_mirror_command(struct engine *e, const char *name, const struct mirr
 {
     char what[200];
     (void)note;
+    if (r->command == MIRROR_CHANGE)
+        return fixture_change(e, name, r, err);
     str_printf(what, sizeof what, "%s%s%s%s%s", command_name(r->command), r->table ? " " : "",
                r->table ? r->table : "", r->strategy ? " " : "", r->strategy ? r->strategy : "");
     return command(e, what, name, limit_ms,

@@ -28,4 +28,7 @@ void fixture_record(struct engine *e, const char *what, const char *of);
 void fixture_sleep(int ms);
 bool fixture_bundle(const char *state_dir, const char *mirror, char **path, struct err *err);
 
+bool fixture_change(struct engine *e, const char *name, const struct mirror_request *r,
+                    struct err *err);
+
 #endif

@@ -223,11 +223,39 @@ bool engine_peer_test(struct engine *e, const char *name, struct peer_report *ou
 
 /* --- A mirror ----------------------------------------------------------------------------------
  */
+static struct mirror_settings changed; /* of all of them */
+static unsigned changes;
+
+/* As an engine that is newer than this console, and takes no batch of 666. */
+bool fixture_change(struct engine *e, const char *name, const struct mirror_request *r,
+                    struct err *err)
+{
+    struct mirror_config before = {0}, after;
+    if (!settings_check(r->settings, r->changes, err) ||
+        !engine_mirror_config(e, name, &before, err))
+        return false;
+    if (r->changes & TUNE_BIT(TUNE_BATCH_SIZE) && r->settings->cdc_batch_size == 666) {
+        mirror_config_free(&before);
+        (void)err_set(err, ERR_INVALID, "cdc_batch_size: 666 is not taken today");
+        return err_hint(err, "take 667");
+    }
+    after = before;
+    settings_put(&after.settings, r->settings, r->changes);
+    settings_put(&changed, r->settings, r->changes);
+    changes |= r->changes;
+    char *text = settings_changes(&before.settings, &after.settings);
+    fixture_record(e, text, name);
+    free(text);
+    mirror_config_free(&before);
+    return true;
+}
+
 bool engine_mirror_config(struct engine *e, const char *name, struct mirror_config *out,
                           struct err *err)
 {
     (void)e, (void)err;
     mirror_config_init(out);
+    settings_put(&out->settings, &changed, changes);
     str_copy(out->name, sizeof out->name, name);
     str_copy(out->source_peer, sizeof out->source_peer, "eu-prod");
     str_copy(out->dest_peer, sizeof out->dest_peer, "dwh");

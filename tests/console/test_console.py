@@ -362,7 +362,7 @@ def test_help_has_every_key_and_only_keys_that_exist(start):
 # How to come to each screen, and what stands there, in the order of enum screen_id.
 WAYS = [("", "Mirrors   filter"), (ENTER, "[1 Tables]"), ("l", "search  w wrap"), ("m", "newest first"),
         ("?", "keys of this screen"), ("h", "slot s"), ("2", "old_consumer"), ("3", "db1.example.com"),
-        ("5", "goes on"), ("6", "[6 Doctor]"), None, ("e", "public."), ("e", "public.")]
+        ("5", "goes on"), ("6", "[6 Doctor]"), None, ("E", "public."), ("E", "public.")]
 NAMED = {"enter": ENTER, "esc": ESC, "space": " ", "tab": TAB, "up": UP, "down": DOWN, "left": LEFT,
          "right": RIGHT, "pgup": PGUP, "pgdn": PGDN, "home": HOME, "end": END, "f1": F1, "f5": F5}
 

@@ -107,7 +107,7 @@ def test_a_source_that_does_not_answer(console):
 
 def test_other_tables_pause_change_resume(console):
     console.keys("/", "users", ENTER)
-    console.press("e", "public.customers", re.compile(r"\[x\] public\.orders +.* stays"))
+    console.press("E", "public.customers", re.compile(r"\[x\] public\.orders +.* stays"))
     console.press(ENTER, "nothing is changed")
     console.keys(" ", " ")
     console.wait(re.compile(r"\[x\] public\.customers.* added"),
@@ -125,7 +125,7 @@ def test_other_tables_pause_change_resume(console):
 
 def test_a_paused_mirror_stays_paused(console):
     console.keys("/", "archive", ENTER)
-    console.press("e", "public.customers")
+    console.press("E", "public.customers")
     console.keys(" ")
     console.press(ENTER, "archive: 3 tables afterwards")
     console.press(ENTER, "change the tables of archive y/N", gone=["go on"])
@@ -137,7 +137,7 @@ def test_a_paused_mirror_stays_paused(console):
 
 def test_a_refused_change_lets_the_mirror_go_on(console):
     console.keys("/", "catalog", ENTER)
-    console.press("e", "public.customers")
+    console.press("E", "public.customers")
     console.keys(" ")
     console.press(ENTER, "catalog: 3 tables")
     console.keys(ENTER)
@@ -151,7 +151,7 @@ def test_a_refused_change_lets_the_mirror_go_on(console):
 def test_every_size_and_locale(start, rows, cols, locale):
     c = start(rows=rows, cols=cols, LC_ALL=locale)
     c.wait("billing")
-    c.press("e", "public.customers", "SIZE")
+    c.press("E", "public.customers", "SIZE")
     c.press(" ", "[x] public.customers")
     c.press(ENTER, "billing: 3 tables afterwards")
     c.press("q", "[x] public.customers")

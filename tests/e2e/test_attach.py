@@ -201,6 +201,13 @@ def test_a_mirror_is_made_and_gets_other_tables_by_keys(pair, bunny, attach):
     wait_for(lambda: [x for x in console.read().splitlines()
                       if x.startswith(">+ more") and "RUNNING" in x], 15, "it to be selected")
     console.key("e")
+    console.wait("settings of more", "> definitions", "< manual >")
+    console.key(" ")
+    console.wait("*definitions", "< auto >", "was manual")
+    console.key("\x1bOA\r")  # up: from the first field to the button
+    console.wait("settings of more changed")
+    assert bunny.status("more")["settings"]["schema_changes"] == "auto"
+    console.key("E")
     console.wait("[x] public.s", "[ ] public.u", limit=30)
     console.key("/public.u\r ")
     console.wait("added")
@@ -227,7 +234,7 @@ def test_a_mirror_is_made_and_gets_other_tables_by_keys(pair, bunny, attach):
 def test_read_only_says_why_its_keys_are_off(pair, bunny, attach):
     console = attach("--read-only")
     console.wait("orders", "RUNNING", "RO")
-    for key, name in (("p", "pause"), ("v", "verify"), ("X", "resync"), ("K", "delete")):
+    for key, name in (("p", "pause"), ("e", "edit"), ("v", "verify"), ("X", "resync"), ("K", "delete")):
         console.key(key)
         console.wait(f"{name}", "this console only reads: attached with --read-only", gone=["y/N"])
         console.key("m")
