@@ -242,6 +242,8 @@ void trouble_load(struct mirror *m);
 void trouble_save(struct mirror *m);
 void trouble_tick(struct mirror *m);
 void trouble_missed(struct run *r, const struct apply_miss *miss);
+/* A TRUNCATE leaves no row that could be missing: what was met before it is made good. */
+void trouble_emptied(struct run *r, const struct batch *b);
 void trouble_refused(struct run *r, const struct apply_miss *what, enum err_code code);
 /* All that committed before lsn is applied: what was in the way of it is not any more. */
 void trouble_passed(struct mirror *m, lsn_t lsn);

@@ -258,6 +258,7 @@ static void committed(void *arg, const struct batch *b)
     m->bytes_total += b->bytes;
     m->live.last_batch_id++;
     m->live.last_lsn = b->end_lsn;
+    trouble_emptied(arg, b);
     trouble_passed(m, b->end_lsn);
     m->is_stuck = false;
     m->bulk_lost = 0;

@@ -181,6 +181,48 @@ void trouble_resolved(struct mirror *m, const char *source, lsn_t until, const c
             drop(m, i, why);
 }
 
+static lsn_t emptied_at(const struct batch *b, size_t table)
+{
+    for (size_t i = 0; i < b->n_deltas; i++)
+        if (b->deltas[i].table == (int)table)
+            return b->deltas[i].emptied;
+    return 0;
+}
+
+/* The first of the places where its tables were emptied; 0: not all of them were. */
+static lsn_t mapping_emptied_at(const struct run *r, const struct batch *b, int mapping)
+{
+    const struct schema *s = r->schema;
+    lsn_t first = 0;
+    for (size_t i = 0; i < s->n_tables; i++) {
+        if (s->tables[i].mapping != mapping || s->tables[i].is_partitioned)
+            continue;
+        lsn_t lsn = emptied_at(b, i);
+        if (!lsn)
+            return 0;
+        first = !first || lsn < first ? lsn : first;
+    }
+    return first;
+}
+
+void trouble_emptied(struct run *r, const struct batch *b)
+{
+    struct mirror *m = r->m;
+    for (size_t i = 0; m->n_troubles && i < b->n_deltas; i++) {
+        if (!b->deltas[i].emptied)
+            continue;
+        int mapping = r->schema->tables[b->deltas[i].table].mapping;
+        lsn_t until = mapping_emptied_at(r, b, mapping);
+        char source[sizeof m->tables[0].source];
+        mapped_name(r, b->deltas[i].table, source, sizeof source);
+        if (until)
+            trouble_resolved(m, source, until, "the source has emptied the table since");
+        for (size_t k = 0; until && !find(m, "rows_missing", source) && k < m->n_tables; k++)
+            if (r->schema->tables[k].mapping == mapping)
+                m->tables[k].rows_missing = 0;
+    }
+}
+
 void trouble_forget_unmapped(struct mirror *m)
 {
     const struct mirror_config *c = &m->row.config;

@@ -20,6 +20,7 @@ struct evolve_column { /* as the relation message tells it */
     const char *name;
     uint32_t type;
     int32_t typmod;
+    bool is_key; /* of the replica identity: updates and deletes name their row by it */
 };
 
 enum evolve_verdict {

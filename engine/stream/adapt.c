@@ -229,7 +229,8 @@ bool adapt_change(struct adapt *f, const struct adapt_place *p, const struct pgo
     for (size_t i = 0; i < m->n_columns; i++)
         columns[i] = (struct evolve_column){.name = m->columns[i].name,
                                             .type = m->columns[i].type_oid,
-                                            .typmod = m->columns[i].typmod};
+                                            .typmod = m->columns[i].typmod,
+                                            .is_key = m->columns[i].is_key};
     const struct evolve_request q = {.source = f->o.source,
                                      .dest = p->dest,
                                      .task = p->task,

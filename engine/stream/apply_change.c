@@ -340,6 +340,6 @@ bool apply_truncate(struct apply *a, const struct pgo_message *m, bool with_dele
         !(with_delete ? send_deletes(a, m, err) : send_truncate(a, m, err)))
         return false;
     for (size_t i = 0; i < m->n_relations; i++)
-        batch_add(&a->batches, apply_find_target(a, m->relations[i])->table, PGO_TRUNCATE, 0);
+        batch_emptied(&a->batches, apply_find_target(a, m->relations[i])->table, apply_working(a));
     return true;
 }

@@ -47,6 +47,12 @@ void batch_add(struct batch_queue *q, int table, enum pgo_kind kind, size_t byte
     d->deleted += kind == PGO_DELETE;
 }
 
+void batch_emptied(struct batch_queue *q, int table, lsn_t lsn)
+{
+    batch_add(q, table, PGO_TRUNCATE, 0);
+    delta_of(q, table)->emptied = lsn;
+}
+
 void batch_commit_seen(struct batch_queue *q, lsn_t end_lsn, int64_t commit_time)
 {
     q->open.end_lsn = end_lsn;

@@ -16,6 +16,7 @@
 struct batch_delta {
     int table; /* index in struct schema */
     int64_t inserted, updated, deleted;
+    lsn_t emptied; /* commit LSN of the last transaction with a TRUNCATE of it; 0: none */
 };
 
 struct batch {
@@ -49,6 +50,8 @@ void batch_queue_init(struct batch_queue *q, const struct batch_limits *limits, 
 void batch_queue_free(struct batch_queue *q);
 /* Counts a change of bytes to a table into the open batch. */
 void batch_add(struct batch_queue *q, int table, enum pgo_kind kind, size_t bytes);
+/* A TRUNCATE of it in the transaction that committed at lsn. */
+void batch_emptied(struct batch_queue *q, int table, lsn_t lsn);
 /* A source transaction ended inside the open batch. */
 void batch_commit_seen(struct batch_queue *q, lsn_t end_lsn, int64_t commit_time);
 bool batch_is_empty(const struct batch_queue *q);

@@ -80,6 +80,28 @@ def test_a_table_that_verify_finds_equal_has_nothing_missing(pair, bunny):
     pair.assert_equal()
 
 
+def test_a_table_that_the_source_empties_has_nothing_missing(pair, bunny):
+    """Of a partitioned one, when all of it is emptied; what is missed afterwards is told again."""
+    pair.sql("CREATE TABLE p (id int PRIMARY KEY, v int) PARTITION BY LIST (id); CREATE TABLE p1 "
+             "PARTITION OF p FOR VALUES IN (1); CREATE TABLE p2 PARTITION OF p DEFAULT;"
+             "INSERT INTO p VALUES (1, 1), (2, 2)")
+    bunny.mirror("m", pair)
+    pair.dsql("DELETE FROM p")
+    pair.sql("UPDATE p SET v = 5")
+    wait_finding(bunny, "rows_missing", "2 changes of public.p")
+    pair.sql("TRUNCATE p1; INSERT INTO p VALUES (1, 5)")
+    pair.wait_value("SELECT count(*) FROM p", 1, 60)
+    wait_finding(bunny, "rows_missing", "2 changes of public.p")
+    pair.sql("TRUNCATE p; INSERT INTO p VALUES (3, 3), (4, 4)")
+    wait_for(lambda: not findings(bunny, "rows_missing"), 60, "the end of the finding")
+    assert all(t["rows_missing"] == 0 for t in bunny.status("m")["tables"])
+    pair.wait_value("SELECT count(*) FROM p", 2, 60)
+    pair.dsql("DELETE FROM p WHERE id = 3")
+    pair.sql("DELETE FROM p WHERE id = 3")
+    wait_finding(bunny, "rows_missing", "1 change of public.p", "(id)=(3)")
+    pair.assert_equal()
+
+
 def test_no_key_no_row(pair, bunny):
     """REPLICA IDENTITY FULL: the values of the whole row name it, and are not told."""
     pair.sql(f"CREATE TABLE t (a int, v text); ALTER TABLE t REPLICA IDENTITY FULL; "

@@ -144,7 +144,7 @@ static void it_counts_each_table_by_itself(void **state)
     batch_add(&q, 2, PGO_INSERT, 10);
     batch_add(&q, 0, PGO_DELETE, 10);
     batch_add(&q, 2, PGO_UPDATE, 10);
-    batch_add(&q, 0, PGO_TRUNCATE, 0);
+    batch_emptied(&q, 0, 77);
     batch_commit_seen(&q, 7, 70);
     q.is_in_transaction = false;
     const struct batch *b = batch_close(&q);
