@@ -52,6 +52,48 @@ void buf_putc(struct buf *b, char c)
     buf_add(b, &c, 1);
 }
 
+#define EACH_BYTE(byte) (UINT64_MAX / 255 * (byte))
+
+static uint64_t has_zero(uint64_t x)
+{
+    return (x - EACH_BYTE(1)) & ~x & EACH_BYTE(0x80);
+}
+
+static bool may_need(uint64_t x, const struct buf_escapes *e)
+{
+    uint64_t low = (x - EACH_BYTE((uint64_t)e->below)) & ~x & EACH_BYTE(0x80);
+    return low || has_zero(x ^ EACH_BYTE((uint64_t)'\\')) ||
+           has_zero(x ^ EACH_BYTE((uint64_t)e->other));
+}
+
+/* For most bytes of most rows: the room is there, and is written to directly. */
+void buf_add_escaped(struct buf *b, const char *text, size_t len, const struct buf_escapes *e)
+{
+    buf_reserve(b, 2 * len);
+    char *to = b->data + b->len;
+    const char *end = text + len;
+    while (text < end) {
+        uint64_t x;
+        const char *stop = end - text < (ptrdiff_t)sizeof x ? end : text + sizeof x;
+        if (stop - text == (ptrdiff_t)sizeof x) {
+            memcpy(&x, text, sizeof x);
+            if (!may_need(x, e)) {
+                memcpy(to, &x, sizeof x);
+                to += sizeof x;
+                text = stop;
+            }
+        }
+        for (; text < stop; text++) {
+            char letter = e->letters[(unsigned char)*text];
+            if (letter)
+                *to++ = '\\';
+            *to++ = letter ? letter : *text;
+        }
+    }
+    b->len = (size_t)(to - b->data);
+    *to = '\0';
+}
+
 void buf_printf(struct buf *b, const char *fmt, ...)
 {
     va_list ap;

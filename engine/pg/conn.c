@@ -38,14 +38,20 @@ static int login_limit_ms(const struct params *p, int limit_ms)
     return limit_ms > 0 && limit_ms < ms ? limit_ms : ms;
 }
 
+bool pg_is_unix(const struct pg_conn *c)
+{
+    struct sockaddr_storage address = {0};
+    socklen_t len = sizeof address;
+    return getsockname(PQsocket(c->pq), (struct sockaddr *)&address, &len) == 0 &&
+           address.ss_family == AF_UNIX;
+}
+
 /* What libpq could not send it moves to the begin of its buffer, each time: with the 208 KiB that a
  * Unix socket takes, a value of 400 MB is moved 2,000 times. TCP grows its own buffer. */
 static void widen(struct pg_conn *c)
 {
     int fd = PQsocket(c->pq), size = SEND_BUFFER_BYTES;
-    struct sockaddr_storage address = {0};
-    socklen_t len = sizeof address;
-    if (getsockname(fd, (struct sockaddr *)&address, &len) || address.ss_family != AF_UNIX)
+    if (!pg_is_unix(c))
         return;
     if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof size))
         (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);

@@ -69,6 +69,7 @@ void pg_close(struct pg_conn *c, bool cancel);
 int pg_version(const struct pg_conn *c); /* 150018 */
 int pg_backend_pid(const struct pg_conn *c);
 int pg_socket(const struct pg_conn *c);
+bool pg_is_unix(const struct pg_conn *c); /* over a Unix socket, not TCP */
 bool pg_is_replica_role(
     const struct pg_conn *c); /* PG_APPLY got session_replication_role=replica */
 /* True when name is a keyword that libpq knows (its own list). */

@@ -157,7 +157,7 @@ static uint32_t *find_slot(const struct group *g, const struct pgo_value *key, u
 
 static void grow_slots(struct group *g)
 {
-    set_slots(g, 2 * g->n_slots);
+    set_slots(g, 8 * g->n_slots); /* few times: each looks at all that are there */
     for (size_t i = 0; i < g->n_nets; i++) {
         size_t mask = g->n_slots - 1, at = g->nets[i].hash & mask;
         while (g->slots[at])

@@ -8,8 +8,15 @@
 
 #define QUEUE_BYTES 65536 /* are made when fewer are left to be sent */
 
-static const char escapes[256] = {['\b'] = 'b', ['\f'] = 'f', ['\n'] = 'n', ['\r'] = 'r',
-                                  ['\t'] = 't', ['\v'] = 'v', ['\\'] = '\\'};
+static const struct buf_escapes escapes = {.below = 14,
+                                           .other = '\\',
+                                           .letters = {['\b'] = 'b',
+                                                       ['\f'] = 'f',
+                                                       ['\n'] = 'n',
+                                                       ['\r'] = 'r',
+                                                       ['\t'] = 't',
+                                                       ['\v'] = 'v',
+                                                       ['\\'] = '\\'}};
 
 static void add_value(struct buf *b, const struct pgo_value *v)
 {
@@ -17,16 +24,7 @@ static void add_value(struct buf *b, const struct pgo_value *v)
         buf_puts(b, "\\N");
         return;
     }
-    buf_reserve(b, 2 * (size_t)v->len);
-    char *to = b->data + b->len;
-    for (const char *from = v->data, *end = from + v->len; from < end; from++) {
-        char letter = escapes[(unsigned char)*from];
-        if (letter)
-            *to++ = '\\';
-        *to++ = letter ? letter : *from;
-    }
-    b->len = (size_t)(to - b->data);
-    *to = '\0';
+    buf_add_escaped(b, v->data, v->len, &escapes);
 }
 
 static void add_row(struct buf *b, const struct target *t, const struct pgo_value *values)

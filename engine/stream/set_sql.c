@@ -20,20 +20,13 @@ void set_sql_free(struct set_sql *s)
 /* --- array literals (PostgreSQL docs, "Array Input and Output Syntax") --------------------------
  */
 
-/* For each byte of most rows: the room is there, and is written to directly. */
 static void add_quoted(struct buf *b, const char *text, uint32_t len)
 {
-    buf_reserve(b, 2 * (size_t)len + 2);
-    char *to = b->data + b->len;
-    *to++ = '"';
-    for (const char *end = text + len; text < end; text++) {
-        if (*text == '"' || *text == '\\')
-            *to++ = '\\';
-        *to++ = *text;
-    }
-    *to++ = '"';
-    b->len = (size_t)(to - b->data);
-    b->data[b->len] = '\0';
+    static const struct buf_escapes escapes = {.other = '"',
+                                               .letters = {['"'] = '"', ['\\'] = '\\'}};
+    buf_putc(b, '"');
+    buf_add_escaped(b, text, len, &escapes);
+    buf_putc(b, '"');
 }
 
 static void add_element(struct buf *b, const struct target_column *c, const struct pgo_value *v)

@@ -22,9 +22,10 @@
 #define LOAD_BYTES 2048
 #define LOAD_MAX (8 * LOAD_BYTES)
 #define LOAD_LASTS_US 3000 /* one that is so old will have more for the open batch */
-/* Under load data gathers until about so much is there. A local socket holds less than three times
- * as many small frames, and a sender that has filled it waits. */
-#define GATHER_FRAMES 100
+/* Under load data gathers until about so much is there. A Unix socket holds less than three times
+ * as many small frames, and a sender that has filled it waits. TCP puts them together. */
+#define GATHER_FRAMES_UNIX 100
+#define GATHER_FRAMES_TCP 500
 #define GATHER_ENOUGH (64 << 10) /* …bytes */
 #define GATHER_MIN_US 50
 #define GATHER_MAX_US 1000
@@ -50,7 +51,7 @@ struct stream {
     int64_t turn_at;                             /* monotonic us */
     size_t round_bytes;
     int round_frames;
-    int gather_us;
+    int gather_us, gather_frames;
     bool has_gathered; /* the round began with that */
     size_t load;
     int64_t load_at, loaded_since; /* monotonic us; loaded_since 0: it is not loaded */
@@ -270,11 +271,11 @@ static bool poll_fds(struct stream *s, bool read_source, int64_t us, struct err 
 /* How long the next gathering should be, by what the last one brought. */
 static void adapt_gathering(struct stream *s)
 {
-    int share = (int)(s->round_bytes * GATHER_FRAMES / GATHER_ENOUGH);
+    int wanted = s->gather_frames, share = (int)(s->round_bytes * (size_t)wanted / GATHER_ENOUGH);
     if (s->round_frames > share)
         share = s->round_frames;
     if (share > 0)
-        s->gather_us = (s->gather_us + s->gather_us * GATHER_FRAMES / share) / 2;
+        s->gather_us = (s->gather_us + s->gather_us * wanted / share) / 2;
     if (s->gather_us < GATHER_MIN_US)
         s->gather_us = GATHER_MIN_US;
     if (s->gather_us > GATHER_MAX_US)
@@ -400,6 +401,7 @@ static bool start_stream(struct stream *s, struct err *err)
         return false;
     s->reported = apply_durable(s->apply);
     s->reported_at = s->started_at = clock_mono_ms();
+    s->gather_frames = pg_is_unix(s->o.source) ? GATHER_FRAMES_UNIX : GATHER_FRAMES_TCP;
     return true;
 }
 

@@ -5,6 +5,9 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <string.h>
+
+#include "base/buf.h"
 #include "base/mem.h"
 #include "pg/pg.h"
 
@@ -52,6 +55,46 @@ static void arrays_escape_quotes_and_backslashes(void **state)
     pg_quote_array(&b, COUNT_OF(items), items);
     assert_taken(&b, "{\"a\",\"\",\"b\\\"c\\\\\",NULL,\"NULL\",\"x,y}\"}");
     buf_free(&b);
+}
+
+/* Byte by byte, what buf_add_escaped does eight at a time. */
+static void escape_slowly(struct buf *b, const char *text, size_t len, const struct buf_escapes *e)
+{
+    for (size_t i = 0; i < len; i++) {
+        char letter = e->letters[(unsigned char)text[i]];
+        if (letter)
+            buf_putc(b, '\\');
+        buf_putc(b, letter ? letter : text[i]);
+    }
+}
+
+/* Each byte at each place of texts of each length, among plain ones and among those above 127. */
+static void every_byte_is_escaped_wherever_it_stands(void **state)
+{
+    static const struct buf_escapes all[] = {
+        {.other = '"', .letters = {['"'] = '"', ['\\'] = '\\'}},
+        {.below = 14, .other = '\\', .letters = {['\b'] = 'b', ['\r'] = 'r', ['\\'] = '\\'}},
+        {.below = 128, .other = '~', .letters = {[1] = '1', [127] = 'd', ['~'] = '~'}},
+    };
+    char text[19];
+    struct buf fast = {0}, slow = {0};
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(all) * 2 * 256; i++)
+        for (size_t len = 0; len < sizeof text; len++)
+            for (size_t at = 0; at < len; at++) {
+                memset(text, i & 256 ? 0xbf : 'x', sizeof text);
+                text[at] = (char)(i & 255);
+                buf_puts(&fast, "in front ");
+                buf_puts(&slow, "in front ");
+                buf_add_escaped(&fast, text, len, &all[i / 512]);
+                escape_slowly(&slow, text, len, &all[i / 512]);
+                assert_int_equal(fast.len, slow.len);
+                assert_memory_equal(fast.data, slow.data, fast.len + 1);
+                buf_reset(&fast);
+                buf_reset(&slow);
+            }
+    buf_free(&fast);
+    buf_free(&slow);
 }
 
 #define DROP_NOT_NULL "ALTER TABLE \"public\".\"t 9\" ALTER COLUMN \"c5\" DROP NOT NULL"
@@ -108,6 +151,7 @@ int main(void)
         cmocka_unit_test(identifiers_keep_their_case_and_quotes),
         cmocka_unit_test(literals_read_the_same_under_both_settings),
         cmocka_unit_test(arrays_escape_quotes_and_backslashes),
+        cmocka_unit_test(every_byte_is_escaped_wherever_it_stands),
         cmocka_unit_test(names_are_found_in_statements_as_a_whole),
         cmocka_unit_test(keywords_are_those_of_libpq),
     };
