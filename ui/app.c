@@ -150,6 +150,55 @@ double app_wal_rate(const struct app *a, const char *mirror)
     return -1;
 }
 
+const char *app_minutes(const struct app *a, const char *mirror, bool is_copy, int64_t bytes,
+                        char out[APP_MINUTES])
+{
+    double rate = 0;
+    for (size_t i = 0; i < a->n_rates; i++)
+        if (!strcmp(a->rates[i].mirror, mirror))
+            rate = (is_copy ? &a->rates[i].copy : &a->rates[i].verify)->bytes_per_second;
+    double minutes = rate > 0 ? (double)bytes / rate / 60 : -1;
+    if (minutes < 0)
+        *out = '\0';
+    else if (minutes < 1)
+        str_copy(out, APP_MINUTES, "less than a minute");
+    else if (minutes < 120)
+        str_printf(out, APP_MINUTES, "about %.0f min", minutes);
+    else
+        str_printf(out, APP_MINUTES, "about %.0f h", minutes / 60);
+    return out;
+}
+
+enum {
+    PACE_US = 1500000, /* less of it says nothing */
+};
+
+/* One that begins is another one: what was known holds until it has gone on for a while. */
+static void pace_note(struct pace *p, bool works, int64_t bytes, int64_t at)
+{
+    if (works && p->works && bytes >= p->bytes && at >= p->at) {
+        p->sum_bytes += bytes - p->bytes;
+        p->sum_us += at - p->at;
+    } else if (works) {
+        p->sum_bytes = p->sum_us = 0;
+    }
+    p->works = works;
+    p->bytes = bytes;
+    p->at = at;
+    if (works && p->sum_us >= PACE_US && p->sum_bytes > 0)
+        p->bytes_per_second = (double)p->sum_bytes * 1e6 / (double)p->sum_us;
+}
+
+static void note_paces(struct wal_rate *r, const struct mirror_status *m, int64_t at)
+{
+    bool copies = m->state == MIRROR_SNAPSHOTTING || !strncmp(m->operation.name, "resync", 6);
+    int64_t bytes = 0;
+    for (size_t i = 0; copies && i < m->n_tables; i++)
+        bytes += m->tables[i].bytes_done;
+    pace_note(&r->copy, copies, bytes, at);
+    pace_note(&r->verify, m->verify.is_running, m->verify.bytes_done, at);
+}
+
 /* The rates of the new picture, carried over from the last. Both are sorted by name. */
 static void update_rates(struct app *a, const struct picture *p)
 {
@@ -164,13 +213,15 @@ static void update_rates(struct app *a, const struct picture *p)
         r->bytes_per_second = -1;
         while (old < a->n_rates && strcmp(a->rates[old].mirror, m->name) < 0)
             old++;
-        if (old == a->n_rates || strcmp(a->rates[old].mirror, m->name))
-            continue;
-        const struct wal_rate *o = &a->rates[old];
-        if (r->at <= o->at || !o->lsn || r->lsn < o->lsn)
+        bool is_new = old == a->n_rates || strcmp(a->rates[old].mirror, m->name) != 0;
+        const struct wal_rate *o = is_new ? r : &a->rates[old];
+        r->copy = o->copy;
+        r->verify = o->verify;
+        if (!is_new && (r->at <= o->at || !o->lsn || r->lsn < o->lsn))
             *r = *o;
-        else
+        else if (!is_new)
             r->bytes_per_second = (double)(r->lsn - o->lsn) * 1e6 / (double)(r->at - o->at);
+        note_paces(r, m, p->taken_at);
     }
     free(a->rates);
     a->rates = now;

@@ -58,6 +58,7 @@ enum {
     STACK = 8,       /* screens inside each other */
     PENDING = 256,   /* commands whose end is awaited in the picture */
     INPUT_SIZE = 64, /* a filter, a search */
+    APP_MINUTES = 32,
 };
 
 struct app;
@@ -140,12 +141,20 @@ struct line {
     char glyph;
     enum role role; /* of the glyph */
 };
+/* How fast something went, the last time that it was seen under way. */
+struct pace {
+    bool works;        /* in the last picture, */
+    int64_t bytes, at; /* when it was so far (us) */
+    int64_t sum_bytes, sum_us;
+    double bytes_per_second; /* 0: not known */
+};
 /* How fast a source writes WAL, measured between two samples of a mirror's slot. */
 struct wal_rate {
     char mirror[NAME_SIZE];
     lsn_t lsn;
     int64_t at;              /* us */
     double bytes_per_second; /* -1: not known yet */
+    struct pace copy, verify;
 };
 
 /* How a list is looked at. */
@@ -299,6 +308,10 @@ const struct sheet *app_need(struct app *a, enum sheet_kind kind, const char *na
                              int64_t every_ms);
 /* Bytes a second that the mirror's source writes; -1 when not known yet. */
 double app_wal_rate(const struct app *a, const char *mirror);
+/* "about 3 min": how long a copy, or a comparison, of so many bytes takes, if it goes as the last
+ * one of the mirror did that this console saw; "" when it saw none. */
+const char *app_minutes(const struct app *a, const char *mirror, bool is_copy, int64_t bytes,
+                        char out[APP_MINUTES]);
 
 void app_draw(struct app *a);         /* frame.c */
 void app_key(struct app *a, int key); /* input.c */

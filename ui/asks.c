@@ -85,11 +85,13 @@ static int64_t bytes_of(const struct mirror_status *m)
 
 void ask_verify(struct app *a, const struct mirror_status *m)
 {
-    char size[FORMAT_SIZE];
+    char size[FORMAT_SIZE], time[APP_MINUTES];
     ask_begin(a, m, MIRROR_VERIFY);
+    app_minutes(a, m->name, false, bytes_of(m), time);
     str_printf(a->confirm.text, sizeof a->confirm.text,
-               "verify %s: reads %zu table%s (%s) once on either side, the stream goes on", m->name,
-               m->n_tables, format_s((int64_t)m->n_tables), format_bytes(bytes_of(m), size));
+               "verify %s: reads %zu table%s (%s%s%s) once on either side, the stream goes on",
+               m->name, m->n_tables, format_s((int64_t)m->n_tables),
+               format_bytes(bytes_of(m), size), *time ? ", " : "", time);
     ask_line(a);
 }
 
@@ -162,6 +164,7 @@ void ask_resync(struct app *a, const struct mirror_status *m, const struct table
                                             {'c', "[ c Cancel ]", NULL}};
     struct facts *f = &a->dialog.lines;
     char title[2 * NAME_SIZE + 32], size[FORMAT_SIZE], rows[FORMAT_SIZE];
+    char time[APP_MINUTES];
     ask_begin(a, m, t ? MIRROR_RESYNC_TABLE : MIRROR_RESYNC);
     if (t)
         str_copy(a->confirm.order.table, sizeof a->confirm.order.table, t->source);
@@ -176,6 +179,8 @@ void ask_resync(struct app *a, const struct mirror_status *m, const struct table
         facts_add(f, ROLE_TEXT, 0, "copies", "%s%zu table%s, %s",
                   m->n_tables == 1 ? "its " : "all ", m->n_tables, format_s((int64_t)m->n_tables),
                   format_bytes(bytes, size));
+    if (*app_minutes(a, m->name, true, bytes, time))
+        facts_add(f, ROLE_TEXT, 0, "time", "%s, if it goes as the last copy did", time);
     facts_add(f, ROLE_TEXT, 0, "Swap",
               "readers keep the old rows until the new ones are there; needs %s beside them at %s",
               format_bytes(bytes, size), m->dest_peer);

@@ -373,7 +373,7 @@ void do_freeze(struct app *a)
 
 void do_follow(struct app *a)
 {
-    moves_log(a)->paused = false;
+    logview_follow(moves_log(a));
 }
 
 void do_wrap(struct app *a)

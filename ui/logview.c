@@ -15,6 +15,20 @@ void logview_set_mirror(struct logview *v, const char *mirror)
     str_copy(v->mirror, sizeof v->mirror, mirror);
     v->paused = false;
     v->left = 0;
+    v->from = v->until = (struct log_row_place){0};
+}
+
+/* Only what is in the range. */
+static void cut(const struct logview *v, struct log_row *rows, struct log_window *w)
+{
+    size_t first = 0;
+    while (v->until.id && w->n && rows[w->n - 1].id > v->until.id)
+        w->n--;
+    while (first < w->n && rows[first].id < v->from.id)
+        first++;
+    w->n -= first;
+    if (first)
+        memmove(rows, rows + first, w->n * sizeof *rows);
 }
 
 void logview_fetch(const struct logview *v, const struct model *m, struct log_row *rows, size_t max,
@@ -24,6 +38,7 @@ void logview_fetch(const struct logview *v, const struct model *m, struct log_ro
     w->n = m->log_tail(m->arg, *v->mirror ? v->mirror : NULL, v->least, rows, max);
     while (newest_id && w->n && rows[w->n - 1].id > newest_id)
         w->n--;
+    cut(v, rows, w);
     w->bottom = w->n;
     if (!w->n)
         return;
@@ -68,14 +83,32 @@ bool logview_find(struct logview *v, const struct log_window *w, int direction, 
     return false;
 }
 
+/* ", from 14:29:58 to 14:31:19" */
+static void put_range(const struct logview *v, char *out, size_t size)
+{
+    char from[FORMAT_SIZE], to[FORMAT_SIZE];
+    bool begins = v->from.id, ends = v->until.id;
+    str_printf(out, size, "%s%s%s%s", begins ? ", from " : "",
+               begins ? format_time(v->from.at, true, from) : "",
+               !ends    ? ""
+               : begins ? " to "
+                        : ", until ",
+               ends ? format_time(v->until.at, true, to) : "");
+}
+
 void logview_title(const struct logview *v, const struct log_window *w, const char *follow,
                    char *out, size_t size)
 {
-    char at[FORMAT_SIZE];
+    char at[FORMAT_SIZE], range[2 * FORMAT_SIZE + 16];
     static const char *const levels[] = {"debug and up", "info and up", "warn and up", "errors"};
     const char *of = *v->mirror ? v->mirror : "all mirrors";
+    put_range(v, range, sizeof range);
     if (!v->paused)
-        str_printf(out, size, "log: %s, %s, following", of, levels[v->least]);
+        str_printf(out, size, "log: %s, %s%s, %s", of, levels[v->least], range,
+                   v->until.id ? "at its end" : "following");
+    else if (*range)
+        str_printf(out, size, "log: %s, %s%s, %zu newer: %s follow", of, levels[v->least], range,
+                   w->newer, follow);
     else
         str_printf(out, size, "log: %s, %s, held %s, %zu newer: %s follow", of, levels[v->least],
                    format_time(v->paused_at, true, at), w->newer, follow);
@@ -121,6 +154,40 @@ static int row_lines(const struct painter *p, const struct logview *v, const str
         row_piece(p, &s, width, n++ == 0, piece, sizeof piece);
     while (*s);
     return n;
+}
+
+static struct log_row_place place_of(const struct log_row *row)
+{
+    return (struct log_row_place){.id = row->id, .at = row->line.at};
+}
+
+void logview_from(struct logview *v, const struct painter *p, const struct log_window *w,
+                  const struct rect *r)
+{
+    size_t i = w->bottom;
+    if (v->from.id || !w->n) {
+        v->from = (struct log_row_place){0};
+        return;
+    }
+    for (int lines = row_lines(p, v, &w->rows[i], r->w - 1); i > 0; i--) {
+        lines += row_lines(p, v, &w->rows[i - 1], r->w - 1);
+        if (lines > r->h)
+            break;
+    }
+    v->from = place_of(&w->rows[i]);
+}
+
+void logview_until(struct logview *v, const struct log_window *w)
+{
+    bool is_set = v->until.id || !w->n;
+    v->until = is_set ? (struct log_row_place){0} : place_of(&w->rows[w->bottom]);
+    v->paused = v->paused && is_set;
+}
+
+void logview_follow(struct logview *v)
+{
+    v->paused = false;
+    v->until = (struct log_row_place){0};
 }
 
 static enum role row_role(const struct logview *v, const struct log_line *l)

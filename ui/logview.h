@@ -19,6 +19,9 @@ struct logview {
     int64_t anchor;    /* id of the bottom line while paused */
     int64_t paused_at; /* us */
     char search[64];
+    struct log_row_place { /* where the range of time begins, and where it ends; id 0: open */
+        int64_t id, at;    /* of that line; us */
+    } from, until;
 };
 /* The lines it shows now: rows of the engine's ring, filled by logview_fetch. */
 struct log_window {
@@ -37,6 +40,13 @@ void logview_fetch(const struct logview *v, const struct model *m, struct log_ro
 void logview_move(struct logview *v, const struct log_window *w, long delta, int64_t now);
 /* Moves to the next line with the searched text: older (-1) or newer (1). False: none. */
 bool logview_find(struct logview *v, const struct log_window *w, int direction, int64_t now);
+/* What stands above the first whole line of the pane r is left out from now on, or what stands
+ * below the last one; if that is so already, it comes back. */
+void logview_from(struct logview *v, const struct painter *p, const struct log_window *w,
+                  const struct rect *r);
+void logview_until(struct logview *v, const struct log_window *w);
+/* The newest line again, also when it is behind the range's end. */
+void logview_follow(struct logview *v);
 /* "log: billing, warn and up, following" */
 /* follow: the key that leads back to the newest line. */
 void logview_title(const struct logview *v, const struct log_window *w, const char *follow,

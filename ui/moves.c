@@ -179,6 +179,24 @@ void move_rate(struct app *a)
             format_seconds((double)a->frame_ms / 1000, t));
 }
 
+void move_from(struct app *a)
+{
+    struct logview *v = moves_log(a);
+    const struct rect *r = a->layout.log.h ? &a->layout.log : &a->layout.list;
+    struct rect body = {0, 0, pane_height(a), r->w};
+    struct log_window w;
+    pane_log_fetch(a, v, true, 0, &w);
+    logview_from(v, &a->paint, &w, &body);
+}
+
+void move_until(struct app *a)
+{
+    struct logview *v = moves_log(a);
+    struct log_window w;
+    pane_log_fetch(a, v, true, 0, &w);
+    logview_until(v, &w);
+}
+
 void move_more(struct app *a)
 {
     struct logview *v = moves_log(a);

@@ -23,6 +23,8 @@ void move_right(struct app *a);
 void move_find_older(struct app *a);
 void move_find_newer(struct app *a);
 void move_filter(struct app *a);
+void move_from(struct app *a);
+void move_until(struct app *a);
 void move_more(struct app *a);
 void move_less(struct app *a);
 void move_rate(struct app *a);

@@ -31,7 +31,8 @@ void pane_finding_draw(struct app *a, const struct mirror_status *m)
 void pane_log_fetch(struct app *a, const struct logview *v, bool all, int height,
                     struct log_window *w)
 {
-    size_t max = all || v->paused || a->frozen ? LOGVIEW_ROWS : (size_t)(height > 1 ? height : 1);
+    bool deep = all || v->paused || v->until.id || a->frozen;
+    size_t max = deep ? LOGVIEW_ROWS : (size_t)(height > 1 ? height : 1);
     if (max > LOGVIEW_ROWS)
         max = LOGVIEW_ROWS;
     *w = (struct log_window){0};

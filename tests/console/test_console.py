@@ -209,6 +209,31 @@ def test_log_follows_and_holds(console):
     console.press(PGDN, "following")
 
 
+def test_log_range(console):
+    """[ leaves out what stands above the pane, ] what stands below: for moving, searching and saving."""
+    lines = re.compile(r"line (\d+): batch")
+    console.press("l", "info and up, following", "line 30:", "[] time")
+    console.press("g", "line 1:", "held ")
+    console.keys("j", "j", "j")
+    console.wait("line 4:", gone=["line 3:"])
+    console.press("[", re.compile(r"info and up, from \d\d:\d\d:\d\d, \d+ newer"), "line 4:")
+    top = int(lines.search(console.read()).group(1))
+    assert top == 4
+    last = int(lines.findall(console.read())[-1])
+    console.press("]", re.compile(r"from [\d:]{8} to [\d:]{8}, at its end"), "line 4:", f"line {last}:")
+    console.tell("log INFO billing newest line one")
+    console.press("g", "line 4:", gone=["line 3:", "newest line"])
+    console.press("G", "at its end", f"line {last}:", gone=[f"line {last + 1}:", "newest line"])
+    console.keys("/", "rows=300", ENTER)
+    console.wait("no older line")
+    console.press("[", re.compile(r"info and up, until [\d:]{8}, at its end"))
+    console.press("n", "line 3:", re.compile(r"until [\d:]{8}, \d+ newer"))
+    console.press("f", "info and up, following", "newest line one")
+    console.press("[", re.compile(r"from [\d:]{8}, following"), "newest line one")
+    console.tell("log INFO billing newest line two")
+    console.wait("newest line two")
+
+
 def test_log_level_search_wrap_sideways(console):
     console.press("l", "info and up", "line 30")
     console.press("-", "warn and up", gone=["line 30"])
@@ -507,6 +532,25 @@ def test_a_name_is_typed_for_the_state_it_was_asked_in(console):
     console.wait("not done, its state has changed")
     assert console.commands() == []
     console.press("x", "is paused")
+
+
+def test_how_long_a_copy_takes_is_told_once_one_was_seen(start):
+    c = start(rows=40, cols=120)
+    c.wait("billing", "? help")
+    c.keys("/", "orders_eu", ENTER, ENTER)
+    c.wait("[1 Tables]", re.compile(r"carts_2 .* 30%"))
+    c.tell("state running orders_eu")
+    c.wait("> orders_eu   + RUNNING")
+    c.press("X", "Copy orders_eu again?", "all 64 tables", gone=["as the last copy"])
+    c.press(ESC, "[1 Tables]", gone=["Copy orders_eu"])
+    c.tell("state snapshotting orders_eu")
+    c.tell("busy on")
+    c.wait(re.compile(r"carts_2 .* (4[2-9]|[5-9]\d|100)%"), limit=30)
+    c.tell("busy off")
+    c.tell("state running orders_eu")
+    c.wait("> orders_eu   + RUNNING")
+    c.press("X", "Copy orders_eu again?",
+            re.compile(r"time +about \d+ min, if it goes as the last copy did"))
 
 
 def test_verify_what_it_found_and_repair(console):
