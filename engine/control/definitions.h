@@ -33,6 +33,13 @@ bool definitions_look_there(struct pg_conn *source, struct task *source_task, st
                             struct place_changes *out, struct err *err) MUST_CHECK;
 char *definitions_why_there(const struct schema_table *t, const struct place_change *c);
 
+/* Tables with columns that hold rows of a table whose columns are others at the destination: the
+ * wish for a copy is recorded, which takes them out of the stream. (layouts.c) */
+bool definitions_mind_layouts(struct run *r, struct err *err) MUST_CHECK;
+/* A run has failed at a value: whether its table leaves the stream for that. The run's session at
+ * the destination is replaced. */
+bool definitions_leave_misfit(struct run *r, const struct err *why) MUST_CHECK;
+
 /* Why a table has to be copied again for that; NULL: it has not. is_rewritten: as the source's rows
  * said, where they had to be asked (known.h). Any thread. */
 const char *definitions_reason(const struct known_table *was, const struct known_table *now,

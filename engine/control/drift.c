@@ -18,8 +18,8 @@ static const char look_sql[] =
     "pg_catalog.pg_publication p WHERE p.pubname = ANY ($1::pg_catalog.text[])";
 
 /* Tables of the publication with their partitions: names, columns, defaults, constraints,
- * indexes; and all labels of enums and attributes of composites. A row of pg_attribute is another
- * one after each ALTER of its column. */
+ * indexes; and all labels of enums and attributes of composites, and of whatever's rows are values.
+ * A row of pg_attribute is another one after each ALTER of its column. */
 static const char definitions_sql[] =
     "WITH RECURSIVE t(pub, oid) AS (SELECT p.pubname, r.prrelid FROM pg_catalog.pg_publication p "
     "JOIN pg_catalog.pg_publication_rel r ON r.prpubid = p.oid WHERE p.pubname = ANY "
@@ -43,8 +43,12 @@ static const char definitions_sql[] =
     "e.enumlabel), ',' ORDER BY e.oid) FROM pg_catalog.pg_enum e), '') || coalesce((SELECT "
     "pg_catalog.md5(pg_catalog.string_agg(pg_catalog.concat_ws(' ', y.attrelid, y.attnum, "
     "y.attname, y.attisdropped), ',' ORDER BY y.attrelid, y.attnum)) FROM pg_catalog.pg_class k "
-    "JOIN pg_catalog.pg_attribute y ON y.attrelid = k.oid AND y.attnum > 0 WHERE k.relkind = "
-    "'c'), '') || coalesce((SELECT "
+    "JOIN pg_catalog.pg_attribute y ON y.attrelid = k.oid AND y.attnum > 0 WHERE k.relkind = 'c' "
+    "OR "
+    "(k.oid >= 16384 AND EXISTS (SELECT FROM pg_catalog.pg_type z JOIN pg_catalog.pg_depend d ON "
+    "d.refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass AND d.refobjid IN (z.oid, "
+    "z.typarray) "
+    "AND d.deptype = 'n' WHERE z.oid = k.reltype))), '') || coalesce((SELECT "
     "pg_catalog.string_agg(r.oid::text, "
     "',' ORDER BY r.oid) FROM pg_catalog.pg_publication_rel r JOIN pg_catalog.pg_publication p ON "
     "p.oid = r.prpubid WHERE p.pubname = t.pub), '')), "

@@ -210,7 +210,7 @@ static bool check_destination(struct run *r, struct err *err)
 static bool look_at_definitions(struct run *r, struct err *err)
 {
     bool ok = definitions_look(r, definitions_are_automatic(r->m), err) &&
-              definitions_mind_places(r, err);
+              definitions_mind_places(r, err) && definitions_mind_layouts(r, err);
     r->m->trusts = false;
     return ok;
 }
@@ -442,7 +442,8 @@ bool mirror_run(struct mirror *m, struct err *err)
     if (ok && check_everything(&r, err) && differences_look(&r, err))
         ok = stream(&r, err);
     bool goes_on =
-        err->code != ERR_CANCELLED && (definitions_may_heal(m, err) || set_aside_blamed(&r, err));
+        err->code != ERR_CANCELLED && (definitions_leave_misfit(&r, err) ||
+                                       definitions_may_heal(m, err) || set_aside_blamed(&r, err));
     table_sync_close(r.table_sync);
     if (err->code != ERR_CANCELLED && !goes_on) /* what heals by itself brings the copies, too */
         definitions_note_lost(&r, err);

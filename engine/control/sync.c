@@ -188,6 +188,7 @@ static bool look(struct run *r, size_t *n_copies, struct err *err)
     }
     ok = ok && catalog_copies(m->engine->catalog, c->name, &before, err) &&
          definitions_look(r, true, err) && definitions_mind_places(r, err) &&
+         definitions_mind_layouts(r, err) &&
          catalog_copies(m->engine->catalog, c->name, &after, err);
     *n_copies += after.n - before.n;
     table_name_list_free(&before);

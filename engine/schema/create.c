@@ -233,13 +233,15 @@ bool schema_create(struct pg_conn *dest, struct task *task, struct schema *s, bo
     struct present p = {.create = create, .exists = mem_calloc(s->n_before + 1, sizeof(bool))};
     bool ok = compare_objects(dest, task, s, &p, err) &&
               compare_columns(dest, task, s, &p, mirror, err) &&
-              compare_indexes(dest, task, s, &p, err) && report(&p, create, err);
+              compare_layouts(dest, task, s, &p, err) && compare_indexes(dest, task, s, &p, err) &&
+              report(&p, create, err);
     if (ok && create) {
         mark_made(s, &p);
         ok = create_missing(dest, task, s, p.exists, mirror, err) &&
              traits_apply(dest, task, s, true, mirror, err);
         if (ok && p.missing.n > 0)
-            ok = compare_columns(dest, task, s, &p, mirror, err) && report(&p, create, err);
+            ok = compare_columns(dest, task, s, &p, mirror, err) &&
+                 compare_layouts(dest, task, s, &p, err) && report(&p, create, err);
     }
     present_free(&p);
     return ok;

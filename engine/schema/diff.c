@@ -395,7 +395,7 @@ static bool compare_all(struct diff *d, struct err *err)
     diff_moved(d);
     if (!diff_names(d, err) || !diff_types(d, err) || !diff_objects(d, err) ||
         !compare_tables(d, err) || !diff_sequences(d, err) || !diff_gone_tables(d, err) ||
-        !diff_traits(d, err))
+        !diff_traits(d, err) || !diff_layouts(d, err))
         return false;
     diff_remember(d);
     diff_remember_traits(d);

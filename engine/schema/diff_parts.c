@@ -104,6 +104,27 @@ static void copy_user(struct diff *d, int i, const char *column, const char *why
         ->needs_copy = true;
 }
 
+/* Rows of tables: composites are compared by themselves. */
+bool diff_layouts(struct diff *d, struct err *err)
+{
+    struct layout_gaps gaps;
+    if (d->is_refit || !layouts_look(d->dest, d->task, d->src.s, &d->book, &gaps, err))
+        return d->is_refit;
+    bool *is_told = mem_calloc(d->src.s->n_tables + 1, sizeof *is_told);
+    for (size_t k = 0; k < gaps.n; k++) {
+        const struct layout_gap *g = &gaps.items[k];
+        if (!g->is_table || g->is_shorter || d->pairs[g->table].is_new || is_told[g->table])
+            continue;
+        is_told[g->table] = true;
+        diff_manual(d, STAGE_COLUMN, g->table, NULL, diff_what(d, g->table, "copy table", NULL),
+                    mem_printf("column %s holds %s", g->column, g->why))
+            ->needs_copy = true;
+    }
+    free(is_told);
+    layout_gaps_free(&gaps);
+    return true;
+}
+
 bool diff_copy_users(struct diff *d, const struct type_pair *p, const char *why, struct err *err)
 {
     struct pg_result *res = NULL;

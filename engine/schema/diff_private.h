@@ -272,6 +272,12 @@ bool diff_fill(struct diff *d, int i, const struct schema_column *c, struct fill
 /* True when every value of one type is one of the other, the same to its users (widen.c). */
 bool type_widens(const char *from, const char *to);
 
+/* The same as schema_look_at_layouts; book: NULL, names have to be the same. */
+bool layouts_look(struct pg_conn *dest, struct task *task, const struct schema *s,
+                  const struct book *book, struct layout_gaps *out, struct err *err) MUST_CHECK;
+/* Tables with values that may be in other attributes are to be copied again. */
+bool diff_layouts(struct diff *d, struct err *err) MUST_CHECK;
+
 /* Comparing definitions by what the destination's server makes of them (shadow.c). */
 enum shadow_verdict {
     SHADOW_SAME,

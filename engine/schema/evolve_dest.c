@@ -37,6 +37,9 @@ static const char places_sql[] =
     "  t.oid AND d.refobjsubid = a.attnum AND d.deptype = 'n' AND NOT EXISTS (SELECT FROM pg_depend"
     "  e WHERE e.classid = d.classid AND e.objid = d.objid AND e.refclassid = d.refclassid"
     "  AND e.refobjid = d.refobjid AND e.refobjsubid = d.refobjsubid AND e.deptype IN ('a', 'i')))"
+    " OR EXISTS (SELECT FROM pg_class k JOIN pg_type y ON y.oid = k.reltype JOIN pg_depend d"
+    "  ON d.refclassid = 'pg_type'::regclass AND d.refobjid IN (y.oid, y.typarray)"
+    "  AND d.deptype = 'n' WHERE k.oid = t.oid)"
     " FROM t CROSS JOIN root LEFT JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum > 0"
     "  AND NOT a.attisdropped ORDER BY a.attnum";
 

@@ -23,7 +23,8 @@ struct evolve_place {
     char *was;                 /* its name before; NULL: a step adds it */
     char *name, *type, *owner; /* owner: the table that ALTER has to name, quoted */
     bool not_null, is_generated, has_default, has_identity, is_in_key, is_gone;
-    bool is_needed; /* by what would not be dropped with it: a view, a generated column */
+    bool is_needed; /* by what would not be dropped with it: a view, a generated column;
+                     * or its table's rows are values of other columns */
     int booked;     /* attnum that the book of parts has for it; 0: none */
 };
 

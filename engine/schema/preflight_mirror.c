@@ -282,6 +282,7 @@ static bool compare(struct preflight *k, struct schema *s, struct err *err)
                         .exists = mem_calloc(s->n_before + 1, sizeof(bool))};
     bool ok = compare_objects(k->dest, k->dest_task, s, &p, err) &&
               compare_columns(k->dest, k->dest_task, s, &p, k->c->name, err) &&
+              compare_layouts(k->dest, k->dest_task, s, &p, err) &&
               compare_indexes(k->dest, k->dest_task, s, &p, err);
     for (size_t i = 0; ok && i < p.problems.n; i++) {
         char *schema = p.places.items[2 * i], *name = p.places.items[2 * i + 1];

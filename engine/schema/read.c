@@ -314,7 +314,7 @@ bool read_everything(struct reader *r, const struct table_map *maps, size_t n, s
         return false;
     if (r->is_dest)
         return read_indexes(r, err) && read_fkeys(r, err);
-    if (!read_types(r, err))
+    if (!read_types(r, err) || !read_layouts(r, err))
         return false;
     build_tables(r);
     return read_indexes(r, err) && read_fkeys(r, err) && read_sequence_values(r, err) &&

@@ -59,6 +59,7 @@ void schema_free(struct schema *s)
     free(s->tables);
     statements_free(s->before, s->n_before);
     statements_free(s->after, s->n_after);
+    layouts_free(s);
     traits_free(&s->traits);
     free(s);
 }

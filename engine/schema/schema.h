@@ -101,6 +101,38 @@ enum schema_object {
     OBJECT_TABLE,
 };
 
+/* What values of a composite, or rows of a table, in columns are made of: the text of such a value
+ * is that of all attributes in their order. (layouts.c) */
+struct schema_layout {
+    uint32_t type, relation; /* at the source */
+    char *schema, *name;     /* the same on both sides */
+    bool is_table;           /* or a view …; else a composite */
+    size_t n, cap;
+    struct schema_attribute {
+        int number; /* attnum at the source */
+        char *name, *type;
+    } * attributes;
+    size_t n_users, users_cap;
+    struct schema_layout_user {
+        int table; /* index of the table whose column holds such values, by whatever is around them
+                    */
+        char *column;
+    } * users;
+};
+/* A column that holds values whose attributes are others at the destination. */
+struct layout_gap {
+    int table;
+    const char *column; /* of the schema */
+    bool is_table;      /* rows of a table */
+    bool is_shorter;    /* the destination only lacks the last ones: no value fits in silence */
+    char *why;          /* "rows of public.a, whose …", and what helps */
+};
+struct layout_gaps {
+    struct layout_gap *items;
+    size_t n, cap;
+};
+void layout_gaps_free(struct layout_gaps *g); /* the contents */
+
 struct schema {
     size_t n_tables;
     struct schema_table *tables; /* parents before their partitions, then by name */
@@ -123,7 +155,9 @@ struct schema {
     } * before; /* schemas, extensions, types, sequences, tables: in order, before the copy */
     size_t n_after;
     struct schema_statement *after; /* sequence values and ownership …: after the copy */
-    struct trait_list traits;       /* comments, statistics …: schema_run_after gives them */
+    size_t n_layouts;
+    struct schema_layout *layouts; /* of the source; by type */
+    struct trait_list traits;      /* comments, statistics …: schema_run_after gives them */
     bool has_left_out;  /* schema_create could not make all of it: a comparison says what and why */
     int server_version; /* of the source */
 };
@@ -181,6 +215,12 @@ bool schema_run_after(struct pg_conn *dest, struct task *task, const struct sche
  * not compared: where the stream stands they may be others than the source's are now. */
 bool schema_check_tables(struct pg_conn *dest, struct task *task, const struct schema *s,
                          struct err *err) MUST_CHECK;
+
+/* Columns of s whose values would land in other attributes at the destination, or do not fit there.
+ * mirror_id: what was renamed is told by its book of parts. */
+bool schema_look_at_layouts(struct pg_conn *dest, struct task *task, const char *mirror_id,
+                            const struct schema *s, struct layout_gaps *out,
+                            struct err *err) MUST_CHECK;
 
 /* What a destination relation really is: the stream prepares its statements from this. */
 struct dest_column {

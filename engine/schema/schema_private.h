@@ -197,6 +197,7 @@ bool read_sequences(struct reader *r, struct err *err) MUST_CHECK;
 /* The question for it, of tables $1 (OIDs) without the columns $2 $3; see read_sequences.c. */
 extern const char read_sequences_sql[];
 bool read_checks(struct reader *r, struct err *err) MUST_CHECK;
+bool read_layouts(struct reader *r, struct err *err) MUST_CHECK;
 /* Adds schemas, extensions, collations and types to s->before. */
 bool read_types(struct reader *r, struct err *err) MUST_CHECK;
 void build_sequences(struct reader *r);
@@ -232,6 +233,10 @@ bool compare_columns(struct pg_conn *dest, struct task *task, struct schema *s, 
 /* Takes indexes and foreign keys off s that are there; names taken by others are problems. */
 bool compare_indexes(struct pg_conn *dest, struct task *task, struct schema *s, struct present *p,
                      struct err *err) MUST_CHECK;
+/* Columns whose values do not fit what they are made of there. */
+bool compare_layouts(struct pg_conn *dest, struct task *task, const struct schema *s,
+                     struct present *p, struct err *err) MUST_CHECK;
+void layouts_free(struct schema *s);
 void schema_drop_index(struct schema_table *t, size_t i);
 void schema_drop_fkey(struct schema_table *t, size_t i);
 

@@ -222,6 +222,36 @@ def test_what_a_copy_brings_holds_up_no_other_step(bunny, pair, mode):
     equal(pair)
 
 
+def test_rows_that_are_values(bunny, pair):
+    """They go by the order of the columns, and a dropped one that is kept is in the way: values would
+    land in it. Their table leaves the stream until it is dropped, and the others go on."""
+    pair.sql("""CREATE TABLE a (id int PRIMARY KEY, x text, k int); CREATE DOMAIN d AS a;
+                CREATE TYPE c AS (n int, r a[]); CREATE TABLE o (id int PRIMARY KEY);
+                CREATE TABLE b (id int PRIMARY KEY, v d, w c);
+                INSERT INTO b VALUES (1, ROW(1, 'one', 2)::a, ROW(1, ARRAY[ROW(2, 'two', 3)::a]))""")
+    bunny.mirror("m", pair, schema_changes="auto")
+    bunny.api.post("/v1/mirrors/m/pause")
+    pair.sql("INSERT INTO b VALUES (2, ROW(1, 'one', 2)::a)")
+    pair.sql("ALTER TABLE a DROP COLUMN x")
+    pair.sql("ALTER TABLE a ADD COLUMN y int")  # (id, k, y): as many as before, of types that fit
+    pair.sql("INSERT INTO b VALUES (3, ROW(5, 6, 7)::a); INSERT INTO o VALUES (1);"
+             "INSERT INTO a VALUES (5, 6, 7)")
+    bunny.api.post("/v1/mirrors/m/resume")
+    pair.wait_value("SELECT count(*) FROM o", 1, 60)
+
+    def refused():
+        f = next(f for f in bunny.status("m")["findings"] if f["code"] == "table_copy")
+        assert "public.b" in f["title"] and 'DROP COLUMN "x"' in f["cause"], f
+        return True
+    wait_for(lambda: any(f["code"] == "table_copy" for f in bunny.status("m")["findings"]) and refused(),
+             60, "what is in the way")
+    assert "5,6,7" not in str(pair.dsql("SELECT v::text FROM b"))
+    pair.dsql("ALTER TABLE a DROP COLUMN x")
+    bunny.api.post("/v1/mirrors/m/resync/public.b")
+    equal(pair, structure=False)
+    assert pair.dsql("SELECT count(*) FROM b") == [(3,)]
+
+
 def test_what_the_source_gave_up_waits_for_nothing(bunny, pair):
     """NOT NULL, a check, a key that a row of the stream needs gone; a new name comes behind it."""
     pair.sql("CREATE TABLE t (id int PRIMARY KEY, a int NOT NULL, b int CHECK (b > 0), c int UNIQUE);"

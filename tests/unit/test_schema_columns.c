@@ -283,6 +283,19 @@ static const struct diff_case dropped[] = {
      .allowed = {"column t.a", "sequence t.a_e_seq"},
      .check = "INSERT INTO t.a (id) VALUES (2) RETURNING id",
      .answer = "2"},
+    /* Their values go by the order of columns, and what is kept is in the way. */
+    {.name = "dropped from rows that are values",
+     .before = TABLE "CREATE DOMAIN t.d AS t.a; CREATE TABLE t.b (id int PRIMARY KEY, v t.d[]);",
+     .after = "ALTER TABLE t.a DROP c; ALTER TABLE t.a ADD e int",
+     .plan = "r " ALTER "ADD COLUMN `e` integer\n"
+             "m " ALTER "DROP COLUMN `c`\n"
+             "mc -\n",
+     .allowed = {"column t.a"}},
+    {.name = "renamed and added in rows that are values",
+     .before = TABLE "CREATE TABLE t.b (id int PRIMARY KEY, v t.a);",
+     .after = "ALTER TABLE t.a RENAME c TO f; ALTER TABLE t.a ADD e int",
+     .plan = "rp " ALTER "RENAME COLUMN `c` TO `f`\n"
+             "rp " ALTER "ADD COLUMN `e` integer\n"},
     {.name = "the operator's own",
      .before = TABLE,
      .dest_after = "ALTER TABLE t.a ADD mine int NOT NULL, ADD too int DEFAULT 3",

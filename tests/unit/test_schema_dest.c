@@ -270,6 +270,52 @@ static int stop(void **state)
     return fixture_stop(state);
 }
 
+/* In whatever is around it; what was dropped does not count. */
+static void values_go_by_the_order_of_their_parts(void **state)
+{
+    static const struct {
+        const char *there, *words[3]; /* none: it fits */
+    } cases[] = {
+        {"CREATE TABLE a (x text, id int)", {"column v of public.b", "(x text, id integer)"}},
+        {"CREATE TABLE a (id int, k int, x text)", {"column w of public.b", "DROP COLUMN \"k\""}},
+        {"CREATE TABLE a (id int, x varchar(3))", {"…, x character varying(3)"}},
+        {"CREATE TABLE a (id int, k int, x text); ALTER TABLE a DROP k", {NULL}},
+        {"CREATE TABLE a (id bigint, x text)", {NULL}},
+        {"CREATE TABLE a (id int, x text); CREATE TYPE c AS (r a[], n int)",
+         {"values of public.c", "has to be made"}},
+        {"CREATE TABLE a (id int, x text); CREATE DOMAIN d AS a; CREATE TYPE c AS (n int, r d[]);"
+         "CREATE TABLE b (w c, v a)",
+         {NULL}},
+    };
+    (void)state;
+    struct pg_conn *from = fixture_database("rows_from");
+    fixture_exec(from,
+                 "CREATE TABLE public.a (id int, gone int, x text); ALTER TABLE public.a DROP "
+                 "gone; CREATE DOMAIN public.d AS public.a; CREATE TYPE public.c AS (n int, "
+                 "r public.d[]); CREATE TABLE public.b (v public.a, w public.c)");
+    struct fixture_maps m = fixture_maps(from, "public.*", NULL);
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        char name[20];
+        struct err err = {0};
+        str_printf(name, sizeof name, "rows_to_%zu", i);
+        struct pg_conn *to = fixture_database(name);
+        fixture_exec(to, "SET search_path = public");
+        fixture_exec(to, cases[i].there);
+        fixture_exec(to, "SET search_path = ''");
+        struct schema *s = fixture_read(from, &m);
+        bool worked = schema_create(to, &fixture_task, s, true, "test", &err);
+        const char *const *w = cases[i].words;
+        if (w[0])
+            fixture_assert_error(worked, &err, ERR_SCHEMA, w[0], w[1] ? w[1] : w[0], NULL);
+        else if (!worked)
+            fail_msg("%s: %s", cases[i].there, err.text);
+        schema_free(s);
+        pg_close(to, false);
+    }
+    fixture_maps_free(&m);
+    pg_close(from, false);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -280,6 +326,7 @@ int main(void)
         cmocka_unit_test(missing_tables_are_named),
         cmocka_unit_test(all_misfits_are_named_and_nothing_is_made),
         cmocka_unit_test(what_is_there_is_left_alone),
+        cmocka_unit_test(values_go_by_the_order_of_their_parts),
         cmocka_unit_test(a_destination_table_is_described),
         cmocka_unit_test(tables_are_listed),
     };
