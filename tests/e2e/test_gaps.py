@@ -97,6 +97,7 @@ def test_a_publication_that_leaves_something_out(pair, bunny, change):
     assert pair.assert_equal() == 2
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("changes", ["manual", "auto"])
 def test_a_table_that_was_dropped_and_created_again(pair, bunny, changes):
     """The publication has lost it, whether or not that is its last one. It alone is copied: what the
