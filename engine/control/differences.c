@@ -4,11 +4,13 @@
  * then each sync-schema brings another. See mirror_private.h. */
 #include "control/mirror_private.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "base/mem.h"
 #include "control/definitions.h"
+#include "schema/acting.h"
 
 /* What a finding says about several steps: as many as its texts have room for. */
 struct summary {
@@ -166,4 +168,29 @@ bool differences_look(struct run *r, struct err *err)
     if (!(m->wants_sync && m->sync_failures)) /* else its back-off counts */
         definitions_want(m, 0);
     return true;
+}
+
+/* --- what fires there --------------------------------------------------------------------------
+ */
+
+bool differences_look_for_triggers(struct run *r, struct err *err)
+{
+    struct mirror *m = r->m;
+    const struct mirror_config *c = &m->row.config;
+    struct findings found = {0};
+    const char **cells = mem_calloc(2 * c->n_tables + 1, sizeof *cells);
+    for (size_t i = 0; i < c->n_tables; i++) {
+        cells[i] = c->tables[i].dest_schema;
+        cells[c->n_tables + i] = c->tables[i].dest_table;
+    }
+    bool ok = schema_find_triggers(r->dest, &m->task, c->n_tables, cells, cells + c->n_tables,
+                                   &found, err);
+    free(cells);
+    findings_free(&m->acting);
+    for (size_t i = 0; i < found.n; i++) /* without its items */
+        findings_add(&m->acting, found.items[i].code, found.items[i].severity, found.items[i].title,
+                     found.items[i].cause, found.items[i].remedy, "");
+    findings_free(&found);
+    show_dirty(m);
+    return ok;
 }

@@ -590,6 +590,7 @@ void mirror_free(struct mirror *m)
     findings_free(&m->slot_trouble);
     findings_free(&m->copy_trouble);
     findings_free(&m->key_trouble);
+    findings_free(&m->acting);
     free(m);
 }
 

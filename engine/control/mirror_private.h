@@ -108,6 +108,7 @@ struct mirror {
     struct findings table_trouble; /* tables that left the stream */
     struct findings slot_trouble;  /* what a new slot waits for */
     struct findings copy_trouble;  /* tables that cannot be copied */
+    struct findings acting;        /* triggers that fire on what is written */
     struct findings key_trouble;   /* foreign keys that are not back after a copy */
     int blamed;         /* index in the run's schema of the table whose change failed; -1: none */
     lsn_t blamed_lsn;   /* of its transaction's COMMIT */
@@ -256,6 +257,8 @@ void trouble_findings(const struct mirror *m, struct findings *out);
 /* --- differences.c: definitions that are not the same on both sides, as findings ----------------
  */
 void differences_load(struct mirror *m);
+/* Before the stream starts: what fires at the destination on what it will write. */
+bool differences_look_for_triggers(struct run *r, struct err *err) MUST_CHECK;
 /* What a comparison left: steps that were not run. */
 void differences_note(struct mirror *m, const struct schema_plan *plan,
                       const struct schema_point *ran_at); /* NULL: nothing was run */

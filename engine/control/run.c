@@ -439,7 +439,8 @@ bool mirror_run(struct mirror *m, struct err *err)
     run_name(&r);
     m->blamed = -1;
     bool ok = connect_all(&r, err) && (m->row.snapshot_done || snapshot(&r, err));
-    if (ok && check_everything(&r, err) && differences_look(&r, err))
+    if (ok && check_everything(&r, err) && differences_look(&r, err) &&
+        differences_look_for_triggers(&r, err))
         ok = stream(&r, err);
     bool goes_on =
         err->code != ERR_CANCELLED && (definitions_leave_misfit(&r, err) ||

@@ -35,9 +35,9 @@ static void list_findings(const struct mirror *m, struct findings *out)
     for (size_t i = 0; i < m->n_findings; i++)
         MEM_PUSH(out->items, out->n, out->cap, m->findings[i]);
     trouble_findings(m, out);
-    const struct findings *const lists[] = {&m->sequence_trouble, &m->table_trouble,
-                                            &m->slot_trouble,     &m->copy_trouble,
-                                            &m->key_trouble,      &m->differences};
+    const struct findings *const lists[] = {
+        &m->sequence_trouble, &m->table_trouble, &m->slot_trouble, &m->copy_trouble,
+        &m->key_trouble,      &m->acting,        &m->differences};
     for (size_t k = 0; k < COUNT_OF(lists); k++)
         for (size_t i = 0; i < lists[k]->n; i++)
             MEM_PUSH(out->items, out->n, out->cap, lists[k]->items[i]);

@@ -87,7 +87,9 @@ static const char columns_sql[] =
     "  AND NOT o.collisdeterministic),"
     " NOT EXISTS (SELECT FROM tree JOIN pg_class k ON k.oid = tree.oid WHERE " IS_SEEN "),"
     " (SELECT max(u.n) FROM (SELECT count(x.indexrelid) AS n FROM tree LEFT JOIN pg_index x"
-    "  ON x.indrelid = tree.oid AND (x.indisunique OR x.indisexclusion) GROUP BY tree.oid) u)"
+    "  ON x.indrelid = tree.oid AND (x.indisunique OR x.indisexclusion) GROUP BY tree.oid) u),"
+    " current_setting('session_replication_role') <> 'replica' AND EXISTS (SELECT FROM"
+    "  pg_constraint f WHERE f.conrelid = c.oid AND f.contype = 'f' AND f.confdeltype = 'c')"
     " FROM c LEFT JOIN a ON true LEFT JOIN pg_type y ON y.oid = a.atttypid ORDER BY a.attnum";
 
 static void take_key(const struct pg_result *res, struct dest_table *out)
@@ -112,6 +114,7 @@ bool schema_read_dest(struct pg_conn *dest, struct task *task, const char *schem
     out->is_partitioned = out->exists && pg_text(res, 0, 0)[0] == 'p';
     out->is_key_deferrable = out->exists && pg_bool(res, 0, 7);
     out->is_plain = out->exists && pg_bool(res, 0, 15);
+    out->is_cascaded = out->exists && pg_bool(res, 0, 17);
     out->n_uniques = out->exists ? (size_t)pg_int(res, 0, 16) : 0;
     out->columns = mem_calloc(pg_rows(res) + 1, sizeof *out->columns);
     for (size_t row = 0; row < pg_rows(res); row++) {

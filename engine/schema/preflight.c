@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "schema/acting.h"
+
 #define OLDEST_VERSION 120000
 #define UNKNOWN_VERSION 180000 /* the first that this program was not written for */
 #define SPARE 5                /* beside what is in use */
@@ -127,19 +129,14 @@ static const char dest_sql[] =
     "  - (SELECT coalesce(sum(numbackends), 0) FROM pg_stat_database),"
     " current_setting('max_connections')::int";
 
-/* The right to set a parameter can come from many places (superuser, GRANT SET, a provider's
- * patch): setting it for the length of one statement is the only question that all answer. */
 static bool check_replica_role(struct pg_conn *dest, struct task *task, const char *user,
                                struct findings *f, struct err *err)
 {
-    struct err why = {0};
-    if (pg_exec(dest, task, PREFLIGHT_MS,
-                "SELECT set_config('session_replication_role', 'replica', true)", NULL, &why))
-        return true;
-    if (!why.sqlstate[0]) {
-        *err = why;
+    bool may;
+    if (!schema_may_be_replica(dest, task, &may, err))
         return err_context(err, "preflight of the destination");
-    }
+    if (may)
+        return true;
     static const char title[] = "triggers fire and foreign keys are checked at the destination";
     static const char cause[] = "the user may not set session_replication_role";
     if (pg_version(dest) >= 150000)

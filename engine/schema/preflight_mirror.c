@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "schema/acting.h"
+
 static const char names_sql[] =
     "SELECT EXISTS (SELECT FROM pg_replication_slots"
     "  WHERE slot_name = $1), EXISTS (SELECT FROM pg_publication WHERE pubname = $2),"
@@ -165,6 +167,19 @@ static void check_rights(struct preflight *k, const struct pg_result *res)
     findings_end(k->f, "the destination's user may not write", "", "");
 }
 
+/* What fires on the rows of the mirror, though nobody has said that it shall. */
+static bool check_triggers(struct preflight *k, struct err *err)
+{
+    const char **cells = mem_calloc(2 * k->n + 1, sizeof *cells);
+    for (size_t i = 0; i < k->n; i++) {
+        cells[i] = k->targets[i].dest_schema;
+        cells[k->n + i] = k->targets[i].dest_name;
+    }
+    bool ok = schema_find_triggers(k->dest, k->dest_task, k->n, cells, cells + k->n, k->f, err);
+    free(cells);
+    return ok;
+}
+
 static bool check_dest(struct preflight *k, struct err *err)
 {
     struct pg_result *res = NULL;
@@ -177,7 +192,7 @@ static bool check_dest(struct preflight *k, struct err *err)
     else
         check_absent(k, res);
     pg_free(res);
-    return ok;
+    return ok && check_triggers(k, err);
 }
 
 static bool database_identity(struct pg_conn *c, struct task *task, char **out, struct err *err)

@@ -246,6 +246,7 @@ struct dest_table {
     struct dest_column *columns;
     size_t n_key;
     char **key;             /* of its primary key; none: 0 */
+    bool is_cascaded;       /* in this session ON DELETE CASCADE deletes its rows, too */
     bool is_key_deferrable; /* inside a transaction several rows may have the same key */
     /* Nothing but its own indexes and checks looks at a change of a row, in this session: no
      * trigger fires, no rule or row security is there, no partition is a foreign table. */

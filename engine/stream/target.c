@@ -154,6 +154,7 @@ bool target_bind(const struct pgo_message *relation, const struct schema_table *
         t->has_names |= t->columns[i].is_name;
     t->has_dest_key = has_whole_key(t, dest);
     t->is_key_shared = dest->is_key_deferrable;
+    t->is_cascaded = dest->is_cascaded;
     t->is_key_unique = is_key_unique(t);
     name_rows(t, relation->replica_identity);
     target_choose_way(t, relation, dest);

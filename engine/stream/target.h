@@ -64,6 +64,7 @@ struct target {
     size_t n_columns;
     struct target_column *columns; /* in the order of the relation message */
     bool has_names;
+    bool is_cascaded;   /* as in struct dest_table */
     bool has_dest_key;  /* it is streamed as a whole: an old row is found by it … */
     bool is_key_shared; /* … unless it is deferrable, and only narrows the search */
     bool is_key_unique; /* a unique index says that the replica identity names one row */
