@@ -248,7 +248,8 @@ static void form_draw(struct app *a)
     int left = 16, room = r->h - 2, lines = f->n + 1;
     int below = room - lines >= 3 ? 3 : 2, shown = room - below;
     int top = f->focus >= shown ? f->focus - shown + 1 : 0;
-    draw_rule(&a->paint, r->y, r->x, r->w, ROLE_STRONG, f->title, NULL);
+    const char *more = top + shown < lines ? "more below" : top > 0 ? "more above" : NULL;
+    draw_rule(&a->paint, r->y, r->x, r->w, ROLE_STRONG, f->title, more);
     for (int i = top; i < lines && i - top < shown; i++) {
         int y = r->y + 1 + i - top;
         if (i < f->n) {

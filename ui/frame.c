@@ -242,7 +242,7 @@ static void hint_draw(struct app *a)
         return;
     if (a->mode == MODE_FORM) {
         draw_text(&a->paint, r->y, x, r->w - 2, ROLE_TEXT,
-                  "enter next  tab up down move  blank changes a choice  ^U clears  esc leaves");
+                  "esc leaves  enter next  tab up down move  blank changes a choice  ^U clears");
         return;
     }
     for (size_t i = 0; i < n_actions; i++) {

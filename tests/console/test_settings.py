@@ -65,3 +65,16 @@ def test_the_key_is_named_below_and_in_the_help(start):
     c.wait("billing", "e edit")
     c.press("?", re.compile(r"^ e +edit +Other settings", re.M),
             re.compile(r"^ E +edit tables +Other tables", re.M))
+
+
+def test_a_form_that_has_no_room_says_so(start):
+    c = start(rows=15, cols=60)
+    c.wait("billing", "? help")
+    c.press("e", "settings of billing", "more below", "esc leaves")
+    c.press(UP, "[ Save ]", "more above", gone=["more below"])
+
+
+def test_names_of_tables_are_told_apart_on_a_small_screen(start):
+    c = start(rows=15, cols=60)
+    c.wait("billing", "? help")
+    c.press(ENTER, "public.addresses_1 ", "NO ROW")
