@@ -43,8 +43,16 @@ static const char types_sql[] = TYPES_USED
     "   AND ty.typcategory <> 'A' OR ty.typtype = 'c' AND c.relkind NOT IN ('c', 'r', 'p'))"
     " ORDER BY 2, 3, 1";
 
+/* A function that SQL calls is looked for when it is made, unless its body is not checked; where
+ * the body is kept as what was parsed (BEGIN ATOMIC) it has to be there, and the catalog knows it:
+ * those that are called come first. */
+#define CREATE_FUNCTION                                                                            \
+    "concat(CASE WHEN l.lanname = 'sql' AND to_jsonb(p) ->> 'prosqlbody' IS NULL THEN"             \
+    "  E'SET check_function_bodies = off;\\n' END, rtrim(pg_get_functiondef(p.oid), E'\\n'), ';'," \
+    " CASE WHEN l.lanname = 'sql' AND to_jsonb(p) ->> 'prosqlbody' IS NULL THEN"                   \
+    "  E'\\nRESET check_function_bodies;' END)"
 static const char objects_sql[] = TYPES_USED
-    ", o(i, what, classid, objid) AS (SELECT u.i, format('default of %I.%I.%I', n.nspname,"
+    ", part(i, what, classid, objid) AS (SELECT u.i, format('default of %I.%I.%I', n.nspname,"
     "  c.relname, a.attname), 'pg_attrdef'::regclass, ad.oid FROM u JOIN pg_class c ON c.oid = "
     "u.oid"
     "  JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attrdef ad ON ad.adrelid = c.oid"
@@ -61,22 +69,33 @@ static const char objects_sql[] = TYPES_USED
     "  JOIN pg_constraint k ON k.contypid = need.oid UNION ALL"
     " SELECT u.i, format('partition key of %I.%I', n.nspname, c.relname), 'pg_class'::regclass,"
     "  c.oid FROM u JOIN pg_class c ON c.oid = u.oid AND c.relkind = 'p' JOIN pg_namespace n"
-    "  ON n.oid = c.relnamespace)"
+    "  ON n.oid = c.relnamespace),"
+    " o(i, what, classid, objid) AS (SELECT part.i, part.what, part.classid::oid, part.objid"
+    "  FROM part UNION SELECT o.i, o.what, d.refclassid, d.refobjid FROM o JOIN pg_depend d"
+    "  ON d.classid = o.classid AND d.objid = o.objid AND d.refobjid >= 16384"
+    "  AND d.refclassid = 'pg_proc'::regclass),"
+    " calls(caller, callee) AS (SELECT objid, refobjid FROM pg_depend WHERE objid >= 16384"
+    "  AND classid = 'pg_proc'::regclass AND refclassid = 'pg_proc'::regclass AND objid <> "
+    "refobjid),"
+    " deep(oid, n) AS (SELECT caller, 1 FROM calls UNION SELECT c.caller, deep.n + 1 FROM deep"
+    "  JOIN calls c ON c.callee = deep.oid AND deep.n < 30)"
     " SELECT o.i, CASE WHEN e.oid IS NOT NULL THEN 'x' WHEN o.objid = ANY ($1::oid[]) AND"
     "   o.classid = 'pg_class'::regclass THEN 'p' WHEN d.refclassid = 'pg_proc'::regclass"
     "   THEN 'f' ELSE 'o' END AS kind, coalesce(e.extname::text, p.oid::regprocedure::text,"
     "   pg_describe_object(d.refclassid, d.refobjid, 0)) AS key, coalesce(quote_ident(e.extname),"
     "   p.oid::regprocedure::text, pg_describe_object(d.refclassid, d.refobjid, 0)), o.what,"
     "  CASE WHEN e.oid IS NOT NULL THEN " CREATE_EXTENSION " WHEN p.prokind IN ('f', 'w')"
-    "   THEN rtrim(pg_get_functiondef(p.oid), E'\\n') || ';' END"
+    "   THEN " CREATE_FUNCTION " END, coalesce((SELECT max(deep.n) FROM deep WHERE deep.oid ="
+    "  p.oid AND e.oid IS NULL), 0) AS depth"
     " FROM o JOIN pg_depend d ON d.classid = o.classid AND d.objid = o.objid"
     "  AND d.refobjid >= 16384 AND d.refclassid IN ('pg_proc'::regclass, 'pg_operator'::regclass,"
     "  'pg_opclass'::regclass, 'pg_opfamily'::regclass, 'pg_ts_config'::regclass,"
     "  'pg_ts_dict'::regclass)"
     " LEFT JOIN pg_proc p ON d.refclassid = 'pg_proc'::regclass AND p.oid = d.refobjid"
+    " LEFT JOIN pg_language l ON l.oid = p.prolang"
     " LEFT JOIN pg_depend m ON m.classid = d.refclassid AND m.objid = d.refobjid"
     "  AND m.deptype = 'e' LEFT JOIN pg_extension e ON e.oid = m.refobjid"
-    " LEFT JOIN pg_namespace en ON en.oid = e.extnamespace ORDER BY 2, 3, 1";
+    " LEFT JOIN pg_namespace en ON en.oid = e.extnamespace ORDER BY 2, depth, 3, 1";
 
 static const char collations_sql[] =
     "WITH u AS (SELECT * FROM unnest($1::oid[]) WITH ORDINALITY u(oid, i)), o(i, coll, what) AS ("

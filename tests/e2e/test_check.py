@@ -336,6 +336,10 @@ def test_what_the_destination_lacks(pair, bunny):
     pair.sql("""CREATE EXTENSION hstore; CREATE EXTENSION pg_trgm; CREATE EXTENSION btree_gist;
         CREATE FUNCTION twice(int) RETURNS int LANGUAGE sql IMMUTABLE
             AS E'SELECT $1 * 2 WHERE true\\n\\tAND true';
+        CREATE FUNCTION last(int) RETURNS int LANGUAGE sql IMMUTABLE RETURN $1 + 1;
+        CREATE FUNCTION called(int) RETURNS int LANGUAGE sql IMMUTABLE RETURN last($1);
+        CREATE FUNCTION above(int) RETURNS int LANGUAGE sql AS 'SELECT public.called($1)';
+        CREATE TABLE g (id int PRIMARY KEY, d int DEFAULT above(1), e int DEFAULT called(2));
         CREATE TYPE pairing AS (h hstore, i int); CREATE DOMAIN even AS int CHECK (twice(VALUE) > 1);
         CREATE TABLE h (id int PRIMARY KEY, h pairing[]);
         CREATE TABLE w (id int PRIMARY KEY, v text); CREATE INDEX ON w USING gin (v gin_trgm_ops);
@@ -353,22 +357,26 @@ def test_what_the_destination_lacks(pair, bunny):
         assert statements(report, "collation_missing") == [
             "SELECT pg_import_system_collations('pg_catalog');"]
         assert names(report, "type_missing") == ["public.m"]
-        assert names(report, "function_missing") == ["public.twice(integer)"]
+        assert names(report, "function_missing") == [
+            f"public.{f}(integer)" for f in ("above", "last", "twice", "called")]
         assert names(report, "foreign_key_left_out") == ["k_id_fkey of public.k"]
         codes = [f["code"] for f in report["findings"]]
         assert "extension_missing" not in codes  # the mirror makes them
         got = verdicts(report)
         assert {t for t, v in got.items() if v == "impossible"} == {"c", "r", "bad"}
         assert got["h"] == got["w"] == "mirrored" and got["f"] == got["k"] == "remarks"
-        note = find(report, "function_missing")["items"][0]["note"]
+        note = find(report, "function_missing")["items"][2]["note"]
         for what in ("default of public.f.d", "index public.fi", "domain public.even"):
             assert what in note
         pair.dsql("SELECT pg_import_system_collations('pg_catalog')")
         # pasted from the terminal, it is the same function: no indent, and tabs stay
         printed = bunny.cli("check", source, dest, expect=1).stdout
-        body = statements(report, "function_missing")[0]
+        body = statements(report, "function_missing")[2]
         assert "\n\tAND" in body and f"\n{body}\n" in printed
-        pair.dsql(body)
+        for statement in statements(report, "function_missing"):  # in the order that they have
+            pair.dsql(statement)
+        assert pair.dsql("SHOW check_function_bodies") == [("on",)]
+        assert pair.dsql("SELECT above(1), called(2), twice(3)") == [(2, 3, 6)]
         pair.dsql("CREATE TABLE m (one int)")
         report = check(bunny, source, dest)
         assert {t for t, v in verdicts(report).items() if v == "impossible"} == {"bad"}
