@@ -107,20 +107,52 @@ static void reword(struct err *err, const char *change)
     str_printf(err->text, sizeof err->text, "%.380s: %.380s", change, text);
 }
 
+/* regclass and its like: a value is the name of an object, which the server looks for. */
+static const char *column_of_names(const struct target *t)
+{
+    for (size_t i = 0; i < t->n_columns; i++)
+        if (!t->columns[i].is_skipped && t->columns[i].plain &&
+            !strncmp(t->columns[i].plain, "reg", 3))
+            return t->columns[i].name;
+    return NULL;
+}
+
+static bool is_of_an_object(const struct err *err)
+{
+    static const char *const states[] = {"42P01", "42883", "42704", "42725", "3F000"};
+    for (size_t i = 0; i < COUNT_OF(states); i++)
+        if (pg_server_error_is(err, states[i]))
+            return true;
+    return false;
+}
+
+static bool hint_at_object(const struct target *t, const char *column, struct err *err)
+{
+    return err_hint(err,
+                    "Column %s of %s holds names of objects. Make the one that is named here at "
+                    "the destination (sync-schema does, if it is a mapped table), then retry: "
+                    "nothing is lost. Or leave the column out of the mirror.",
+                    column, t->dest);
+}
+
 bool apply_refused(struct apply *a, const struct expect *e, struct err *err)
 {
     bool is_conflict = pg_server_error_is(err, "23505") || pg_server_error_is(err, "23P01");
     bool is_refused = !strncmp(err->sqlstate, "22", 2) || !strncmp(err->sqlstate, "23", 2);
+    const struct target *t = a->targets[e->target];
+    const char *names = is_of_an_object(err) ? column_of_names(t) : NULL;
     struct apply_miss miss = describe(a, e);
     char change[640];
     put_change(a, e, &miss, change, sizeof change);
     reword(err, change);
-    if (err->code != ERR_SQL || !is_refused)
+    if (err->code != ERR_SQL || (!is_refused && !names))
         return false;
     err->code = is_conflict ? ERR_CONFLICT : ERR_REFUSED;
     a->o.refused(a->o.arg, &miss, err->code);
     if (is_of_encoding(err))
         return false; /* it has its advice */
+    if (names)
+        return hint_at_object(t, names, err);
     if (is_conflict)
         return err_hint(err,
                         "A row of %s that the source does not have there is in its way. Remove or "

@@ -312,6 +312,33 @@ static void refused_rows_are_told_by_their_key_alone(void **state)
     }
 }
 
+/* regclass and its like: not that a table is missing, which sync-schema would make. */
+static void a_value_that_names_a_missing_object(void **state)
+{
+    static const struct {
+        const char *type, *sqlstate;
+    } cases[] = {{"regclass", "42P01"},
+                 {"regtype", "42704"},
+                 {"regproc", "42883"},
+                 {"regrole", "42704"},
+                 {"regnamespace", "3F000"}};
+    char sql[80];
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        world_close(state);
+        world_open(state);
+        str_printf(sql, sizeof sql, "ALTER TABLE d.t ALTER v TYPE %s USING NULL", cases[i].type);
+        run_sql(w.c, sql);
+        open_apply();
+        insert_alone(1100, T, "1", "nobody");
+        assert_false(settle(true));
+        assert_error(&w.e, ERR_REFUSED, cases[i].sqlstate);
+        assert_int_equal(w.refused, ERR_REFUSED);
+        assert_non_null(strstr(w.e.text, "nobody"));
+        assert_non_null(strstr(w.e.hint, "Column v of "));
+        assert_non_null(strstr(w.e.hint, "leave the column out"));
+    }
+}
+
 static void missing_rows_are_counted_beyond_those_that_are_named(void **state)
 {
     (void)state;
@@ -363,6 +390,7 @@ int main(void)
         IN_WORLD(a_change_that_touches_several_rows_is_an_error),
         IN_WORLD(a_unique_index_is_trusted_only_where_it_holds),
         IN_WORLD(refused_rows_are_told_by_their_key_alone),
+        IN_WORLD(a_value_that_names_a_missing_object),
         IN_WORLD(missing_rows_are_counted_beyond_those_that_are_named),
         IN_WORLD(long_keys_are_cut),
     };
