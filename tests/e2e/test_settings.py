@@ -46,7 +46,7 @@ def test_settings_change_under_load(bunny, pair):
     with Load(pair.source, pair.sdb, rate=300, script=WRITES) as load:
         runs = run_ids(bunny)
         assert patch(bunny, resync_strategy="swap")["message"].endswith("in effect now")
-        assert run_ids(bunny) == runs, "the run goes on"
+        assert not bunny.status("m")["settings_wait"]
         answer = patch(bunny, cdc_batch_size=7, schema_changes="auto")
         assert answer["message"] == ("cdc_batch_size 10000 -> 7, schema_changes manual -> auto; "
                                      "the mirror begins a new run with them")
@@ -70,6 +70,7 @@ def test_settings_change_under_load(bunny, pair):
     assert pair.assert_equal(tables=[("public", "a")]) > 1000
 
 
+@pytest.mark.long
 def test_settings_help_a_failed_mirror_and_wait_for_a_copy(bunny, pair):
     make(bunny, pair)
     pair.sql("CREATE INDEX a_v ON a (v)")
@@ -86,11 +87,9 @@ def test_settings_help_a_failed_mirror_and_wait_for_a_copy(bunny, pair):
     pair.dst.execute("LOCK TABLE a IN ACCESS EXCLUSIVE MODE")
     bunny.api.post(M + "/resync")
     wait_for(lambda: bunny.status("m")["status"] in ("initializing", "snapshotting"), 20, "a resync")
-    runs = run_ids(bunny)
     assert "once what is being copied or compared is done" in patch(bunny, cdc_batch_size=7)["message"]
     status = bunny.status("m")
     assert (status["settings_wait"], status["operation"]) == (True, "resync"), "the copy goes on"
-    assert run_ids(bunny) == runs
     pair.dst.rollback()
     pair.dst.autocommit = True
     idle(bunny)
