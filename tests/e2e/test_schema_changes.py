@@ -178,6 +178,15 @@ def test_partitions_come(bunny, pair):
     equal(pair)
 
 
+def test_a_serial_column_whose_name_goes_to_another(bunny, pair):
+    """Its sequence is gone with it."""
+    pair.sql("CREATE TABLE t (id int PRIMARY KEY, s bigserial); INSERT INTO t (id) VALUES (1), (2)")
+    bunny.mirror("m", pair, schema_changes="auto")
+    pair.sql("ALTER TABLE t DROP s, ADD s bytea")
+    equal(pair)
+    assert pair.dsql("SELECT relname FROM pg_class WHERE relkind = 'S'") == []
+
+
 def test_a_table_that_was_out_of_the_publication(bunny, pair):
     make(pair, ["t"])
     bunny.mirror("m", pair)
