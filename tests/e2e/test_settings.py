@@ -28,6 +28,10 @@ def patch(bunny, **fields):
     return answer.body
 
 
+def codes(bunny):
+    return [f["code"] for f in bunny.status("m")["findings"]]
+
+
 def run_ids(bunny):
     return [r["id"] for r in bunny.api.get(M + "/runs")["runs"]]
 
@@ -72,16 +76,21 @@ def test_settings_change_under_load(bunny, pair):
 
 @pytest.mark.long
 def test_settings_help_a_failed_mirror_and_wait_for_a_copy(bunny, pair):
-    make(bunny, pair)
-    pair.sql("CREATE INDEX a_v ON a (v)")
+    pair.sql("CREATE TABLE a (id int PRIMARY KEY, v int); CREATE INDEX a_v ON a (v);"
+             "INSERT INTO a SELECT i, i FROM generate_series(1, 1000) i")
+    bunny.mirror("m", pair, ["public.a"], replicate_indexes=False)
+    assert "definitions_behind" not in codes(bunny)
+    patch(bunny, replicate_indexes=True)  # definitions are compared anew
+    wait_for(lambda: "definitions_behind" in codes(bunny), 30, "the index to be told")
     patch(bunny, replicate_indexes=False)
+    wait_for(lambda: "definitions_behind" not in codes(bunny), 30, "it to be told no more")
     pair.sql("ALTER TABLE a ADD COLUMN w int; INSERT INTO a VALUES (2000, 1, 1)")
     bunny.wait_status("m", "error", may_fail=True)
     patch(bunny, schema_changes="auto")
     bunny.wait_running("m", may_fail=True)  # by itself, as the new setting is tried at once
     assert pair.assert_equal(tables=[("public", "a")]) == 1001
     assert not pair.dsql("SELECT 1 FROM pg_indexes WHERE indexname = 'a_v'")
-    patch(bunny, replicate_indexes=True)  # definitions are compared anew
+    patch(bunny, replicate_indexes=True)
     wait_for(lambda: pair.dsql("SELECT 1 FROM pg_indexes WHERE indexname = 'a_v'"), 30, "the index")
     pair.dst.autocommit = False
     pair.dst.execute("LOCK TABLE a IN ACCESS EXCLUSIVE MODE")
