@@ -188,41 +188,6 @@ static void make_countless(struct diff *d, int i, const struct schema_column *c)
     for_descendants(d, d->pairs[i].dest, drop_identity, c->name);
 }
 
-static bool has_sequence(const struct diff *d, int i, int attnum)
-{
-    for (size_t k = 0; k < d->src.n_sequences; k++)
-        if (d->src.sequences[k].owner == i && d->src.sequences[k].attnum == attnum)
-            return true;
-    return false;
-}
-
-/* A column of that name was dropped at the source, and its sequence with it. */
-static bool drop_sequence(struct diff *d, int i, const struct column_pair *p, struct err *err)
-{
-    static const char sql[] =
-        "SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) FROM pg_catalog.pg_depend d"
-        " JOIN pg_catalog.pg_class c ON c.oid = d.objid AND c.relkind = 'S'"
-        " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
-        " WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.deptype = 'a'"
-        " AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass"
-        " AND d.refobjid = $1::pg_catalog.oid AND d.refobjsubid = $2::pg_catalog.int4";
-    struct pg_result *res = NULL;
-    char oid[16], number[16];
-    const char *values[] = {oid, number};
-    if (has_sequence(d, i, p->c->attnum))
-        return true;
-    str_printf(oid, sizeof oid, "%u", dest_of(d, i)->oid);
-    str_printf(number, sizeof number, "%d", p->dc->attnum);
-    if (!read_query(&d->dst, sql, COUNT_OF(values), values, &res, err))
-        return false;
-    for (size_t row = 0; row < pg_rows(res); row++)
-        diff_run(d, STAGE_COLUMN, i, mem_printf("DROP SEQUENCE %s", pg_text(res, row, 0)),
-                 mem_printf("drop sequence %s", pg_text(res, row, 0)))
-            ->is_optional = true;
-    pg_free(res);
-    return true;
-}
-
 static bool retype(struct diff *d, int i, size_t c, struct err *err)
 {
     struct column_pair p = pair_of(d, i, c);
@@ -244,7 +209,6 @@ static bool retype(struct diff *d, int i, size_t c, struct err *err)
     if (d->is_refit)
         make_plain(d, i, p.c->name);
     diff_run(d, STAGE_COLUMN, i, sql, what);
-    ok = ok && (!d->is_refit || drop_sequence(d, i, &p, err));
     picture_change(d, d->pairs[i].dest,
                    &(struct column_change){.kind = CHANGE_TYPE,
                                            .name = p.c->name,
@@ -638,5 +602,55 @@ bool diff_column(struct diff *d, int i, size_t c, struct err *err)
     if (!p.c->not_null && p.dc->not_null)
         diff_drop_not_null(d, i, p.c->name, "the source allows NULL");
     diff_storage(d, i, c);
+    return true;
+}
+
+/* --- what counted for columns of before --------------------------------------------------------
+ */
+
+static bool has_sequence(const struct diff *d, int i, int attnum)
+{
+    for (size_t k = 0; k < d->src.n_sequences; k++) {
+        const struct read_sequence *q = &d->src.sequences[k];
+        if (!q->is_identity && q->owner == i && q->attnum == attnum)
+            return true;
+    }
+    return false;
+}
+
+static void drop_sequence(struct diff *d, int i, int attnum, const char *name)
+{
+    const struct schema_table *t = &d->src.s->tables[i], *u = dest_of(d, i);
+    for (size_t k = 0; k < u->n_columns; k++) {
+        const struct schema_column *c = find_column(t, u->columns[k].name);
+        const char *made = d->dst.tables[d->pairs[i].dest].columns[k].dest_default;
+        if (u->columns[k].attnum != attnum || !c || c->is_excluded || has_sequence(d, i, c->attnum))
+            continue;
+        if (made && strstr(made, "nextval("))
+            make_plain(d, i, c->name);
+        diff_run(d, STAGE_COLUMN, i, mem_printf("DROP SEQUENCE %s", name),
+                 mem_printf("drop sequence %s", name))
+            ->is_optional = true;
+    }
+}
+
+bool diff_drop_sequences(struct diff *d, int i, struct err *err)
+{
+    static const char sql[] =
+        "SELECT d.refobjsubid, pg_catalog.format('%I.%I', n.nspname, c.relname)"
+        " FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_class c ON c.oid = d.objid"
+        "  AND c.relkind = 'S' JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+        " WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.deptype = 'a'"
+        " AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass"
+        " AND d.refobjid = $1::pg_catalog.oid AND d.refobjsubid > 0 ORDER BY 1, 2";
+    struct pg_result *res = NULL;
+    char oid[16];
+    const char *values[] = {oid};
+    str_printf(oid, sizeof oid, "%u", dest_of(d, i)->oid);
+    if (!read_query(&d->dst, sql, COUNT_OF(values), values, &res, err))
+        return false;
+    for (size_t row = 0; row < pg_rows(res); row++)
+        drop_sequence(d, i, (int)pg_int(res, row, 0), pg_text(res, row, 1));
+    pg_free(res);
     return true;
 }

@@ -534,6 +534,7 @@ bool diff_columns(struct diff *d, int i, struct err *err)
     bool ok = judge_columns(d, i, is_last, false, err) && judge_columns(d, i, is_last, true, err);
     if (ok)
         judge_extras(d, i);
+    ok = ok && (!d->is_refit || diff_drop_sequences(d, i, err));
     free(is_last);
     return ok;
 }

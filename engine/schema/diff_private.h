@@ -220,6 +220,9 @@ bool diff_objects(struct diff *d, struct err *err) MUST_CHECK;
 bool diff_columns(struct diff *d, int i, struct err *err) MUST_CHECK;
 /* Column c of source table i beside the one of that name at the destination (diff_column.c). */
 bool diff_column(struct diff *d, int i, size_t c, struct err *err) MUST_CHECK;
+/* Of a table that is copied again: sequences of columns that the source has dropped, and others
+ * have their names now. */
+bool diff_drop_sequences(struct diff *d, int i, struct err *err) MUST_CHECK;
 /* Adds a generated column of that name. */
 bool diff_add_generated(struct diff *d, int i, const char *name, struct err *err) MUST_CHECK;
 /* A column of the destination may be NULL from now on; why is for the case that its own primary key

@@ -180,11 +180,12 @@ def test_partitions_come(bunny, pair):
 
 def test_a_serial_column_whose_name_goes_to_another(bunny, pair):
     """Its sequence is gone with it."""
-    pair.sql("CREATE TABLE t (id int PRIMARY KEY, s bigserial); INSERT INTO t (id) VALUES (1), (2)")
+    pair.sql("CREATE TABLE t (id int PRIMARY KEY, s bigserial, same bigserial, kept bigserial);"
+             "INSERT INTO t (id) VALUES (1), (2)")
     bunny.mirror("m", pair, schema_changes="auto")
-    pair.sql("ALTER TABLE t DROP s, ADD s bytea")
+    pair.sql("ALTER TABLE t DROP s, ADD s bytea, DROP same, ADD same bigint")
     equal(pair)
-    assert pair.dsql("SELECT relname FROM pg_class WHERE relkind = 'S'") == []
+    assert pair.dsql("SELECT relname FROM pg_class WHERE relkind = 'S'") == [("t_kept_seq",)]
 
 
 def test_a_table_that_was_out_of_the_publication(bunny, pair):
