@@ -40,7 +40,8 @@ WHERE i.indrelid = %s AND i.indisvalid AND NOT c.relispartition
     AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint k WHERE k.conindid = i.indexrelid
         AND k.conrelid = i.indrelid)"""
 SEQUENCES = """
-SELECT a.attname, pg_catalog.format('%%I.%%I', sn.nspname, s.relname), q.seqtypid::regtype::text,
+SELECT a.attname, CASE d.deptype WHEN 'i' THEN 'identity' ELSE 'owned' END,
+    pg_catalog.format('%%I.%%I', sn.nspname, s.relname), q.seqtypid::regtype::text,
     q.seqstart, q.seqincrement, q.seqmin, q.seqmax, q.seqcycle
 FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_class s ON s.oid = d.objid AND s.relkind = 'S'
 JOIN pg_catalog.pg_namespace sn ON sn.oid = s.relnamespace
@@ -119,9 +120,9 @@ class Side:
     def sequences(self, oid, excluded):
         """Those that columns own: what they are, and where they stand."""
         found = {}
-        for column, name, *made in self.rows(SEQUENCES, oid):
+        for column, kind, name, *made in self.rows(SEQUENCES, oid):
             if column not in excluded:
-                found[column] = (made, self.rows(f"SELECT last_value, is_called FROM {name}")[0])
+                found[column, kind] = (made, self.rows(f"SELECT last_value, is_called FROM {name}")[0])
         return found
 
     def parents(self, oid):
