@@ -147,31 +147,40 @@ static void load_counters(struct mirror *m)
 }
 
 static void fill_table(struct table_status *t, const char *schema, const char *table,
-                       const char *dest_schema, const char *dest_table, bool is_copied)
+                       const char *dest_schema, const char *dest_table, bool streams)
 {
     *t = (struct table_status){.rows_total = -1};
     str_printf(t->source, sizeof t->source, "%s.%s", schema, table);
     str_printf(t->dest, sizeof t->dest, "%s.%s", dest_schema, dest_table);
-    str_copy(t->state, sizeof t->state, is_copied ? "streaming" : "queued");
+    str_copy(t->state, sizeof t->state, streams ? "streaming" : "queued");
+}
+
+/* Mapped tables whose rows are still to be copied: they do not stream, whatever the mirror does. */
+static void load_wishes(const struct mirror *m, struct table_name_list *out)
+{
+    struct err err = {0};
+    if (!catalog_copies(m->engine->catalog, m->row.config.name, out, &err))
+        log_warn("super", m->row.config.name, "cannot read which tables are to be copied: %s",
+                 err.text);
+}
+
+static bool is_copied(const struct mirror *m, const struct table_name_list *wishes, size_t mapping)
+{
+    const struct table_map *t = &m->row.config.tables[mapping];
+    return m->row.snapshot_done && !table_name_list_has(wishes, t->source_schema, t->source_table);
 }
 
 /* Before the definitions are known (the source may be down) the mapping is what can be shown. */
-static void show_mapping(struct mirror *m)
+static void show_mapping(struct mirror *m, const struct table_name_list *wishes)
 {
     const struct mirror_config *c = &m->row.config;
-    struct table_name_list wished;
-    struct err err = {0};
-    if (!catalog_copies(m->engine->catalog, c->name, &wished, &err))
-        log_warn("super", c->name, "cannot read which tables are to be copied: %s", err.text);
     m->n_tables = c->n_tables;
     m->tables = mem_calloc(m->n_tables, sizeof *m->tables);
     for (size_t i = 0; i < m->n_tables; i++) {
         const struct table_map *t = &c->tables[i];
         fill_table(&m->tables[i], t->source_schema, t->source_table, t->dest_schema, t->dest_table,
-                   m->row.snapshot_done &&
-                       !table_name_list_has(&wished, t->source_schema, t->source_table));
+                   is_copied(m, wishes, i));
     }
-    table_name_list_free(&wished);
 }
 
 /* Of those that are or were built, as far as the definitions tell. */
@@ -230,13 +239,15 @@ void show_keys(struct mirror *m, const struct schema *s)
 
 void show_schema(struct mirror *m, const struct schema *s)
 {
+    struct table_name_list wishes = {0};
+    load_wishes(m, &wishes);
     if (m->tables) {
         count_copied(m);
         show_save_counters(m);
     }
     free(m->tables);
     if (!s) {
-        show_mapping(m);
+        show_mapping(m, &wishes);
     } else {
         show_keys(m, s);
         m->n_tables = s->n_tables;
@@ -246,11 +257,12 @@ void show_schema(struct mirror *m, const struct schema *s)
             if (t->is_partitioned)
                 continue;
             fill_table(&m->tables[i], t->schema, t->name, t->dest_schema, t->dest_name,
-                       m->row.snapshot_done);
+                       is_copied(m, &wishes, (size_t)t->mapping));
             m->tables[i].bytes_total = t->bytes + index_bytes(m, t);
             m->tables[i].rows_total = t->rows < 0 ? -1 : (int64_t)t->rows;
         }
     }
+    table_name_list_free(&wishes);
     load_counters(m);
     count_tables(m);
     m->saved_at = clock_mono_ms();

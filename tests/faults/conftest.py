@@ -1,4 +1,6 @@
 """Fixtures of the fault suite: those of the end-to-end tests, and what single faults need."""
+import contextlib
+import glob
 import importlib.util
 import os
 import shutil
@@ -90,11 +92,16 @@ def state_disk(root, request):
 
 @pytest.fixture(scope="session")
 def faketime():
-    import glob
     found = glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1")
     if not found:
         pytest.skip("libfaketime is not installed")
-    return found[0]
+    yield found[0]
+    # a process that was killed leaves what libfaketime shares with its children
+    for left in glob.glob("/dev/shm/*faketime_s*_*"):
+        pid = left.rsplit("_", 1)[1]
+        if pid.isdigit() and not os.path.exists(f"/proc/{pid}"):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(left)
 
 
 @pytest.fixture(scope="session")

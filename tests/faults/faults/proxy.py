@@ -64,9 +64,9 @@ class Proxy:
     # --- orders, from any thread ---------------------------------------------------------------
     def _order(self, what, wait=True):
         done = threading.Event()
-        with self._lock:
+        with self._lock:  # or it may be carried out, and the pipe be closed, before the byte is written
             self._orders.append((what, done))
-        os.write(self._wake_w, b"x")
+            os.write(self._wake_w, b"x")
         if wait and not done.wait(10):
             raise RuntimeError("the proxy's thread does not answer")
 
