@@ -177,8 +177,9 @@ def test_who_does_not_take_the_answer_is_hung_up_on(bunny_http, address):
     with Raw(address) as c:
         c.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         many = request(closes=False) * 200
-        c.socket.settimeout(8 * LIMIT * SLOW)
-        with pytest.raises(ConnectionError):  # not a timeout
+        # not a timeout; who waits for a window to open learns the end by a probe, and these get rare
+        c.socket.settimeout(60 * SLOW)
+        with pytest.raises(ConnectionError):
             while True:
                 c.socket.sendall(many)
     held.assert_same()
