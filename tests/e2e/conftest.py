@@ -189,3 +189,22 @@ def lone_bunny(root, request):
     yield b
     _finish(b)
     b.remove()
+
+
+@pytest.fixture
+def plain_mirror(pair, bunny):
+    """To be called: a mirror m of the schema public, whose user at the destination owns what it makes
+    there and is no superuser. Returns the user's name."""
+    role = f"plain{pair.count}"
+
+    def make():
+        pair.dsql(f"CREATE ROLE {role} LOGIN; GRANT ALL ON SCHEMA public TO {role};"
+                  f"GRANT CREATE ON DATABASE {pair.ddb} TO {role}")
+        body = bunny.mirror_body("m", pair, ["public.*"])
+        body["destination_peer"] = bunny.peer(pair.dest, pair.ddb, "plain", user=role)
+        bunny.api.post("/v1/mirrors", body)
+        bunny.wait_running("m")
+        return role
+    yield make
+    bunny.delete_all()
+    pair.dsql(f"DROP OWNED BY {role} CASCADE; DROP ROLE {role}")

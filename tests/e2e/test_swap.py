@@ -558,48 +558,38 @@ def refused(bunny, wanted=None):
     return answer.body["error"]
 
 
-def test_what_cannot_be_swapped_is_refused_before_it_begins(pair, bunny):
+def test_what_cannot_be_swapped_is_refused_before_it_begins(pair, bunny, plain_mirror):
     pair.sql("CREATE TABLE t (id int PRIMARY KEY, v text); CREATE TABLE free (id int PRIMARY KEY);"
              "CREATE TABLE keyless (a int); ALTER TABLE keyless REPLICA IDENTITY FULL;"
              "CREATE TABLE sub (id int PRIMARY KEY, t int REFERENCES t);"
              "INSERT INTO t SELECT g, 'v' FROM generate_series(1, 300) g;"
              "INSERT INTO sub SELECT g, g FROM generate_series(1, 300) g")
-    role = f"plain{Pair.count}"
-    pair.dsql(f"CREATE ROLE {role} LOGIN; GRANT ALL ON SCHEMA public TO {role};"
-              f"GRANT CREATE ON DATABASE {pair.ddb} TO {role}")
-    try:
-        body = bunny.mirror_body("m", pair, ["public.*"])
-        body["destination_peer"] = bunny.peer(pair.dest, pair.ddb, "plain", user=role)
-        bunny.api.post("/v1/mirrors", body)
-        bunny.wait_running("m")
-        wait_for(lambda: assert_equal_structure(pair.src, pair.dst) or True, 30, "the structure")
-        for wanted in ("public.t", "public.sub", None):
-            assert "has a foreign key to it or from it (sub_t_fkey), which acts on" in \
-                refused(bunny, wanted)
-        pair.dsql("UPDATE free SET id = 1; INSERT INTO free VALUES (-5)")
-        swap(bunny, "m", "public.free")  # nothing stands against this one
-        pair.dsql("CREATE RULE kept AS ON DELETE TO free DO INSTEAD NOTHING")
-        assert "has a rule for INSERT or DELETE (kept), which acts on" in refused(bunny, "public.free")
-        pair.dsql("DROP RULE kept ON free")
-        pair.dsql("CREATE PUBLICATION onwards FOR TABLE keyless;"
-                  "ALTER TABLE keyless REPLICA IDENTITY NOTHING")
-        assert "public.keyless cannot be swapped: it is published at the destination (onwards)" in \
-            refused(bunny, "public.keyless")
-        pair.dsql("DROP PUBLICATION onwards; ALTER TABLE keyless REPLICA IDENTITY FULL; REVOKE SELECT ON keyless FROM PUBLIC;"
-                  f"ALTER TABLE keyless OWNER TO postgres; GRANT INSERT ON keyless TO {role}")
-        assert "may not be read, deleted from and inserted into" in refused(bunny, "public.keyless")
-        pair.dsql(f"GRANT ALL ON keyless TO {role}; ALTER TABLE keyless ENABLE ROW LEVEL SECURITY")
-        assert "has row security" in refused(bunny, "public.keyless")
-        pair.dsql("ALTER TABLE keyless DISABLE ROW LEVEL SECURITY; DROP TABLE free")
-        assert "public.free cannot be swapped: it is missing at the destination" in \
-            refused(bunny, "public.free")
-        bunny.api.post("/v1/mirrors/m/resync/public.free", {"strategy": "truncate"})
-        wait_for(lambda: all_settled(bunny, "m"), 60, "the copy")
-        pair.sql("INSERT INTO t VALUES (1000, 'x')")
-        pair.assert_equal()
-    finally:
-        bunny.delete_all()
-        pair.dsql(f"DROP OWNED BY {role} CASCADE; DROP ROLE {role}")
+    role = plain_mirror()
+    wait_for(lambda: assert_equal_structure(pair.src, pair.dst) or True, 30, "the structure")
+    for wanted in ("public.t", "public.sub", None):
+        assert "has a foreign key to it or from it (sub_t_fkey), which acts on" in \
+            refused(bunny, wanted)
+    pair.dsql("UPDATE free SET id = 1; INSERT INTO free VALUES (-5)")
+    swap(bunny, "m", "public.free")  # nothing stands against this one
+    pair.dsql("CREATE RULE kept AS ON DELETE TO free DO INSTEAD NOTHING")
+    assert "has a rule for INSERT or DELETE (kept), which acts on" in refused(bunny, "public.free")
+    pair.dsql("DROP RULE kept ON free")
+    pair.dsql("CREATE PUBLICATION onwards FOR TABLE keyless;"
+              "ALTER TABLE keyless REPLICA IDENTITY NOTHING")
+    assert "public.keyless cannot be swapped: it is published at the destination (onwards)" in \
+        refused(bunny, "public.keyless")
+    pair.dsql("DROP PUBLICATION onwards; ALTER TABLE keyless REPLICA IDENTITY FULL; REVOKE SELECT ON keyless FROM PUBLIC;"
+              f"ALTER TABLE keyless OWNER TO postgres; GRANT INSERT ON keyless TO {role}")
+    assert "may not be read, deleted from and inserted into" in refused(bunny, "public.keyless")
+    pair.dsql(f"GRANT ALL ON keyless TO {role}; ALTER TABLE keyless ENABLE ROW LEVEL SECURITY")
+    assert "has row security" in refused(bunny, "public.keyless")
+    pair.dsql("ALTER TABLE keyless DISABLE ROW LEVEL SECURITY; DROP TABLE free")
+    assert "public.free cannot be swapped: it is missing at the destination" in \
+        refused(bunny, "public.free")
+    bunny.api.post("/v1/mirrors/m/resync/public.free", {"strategy": "truncate"})
+    wait_for(lambda: all_settled(bunny, "m"), 60, "the copy")
+    pair.sql("INSERT INTO t VALUES (1000, 'x')")
+    pair.assert_equal()
 
 
 def test_rows_that_do_not_fit_leave_the_old_ones(pair, bunny):

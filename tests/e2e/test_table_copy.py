@@ -467,40 +467,31 @@ def test_a_table_of_the_operator_that_refers_to_ours(pair, bunny):
                      "contype = 'f'") == [(True,)]
 
 
-def test_without_the_right_to_ignore_foreign_keys(pair, bunny):
+def test_without_the_right_to_ignore_foreign_keys(pair, bunny, plain_mirror):
     """A table that somebody else's refers to cannot be emptied: one sentence, nothing was touched,
     the other tables stream, and once the obstacle is gone the copy is made by itself."""
     pair.sql("CREATE TABLE t (id int PRIMARY KEY, v text); CREATE TABLE other (id int PRIMARY KEY);"
              "CREATE TABLE sub (id int PRIMARY KEY, t int REFERENCES t);"
              "INSERT INTO t SELECT g, 'v' FROM generate_series(1, 300) g;"
              "INSERT INTO sub SELECT g, g FROM generate_series(1, 300) g")
-    role = f"plain{Pair.count}"
-    pair.dsql(f"CREATE ROLE {role} LOGIN; GRANT ALL ON SCHEMA public TO {role};"
-              f"GRANT CREATE ON DATABASE {pair.ddb} TO {role}")
-    try:
-        body = bunny.mirror_body("m", pair, ["public.*"])
-        body["destination_peer"] = bunny.peer(pair.dest, pair.ddb, "plain", user=role)
-        bunny.api.post("/v1/mirrors", body)
-        bunny.wait_running("m")
-        pair.dsql("CREATE TABLE own (id int PRIMARY KEY REFERENCES t);"
-                  "INSERT INTO own SELECT generate_series(1, 300)")
-        ask_resync(bunny, "m", "public.t")
-        failed = wait_for(lambda: (lambda t: t["error_message"] and t)(
-            table(bunny, "m", "public.t")), 30, "the refusal")
-        assert failed["status"] == "error"
-        assert "cannot be emptied for a new copy: public.own, which is not in the mirror" in \
-            failed["error_message"]
-        assert pair.dsql("SELECT count(*) FROM t") == [(300,)]
-        assert bunny.status("m")["status"] == "running"
-        pair.sql("INSERT INTO other VALUES (1); UPDATE t SET v = 'new' WHERE id = 7")
-        pair.wait_value("SELECT count(*) FROM other", 1)
-        pair.dsql("DROP TABLE own")
-        wait_for(lambda: is_settled(bunny, "m", "public.t"), 60, "the copy")
-        pair.assert_equal()
-        wait_for(lambda: assert_equal_structure(pair.src, pair.dst) or True, 30, "the foreign key")
-        bunny.delete_all()
-    finally:
-        pair.dsql(f"DROP OWNED BY {role} CASCADE; DROP ROLE {role}")
+    plain_mirror()
+    pair.dsql("CREATE TABLE own (id int PRIMARY KEY REFERENCES t);"
+              "INSERT INTO own SELECT generate_series(1, 300)")
+    ask_resync(bunny, "m", "public.t")
+    failed = wait_for(lambda: (lambda t: t["error_message"] and t)(
+        table(bunny, "m", "public.t")), 30, "the refusal")
+    assert failed["status"] == "error"
+    assert "cannot be emptied for a new copy: public.own, which is not in the mirror" in \
+        failed["error_message"]
+    assert pair.dsql("SELECT count(*) FROM t") == [(300,)]
+    assert bunny.status("m")["status"] == "running"
+    pair.sql("INSERT INTO other VALUES (1); UPDATE t SET v = 'new' WHERE id = 7")
+    pair.wait_value("SELECT count(*) FROM other", 1)
+    pair.dsql("DROP TABLE own")
+    wait_for(lambda: is_settled(bunny, "m", "public.t"), 60, "the copy")
+    pair.assert_equal()
+    wait_for(lambda: assert_equal_structure(pair.src, pair.dst) or True, 30, "the foreign key")
+    bunny.delete_all()
 
 
 # --- tables that are added and taken out ---------------------------------------------------------

@@ -267,25 +267,15 @@ def test_a_password_that_changed(pair, bunny):
         pair.dest.sql(f"DROP ROLE {role}")
 
 
-def test_a_right_that_was_taken_away(pair, bunny):
+def test_a_right_that_was_taken_away(pair, bunny, plain_mirror):
     pair.sql(T)
-    role = f"plain{Pair.count}"
-    pair.dsql(f"CREATE ROLE {role} LOGIN; GRANT ALL ON SCHEMA public TO {role};"
-              f"GRANT CREATE ON DATABASE {pair.ddb} TO {role}")
-    try:
-        body = bunny.mirror_body("m", pair, ["public.*"])
-        body["destination_peer"] = bunny.peer(pair.dest, pair.ddb, "plain", user=role)
-        bunny.api.post("/v1/mirrors", body)
-        bunny.wait_running("m")
-        pair.dsql("ALTER TABLE t OWNER TO postgres")
-        pair.sql("INSERT INTO t VALUES (2, 'b')")
-        failed(bunny, "permission_denied")
-        pair.dsql(f"ALTER TABLE t OWNER TO {role}")
-        retry(bunny)
-        healed(pair, bunny, 2)
-    finally:
-        bunny.delete_all()
-        pair.dsql(f"DROP OWNED BY {role}; DROP ROLE {role}")
+    role = plain_mirror()
+    pair.dsql("ALTER TABLE t OWNER TO postgres")
+    pair.sql("INSERT INTO t VALUES (2, 'b')")
+    failed(bunny, "permission_denied")
+    pair.dsql(f"ALTER TABLE t OWNER TO {role}")
+    retry(bunny)
+    healed(pair, bunny, 2)
 
 
 def end_sessions(pair):
@@ -371,29 +361,19 @@ def test_a_missing_slot_is_told_before_a_missing_table(pair, bunny):
     healed(pair, bunny, 2)
 
 
-def test_a_foreign_key_that_is_checked_too_early(pair, bunny):
+def test_a_foreign_key_that_is_checked_too_early(pair, bunny, plain_mirror):
     """The finding gives the exact ALTER TABLE."""
     pair.sql("CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE b (id int PRIMARY KEY, a int)")
-    role = f"plain{Pair.count}"
-    pair.dsql(f"CREATE ROLE {role} LOGIN; GRANT ALL ON SCHEMA public TO {role};"
-              f"GRANT CREATE ON DATABASE {pair.ddb} TO {role}")
-    try:
-        body = bunny.mirror_body("m", pair, ["public.*"])
-        body["destination_peer"] = bunny.peer(pair.dest, pair.ddb, "plain", user=role)
-        bunny.api.post("/v1/mirrors", body)
-        bunny.wait_running("m")
-        pair.dsql('ALTER TABLE b ADD CONSTRAINT "b to a" FOREIGN KEY (a) REFERENCES a')
-        pair.sql("BEGIN; INSERT INTO b VALUES (1, 7); INSERT INTO a VALUES (7); COMMIT")
-        status = failed(bunny, "foreign_key_violation")
-        begin = status["error_hint"].index("ALTER TABLE")
-        statement = status["error_hint"][begin:status["error_hint"].index(";", begin)]
-        assert "INITIALLY DEFERRED" in statement, statement
-        pair.dsql(statement)
-        retry(bunny)
-        healed(pair, bunny, 2)
-    finally:
-        bunny.delete_all()
-        pair.dsql(f"DROP OWNED BY {role} CASCADE; DROP ROLE {role}")
+    plain_mirror()
+    pair.dsql('ALTER TABLE b ADD CONSTRAINT "b to a" FOREIGN KEY (a) REFERENCES a')
+    pair.sql("BEGIN; INSERT INTO b VALUES (1, 7); INSERT INTO a VALUES (7); COMMIT")
+    status = failed(bunny, "foreign_key_violation")
+    begin = status["error_hint"].index("ALTER TABLE")
+    statement = status["error_hint"][begin:status["error_hint"].index(";", begin)]
+    assert "INITIALLY DEFERRED" in statement, statement
+    pair.dsql(statement)
+    retry(bunny)
+    healed(pair, bunny, 2)
 
 
 # --- what holds a mirror up -------------------------------------------------------------------------
