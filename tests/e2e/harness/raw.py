@@ -47,6 +47,7 @@ class Raw:
         self.socket = socket.socket(socket.AF_UNIX if local else socket.AF_INET)
         self.socket.settimeout(limit)
         self.socket.connect(address)
+        self.port = None if local else address[1]
         self.received = b""
 
     def send(self, data):
@@ -176,6 +177,16 @@ def what_is_held(pid):
         except OSError:
             pass  # closed meanwhile
     return sorted(names), sorted(links)
+
+
+def serves(pid, c):
+    """Whether the process still holds its end of a TCP connection of ours. What our own end shows may
+    be minutes behind: who waits for a window to open learns the end by a probe, and these get rare."""
+    ours, theirs = (f":{c.socket.getsockname()[1]:04X}", f":{c.port:04X}")
+    with open("/proc/net/tcp", encoding="ascii") as f:
+        ends = [line.split() for line in f]
+    inodes = {e[9] for e in ends if e[1].endswith(theirs) and e[2].endswith(ours)}
+    return any(f"socket:[{i}]" in what_is_held(pid)[1] for i in inodes)
 
 
 def drip(connections, pieces, every, limit):
