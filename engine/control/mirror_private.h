@@ -190,6 +190,7 @@ struct run {
     bool is_dest_unfit;            /* the destination's definitions were compared, and do not fit */
     struct follow *follow;         /* their sequences; NULL: not yet */
     bool is_fresh;                 /* all tables were copied in this run */
+    int64_t slot_xid;              /* see slot_window.h; of a slot made in this run */
     int64_t reading_at;            /* monotonic ms: when it began to get ready for the first copy */
 };
 /* Whose sessions are ended when they hold the slot: its own; NULL: everybody's, on command. */

@@ -15,6 +15,7 @@
 #include "copy/snapshot.h"
 #include "copy/swap.h"
 #include "stream/published.h"
+#include "stream/slot_window.h"
 #include "stream/source.h"
 #include "stream/sync_rows.h"
 
@@ -185,7 +186,8 @@ static bool create_slot(struct run *r, char **snapshot, struct err *err)
                            .arg = &w,
                            .tick_ms = r->m->task.tick_ms};
     show_state(r->m, MIRROR_INITIALIZING, "creating_slot");
-    bool ok = pg_repl_create_slot(r->repl, &w.task, SLOT_CREATE_MS, slot, false,
+    bool ok = slot_window_open(r->source, &r->m->task, &r->slot_xid, err) &&
+              pg_repl_create_slot(r->repl, &w.task, SLOT_CREATE_MS, slot, false,
                                   &r->progress->slot_lsn, snapshot, err);
     show_wait(r->m, "");
     if (!ok) {
@@ -244,11 +246,13 @@ static bool read_schema_in(struct run *r, const char *snapshot, struct err *err)
     const struct mirror_config *c = &r->m->row.config;
     show_state(r->m, MIRROR_INITIALIZING, "reading_schema");
     r->reading_at = clock_mono_ms();
-    bool ok = guard_all(r, snapshot, err) &&
-              schema_read(r->source, &r->m->task, c->tables, c->n_tables, c->replicate_indexes,
-                          c->replicate_foreign_keys, true, &r->schema, err) &&
-              schema_check_names(r->source, &r->m->task, r->schema, err) &&
-              guard_check(r->source, &r->m->task, r->schema, err);
+    bool ok =
+        guard_all(r, snapshot, err) &&
+        schema_read(r->source, &r->m->task, c->tables, c->n_tables, c->replicate_indexes,
+                    c->replicate_foreign_keys, true, &r->schema, err) &&
+        schema_check_names(r->source, &r->m->task, r->schema, err) &&
+        slot_window_check(r->source, &r->m->task, r->slot_xid, c->publication, r->schema, err) &&
+        guard_check(r->source, &r->m->task, r->schema, err);
     if (!ok)
         return err_context(err, "read the source's definitions");
     show_schema(r->m, r->schema);

@@ -84,6 +84,45 @@ def make_slot(pair):
         c.execute("SELECT pg_create_logical_replication_slot('bunny_slot_m', 'pgoutput')")
 
 
+def waits_for(pair, xid):
+    wait_for(lambda: pair.source.sql("SELECT 1 FROM pg_locks WHERE locktype = 'transactionid' AND "
+                                     "NOT granted AND transactionid = %s::xid", (xid,)),
+             60, f"the new slot to wait for transaction {xid}")
+
+
+def begin(connection, statement="SELECT 1"):
+    connection.execute("BEGIN; SELECT pg_current_xact_id(); " + statement)
+    return connection.execute("SELECT pg_current_xact_id()::xid::text").fetchone()[0]
+
+
+def test_definitions_that_change_while_the_slot_is_made(pair, bunny):
+    """The server forgets a change that commits while a new slot waits for others: it would give
+    rows of transactions that go on by the definitions of before (a column is missing, or the file
+    is not known). Such a slot is not used."""
+    pair.sql(T)
+    with contextlib.ExitStack() as stack:
+        first, second, writer = (stack.enter_context(pair.source.connect(pair.sdb))
+                                 for _ in range(3))
+        xid = begin(first)
+        bunny.create_mirror("m", pair)
+        waits_for(pair, xid)
+        xid = begin(second)
+        pair.sql("ALTER TABLE t ADD w int DEFAULT random() * 100")
+        first.execute("COMMIT")
+        waits_for(pair, xid)
+        open_one = begin(writer, "INSERT INTO t VALUES (2, 'b', 7)")
+        second.execute("COMMIT")
+        wait_for(lambda: pair.source.sql(
+            "SELECT 1 FROM pg_replication_slots WHERE database = %s AND confirmed_flush_lsn IS NOT "
+            "NULL UNION ALL SELECT 1 FROM pg_locks WHERE locktype = 'transactionid' AND NOT "
+            "granted AND transactionid = %s::xid", (pair.sdb, open_one)), 60, "the slot")
+        writer.execute("COMMIT")
+    bunny.wait_running("m", may_fail=True)
+    pair.sql("INSERT INTO t VALUES (3, 'c', 8)")
+    assert pair.assert_equal() == 3
+    assert pair.dsql("SELECT w FROM t WHERE id = 2") == [(7,)]
+
+
 @pytest.mark.long
 def test_a_new_slot_says_what_it_waits_for(pair, bunny):
     """Also a prepared transaction, which has no session."""
