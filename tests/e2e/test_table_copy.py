@@ -12,7 +12,7 @@ from harness.bunny import Bunny
 from harness.compare import assert_equal_structure
 from harness.load import Load
 from harness.pair import Pair
-from harness.waiting import wait_for
+from harness.waiting import soon, wait_for
 
 KILLS = int(os.environ.get("KILLS", "2"))
 
@@ -237,7 +237,7 @@ def test_other_tables_stream_on_meanwhile(pair, bunny):
         status = bunny.status("m")
         assert status["status"] == "running" and status["error_count"] == 0, status
     print(f"{rounds} rounds, the slowest took {worst:.2f} s")
-    assert rounds > 20 and worst < 1 * int(os.environ.get("BUNNYDB_SLOW", 1))
+    assert rounds > 5 and worst < soon(1)
     pair.assert_equal()
     assert_nothing_missed(bunny, "m")
 
@@ -615,7 +615,6 @@ def test_pause_shutdown_and_deletion_call_a_copy_off(pair, bunny):
     """Within a second or two; foreign keys that it dropped come back in every case."""
     pair.sql(TABLES + "ALTER TABLE other ADD FOREIGN KEY (id) REFERENCES moving DEFERRABLE")
     bunny.mirror("m", pair)
-    limit = 2 * int(os.environ.get("BUNNYDB_SLOW", 1))
 
     def begin():
         ask_resync(bunny, "m", "public.moving")
@@ -632,16 +631,16 @@ def test_pause_shutdown_and_deletion_call_a_copy_off(pair, bunny):
 
     slow_copy(pair, "moving", 5)
     begin()
-    assert seconds(lambda: bunny.api.post("/v1/mirrors/m/pause")) < limit
+    assert seconds(lambda: bunny.api.post("/v1/mirrors/m/pause")) < soon(2)
     assert pair.dsql("SELECT source_table, is_aside FROM _bunnydb.table_sync") == [("moving", True)]
     bunny.api.post("/v1/mirrors/m/resume")
     in_copy()
     code, took = bunny.stop()
-    assert code == 0 and took < limit
+    assert code == 0 and took < soon(2)
     bunny.start()
     in_copy()
     assert pair.dsql("SELECT count(*) FROM pg_constraint WHERE contype = 'f'") == [(0,)]
-    assert seconds(lambda: bunny.api.delete("/v1/mirrors/m")) < limit + 1
+    assert seconds(lambda: bunny.api.delete("/v1/mirrors/m")) < soon(3)
     assert pair.dsql("SELECT count(*) FROM pg_constraint WHERE contype = 'f'") == [(1,)]
     wait_for(lambda: pair.assert_clean() or True, 10, "everything to be gone")
 

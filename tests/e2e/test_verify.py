@@ -7,7 +7,7 @@ import pytest
 
 from harness.load import Load, pgbench_init
 from harness.pair import Pair
-from harness.waiting import wait_for
+from harness.waiting import soon, wait_for
 
 pytestmark = [pytest.mark.sanitize]
 
@@ -158,7 +158,7 @@ def test_the_stream_goes_on_while_an_old_transaction_holds_the_snapshot_up(bunny
         pair.wait_value(f"SELECT count(*) FROM a WHERE id = {10000 + i}", 1, 10)
         slowest = max(slowest, time.monotonic() - sent)
     assert pair.sql(waits)[0][0] == 1, "it still waits"
-    assert slowest < 1, f"a row took {slowest:.2f} s"
+    assert slowest < soon(1), f"a row took {slowest:.2f} s"
     assert bunny.status("m")["operation"] == "verify"
     old.rollback()
     old.close()
@@ -182,7 +182,7 @@ def test_rows_keep_arriving_while_both_sides_are_compared(bunny, pair):
                 seen, last = now, time.monotonic()
     report = bunny.api.get("/v1/mirrors/m/verify")
     assert all(t["state"] == "equal" for t in report["tables"]), report
-    assert longest < 2.5, f"nothing came for {longest:.2f} s"
+    assert longest < soon(2.5), f"nothing came for {longest:.2f} s"
 
 
 def lock(pair, statement):
@@ -206,7 +206,7 @@ def test_pause_and_delete_interrupt_it_and_others_are_refused(bunny, pair):
                                "application_name = 'bunnydb verify m'"), 20, "verify at the lock")
     began = time.monotonic()
     bunny.api.post("/v1/mirrors/m/pause")
-    assert time.monotonic() - began < 1.5
+    assert time.monotonic() - began < soon(1.5)
     assert bunny.status("m")["operation"] is None
     answer = bunny.api.raw("POST", "/v1/mirrors/m/verify")
     assert (answer.status, answer.code) == (409, "mirror_paused"), answer
@@ -219,7 +219,7 @@ def test_pause_and_delete_interrupt_it_and_others_are_refused(bunny, pair):
     begin(bunny)
     began = time.monotonic()
     bunny.api.delete("/v1/mirrors/m")
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < soon(1.5)
     held.rollback()
     held.close()
 
@@ -229,7 +229,7 @@ def test_it_goes_on_after_a_restart(bunny, pair):
     held = lock(pair, "LOCK TABLE a IN ACCESS EXCLUSIVE MODE")
     begin(bunny)
     code, seconds = bunny.stop()
-    assert code == 0 and seconds < 2
+    assert code == 0 and seconds < soon(2)
     held.rollback()
     held.close()
     pair.dsql("DELETE FROM a WHERE id = 1")
