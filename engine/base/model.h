@@ -238,7 +238,7 @@ struct schema_step {
                      * rows do not fit any more, newer ones do not fit before. Those of tables the
                      * stream follows by itself; others are run where it has stopped */
     char *left_sql; /* with at_point: what is remembered instead while it is left; or NULL */
-    char *done_sql; /* with at_point: what is remembered besides once it is run; or NULL */
+    char *done_sql; /* what is remembered besides once it is run; or NULL */
     char *needs;    /* statement of the step without which this one means nothing; or NULL */
     bool makes_table;
     uint32_t oid; /* of the table at the source; 0: of none */

@@ -106,7 +106,7 @@ static bool finish_tables(struct run *r, const struct unfinished *left, struct e
                                false, &s, err);
     for (size_t i = 0; ok && i < s->n_after; i++)
         s->after[i].optional = true;
-    ok = ok && schema_run_after(r->dest, &r->m->task, s, c->name, err);
+    ok = ok && schema_run_after(r->dest, &r->m->task, s, r->m->row.mirror_id, c->name, err);
     r->is_fresh = ok;
     schema_free(s);
     free(maps);

@@ -495,7 +495,8 @@ static bool copy_everything(struct run *r, const char *snapshot, bool is_repeate
     return (!is_repeated || make_ready(r, err)) && write_book(r, err) &&
            schema_create(r->dest, &m->task, r->schema, true, m->row.config.name, err) &&
            write_book(r, err) && setup_set_begun(m, true, err) && run_copy(r, snapshot, err) &&
-           schema_run_after(r->dest, &m->task, r->schema, m->row.config.name, err);
+           schema_run_after(r->dest, &m->task, r->schema, m->row.mirror_id, m->row.config.name,
+                            err);
 }
 
 bool setup_keeps_rows(struct mirror *m, bool *keeps_rows, struct err *err)

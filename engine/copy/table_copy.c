@@ -432,7 +432,7 @@ static bool make_room(struct table_copy *c, struct err *err)
 static bool run_after(struct table_copy *c, struct err *err)
 {
     return (c->swap && !swap_has_new_tables(c->swap)) ||
-           schema_run_after(c->dest, task_of(c), c->schema, c->config->name, err);
+           schema_run_after(c->dest, task_of(c), c->schema, c->mirror_id, c->config->name, err);
 }
 
 static bool swap(struct table_copy *c, struct err *err)

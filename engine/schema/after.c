@@ -1,5 +1,6 @@
 /* What follows a copy: values and owners of sequences, comments. */
 #include "schema/schema_private.h"
+#include "schema/sequences.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -51,35 +52,51 @@ static bool ask_foreign(struct pg_conn *dest, struct task *task, const struct sc
     return ok;
 }
 
-static bool run_one(struct pg_conn *dest, struct task *task, const struct schema_statement *st,
-                    const char *mirror, struct err *err)
+struct after {
+    struct pg_conn *dest;
+    struct task *task;
+    const char *mirror_id, *mirror;
+};
+
+/* With what is remembered of it, if it sets a sequence; caller frees. */
+static char *whole_sql(const struct after *a, const struct schema_statement *st)
 {
-    if (pg_exec(dest, task, STATEMENT_MS, st->sql, NULL, err))
+    char *keep = st->sets ? sequences_keep_sql(a->mirror_id, st->sets) : NULL;
+    char *sql = keep ? mem_printf("%s;\n%s", st->sql, keep) : mem_strdup(st->sql);
+    free(keep);
+    return sql;
+}
+
+static bool run_one(const struct after *a, const struct schema_statement *st, const char *sql,
+                    struct err *err)
+{
+    if (pg_exec(a->dest, a->task, STATEMENT_MS, sql, NULL, err))
         return true;
     if (!st->optional || err->code != ERR_SQL)
         return err_context(err, "%s", st->what);
-    log_write(LOG_LEVEL_WARN, "schema", mirror, st->sql, "left out %s: %s", st->what, err->text);
+    log_write(LOG_LEVEL_WARN, "schema", a->mirror, st->sql, "left out %s: %s", st->what, err->text);
     err_clear(err);
     return true;
 }
 
-static bool run_some(struct pg_conn *dest, struct task *task,
-                     const struct schema_statement *const *items, size_t n, const char *mirror,
+static bool run_some(const struct after *a, const struct schema_statement *const *items, size_t n,
                      struct err *err)
 {
-    const char *sql[SCHEMA_BATCH] = {0};
+    char *sql[SCHEMA_BATCH] = {0};
     bool worked;
     for (size_t k = 0; k < n; k++)
-        sql[k] = items[k]->sql;
-    bool ok = batch_run(dest, task, sql, n, false, &worked, err);
+        sql[k] = whole_sql(a, items[k]);
+    bool ok = batch_run(a->dest, a->task, (const char *const *)sql, n, false, &worked, err);
     for (size_t k = 0; ok && !worked && k < n; k++)
-        ok = run_one(dest, task, items[k], mirror, err);
+        ok = run_one(a, items[k], sql[k], err);
+    for (size_t k = 0; k < n; k++)
+        free(sql[k]);
     return ok;
 }
 
 /* foreign: those that are left out, in order. */
-static bool run_all(struct pg_conn *dest, struct task *task, const struct schema *s,
-                    const struct pg_result *foreign, const char *mirror, struct err *err)
+static bool run_all(const struct after *a, const struct schema *s, const struct pg_result *foreign,
+                    struct err *err)
 {
     const struct schema_statement *some[SCHEMA_BATCH];
     size_t k = 0, row = 0;
@@ -87,24 +104,24 @@ static bool run_all(struct pg_conn *dest, struct task *task, const struct schema
         while (row < pg_rows(foreign) && (size_t)pg_int(foreign, row, 0) < i)
             row++;
         if (row < pg_rows(foreign) && (size_t)pg_int(foreign, row, 0) == i) {
-            log_warn("schema", mirror, "left out %s: tables outside the mirror use it",
+            log_warn("schema", a->mirror, "left out %s: tables outside the mirror use it",
                      s->after[i].what);
             continue;
         }
         some[k++] = &s->after[i];
-        if (k == SCHEMA_BATCH && !run_some(dest, task, some, k, mirror, err))
+        if (k == SCHEMA_BATCH && !run_some(a, some, k, err))
             return false;
         k %= SCHEMA_BATCH;
     }
-    return run_some(dest, task, some, k, mirror, err);
+    return run_some(a, some, k, err);
 }
 
 bool schema_run_after(struct pg_conn *dest, struct task *task, const struct schema *s,
-                      const char *mirror, struct err *err)
+                      const char *mirror_id, const char *mirror, struct err *err)
 {
+    struct after a = {.dest = dest, .task = task, .mirror_id = mirror_id, .mirror = mirror};
     struct pg_result *res = NULL;
-    bool ok = !s->n_after ||
-              (ask_foreign(dest, task, s, &res, err) && run_all(dest, task, s, res, mirror, err));
+    bool ok = !s->n_after || (ask_foreign(dest, task, s, &res, err) && run_all(&a, s, res, err));
     pg_free(res);
     return ok && traits_apply(dest, task, s, false, mirror, err);
 }

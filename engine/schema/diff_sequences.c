@@ -1,5 +1,6 @@
 /* Sequences: options of those that are there, values and owners of those that are new. */
 #include "schema/diff_private.h"
+#include "schema/sequences.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -64,11 +65,13 @@ static void set_value(struct diff *d, const struct read_sequence *q)
     for (size_t k = 0; k < d->src.s->n_after; k++) {
         const struct schema_statement *st = &d->src.s->after[k];
         if (st->object != OBJECT_SEQUENCE || strcmp(st->name, q->name) != 0 ||
-            strcmp(st->schema, q->dest_schema) != 0 || strncmp(st->sql, "SELECT", 6) != 0)
+            strcmp(st->schema, q->dest_schema) != 0 || !st->sets)
             continue;
-        diff_run(d, STAGE_SEQUENCE, -1, mem_strdup(st->sql),
-                 mem_printf("set value of %s", st->what))
-            ->is_optional = true;
+        struct schema_step *s = diff_run(d, STAGE_SEQUENCE, -1, mem_strdup(st->sql),
+                                         mem_printf("set value of %s", st->what));
+        s->is_optional = true;
+        if (d->mirror_id)
+            s->done_sql = sequences_keep_sql(d->mirror_id, st->sets);
     }
 }
 

@@ -175,13 +175,15 @@ void build_sequences(struct reader *r)
     }
 }
 
+#define SETVAL "SELECT pg_catalog.setval("
+
 /* An identity's sequence is asked for by its column: at a table that existed before it may have
  * any name. */
 static void add_setval(struct reader *r, const struct read_sequence *q, const char *last_value,
                        bool is_called)
 {
     struct buf name = {0}, b = {0};
-    buf_puts(&b, "SELECT pg_catalog.setval(");
+    buf_puts(&b, SETVAL);
     if (q->is_identity) {
         const struct schema_table *t = &r->s->tables[q->owner];
         const struct schema_column *c = read_find_column(t, q->attnum);
@@ -196,9 +198,16 @@ static void add_setval(struct reader *r, const struct read_sequence *q, const ch
         pg_quote_literal(&b, buf_text(&name));
         buf_puts(&b, "::pg_catalog.regclass");
     }
+    char *which = mem_strdup(buf_text(&b) + strlen(SETVAL));
     buf_printf(&b, ", %s, %s)", last_value, is_called ? "true" : "false");
+    struct schema_statement *st =
+        read_add_after(r, OBJECT_SEQUENCE, q->dest_schema, q->name, buf_take(&b));
+    st->optional = true;
+    st->sets = mem_printf("%s, %s FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n"
+                          " ON n.oid = c.relnamespace WHERE c.oid = %s",
+                          last_value, is_called ? "true" : "false", which);
+    free(which);
     buf_free(&name);
-    read_add_after(r, OBJECT_SEQUENCE, q->dest_schema, q->name, buf_take(&b))->optional = true;
 }
 
 static void add_owner(struct reader *r, const struct read_sequence *q)

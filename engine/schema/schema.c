@@ -44,6 +44,7 @@ static void statements_free(struct schema_statement *items, size_t n)
         free(items[i].schema);
         free(items[i].name);
         free(items[i].labels);
+        free(items[i].sets);
         free(items[i].needs);
         free(items[i].source_schema);
     }

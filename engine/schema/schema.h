@@ -152,6 +152,7 @@ struct schema {
         char *labels;    /* of an enum: an array literal; NULL for all others */
         char *needs;     /* without what a table cannot be made: an array of "function" or
                           * "operator class", its schema, its name, and so on; NULL: nothing */
+        char *sets;      /* it sets a sequence: for sequences_keep_sql; NULL: it does not */
     } * before; /* schemas, extensions, types, sequences, tables: in order, before the copy */
     size_t n_after;
     struct schema_statement *after; /* sequence values and ownership …: after the copy */
@@ -208,9 +209,10 @@ bool schema_create(struct pg_conn *dest, struct task *task, struct schema *s, bo
                    const char *mirror, struct err *err) MUST_CHECK;
 
 /* Runs s->after, when the tables have their rows, and gives what schema_create has made its traits.
- * A sequence that only tables outside of s use there is left alone. */
+ * A sequence that only tables outside of s use there is left alone. What is written to the others
+ * is remembered for the mirror of mirror_id (sequences.h). */
 bool schema_run_after(struct pg_conn *dest, struct task *task, const struct schema *s,
-                      const char *mirror, struct err *err) MUST_CHECK;
+                      const char *mirror_id, const char *mirror, struct err *err) MUST_CHECK;
 /* ERR_TABLE_MISSING names all tables of s that the destination does not have. Their columns are
  * not compared: where the stream stands they may be others than the source's are now. */
 bool schema_check_tables(struct pg_conn *dest, struct task *task, const struct schema *s,

@@ -30,6 +30,20 @@ static const char write_sql[] =
     " SELECT (SELECT count(*) FROM ours), count(CASE WHEN u.is_set"
     "  THEN setval(u.oid::regclass, u.v, u.c) END) FROM u";
 
+char *sequences_keep_sql(const char *mirror_id, const char *sets)
+{
+    struct buf b = {0};
+    buf_puts(&b, "INSERT INTO _bunnydb.sequences AS k (mirror_id, sequence_schema, sequence_name, "
+                 "last_value, is_called) SELECT ");
+    pg_quote_literal(&b, mirror_id);
+    buf_printf(&b,
+               ", n.nspname, c.relname, %s ON CONFLICT (mirror_id, sequence_schema, sequence_name) "
+               "DO UPDATE SET last_value = excluded.last_value, is_called = excluded.is_called, "
+               "updated_at = pg_catalog.clock_timestamp()",
+               sets);
+    return buf_take(&b);
+}
+
 /* --- life --------------------------------------------------------------------------------------
  */
 
@@ -432,6 +446,32 @@ static void trust_first_look(struct sequences *q)
     q->is_fresh = false;
 }
 
+static bool is_left(const struct followed *f)
+{
+    return sequences_is_followed(f) && sequence_decide(f->is_descending, &f->source, &f->dest_value,
+                                                       &f->kept) == SEQUENCE_LEAVE;
+}
+
+/* One that seems to be in use may have been set by a copy or a synchronisation of the mirror, which
+ * remember that at the destination. */
+static bool look_who_sets(struct sequences *q, struct pg_conn *source, struct pg_conn *dest,
+                          struct task *task, bool *has_changed, struct err *err)
+{
+    bool is_news = false;
+    for (size_t i = 0; i < q->n; i++)
+        is_news |=
+            is_left(&q->items[i]) && !sequence_is_same(&q->items[i].left, &q->items[i].dest_value);
+    if (!is_news)
+        return true;
+    if (!sequences_list(q, source, dest, task, err) ||
+        !look(q, source, dest, task, has_changed, err))
+        return false;
+    for (size_t i = 0; i < q->n; i++)
+        if (is_left(&q->items[i]))
+            q->items[i].left = q->items[i].dest_value;
+    return true;
+}
+
 bool sequences_follow(struct sequences *q, struct pg_conn *source, struct pg_conn *dest,
                       struct task *task, lsn_t safe, struct sequences_result *out, struct err *err)
 {
@@ -440,7 +480,8 @@ bool sequences_follow(struct sequences *q, struct pg_conn *source, struct pg_con
     if (!look_well(q, source, dest, task, &out->has_changed, err))
         return false;
     trust_first_look(q);
-    if (!note_back(q, source, task, out, err))
+    if (!look_who_sets(q, source, dest, task, &out->has_changed, err) ||
+        !note_back(q, source, task, out, err))
         return false;
     for (size_t i = 0; i < q->n; i++)
         if (is_due(&q->items[i], safe))

@@ -25,6 +25,11 @@ struct sequences_owner {
     const char *mirror, *mirror_id;
     int64_t epoch;
 };
+/* The statement that remembers for the mirror what another one has just set (sets: see
+ * schema_statement): a value that was given with a table or column is the mirror's to take back.
+ * Caller frees. */
+char *sequences_keep_sql(const char *mirror_id, const char *sets);
+
 /* s is only read here. is_fresh: the tables were just copied, so that what the destination's
  * sequences show at the first look was written by the mirror. */
 struct sequences *sequences_new(const struct schema *s, const struct sequences_owner *o,

@@ -91,6 +91,7 @@ static void take_over(struct followed *f, const struct followed *list, size_t n)
             f->source = list[i].source;
             f->missed = list[i].missed;
             f->kept = list[i].kept;
+            f->left = list[i].left;
             f->is_back = list[i].is_back;
             f->back = list[i].back;
             f->back_lsn = list[i].back_lsn;
@@ -137,7 +138,7 @@ static void take_found(struct sequences *q, const struct pg_result *res, size_t 
     f->dest_name = read_text(res, row, 3);
     f->dest = read_text(res, row, 4);
     f->is_writable = pg_bool(res, row, 5);
-    if (!f->kept.is_known && !pg_is_null(res, row, 6))
+    if (!pg_is_null(res, row, 6)) /* a copy may have written it since */
         f->kept = (struct sequence_value){true, pg_int(res, row, 6), pg_bool(res, row, 7)};
 }
 

@@ -19,6 +19,7 @@ struct followed {
     bool is_writable;
     int missed; /* listings in a row without a counterpart */
     struct sequence_value source, dest_value, kept;
+    struct sequence_value left; /* the destination's that was looked up to be nobody's of us */
     bool is_back; /* the source's went back, to back, and until back_lsn is not yet applied */
     struct sequence_value back;
     lsn_t back_lsn;

@@ -139,6 +139,37 @@ static void what_is_remembered_outlives_the_process(void **state)
     sequences_free(q);
 }
 
+/* A copy's values, of a process that ended before it looked at them, and of one that looks on. */
+static void what_a_copy_sets_is_the_mirrors(void **state)
+{
+    (void)state;
+    struct fixture_maps maps = fixture_maps(source, "public.*", NULL);
+    static const int copied[] = {29, 59};
+    for (size_t i = 0; i < COUNT_OF(copied); i++) {
+        struct err err = {0};
+        char *set = mem_printf("SELECT setval('public.t_id_seq', %d)", copied[i]);
+        char *there = mem_printf("%d/true", copied[i]);
+        fixture_exec(source, set);
+        struct schema *s = fixture_read(source, &maps);
+        if (!schema_run_after(dest, &fixture_task, s, "id", "m", &err))
+            fail_msg("%s (%s)", err.text, err.sqlstate);
+        schema_free(s);
+        assert_value("t_id_seq", there);
+        fixture_exec(source, "SELECT setval('public.t_id_seq', 5)");
+        if (i == 0)
+            begin(false);
+        follow(0);
+        assert_int_equal(r.waiting, 1);
+        assert_value("t_id_seq", there);
+        follow(r.until);
+        assert_value("t_id_seq", "5/true");
+        free(set);
+        free(there);
+    }
+    sequences_free(q);
+    fixture_maps_free(&maps);
+}
+
 static void sequences_come_and_go(void **state)
 {
     (void)state;
@@ -219,6 +250,7 @@ int main(void)
         cmocka_unit_test(a_domain_of_a_table_calls_it),
         cmocka_unit_test(what_went_back_waits_for_the_rows),
         cmocka_unit_test(what_is_remembered_outlives_the_process),
+        cmocka_unit_test(what_a_copy_sets_is_the_mirrors),
         cmocka_unit_test(sequences_come_and_go),
         cmocka_unit_test(limits_that_differ_are_told),
         cmocka_unit_test(one_that_was_fenced_writes_nothing),
