@@ -17,6 +17,7 @@
 #include "stream/source.h"
 #include "stream/stream.h"
 
+struct snapshot_table_progress;
 struct sync_stop;
 struct table_sync;
 
@@ -309,6 +310,8 @@ void show_clear_error(struct mirror *m);
 void show_schema(struct mirror *m, const struct schema *s);
 /* Of a schema, for mirror_keys. */
 void show_keys(struct mirror *m, const struct schema *s);
+/* How far the copy of a table (index of m->tables) is, which is no partitioned parent. */
+void show_table_copy(struct mirror *m, size_t table, const struct snapshot_table_progress *p);
 /* Marks a change; it is published at the next show_tick that is due. */
 void show_dirty(struct mirror *m);
 void show_now(struct mirror *m);

@@ -262,28 +262,13 @@ static bool read_schema_in(struct run *r, const char *snapshot, struct err *err)
 /* --- the copy
  * ------------------------------------------------------------------------------------------- */
 
-static const char *const table_states[] = {
-    [SNAP_NONE] = "",           [SNAP_QUEUED] = "queued",
-    [SNAP_COPYING] = "copying", [SNAP_INDEXING] = "indexing",
-    [SNAP_DONE] = "copied",
-};
-
-static void show_table(struct mirror *m, const struct snapshot_job *job, size_t i)
+static void add_table(struct mirror *m, const struct snapshot_job *job, size_t i)
 {
     struct snapshot_table_progress p;
-    struct table_status *t = &m->tables[i];
     snapshot_progress(job, i, &p);
     if (p.state == SNAP_NONE)
         return;
-    str_copy(t->state, sizeof t->state, table_states[p.state]);
-    if (p.rows > t->rows_synced)
-        t->last_synced_at = clock_wall_us();
-    t->rows_synced = p.rows;
-    t->bytes_done = p.bytes_done;
-    t->bytes_total = p.bytes_total;
-    t->workers = p.workers;
-    t->indexes_done = p.indexes_done;
-    t->indexes_total = p.indexes_total;
+    show_table_copy(m, i, &p);
     m->live.bytes_done += p.bytes_done;
     m->live.bytes_total += p.bytes_total;
     m->live.tables_done += p.state == SNAP_DONE;
@@ -299,7 +284,7 @@ static void show_copy(struct mirror *m, const struct snapshot_job *job, int64_t 
     int done = m->live.tables_done;
     m->live.tables_done = m->live.tables_total = 0;
     for (size_t i = 0; i < m->n_tables; i++)
-        show_table(m, job, i);
+        add_table(m, job, i);
     if (m->live.tables_done > done)
         show_save_counters(m); /* an interruption does not copy them again */
     int64_t ms = snapshot_eta_ms(job);

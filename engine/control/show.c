@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "copy/snapshot.h"
 
 #define PUBLISH_MS 250
 #define RATE_MS 1000
@@ -129,6 +130,26 @@ static void count_tables(struct mirror *m)
     for (size_t i = 0; i < m->n_tables; i++)
         m->live.tables_total += is_shown(&m->tables[i]);
     m->live.tables_done = m->row.snapshot_done ? m->live.tables_total : 0;
+}
+
+static const char *const copy_states[] = {
+    [SNAP_NONE] = "queued",       [SNAP_QUEUED] = "queued", [SNAP_COPYING] = "copying",
+    [SNAP_INDEXING] = "indexing", [SNAP_DONE] = "copied",
+};
+
+void show_table_copy(struct mirror *m, size_t table, const struct snapshot_table_progress *p)
+{
+    struct table_status *t = &m->tables[table];
+    bool is_there = p->state == SNAP_DONE && strcmp(t->state, copy_states[SNAP_DONE]) != 0;
+    if (p->rows != t->rows_synced || is_there)
+        t->last_synced_at = clock_wall_us();
+    str_copy(t->state, sizeof t->state, copy_states[p->state]);
+    t->rows_synced = p->rows;
+    t->bytes_done = p->bytes_done;
+    t->bytes_total = p->bytes_total;
+    t->workers = p->workers;
+    t->indexes_done = p->indexes_done;
+    t->indexes_total = p->indexes_total;
 }
 
 static void load_counters(struct mirror *m)

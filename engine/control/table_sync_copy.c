@@ -228,29 +228,18 @@ void table_sync_begin_copy(struct table_sync *s, struct apply *a)
 
 /* --- a copy goes on -------------------------------------------------------------------------- */
 
-static const char *const table_states[] = {
-    [SNAP_NONE] = "queued",       [SNAP_QUEUED] = "queued", [SNAP_COPYING] = "copying",
-    [SNAP_INDEXING] = "indexing", [SNAP_DONE] = "copied",
-};
-
 static void show_progress(struct table_sync *s, bool is_catching_up)
 {
     struct mirror *m = table_sync_mirror(s);
     const struct schema *schema = s->r->schema;
     for (size_t i = 0; i < schema->n_tables; i++) {
-        struct table_status *t = &m->tables[i];
         struct snapshot_table_progress p;
         if (!s->kept[i] || schema->tables[i].is_partitioned ||
             !table_copy_progress(s->copy, schema->tables[i].schema, schema->tables[i].name, &p))
             continue;
-        str_copy(t->state, sizeof t->state, is_catching_up ? "catching_up" : table_states[p.state]);
-        t->rows_synced = p.rows;
-        t->bytes_done = p.bytes_done;
-        t->bytes_total = p.bytes_total;
-        t->workers = p.workers;
-        t->indexes_done = p.indexes_done;
-        t->indexes_total = p.indexes_total;
-        t->last_synced_at = clock_wall_us();
+        show_table_copy(m, i, &p);
+        if (is_catching_up)
+            str_copy(m->tables[i].state, sizeof m->tables[i].state, "catching_up");
     }
     table_sync_show(s);
 }
