@@ -285,6 +285,25 @@ static struct mirror_config part_of(const struct table_copy *c)
     return part;
 }
 
+/* Values that cannot be cast, or break a rule, or types without a cast: an empty table takes the
+ * definitions. */
+static bool is_of_rows(const struct err *err)
+{
+    return !strncmp(err->sqlstate, "22", 2) || !strncmp(err->sqlstate, "23", 2) ||
+           pg_server_error_is(err, "42846") || pg_server_error_is(err, "42804");
+}
+
+static void say_rows_stay(const struct table_copy *c, struct err *err)
+{
+    bool is_one = c->n_maps == 1; /* else halves come next, until it is known which is meant */
+    err_hint(err,
+             "The source's definitions are others now, and the rows that are here do not take "
+             "them: they stay as they are. From an empty table: bunnydb resync %s %s%s%s "
+             "--strategy truncate.",
+             c->config->name, is_one ? c->maps[0].source_schema : "", is_one ? "." : "",
+             is_one ? c->maps[0].source_table : "TABLE");
+}
+
 /* Columns that are others at the source now are changed on the empty table; or, where readers are
  * to keep the rows, on those that are there. */
 static bool refit(struct table_copy *c, struct err *err)
@@ -300,10 +319,8 @@ static bool refit(struct table_copy *c, struct err *err)
         plan.record_sql = sync_rows_fence(&c->plan.owner);
         ok = (keeps_rows || empty_present(c, err)) &&
              schema_plan_run(c->dest, task_of(c), &plan, &end, c->config->name, err);
-        if (!ok && keeps_rows)
-            err_hint(err,
-                     "The source's definitions are others now, and the rows that are here do not "
-                     "take them. Strategy truncate empties the table first.");
+        if (!ok && keeps_rows && is_of_rows(err))
+            say_rows_stay(c, err);
     }
     schema_plan_free(&plan);
     return ok;
