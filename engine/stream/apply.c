@@ -248,7 +248,7 @@ bool apply_pump(struct apply *a, bool is_dry, struct err *err)
 {
     if (!apply_exchange(a, err))
         return false;
-    if (batch_is_due(&a->batches, is_dry, clock_mono_ms()) &&
+    if (batch_is_due(&a->batches, is_dry || apply_replay_waits(a), clock_mono_ms()) &&
         (!apply_commit(a, 0, err) || !apply_exchange(a, err)))
         return false;
     return flush_if_due(a, err);

@@ -231,6 +231,8 @@ struct aside *aside_new(const struct aside_options *o, size_t n_tables);
 void aside_free(struct aside *s);
 /* The transaction that is partly replayed; 0: none. */
 lsn_t aside_replaying(const struct apply *a);
+/* As much was replayed into the open batch as may be: the batch had better end. */
+bool apply_replay_waits(const struct apply *a);
 /* Whether the relation is set aside (or ignored): its changes do not go the direct way. */
 bool aside_has(const struct apply *a, uint32_t relation);
 /* A relation message, with its bytes. True when its table is set aside or was taken out of the

@@ -97,7 +97,7 @@ static void keep(struct apply *a, const char *data, size_t len)
     if (!spill_add(s->spill, a->reading, data, len, &err))
         aside_fail(a, &err);
     else if (s->stage == ASIDE_REPLAY)
-        s->credit--;
+        s->credit -= ASIDE_KEEP_COST;
 }
 
 void aside_change(struct apply *a, uint32_t relation, const char *data, size_t len)
@@ -276,7 +276,8 @@ void aside_replay(struct apply *a, const struct schema *copied, const struct tab
     s->names.schemas = table_names_array(names, n, true);
     s->names.tables = table_names_array(names, n, false);
     s->stage = ASIDE_REPLAY;
-    s->credit = ASIDE_FIRST_CREDIT;
+    s->credit = (int64_t)ASIDE_FIRST_CREDIT * ASIDE_KEEP_COST;
+    s->pace = (struct aside_pace){.share = ASIDE_FIRST_SHARE};
 }
 
 static void forget_replay(struct aside *s, enum aside_place to)

@@ -4,7 +4,10 @@
 
 #include "stream/apply_private.h"
 
-#define ASIDE_FIRST_CREDIT 4096
+#define ASIDE_FIRST_CREDIT 16384
+/* The table's own changes must not come faster than what was kept goes. */
+#define ASIDE_KEEP_COST 2
+#define ASIDE_FIRST_SHARE 1024
 
 enum aside_place {
     PLACE_STREAM,  /* not set aside */
@@ -27,6 +30,17 @@ struct aside_relation {
     bool is_bound;                  /* there is a target, made for this copy */
 };
 
+/* What is replayed stands before all that is read later: a batch takes no more of it than the
+ * destination is done with in a moment, so that other tables do not wait for all of it. */
+struct aside_pace {
+    int64_t share;       /* changes that are replayed in one batch */
+    uint64_t batch;      /* number of the batch that was last replayed into */
+    int64_t filled;      /* changes replayed into it */
+    uint64_t sent_batch; /* one that is on its way, and is measured */
+    int64_t sent;        /* changes replayed in it; 0: none is measured */
+    int64_t sent_at;     /* monotonic ms */
+};
+
 struct aside {
     struct aside_options o;
     enum aside_stage stage;
@@ -42,7 +56,8 @@ struct aside {
     lsn_t replaying;     /* commit LSN of the transaction that is partly replayed; 0: none */
     uint64_t last_batch; /* number of the last batch that holds something replayed */
     int64_t replayed;    /* changes */
-    int64_t credit;      /* changes that may be kept before more are replayed */
+    int64_t credit;      /* so much may be kept (ASIDE_KEEP_COST) before more is replayed */
+    struct aside_pace pace;
     const struct schema *copied;
     struct {
         char *schemas, *tables; /* array literals */

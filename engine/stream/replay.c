@@ -9,7 +9,65 @@
 
 #define REPLAY_BURST 1024 /* messages between two looks at the destination */
 #define NEARLY_DONE 2048  /* so few are left: the end of a transaction is waited for */
-#define MAX_CREDIT 65536
+#define MAX_CREDIT (65536 * ASIDE_KEEP_COST)
+#define TURN_MS 100 /* a batch with something replayed should take no longer */
+#define LEAST_SHARE 256
+#define MOST_SHARE 65536
+
+/* --- how much at once ------------------------------------------------------------------------- */
+
+static void adapt_share(struct aside_pace *p, int64_t took_ms)
+{
+    if (took_ms > TURN_MS)
+        p->share = p->sent * TURN_MS / took_ms;
+    else if (took_ms < TURN_MS / 2 && p->sent >= p->share)
+        p->share *= 2;
+    if (p->share < LEAST_SHARE)
+        p->share = LEAST_SHARE;
+    if (p->share > MOST_SHARE)
+        p->share = MOST_SHARE;
+}
+
+/* One batch at a time is measured, from the moment at which it was closed. */
+static void measure(struct apply *a)
+{
+    struct aside_pace *p = &a->aside->pace;
+    int64_t now = clock_mono_ms();
+    if (p->filled && p->batch <= a->batches_closed) {
+        if (!p->sent) {
+            p->sent = p->filled;
+            p->sent_batch = p->batch;
+            p->sent_at = now;
+        }
+        p->filled = 0;
+    }
+    if (p->sent && a->batches_done + a->batches.n_done >= p->sent_batch) {
+        adapt_share(p, now - p->sent_at);
+        p->sent = 0;
+    }
+}
+
+static void count(struct apply *a)
+{
+    struct aside_pace *p = &a->aside->pace;
+    uint64_t batch = a->batches_closed + 1;
+    p->filled = p->batch == batch ? p->filled + 1 : 1;
+    p->batch = batch;
+}
+
+/* Not while reading waits for the replay: the open batch could never end, and others wait anyway.
+ * Who lets batches wait for each other by time has chosen how late all tables are. */
+static bool has_its_share(const struct apply *a)
+{
+    const struct aside *s = a->aside;
+    return s->pace.batch == a->batches_closed + 1 && s->pace.filled >= s->pace.share &&
+           s->credit > 0 && a->batches.limits.wait_ms <= 0;
+}
+
+bool apply_replay_waits(const struct apply *a)
+{
+    return a->aside->stage == ASIDE_REPLAY && has_its_share(a) && !a->batches.is_in_replay;
+}
 
 /* --- relations ------------------------------------------------------------------------------- */
 
@@ -89,13 +147,14 @@ static bool replay_change(struct apply *a, const struct spill_record *rec, struc
             return false;
     }
     s->replayed++;
+    count(a);
     s->last_batch = a->batches_closed + 1;
     return true;
 }
 
 static bool replay_record(struct apply *a, const struct spill_record *rec, struct err *err)
 {
-    a->aside->credit += a->aside->credit < MAX_CREDIT ? 2 : 0;
+    a->aside->credit += a->aside->credit < MAX_CREDIT;
     if (rec->data[0] == 'R')
         return replay_relation(a, rec, err);
     return rec->lsn < a->aside->point || replay_change(a, rec, err);
@@ -154,7 +213,7 @@ static int next_record(struct apply *a, struct spill_record *rec, struct err *er
     if (lsn != s->replaying) {
         s->replaying = 0;
         a->batches.is_in_replay = false;
-        if (batch_is_due(&a->batches, false, clock_mono_ms()))
+        if (has_its_share(a) || batch_is_due(&a->batches, false, clock_mono_ms()))
             return 0;
     }
     got = spill_next(s->spill, rec, err);
@@ -172,6 +231,7 @@ bool apply_replay(struct apply *a, struct err *err)
     struct err why = {0};
     if (s->stage != ASIDE_REPLAY)
         return true;
+    measure(a);
     int got = 1;
     for (int i = 0; i < REPLAY_BURST && apply_has_room(a); i++) {
         got = next_record(a, &rec, &why);
@@ -195,7 +255,8 @@ bool apply_replay(struct apply *a, struct err *err)
 bool apply_can_replay(const struct apply *a)
 {
     const struct aside *s = a->aside;
-    return s->stage == ASIDE_REPLAY && !spill_is_empty(s->spill) && apply_has_room(a);
+    return s->stage == ASIDE_REPLAY && !spill_is_empty(s->spill) && apply_has_room(a) &&
+           !apply_replay_waits(a);
 }
 
 bool apply_may_read(const struct apply *a)

@@ -69,6 +69,11 @@ static int open_with_small_batches(void **state)
     return open_with(state, 1);
 }
 
+static int open_with_big_batches(void **state)
+{
+    return open_with(state, 1000000);
+}
+
 static int close_aside(void **state)
 {
     tempdir_free(dir);
@@ -312,6 +317,67 @@ static void replayed_batches_leave_the_progress_where_the_stream_stands(void **s
     assert_int_equal(stage(), ASIDE_REPLAY);
     assert_int_equal(ask(w.c, PROGRESS), S + 35);
     assert_int_equal(ask(w.c, ASIDE_ROWS), 1);
+}
+
+/* What is kept fits the window many times: without a limit all of it would stand before the row of
+ * the other table. */
+static void other_tables_do_not_wait_for_all_that_is_replayed(void **state)
+{
+    (void)state;
+    aside_keep(w.a, only_t);
+    aside_set_point(w.a, S);
+    for (int i = 0; i < 6000; i++) {
+        char id[16];
+        str_printf(id, sizeof id, "%d", i);
+        ins_alone((lsn_t)(S + 10 + 10 * i), T, id, "kept");
+    }
+    replay();
+    for (int i = 0; i < 6; i++) /* turns in which the destination has not answered yet */
+        ok(apply_replay(w.a, &w.e));
+    ins_alone(S + 100000, U, "1", "u");
+    ok(settle(true));
+    assert_rows(ROWS_OF("u"), "1=u");
+    assert_true(ask(w.c, "SELECT count(*) FROM d.t") > 0);
+    assert_true(ask(w.c, "SELECT count(*) FROM d.t") < 3000);
+    assert_int_equal(stage(), ASIDE_REPLAY);
+    for (int i = 0; i < 10000 && stage() != ASIDE_STREAM; i++) {
+        ok(apply_replay(w.a, &w.e));
+        pump_ms(1);
+    }
+    assert_int_equal(stage(), ASIDE_STREAM);
+    assert_int_equal(ask(w.c, "SELECT count(*) FROM d.t"), 6000);
+}
+
+/* More of it than may be kept, as fast as it can be read, in transactions that end in the middle of
+ * a turn: neither waits for the other. */
+static void a_table_that_changes_all_the_time_is_handed_over(void **state)
+{
+    int n = 0;
+    (void)state;
+    aside_keep(w.a, only_t);
+    aside_set_point(w.a, S);
+    ins_alone(S + 5, T, "1", "kept");
+    for (int i = 0; i < 3000; i++) {
+        b((lsn_t)(S + 10 + 10 * i));
+        ok(feed_bytes(sample_update(&w.s, T, 0, NO_ROW, ROW("1", "kept"))));
+        c((lsn_t)(S + 10 + 10 * i));
+    }
+    replay();
+    for (int i = 0; i < 20000 && stage() != ASIDE_STREAM; i++) {
+        for (int k = 0; k < 512 && n < 60000 && apply_may_read(w.a); k++, n++) {
+            if (n % 20000 == 0)
+                b((lsn_t)(S + 100000 + n));
+            ok(feed_bytes(sample_update(&w.s, T, 0, NO_ROW, ROW("1", n % 2 ? "odd" : "even"))));
+            if (n % 20000 == 19999)
+                c((lsn_t)(S + 100000 + n / 20000 * 20000));
+        }
+        ok(apply_replay(w.a, &w.e));
+        pump_ms(1);
+    }
+    assert_int_equal(n, 60000);
+    assert_int_equal(stage(), ASIDE_STREAM);
+    assert_rows(ROWS_OF("t"), "1=odd");
+    assert_int_equal(w.missed, 0);
 }
 
 /* --- what must not be handed over ------------------------------------------------------------ */
@@ -805,6 +871,7 @@ static void nothing_more_is_read_while_it_stands(void **state)
 int main(void)
 {
 #define CASE(test) cmocka_unit_test_setup_teardown(test, open_aside, close_aside)
+#define BIG(test) cmocka_unit_test_setup_teardown(test, open_with_big_batches, close_aside)
 #define STREAMED(test) cmocka_unit_test_setup_teardown(test, open_streamed, close_aside)
 #define SMALL(test) cmocka_unit_test_setup_teardown(test, open_with_small_batches, close_aside)
     const struct CMUnitTest tests[] = {
@@ -816,6 +883,8 @@ int main(void)
         CASE(a_keepalive_inside_a_transaction_says_nothing),
         CASE(replayed_transactions_are_never_split),
         CASE(replayed_batches_leave_the_progress_where_the_stream_stands),
+        BIG(other_tables_do_not_wait_for_all_that_is_replayed),
+        BIG(a_table_that_changes_all_the_time_is_handed_over),
         SMALL(the_progress_never_goes_back),
         SMALL(nothing_is_handed_over_behind_a_replay_that_failed),
         CASE(a_stale_epoch_hands_nothing_over),
