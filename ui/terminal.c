@@ -292,23 +292,30 @@ void terminal_suspend(void)
     doupdate();           /* curses takes the terminal again */
 }
 
+/* All that the terminal may tell: for what is left out curses would wait, in a read, until there is
+ * something else. */
 void terminal_mouse(bool on)
 {
+    const mmask_t all = BUTTON1_PRESSED | BUTTON1_RELEASED | BUTTON2_PRESSED | BUTTON2_RELEASED |
+                        BUTTON3_PRESSED | BUTTON3_RELEASED | BUTTON4_PRESSED | BUTTON4_RELEASED |
+                        BUTTON5_PRESSED | BUTTON5_RELEASED;
     mouseinterval(0); /* a press is answered at once, not held for a second click */
-    mousemask(on ? BUTTON1_PRESSED | BUTTON4_PRESSED | BUTTON5_PRESSED : 0, NULL);
+    mousemask(on ? all : 0, NULL);
 }
 
 enum mouse_kind terminal_take_mouse(int *y, int *x)
 {
     MEVENT e;
-    if (getmouse(&e) != OK)
-        return MOUSE_NONE;
-    *y = e.y;
-    *x = e.x;
-    return e.bstate & BUTTON1_PRESSED   ? MOUSE_CLICK
-           : e.bstate & BUTTON4_PRESSED ? MOUSE_UP
-           : e.bstate & BUTTON5_PRESSED ? MOUSE_DOWN
-                                        : MOUSE_NONE;
+    enum mouse_kind kind = MOUSE_NONE;
+    while (kind == MOUSE_NONE && getmouse(&e) == OK) { /* a release that came with its press */
+        *y = e.y;
+        *x = e.x;
+        kind = e.bstate & BUTTON1_PRESSED   ? MOUSE_CLICK
+               : e.bstate & BUTTON4_PRESSED ? MOUSE_UP
+               : e.bstate & BUTTON5_PRESSED ? MOUSE_DOWN
+                                            : MOUSE_NONE;
+    }
+    return kind;
 }
 
 void terminal_size(int *rows, int *cols)
