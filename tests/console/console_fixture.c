@@ -1,6 +1,6 @@
 /* console-fixture SCENARIO [RECORD [CONTROL [SLOW_MS]]]: the console on a stand-in for the engine.
  * RECORD gets a line for every command and for the end; CONTROL is a FIFO whose lines change the
- * picture; SLOW_MS is how long pause and resume take. */
+ * picture; SLOW_MS is how long pause and resume take (-1: until the line "go on"). */
 #include "fixture.h"
 
 #include <fcntl.h>
@@ -176,6 +176,8 @@ static bool command(struct engine *e, const char *what, const char *name, int li
 {
     fixture_record(e, what, name);
     e->is_repaired |= !strcmp(what, command_name(MIRROR_REPAIR));
+    while (__atomic_load_n(&e->slow_ms, __ATOMIC_RELAXED) < 0)
+        fixture_sleep(5);
     bool late = e->slow_ms > limit_ms;
     fixture_sleep(late ? limit_ms : e->slow_ms);
     if (late)
@@ -266,7 +268,7 @@ bool engine_mirror_doctor(struct engine *e, const char *name, const atomic_bool 
 }
 
 /* One line of the control pipe: "state running NAME", "log LEVEL NAME TEXT", "gone NAME",
- * "busy on", "busy off". */
+ * "busy on", "busy off", "go on". */
 static void obey(struct engine *e, char *line)
 {
     char *save = NULL;
@@ -278,6 +280,8 @@ static void obey(struct engine *e, char *line)
     struct fixture_mirror *m = find(e, name ? name : what);
     if (!strcmp(verb, "busy"))
         e->busy = !strcmp(what, "on");
+    else if (!strcmp(verb, "go"))
+        __atomic_store_n(&e->slow_ms, 0, __ATOMIC_RELAXED);
     else if (!strcmp(verb, "log") && name && log_level_parse(what, &level))
         add_log(e, level, "apply", name, save);
     else if (!strcmp(verb, "gone") && m)
@@ -302,9 +306,11 @@ static void *obey_main(void *arg)
         FILE *f = fopen(path, "r");
         while (f && fgets(line, sizeof line, f)) {
             line[strcspn(line, "\n")] = '\0';
+            fixture_late();
             pthread_mutex_lock(&e->lock);
             obey(e, line);
             pthread_mutex_unlock(&e->lock);
+            fixture_obeyed();
         }
         if (f)
             fclose(f);
@@ -401,6 +407,7 @@ int main(int argc, char **argv)
         e.record_fd = open(argv[2], O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     e.slow_ms = argc > 4 ? (int)strtol(argv[4], NULL, 10) : 0;
     stop_fd = wake_new();
+    fixture_rest_open();
     signal(SIGTERM, on_stop);
     signal(SIGINT, SIG_IGN); /* keys on their way when the console has left are not for us */
     fill_log(&e);

@@ -1,5 +1,6 @@
 """The console on a stand-in for the engine (console-fixture), driven over a real pseudo-terminal and
 read through pyte. BUNNYDB_BUILD (or BUNNYDB_TEST_BIN) names the build directory."""
+import itertools
 import os
 import pathlib
 import re
@@ -19,6 +20,8 @@ ESC, ENTER, TAB, CTRL_C, CTRL_L, CTRL_Z = "\x1b", "\r", "\t", "\x03", "\x0c", "\
 UP, DOWN, RIGHT, LEFT = "\x1bOA", "\x1bOB", "\x1bOC", "\x1bOD"
 BACKSPACE, SHIFT_TAB, F5 = "\x7f", "\x1b[Z", "\x1b[15~"
 PGUP, PGDN, HOME, END, F1 = "\x1b[5~", "\x1b[6~", "\x1bOH", "\x1bOF", "\x1bOP"
+LIMIT = 30.0  # seconds: never reached unless something is broken
+SERIAL = itertools.count()
 SIZES = [(24, 80), (40, 120), (15, 60), (6, 40)]
 
 
@@ -29,12 +32,19 @@ class Console:
         self.control = tmp / "control"
         if not self.control.exists():
             os.mkfifo(self.control)
+        self.asked, self.told = 0, 0
+        names = [tmp / f"rest-{next(SERIAL)}" for _ in range(2)]
+        for name in names:
+            os.mkfifo(name)
+        self.ask, self.answer = (os.open(name, os.O_RDWR | os.O_NONBLOCK) for name in names)
+        self.fifos = [self.ask, self.answer]
         self.screen = Screen(cols, rows)
         self.stream = Stream(self.screen)
         self.raw = b""
         environment = {k: v for k, v in os.environ.items()
                        if k not in ("NO_COLOR", "TMUX", "LC_ALL", "LANG", "LC_CTYPE")}
-        environment.update({"TERM": "xterm-256color", "LC_ALL": "C.UTF-8"}, **env)
+        environment.update({"TERM": "xterm-256color", "LC_ALL": "C.UTF-8", "REST_ASK": str(names[0]),
+                            "REST_ANSWER": str(names[1])}, **env)
         command = [str(FIXTURE), scenario, str(self.record_path), str(self.control), str(slow_ms)]
         if deaf:  # a session leader that ignores SIGHUP: the terminal goes without a signal
             command = ["sh", "-c", 'trap "" HUP; "$@"; true', "sh"] + command
@@ -56,37 +66,48 @@ class Console:
             self.stream.feed(data)
         return "\n".join(self.screen.display)
 
-    def wait(self, *words, gone=(), limit=5.0):
+    def sync(self, kind="k", limit=LIMIT):
+        """Until all keys sent so far were acted upon and the frame that came of them is complete; with "r"
+        also what had to be asked for has been answered and drawn. Nothing at all once it has ended."""
+        self.asked += 1
+        os.write(self.ask, f"{kind} {self.asked} {self.told}\n".encode())
+        end = time.monotonic() + limit
+        while self.alive() and self.child.child_fd >= 0:
+            ready = select.select([self.answer, self.child.child_fd], [], [], 0.1)[0]
+            self.read()
+            if self.answer in ready and str(self.asked) in os.read(self.answer, 4096).decode().split():
+                break
+            assert time.monotonic() < end, f"it does not come to rest:\n{self.read()}"
+        return self.read()
+
+    def wait(self, *words, gone=(), limit=LIMIT):
         """Until all words (text or patterns) are on the screen, and none of gone."""
         end = time.monotonic() + limit
+
+        def lacks(text):
+            return [w for w in words if not (w.search(text) if hasattr(w, "search") else w in text)] + \
+                [w for w in gone if w in text]
         while True:
             text = self.read()
-            missing = [w for w in words if not (w.search(text) if hasattr(w, "search") else w in text)]
-            missing += [w for w in gone if w in text]
-            if not missing:
-                return text
+            if not (missing := lacks(text)) and not (missing := lacks(text := self.sync())):
+                return text  # and no half of a frame
             assert time.monotonic() < end, f"{missing}:\n{text}"
             select.select([self.child.child_fd], [], [], 0.05)
 
     def keys(self, *keys):
+        """One after the other: each once what the one before has changed is on the screen. What has to be
+        asked for may come later: wait for it."""
         for k in keys:
             self.child.send(k)
-            if k == ESC:
-                time.sleep(0.06)  # else it would begin an escape sequence
+            self.sync()
 
     def press(self, key, *words, gone=()):
         self.keys(key)
         return self.wait(*words, gone=gone)
 
     def settle(self):
-        """What the screen shows when nothing has come for a while."""
-        last = None
-        while last != (last := len(self.raw)):
-            time.sleep(0.06)
-            self.read()
-            if last != len(self.raw):
-                last = None
-        return "\n".join(self.screen.display)
+        """What the screen shows when everything is done and nothing is asked for any more."""
+        return self.sync("r")
 
     def line(self, n):
         return self.screen.display[n].rstrip()
@@ -102,6 +123,7 @@ class Console:
     def tell(self, line):
         with open(self.control, "w") as f:
             f.write(line + "\n")
+        self.told += 1
 
     def record(self):
         return self.record_path.read_text().splitlines() if self.record_path.exists() else []
@@ -109,7 +131,7 @@ class Console:
     def commands(self):
         return [x for x in self.record() if not x.startswith("begin")]
 
-    def wait_record(self, line, limit=5.0):
+    def wait_record(self, line, limit=LIMIT):
         end = time.monotonic() + limit
         while line not in self.record():
             assert time.monotonic() < end, f"{line} not in {self.record()}\n{self.read()}"
@@ -121,7 +143,7 @@ class Console:
 
     def end(self):
         """Waits for the end of the process, reading on; returns all it wrote."""
-        end = time.monotonic() + 5
+        end = time.monotonic() + LIMIT
         while self.child.isalive():
             assert time.monotonic() < end, self.read()
             self.read()
@@ -135,8 +157,11 @@ class Console:
             self.child.wait()
         if self.child.child_fd >= 0:
             self.child.close()
+        while self.fifos:
+            os.close(self.fifos.pop())
 
 
 def resize(console, rows, cols):
     console.screen.resize(rows, cols)
     console.child.setwinsize(rows, cols)
+    console.sync()

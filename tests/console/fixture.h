@@ -28,6 +28,12 @@ void fixture_record(struct engine *e, const char *what, const char *of);
 void fixture_sleep(int ms);
 bool fixture_bundle(const char *state_dir, const char *mirror, char **path, struct err *err);
 
+/* Answers to tests that ask whether the console has done everything; see fixture_rest.c. */
+void fixture_rest_open(void);
+void fixture_late(void);
+/* A line of the control pipe was obeyed. */
+void fixture_obeyed(void);
+
 bool fixture_change(struct engine *e, const char *name, const struct mirror_request *r,
                     struct err *err);
 

@@ -272,6 +272,11 @@ def test_clicks_and_the_wheel(start):
     c.wait(re.compile(r"^>. orders_eu", re.M))
     mouse(c, 64, 5, 10)
     c.wait(re.compile(r"^>. archive", re.M))
+    mouse(c, 2, 5, 10)  # other buttons do nothing, and hold nothing up
+    mouse(c, 1, 5, 10)
+    c.child.send("\x1b[<0;11;6M\x1b[<0;11;6m")  # a press and its release may come together
+    c.sync()
+    c.wait(re.compile(r"^>. catalog", re.M))
     mouse(c, 0, 19, 10)  # into the log below
     c.wait("tab back")
     assert c.commands() == []
@@ -391,6 +396,5 @@ def test_frames_leave_room_on_the_line(start, speed, most):
     print(f"\n{rate:.0f} bytes/s")
     assert rate < most
     assert len(seen) > 1  # and yet it follows
-    began = time.monotonic()
-    c.press("?", "keys of this screen")
-    assert time.monotonic() - began < 2
+    c.keys("?")
+    assert "keys of this screen" in c.read()
