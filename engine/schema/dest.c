@@ -89,7 +89,10 @@ static const char columns_sql[] =
     " (SELECT max(u.n) FROM (SELECT count(x.indexrelid) AS n FROM tree LEFT JOIN pg_index x"
     "  ON x.indrelid = tree.oid AND (x.indisunique OR x.indisexclusion) GROUP BY tree.oid) u),"
     " current_setting('session_replication_role') <> 'replica' AND EXISTS (SELECT FROM"
-    "  pg_constraint f WHERE f.conrelid = c.oid AND f.contype = 'f' AND f.confdeltype = 'c')"
+    "  pg_constraint f WHERE f.conrelid = c.oid AND f.contype = 'f' AND f.confdeltype = 'c'),"
+    " current_setting('session_replication_role') <> 'replica' AND EXISTS (SELECT FROM"
+    "  pg_constraint f WHERE f.conrelid = c.oid AND f.contype = 'f' AND a.attnum = ANY (f.conkey)"
+    "  AND (f.confupdtype IN ('c', 'n', 'd') OR f.confdeltype IN ('n', 'd')))"
     " FROM c LEFT JOIN a ON true LEFT JOIN pg_type y ON y.oid = a.atttypid ORDER BY a.attnum";
 
 static void take_key(const struct pg_result *res, struct dest_table *out)
@@ -133,6 +136,7 @@ bool schema_read_dest(struct pg_conn *dest, struct task *task, const char *schem
             .array = read_text(res, row, 12),
             .delimiter = pg_text(res, row, 13)[0],
             .is_deterministic = pg_bool(res, row, 14),
+            .is_moved = pg_bool(res, row, 18),
         };
     }
     take_key(res, out);

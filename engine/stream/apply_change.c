@@ -73,8 +73,8 @@ static void keep_target(struct apply *a, struct target *t)
     } else {
         MEM_PUSH(a->targets, a->n_targets, a->cap_targets, t);
     }
-    if (2 * t->n_columns > a->cap_params) {
-        a->cap_params = 2 * t->n_columns;
+    if (3 * t->n_columns > a->cap_params) {
+        a->cap_params = 3 * t->n_columns;
         a->params = mem_realloc(a->params, a->cap_params * sizeof *a->params);
     }
 }

@@ -71,6 +71,7 @@ static bool bind_column(struct target *t, const struct pgo_column *from,
     to->is_name = !strcmp(d->type, "name") || (d->base && !strcmp(d->base, "name"));
     to->delimiter = d->delimiter;
     to->is_dest_key = is_in_key(dest, from->name);
+    to->is_moved = d->is_moved;
     return true;
 }
 
@@ -267,6 +268,12 @@ static bool is_in_where(const struct target *t, enum target_where where, size_t 
            (where == WHERE_PKEY && c->is_dest_key);
 }
 
+/* The row is looked for by what a foreign key may have changed. */
+static bool is_moved_in(const struct target *t, const struct target_statement *s, size_t i)
+{
+    return t->columns[i].is_moved && is_in_where(t, s->where, i) && is_written(t, s, i);
+}
+
 static void add_param(struct buf *b, struct target_statement *s, const char *cast)
 {
     buf_printf(b, "$%d", ++s->n_params);
@@ -312,6 +319,29 @@ static void build_insert(struct target *t, struct target_statement *s, struct bu
     buf_free(&params);
 }
 
+/* The parameters that say which row it is, by column: as it was, and as a foreign key may have left
+ * it already. */
+struct places {
+    size_t n;
+    int *old, *moved;
+};
+
+/* In the order of target_params. */
+static struct places number_params(const struct target *t, struct target_statement *s)
+{
+    struct places at = {.old = mem_calloc(t->n_columns + 1, sizeof *at.old),
+                        .moved = mem_calloc(t->n_columns + 1, sizeof *at.moved)};
+    for (size_t i = 0; i < t->n_columns; i++)
+        if (is_in_where(t, s->where, i)) {
+            at.old[i] = at.moved[i] = ++s->n_params;
+            at.n++;
+        }
+    for (size_t i = 0; i < t->n_columns; i++)
+        if (s->is_moved && is_moved_in(t, s, i))
+            at.moved[i] = ++s->n_params;
+    return at;
+}
+
 /* What an old row says: the columns, their values, and a condition on the key (or empty). */
 struct image {
     struct buf columns, values, key;
@@ -333,53 +363,87 @@ static void build_one_like(const struct target *t, const struct image *m, struct
  * come through its text may be another one (a NaN with its sign bit set, in the binary form that
  * the snapshot uses), so only when no image is equal the texts are compared. A partitioned table's
  * rows are named by ctid and table together. */
-static void build_image(struct target *t, struct target_statement *s, struct buf *b)
+static void build_like(struct target *t, const struct target_statement *s, struct buf *b,
+                       const int *params)
 {
     struct image m = {.columns = {0}};
     for (size_t i = 0; i < t->n_columns; i++) {
         const struct target_column *c = &t->columns[i];
-        if (!is_in_where(t, WHERE_IMAGE, i))
+        if (!is_in_where(t, s->where, i))
             continue;
         buf_puts(&m.columns, m.columns.len ? ", x." : "x.");
         pg_quote_ident(&m.columns, c->name);
-        if (m.values.len)
-            buf_puts(&m.values, ", ");
-        add_param(&m.values, s, c->type);
+        buf_printf(&m.values, "%s$%d::%s", m.values.len ? ", " : "", params[i], c->type);
         if (t->has_dest_key && c->is_dest_key) {
-            add_equals(&m.key, "x", c, s->n_params);
+            add_equals(&m.key, "x", c, params[i]);
             buf_puts(&m.key, " AND ");
         }
     }
-    buf_puts(b, m.columns.len ? "((" : "(");
     build_one_like(t, &m, b, "*=", "record");
     if (m.columns.len) {
         buf_puts(b, ") UNION ALL (");
         build_one_like(t, &m, b, "=", "text");
-        buf_puts(b, ") LIMIT 1");
     }
-    buf_puts(b, ") f");
     buf_free(&m.columns);
     buf_free(&m.values);
     buf_free(&m.key);
 }
 
-static void build_where(struct target *t, struct target_statement *s, struct buf *b,
-                        const char *from)
+static void build_image(struct target *t, struct target_statement *s, struct buf *b,
+                        const struct places *at)
 {
-    if (s->where == WHERE_IMAGE) {
-        buf_printf(b, " %s ", from);
-        build_image(t, s, b);
-        buf_puts(b, " WHERE t.ctid = f.c AND t.tableoid = f.o");
-        return;
+    bool is_any = !at->n;
+    buf_puts(b, is_any ? "(" : "((");
+    build_like(t, s, b, at->old);
+    if (s->is_moved) {
+        buf_puts(b, ") UNION ALL (");
+        build_like(t, s, b, at->moved);
     }
+    buf_puts(b, is_any ? ") f" : ") LIMIT 1) f");
+}
+
+static void build_key(const struct target *t, const struct target_statement *s, struct buf *b,
+                      const char *row, const int *params)
+{
     const char *glue = " WHERE ";
     for (size_t i = 0; i < t->n_columns; i++) {
         if (!is_in_where(t, s->where, i))
             continue;
         buf_puts(b, glue);
-        add_equals(b, "t", &t->columns[i], ++s->n_params);
+        add_equals(b, row, &t->columns[i], params[i]);
         glue = " AND ";
     }
+}
+
+/* By the key of before; only where no row has that, by the one that a foreign key gives it. */
+static void build_moved_key(const struct target *t, const struct target_statement *s, struct buf *b,
+                            const struct places *at)
+{
+    buf_printf(b, "(SELECT x.ctid AS c, x.tableoid AS o FROM %s%s x", only(t), t->dest);
+    build_key(t, s, b, "x", at->old);
+    buf_printf(b, " UNION ALL SELECT x.ctid, x.tableoid FROM %s%s x", only(t), t->dest);
+    build_key(t, s, b, "x", at->moved);
+    buf_printf(b, " AND NOT EXISTS (SELECT FROM %s%s x", only(t), t->dest);
+    build_key(t, s, b, "x", at->old);
+    buf_puts(b, ")) f");
+}
+
+static void build_where(struct target *t, struct target_statement *s, struct buf *b,
+                        const char *from)
+{
+    struct places at = number_params(t, s);
+    if (s->where == WHERE_IMAGE || s->is_moved) {
+        buf_printf(b, " %s ", from);
+        if (s->where == WHERE_IMAGE)
+            build_image(t, s, b, &at);
+        else
+            build_moved_key(t, s, b, &at);
+        buf_puts(b, " WHERE t.ctid = f.c AND t.tableoid = f.o");
+    } else {
+        build_key(t, s, b, "t", at.old);
+    }
+    free(at.old);
+    free(at.moved);
 }
 
 static void build_update(struct target *t, struct target_statement *s, struct buf *b)
@@ -452,6 +516,22 @@ static bool choose_where(const struct target *t, const struct pgo_message *m,
     return true;
 }
 
+static bool is_same_value(const struct pgo_value *a, const struct pgo_value *b)
+{
+    return a->kind == b->kind && a->len == b->len && (!a->len || !memcmp(a->data, b->data, a->len));
+}
+
+/* Another value in a column that a foreign key changes, and that tells which row it is. */
+static bool may_be_moved(const struct target *t, const struct pgo_message *m,
+                         enum target_where where)
+{
+    for (size_t i = 0; m->kind == PGO_UPDATE && m->old_kind && i < t->n_columns; i++)
+        if (t->columns[i].is_moved && is_in_where(t, where, i) && m->next.values[i].kind != 'u' &&
+            !is_same_value(&m->old.values[i], &m->next.values[i]))
+            return true;
+    return false;
+}
+
 static bool has_mask(const struct target_statement *s, const struct pgo_tuple *next)
 {
     for (size_t i = 0; i < next->n; i++)
@@ -490,6 +570,7 @@ static struct target_statement *statement_new(struct target *t, const struct pgo
     s->op = m->kind;
     s->where = where;
     s->is_sure = where != WHERE_KEY || t->is_key_unique;
+    s->is_moved = may_be_moved(t, m, where);
     if (m->kind == PGO_UPDATE) {
         s->mask = mem_calloc(t->n_columns, 1);
         for (size_t i = 0; i < t->n_columns; i++)
@@ -531,9 +612,11 @@ const struct target_statement *target_statement_for(struct target *t, const stru
     *is_new = false;
     if (!target_check_values(t, m, err) || !choose_where(t, m, &where, err))
         return NULL;
+    bool is_moved = may_be_moved(t, m, where);
     for (size_t i = 0; i < t->n_statements; i++) {
         struct target_statement *s = t->statements[i];
-        if (s->op == m->kind && s->where == where && (!s->mask || has_mask(s, &m->next))) {
+        if (s->op == m->kind && s->where == where && s->is_moved == is_moved &&
+            (!s->mask || has_mask(s, &m->next))) {
             s->used = ++t->asked;
             return s;
         }
@@ -558,5 +641,8 @@ int target_params(const struct target *t, const struct target_statement *s,
     for (size_t i = 0; i < t->n_columns; i++)
         if (is_in_where(t, s->where, i))
             values[n++] = from->values[i].data;
+    for (size_t i = 0; s->is_moved && i < t->n_columns; i++)
+        if (is_moved_in(t, s, i))
+            values[n++] = m->next.values[i].data;
     return n;
 }

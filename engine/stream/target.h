@@ -20,7 +20,8 @@ struct target_column {
     char *uniques;        /* as in struct dest_column */
     char *plain, *array;  /* the same */
     char delimiter;
-    bool is_name; /* of type name at the destination */
+    bool is_name;  /* of type name at the destination */
+    bool is_moved; /* as in struct dest_column */
 };
 
 /* How the changes of a table may be sent, from the least to the most. */
@@ -51,6 +52,8 @@ struct target_statement {
     uint64_t used;   /* when it was last asked for, as a count */
     bool is_reusing; /* new, under the name of one that it replaces: the server drops that first */
     bool is_sure;    /* it cannot touch more than one row */
+    bool is_moved;   /* UPDATE of a row that a foreign key of the destination may have given what it
+                      * gets, before the source's own change of it came: it is found then, too */
 };
 
 struct target {
@@ -113,7 +116,7 @@ const struct target_statement *target_statement_for(struct target *t, const stru
  * the destination would take a value for another one without a word. */
 bool target_check_values(const struct target *t, const struct pgo_message *m,
                          struct err *err) MUST_CHECK;
-/* The parameters of that statement, slices of the message; values has room for 2 * n_columns. */
+/* The parameters of that statement, slices of the message; values has room for 3 * n_columns. */
 int target_params(const struct target *t, const struct target_statement *s,
                   const struct pgo_message *m, const char **values);
 
