@@ -79,10 +79,31 @@ void cause_name(const char *mirror, const struct err *from, struct err *out)
             "bunnydb sync-schema %s makes what is missing with all its rows; the other tables go "
             "on at once.",
             mirror);
+    if (cause_is_a_type(from))
+        err_hint(
+            out,
+            "bunnydb sync-schema %s lets the destination's types follow; if the value is one "
+            "of before, which they do not take any more, it copies the table again. Nothing is "
+            "lost. If the destination's column is your own: change it, then retry.",
+            mirror);
     if (!out->hint[0])
         err_hint(out, err_class_of(out) == CLASS_RETRY
                           ? "It is tried again by itself; retry tries at once. Nothing is lost."
                           : "Correct it, then retry: nothing is lost.");
+}
+
+/* The table's own constraint names the table, a domain's does not. */
+bool cause_is_a_type(const struct err *e)
+{
+    static const char *const states[] = {"22P02", "22P03", "22001", "22003", "22007", "22008"};
+    if (e->code != ERR_REFUSED)
+        return false;
+    if (!strcmp(e->sqlstate, "23514"))
+        return !e->table[0] && e->constraint[0];
+    for (size_t i = 0; i < COUNT_OF(states); i++)
+        if (!strcmp(e->sqlstate, states[i]))
+            return true;
+    return false;
 }
 
 bool cause_needs_new_slot(enum err_code code)
@@ -99,7 +120,7 @@ bool cause_is_final(enum err_code code)
 
 const char *cause_action(const struct err *e)
 {
-    if (e->code == ERR_SCHEMA || e->code == ERR_TABLE_MISSING)
+    if (e->code == ERR_SCHEMA || e->code == ERR_TABLE_MISSING || cause_is_a_type(e))
         return "sync-schema";
     if (e->code == ERR_SLOT_ACTIVE)
         return "retry";

@@ -13,6 +13,8 @@ void cause_name(const char *mirror, const struct err *from, struct err *out);
 /* The operation that heals it: "retry", "resume", "resync", "sync-schema", or "" when it heals by
  * itself. */
 const char *cause_action(const struct err *e);
+/* A row was refused by the input of a type, or by a domain. */
+bool cause_is_a_type(const struct err *e);
 /* The operator decides at once: another attempt may not be made, or would do the same. */
 bool cause_is_final(enum err_code code);
 /* The error can only be healed by a new slot and a new snapshot. */

@@ -56,7 +56,7 @@ bool definitions_note(struct run *r, struct err *err)
     return true;
 }
 
-static bool is_of_definitions(const struct err *err)
+bool definitions_are_to_blame(const struct err *err)
 {
     return err->code == ERR_SCHEMA || err->code == ERR_TABLE_MISSING || err->code == ERR_CONFLICT ||
            err->code == ERR_REFUSED || err->code == ERR_SOURCE_TABLE ||
@@ -65,7 +65,7 @@ static bool is_of_definitions(const struct err *err)
 
 bool definitions_may_heal(struct mirror *m, const struct err *err)
 {
-    if (!definitions_are_automatic(m) || !m->row.snapshot_done || !is_of_definitions(err))
+    if (!definitions_are_automatic(m) || !m->row.snapshot_done || !definitions_are_to_blame(err))
         return false;
     bool is_first = m->healed_at != m->live.last_lsn || m->healed_code != err->code;
     m->healed_at = m->live.last_lsn;
@@ -346,7 +346,7 @@ void definitions_note_lost(struct run *r, const struct err *reason)
 {
     struct known was = {0};
     struct err err = {0};
-    if (!r->schema || !r->m->row.snapshot_done || !is_of_definitions(reason))
+    if (!r->schema || !r->m->row.snapshot_done || !definitions_are_to_blame(reason))
         return;
     pg_close(r->dest, true);
     r->dest = NULL;

@@ -79,6 +79,18 @@ void definitions_note_lost(struct run *r, const struct err *err);
 /* Definitions are to be compared (and, automatically, to be followed) between two runs. */
 void definitions_want(struct mirror *m, int delay_ms);
 bool definitions_are_due(const struct mirror *m);
+/* Whether an error may come from definitions that differ. */
+bool definitions_are_to_blame(const struct err *err);
+/* A run has failed: true when changes of earlier transactions went back with the one that does not
+ * fit, so that the next run, at once, is to apply those first: its batch ends before.
+ * closed_before: where that of the failed run ended. Notes a table whose value fits no type.
+ * (misfits.c) */
+bool definitions_go_first(struct run *r, lsn_t closed_before, const struct err *why) MUST_CHECK;
+/* Nothing of the plan was to be done, and the stream stands at such a value: one from before a
+ * change of its type that the destination has already. The wish for a copy is recorded, which takes
+ * the table out of the stream. */
+bool definitions_copy_misfit(struct run *r, const struct schema_plan *plan, bool *is_copied,
+                             struct err *err) MUST_CHECK;
 /* A run has failed: when the destination's definitions may be the reason, and nobody has compared
  * them for it yet, that is wanted now and true is returned. */
 bool definitions_may_heal(struct mirror *m, const struct err *err);

@@ -106,6 +106,10 @@ struct mirror {
     bool trusts;                   /* a retry says that what it had stopped for is done */
     bool is_stuck;                 /* a change does not fit the destination's definitions */
     lsn_t failed_at;               /* commit LSN of the transaction that it is in; 0: none */
+    lsn_t oldest;                  /* the same of the first one that was under way with it */
+    lsn_t parted_at;               /* where it stood when what came before that was to go first */
+    struct table_name misfit;      /* whose value no type takes, see definitions.h; empty: none */
+    char misfit_constraint[64];    /* of the domain that refuses it; empty: none */
     struct findings table_trouble; /* tables that left the stream */
     struct findings slot_trouble;  /* what a new slot waits for */
     struct findings copy_trouble;  /* tables that cannot be copied */

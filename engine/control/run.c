@@ -261,6 +261,7 @@ static void committed(void *arg, const struct batch *b)
     trouble_emptied(arg, b);
     trouble_passed(m, b->end_lsn);
     m->is_stuck = false;
+    m->misfit = (struct table_name){0};
     m->bulk_lost = 0;
     if (m->live.error_count) { /* rows flow again */
         m->live.error_count = 0;
@@ -396,11 +397,14 @@ static bool stream(struct run *r, struct err *err)
         .arg = r,
         .busy_us = &m->live.counters.busy_us,
         .reading = &m->failed_at,
+        .oldest = &m->oldest,
     };
     if (!run_follow(r, err))
         return false;
     m->table_sync = r->table_sync;
     bool ok = stream_run(&o, err);
+    if (m->blamed >= 0)
+        m->failed_at = m->blamed_lsn;
     m->table_sync = NULL;
     run_follow_end(r, err->code == ERR_CANCELLED);
     return ok;
@@ -431,20 +435,26 @@ static bool snapshot(struct run *r, struct err *err)
     return resume_is_possible(r, &goes_on, err) && (goes_on || run_setup(r, err));
 }
 
+/* What a failed run leaves to do at once, so that the next one follows. */
+static bool goes_on_after(struct run *r, lsn_t closed_before, const struct err *err)
+{
+    return definitions_leave_misfit(r, err) || definitions_go_first(r, closed_before, err) ||
+           definitions_may_heal(r->m, err) || set_aside_blamed(r, err);
+}
+
 bool mirror_run(struct mirror *m, struct err *err)
 {
     struct source_identity identity = {0};
     struct progress progress = {0};
     struct run r = {.m = m, .identity = &identity, .progress = &progress};
+    lsn_t closed_before = m->failed_at;
     run_name(&r);
     m->blamed = -1;
     bool ok = connect_all(&r, err) && (m->row.snapshot_done || snapshot(&r, err));
     if (ok && check_everything(&r, err) && differences_look(&r, err) &&
         differences_look_for_triggers(&r, err))
         ok = stream(&r, err);
-    bool goes_on =
-        err->code != ERR_CANCELLED && (definitions_leave_misfit(&r, err) ||
-                                       definitions_may_heal(m, err) || set_aside_blamed(&r, err));
+    bool goes_on = err->code != ERR_CANCELLED && goes_on_after(&r, closed_before, err);
     table_sync_close(r.table_sync);
     if (err->code != ERR_CANCELLED && !goes_on) /* what heals by itself brings the copies, too */
         definitions_note_lost(&r, err);

@@ -216,6 +216,11 @@ static bool sync_once(struct run *r, size_t *left, size_t *effect, struct err *e
         if (plan.lsn > m->allowed)
             m->allowed = plan.lsn;
         ok = run_plan(r, &plan, &at, &n_copies, err) && look(r, &n_copies, err);
+        if (ok && at.is_waiting && !n && !n_copies && !*left) {
+            bool is_copied;
+            ok = definitions_copy_misfit(r, &plan, &is_copied, err);
+            n_copies += ok && is_copied;
+        }
         if (ok && m->row.wish == WISH_PAUSE) /* else the run that follows begins with it */
             run_follow_once(r);
         if (ok) {

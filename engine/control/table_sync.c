@@ -195,6 +195,14 @@ bool table_sync_has_stopped(const struct table_sync *s, int mapping)
     return false;
 }
 
+bool table_sync_has_aside(const struct table_sync *s, int mapping)
+{
+    for (size_t i = 0; i < s->n_items; i++)
+        if (s->items[i].mapping == mapping && s->items[i].is_aside)
+            return true;
+    return false;
+}
+
 bool table_sync_open(struct run *r, struct table_sync **out, struct err *err)
 {
     struct mirror *m = r->m;

@@ -35,6 +35,8 @@ size_t table_sync_streamed(const struct table_sync *s, struct table_map **out);
 bool table_sync_is_idle(const struct table_sync *s);
 /* Whether a mapping's table left the stream, and is not copied. */
 bool table_sync_has_stopped(const struct table_sync *s, int mapping);
+/* Whether it is not in the stream yet. */
+bool table_sync_has_aside(const struct table_sync *s, int mapping);
 struct aside_options table_sync_aside(const struct table_sync *s);
 /* For struct stream_options; arg is the struct run. */
 bool table_sync_tend(void *arg, struct apply *a, struct err *err) MUST_CHECK;

@@ -20,6 +20,7 @@ static struct schema_step *add(struct diff *d, enum stage stage, int table, stru
 {
     step.mapping = table < 0 ? -1 : d->map_index[d->src.s->tables[table].mapping];
     step.oid = table < 0 ? 0 : d->src.s->tables[table].oid;
+    step.is_of_type = d->is_at_types;
     if (table >= 0)
         step.table = mem_printf("%s.%s", d->src.s->tables[table].dest_schema,
                                 d->src.s->tables[table].dest_name);

@@ -133,8 +133,9 @@ struct diff {
     struct table_map *src_maps; /* those of the config that the source has; borrowed contents */
     int *map_index;             /* of each: its place in the config */
     size_t n_src_maps;
-    bool is_refit;   /* the tables are empty, their rows come anew: nothing can be lost */
-    bool keeps_rows; /* … but for readers, who have the old ones until then */
+    bool is_at_types; /* what is compared at the moment */
+    bool is_refit;    /* the tables are empty, their rows come anew: nothing can be lost */
+    bool keeps_rows;  /* … but for readers, who have the old ones until then */
     struct pair *pairs;
     struct moved *moved;
     struct old_table *old;

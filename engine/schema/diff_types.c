@@ -341,8 +341,10 @@ bool diff_types(struct diff *d, struct err *err)
                 (struct type_pair){.schema = s->before[k].schema, .name = s->before[k].name};
     bool ok = !n || (read_side(&d->src, pairs, n, offsetof(struct type_pair, src), err) &&
                      read_side(&d->dst, pairs, n, offsetof(struct type_pair, dst), err));
+    d->is_at_types = true;
     for (size_t k = 0; ok && k < n; k++)
         ok = diff_type(d, &pairs[k], err);
+    d->is_at_types = false;
     for (size_t k = 0; k < n; k++) {
         side_free(&pairs[k].src);
         side_free(&pairs[k].dst);

@@ -309,6 +309,8 @@ static bool begin_seen(struct apply *a, const struct pgo_message *m, struct err 
 {
     if (m->commit_lsn == a->o.close_before && !apply_settle(a, err))
         return false;
+    if (batch_is_empty(&a->batches) && !a->batches.n)
+        a->oldest = m->commit_lsn;
     a->batches.is_in_transaction = true;
     a->reading = m->commit_lsn;
     /* The server skips what committed before the start position; this is the second lock. */
@@ -395,6 +397,11 @@ lsn_t apply_seen(const struct apply *a)
 lsn_t apply_reading(const struct apply *a)
 {
     return a->reading;
+}
+
+lsn_t apply_oldest(const struct apply *a)
+{
+    return a->oldest;
 }
 
 struct known *apply_known(struct apply *a)

@@ -71,6 +71,8 @@ void apply_position(struct apply *a, lsn_t lsn);
 lsn_t apply_seen(const struct apply *a);
 /* Commit LSN of the transaction that is being read; 0: none. */
 lsn_t apply_reading(const struct apply *a);
+/* The same of the first transaction that may have been applied with the last one that was read. */
+lsn_t apply_oldest(const struct apply *a);
 /* What is known of the source's tables; borrowed until the next call. */
 struct known *apply_known(struct apply *a);
 /* Replays some of what was kept of tables that are set aside, hands them over when that is all; at

@@ -98,10 +98,11 @@ struct apply {
     bool is_hurried;         /* somebody waits for what is committed to be durable */
     int64_t undurable_since; /* monotonic ms: when the oldest such batch was committed; 0: none */
     lsn_t durable;
-    lsn_t sent;        /* where the progress row stands once everything sent is done */
-    lsn_t planned;     /* the same once all closed batches are sent */
-    lsn_t seen;        /* every transaction that committed before it was read */
-    lsn_t reading;     /* commit LSN of the transaction that is being read; 0: none */
+    lsn_t sent;    /* where the progress row stands once everything sent is done */
+    lsn_t planned; /* the same once all closed batches are sent */
+    lsn_t seen;    /* every transaction that committed before it was read */
+    lsn_t reading; /* commit LSN of the transaction that is being read; 0: none */
+    lsn_t oldest;  /* the same of the first that was read since nothing was under way; 0: none */
     lsn_t replayed_at; /* the same of the definition that is replayed; 0: none */
     uint64_t batches_closed, batches_done; /* all that were ever sent, and known to be committed */
     struct aside *aside;

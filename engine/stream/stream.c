@@ -565,6 +565,8 @@ bool stream_run(const struct stream_options *o, struct err *err)
         o->report(o->arg, apply_durable(s.apply), apply_durable(s.apply), false);
         if (o->reading)
             *o->reading = apply_reading(s.apply);
+        if (o->oldest)
+            *o->oldest = apply_oldest(s.apply);
     }
     end_bulk(&s);
     pg_copy_free(s.kept_out.bytes);

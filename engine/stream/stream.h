@@ -56,6 +56,7 @@ struct stream_options {
     void *arg;
     int64_t *busy_us; /* grows by the time in which changes were on their way there */
     lsn_t *reading;   /* set at the end: commit LSN of the transaction that was read; may be NULL */
+    lsn_t *oldest;    /* the same of the first one that was under way with others; may be NULL */
 };
 
 /* Streams until the task is cancelled or bulk reading would be better (ERR_CANCELLED: what was

@@ -78,12 +78,31 @@ static void the_statement_of_a_foreign_key(void **state)
                                      "DEFERRABLE INITIALLY DEFERRED;"));
 }
 
+static void a_value_that_a_type_refuses_is_about_definitions(void **state)
+{
+    struct err e = {.code = ERR_REFUSED, .sqlstate = "22P02"}, domain = e, check = e, out;
+    (void)state;
+    str_copy(domain.sqlstate, sizeof domain.sqlstate, "23514");
+    str_copy(domain.constraint, sizeof domain.constraint, "positive");
+    check = domain;
+    str_copy(check.table, sizeof check.table, "t");
+    assert_string_equal(cause_action(&e), "sync-schema");
+    assert_string_equal(cause_action(&domain), "sync-schema");
+    assert_string_equal(cause_action(&check), "retry");
+    str_copy(e.hint, sizeof e.hint, "of the stream");
+    cause_name("m", &e, &out);
+    assert_non_null(strstr(out.hint, "bunnydb sync-schema m "));
+    e.code = ERR_SQL;
+    assert_string_equal(cause_action(&e), "retry");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sqlstate_decides),
         cmocka_unit_test(every_error_has_a_remedy_and_those_to_be_healed_an_action),
         cmocka_unit_test(the_statement_of_a_foreign_key),
+        cmocka_unit_test(a_value_that_a_type_refuses_is_about_definitions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
