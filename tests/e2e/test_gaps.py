@@ -65,7 +65,7 @@ def test_a_source_that_is_an_older_copy_of_itself(own_source, dest, bunny):
     os.rename(f"{own_source.data}.old", own_source.data)
     own_source.start()
     pair.sql("INSERT INTO t SELECT i, 'would be left out' FROM generate_series(3, 1000) i")
-    pair.sql("SELECT pg_logical_emit_message(false, 'x', repeat('x', 4000000))")
+    pair.sql("SELECT pg_logical_emit_message(true, 'x', repeat('x', 4000000))")
     progress = pair.dsql("SELECT lsn::text FROM _bunnydb.progress")[0][0]
     assert pair.sql("SELECT pg_current_wal_flush_lsn() > %s::pg_lsn", (progress,))[0][0]
     bunny.api.post("/v1/mirrors/m/resume")
