@@ -77,8 +77,8 @@ static bool ask_targets(struct preflight *k, struct pg_result **out, struct err 
         pg_quote_array(&arrays[a], n, cells + a * n);
         values[a] = buf_text(&arrays[a]);
     }
-    bool ok = pg_exec_params(k->source, k->source_task, SCHEMA_QUERY_MS, targets_sql,
-                             COUNT_OF(values), values, out, err);
+    bool ok = read_steadily(k->source, k->source_task, &k->tries, SCHEMA_QUERY_MS, targets_sql,
+                            COUNT_OF(values), values, out, err);
     free(homes[0]);
     free(homes[1]);
     for (size_t a = 0; a < 5; a++)
@@ -182,7 +182,8 @@ bool preflight_ask(struct preflight *k, struct pg_conn *c, struct task *task,
         struct pg_result *res = NULL;
         if (q->purpose == FOR_REPORT && !k->is_report)
             continue;
-        if (!pg_exec_params(c, task, PREFLIGHT_MS, q->sql, (size_t)q->about, values, &res, err)) {
+        if (!read_steadily(c, task, &k->tries, PREFLIGHT_MS, q->sql, (size_t)q->about, values, &res,
+                           err)) {
             if (!preflight_refused(k, q->title, q->severity, err))
                 return false;
             continue;

@@ -19,7 +19,8 @@ static bool check_names(struct preflight *k, struct err *err)
     struct pg_result *names = NULL;
     const char *values[] = {k->c->slot, k->c->publication};
     char statement[300];
-    if (!pg_exec_params(k->source, k->source_task, PREFLIGHT_MS, names_sql, 2, values, &names, err))
+    if (!read_steadily(k->source, k->source_task, &k->tries, PREFLIGHT_MS, names_sql, 2, values,
+                       &names, err))
         return false;
     findings_begin(k->f, "slot_exists", SEVERITY_ERROR);
     str_printf(statement, sizeof statement, "SELECT pg_drop_replication_slot(%s);",
@@ -69,7 +70,8 @@ static const char dest_sql[] =
 static bool find_filled(struct preflight *k, struct buf *sql, struct err *err)
 {
     struct pg_result *res = NULL;
-    bool ok = !sql->len || pg_exec(k->dest, k->dest_task, PREFLIGHT_MS, buf_text(sql), &res, err);
+    bool ok = !sql->len || read_steadily(k->dest, k->dest_task, &k->tries, PREFLIGHT_MS,
+                                         buf_text(sql), 0, NULL, &res, err);
     for (size_t row = 0; ok && res && row < pg_rows(res); row++) {
         int64_t i = pg_int(res, row, 0);
         char *statement = mem_printf("TRUNCATE %s;", k->targets[i].dest_qualified);
@@ -116,7 +118,8 @@ static bool ask_dest(struct preflight *k, struct pg_result **out, struct err *er
     pg_quote_array(&schemas, k->n, cells);
     pg_quote_array(&tables, k->n, cells + k->n);
     const char *values[] = {buf_text(&schemas), buf_text(&tables)};
-    bool ok = pg_exec_params(k->dest, k->dest_task, PREFLIGHT_MS, dest_sql, 2, values, out, err);
+    bool ok = read_steadily(k->dest, k->dest_task, &k->tries, PREFLIGHT_MS, dest_sql, 2, values,
+                            out, err);
     buf_free(&schemas);
     buf_free(&tables);
     free(cells);
@@ -259,7 +262,8 @@ static bool check_return(struct preflight *k, struct err *err)
     struct pg_result *res = NULL;
     char *dest = NULL;
     const char *values[1];
-    if (!pg_exec(k->source, k->source_task, PREFLIGHT_MS, returns_known_sql, &res, err))
+    if (!read_steadily(k->source, k->source_task, &k->tries, PREFLIGHT_MS, returns_known_sql, 0,
+                       NULL, &res, err))
         return false;
     bool is_known = pg_bool(res, 0, 0);
     pg_free(res);
@@ -268,8 +272,8 @@ static bool check_return(struct preflight *k, struct err *err)
         return true;
     bool ok = database_identity(k->dest, k->dest_task, &dest, err);
     values[0] = dest;
-    ok = ok &&
-         pg_exec_params(k->source, k->source_task, PREFLIGHT_MS, returns_sql, 1, values, &res, err);
+    ok = ok && read_steadily(k->source, k->source_task, &k->tries, PREFLIGHT_MS, returns_sql, 1,
+                             values, &res, err);
     findings_begin(k->f, "mirrored_back", SEVERITY_ERROR);
     if (ok)
         tell_returns(k, res);

@@ -189,8 +189,8 @@ static bool ask_there(struct preflight *k, struct needs *n, struct err *err)
     pg_quote_array(&kinds, rows, cells);
     pg_quote_array(&keys, rows, cells + rows);
     const char *values[] = {buf_text(&kinds), buf_text(&keys)};
-    bool ok =
-        pg_exec_params(k->dest, k->dest_task, PREFLIGHT_MS, there_sql, 2, values, &n->there, err);
+    bool ok = read_steadily(k->dest, k->dest_task, &k->tries, PREFLIGHT_MS, there_sql, 2, values,
+                            &n->there, err);
     buf_free(&kinds);
     buf_free(&keys);
     free(cells);
@@ -257,7 +257,8 @@ static bool look(struct preflight *k, const char *sql, const char *what, const s
 {
     struct needs n = {0};
     const char *values[] = {k->oids};
-    if (!pg_exec_params(k->source, k->source_task, PREFLIGHT_MS, sql, 1, values, &n.rows, err))
+    if (!read_steadily(k->source, k->source_task, &k->tries, PREFLIGHT_MS, sql, 1, values, &n.rows,
+                       err))
         return preflight_refused(k, what, SEVERITY_ERROR, err);
     bool ok = !k->dest || preflight_go_on(k, ask_there(k, &n, err), what, err);
     for (size_t i = 0; ok && i < n_lacks; i++)
@@ -324,7 +325,8 @@ static bool list_extensions(struct preflight *k, struct err *err)
     struct needs n = {0};
     if (!k->is_report)
         return true;
-    if (!pg_exec(k->source, k->source_task, PREFLIGHT_MS, extensions_sql, &n.rows, err))
+    if (!read_steadily(k->source, k->source_task, &k->tries, PREFLIGHT_MS, extensions_sql, 0, NULL,
+                       &n.rows, err))
         return preflight_refused(k, "extensions", SEVERITY_INFO, err);
     bool ok = !k->dest || preflight_go_on(k, ask_there(k, &n, err), "extensions", err);
     findings_begin(k->f, "extensions", SEVERITY_INFO);

@@ -102,8 +102,9 @@ static bool ask_facts(struct preflight *k, struct pg_result **a, struct pg_resul
 {
     const char *source = pg_version(k->source) >= 150000 ? facts_sql : old_facts_sql;
     const char *dest = pg_version(k->dest) >= 150000 ? facts_sql : old_facts_sql;
-    return pg_exec(k->source, k->source_task, PREFLIGHT_MS, source, a, err) &&
-           pg_exec(k->dest, k->dest_task, PREFLIGHT_MS, dest, b, err);
+    return read_steadily(k->source, k->source_task, &k->tries, PREFLIGHT_MS, source, 0, NULL, a,
+                         err) &&
+           read_steadily(k->dest, k->dest_task, &k->tries, PREFLIGHT_MS, dest, 0, NULL, b, err);
 }
 
 static bool is_other_order(const struct pg_result *a, const struct pg_result *b)
@@ -118,8 +119,8 @@ static bool tell_dependents(struct preflight *k, struct err *err)
 {
     struct pg_result *res = NULL;
     const char *values[] = {k->oids};
-    if (!pg_exec_params(k->source, k->source_task, PREFLIGHT_MS, dependents_sql, 1, values, &res,
-                        err))
+    if (!read_steadily(k->source, k->source_task, &k->tries, PREFLIGHT_MS, dependents_sql, 1,
+                       values, &res, err))
         return false;
     findings_begin(k->f, "depends_on_sort_order", SEVERITY_WARNING);
     for (size_t row = 0; row < pg_rows(res); row++)

@@ -31,8 +31,9 @@ struct preflight {
     struct verdict *verdicts; /* one for each mapping; NULL: nobody asks */
     struct target *targets;
     size_t n, cap;
-    char *oids;     /* array literals, one item a target */
-    char *excludes; /* of array literals */
+    struct read_tries tries; /* of all questions together */
+    char *oids;              /* array literals, one item a target */
+    char *excludes;          /* of array literals */
 };
 
 enum question_about {

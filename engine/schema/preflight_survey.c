@@ -54,7 +54,8 @@ static bool ask_objects(struct preflight *k, struct survey *out, struct err *err
     k->f = &out->objects;
     if (!preflight_ask(k, k->source, k->source_task, object_questions, object_question_count, err))
         return false;
-    if (!pg_exec(k->source, k->source_task, PREFLIGHT_MS, apart_sql, &res, err))
+    if (!read_steadily(k->source, k->source_task, &k->tries, PREFLIGHT_MS, apart_sql, 0, NULL, &res,
+                       err))
         return preflight_refused(k, "partitions of other schemas", SEVERITY_INFO, err);
     out->has_whole_schemas = !pg_bool(res, 0, 0);
     pg_free(res);
@@ -112,8 +113,8 @@ static bool ask_fkeys(struct preflight *k, struct err *err)
             buf_printf(&out, "%s%u", out.len > 1 ? "," : "", k->targets[i].oid);
     buf_putc(&out, '}');
     const char *values[] = {k->oids, buf_text(&out)};
-    bool ok =
-        pg_exec_params(k->source, k->source_task, PREFLIGHT_MS, fkeys_sql, 2, values, &res, err);
+    bool ok = read_steadily(k->source, k->source_task, &k->tries, PREFLIGHT_MS, fkeys_sql, 2,
+                            values, &res, err);
     buf_free(&out);
     if (!ok)
         return preflight_refused(k, "foreign keys", SEVERITY_WARNING, err);

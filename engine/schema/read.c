@@ -358,6 +358,15 @@ bool read_failed(struct err *err)
     return false;
 }
 
+bool read_note_gone(struct err *err)
+{
+    static const char *const states[] = {"42P01", "42704", "42883", "3F000"};
+    for (size_t i = 0; i < COUNT_OF(states); i++)
+        if (err->code == ERR_SQL && pg_server_error_is(err, states[i]))
+            err->code = ERR_SNAPSHOT_STALE;
+    return false;
+}
+
 bool read_again(struct pg_conn *c, struct task *task, struct read_tries *tries, struct err *err)
 {
     static const char pause[] = "SELECT pg_catalog.pg_sleep(pg_catalog.random() * 0.1)";
@@ -371,6 +380,18 @@ bool read_again(struct pg_conn *c, struct task *task, struct read_tries *tries, 
         return false;
     log_debug("schema", NULL, "definitions changed while they were read: again: %s", err->text);
     err_clear(err);
+    return true;
+}
+
+bool read_steadily(struct pg_conn *c, struct task *task, struct read_tries *tries, int limit_ms,
+                   const char *sql, size_t n, const char *const *values, struct pg_result **out,
+                   struct err *err)
+{
+    while (!pg_exec_params(c, task, limit_ms, sql, n, values, out, err)) {
+        (void)read_note_gone(err);
+        if (!read_again(c, task, tries, err))
+            return read_failed(err);
+    }
     return true;
 }
 

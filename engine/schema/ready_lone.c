@@ -86,7 +86,16 @@ static bool read_values(struct pg_conn *c, struct task *task, const struct findi
 static bool look(struct pg_conn *c, struct task *task, const struct finding *names,
                  struct place *out, struct err *err)
 {
-    return find_places(c, task, names, out, err) && read_values(c, task, names, out, err);
+    struct read_tries tries = {0};
+    for (;;) {
+        for (size_t i = 0; i < names->n_items; i++)
+            out[i] = (struct place){0};
+        if (find_places(c, task, names, out, err) && read_values(c, task, names, out, err))
+            return true;
+        (void)read_note_gone(err);
+        if (!read_again(c, task, &tries, err))
+            return read_failed(err);
+    }
 }
 
 static char *set_sql(const struct finding_item *s, const struct place *here,

@@ -144,7 +144,8 @@ char *name_list_text(const struct name_list *l, const char *separator, size_t ma
 bool read_query(struct reader *r, const char *sql, size_t n, const char *const *values,
                 struct pg_result **out, struct err *err)
 {
-    return pg_exec_params(r->conn, r->task, SCHEMA_QUERY_MS, sql, n, values, out, err);
+    return pg_exec_params(r->conn, r->task, SCHEMA_QUERY_MS, sql, n, values, out, err) ||
+           read_note_gone(err);
 }
 
 char *read_text(const struct pg_result *res, size_t row, size_t col)

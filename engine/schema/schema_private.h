@@ -176,6 +176,13 @@ struct read_tries {
 };
 bool read_again(struct pg_conn *c, struct task *task, struct read_tries *tries,
                 struct err *err) MUST_CHECK;
+/* Of a statement that names what the catalog has just named: that is gone, or has another name. The
+ * error becomes one of a reading that is worth another try. Always false. */
+bool read_note_gone(struct err *err);
+/* pg_exec_params for one such statement, again as long as that is worth it. */
+bool read_steadily(struct pg_conn *c, struct task *task, struct read_tries *tries, int limit_ms,
+                   const char *sql, size_t n, const char *const *values, struct pg_result **out,
+                   struct err *err) MUST_CHECK;
 /* An error of such a reading is no word about the definitions: it is tried again later. Always
  * false. */
 bool read_failed(struct err *err);

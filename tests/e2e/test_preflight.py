@@ -1,5 +1,7 @@
 """Promise: what would make a mirror fail is said before anything is made, all of it at once, and a
 refused mirror leaves nothing behind on any server."""
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from harness.bunny import Bunny
@@ -204,3 +206,18 @@ def test_names_that_no_mapping_can_hold(make_pair, bunny):
     answer = bunny.api.raw("POST", "/v1/mirrors", bunny.mirror_body("m", pair, ["public.*"]))
     assert answer.status == 409 and 'public."*": ' in answer.body["error"], answer
     assert "é: the name is longer than 63 bytes" in answer.body["error"], answer
+
+
+def test_a_name_that_changes_while_it_is_read(pair, bunny):
+    """The catalog has told the sequence's name of before, by which it is then asked for."""
+    pair.sql("CREATE TABLE t (id serial PRIMARY KEY); INSERT INTO t DEFAULT VALUES")
+    oid = pair.sql("SELECT 't_id_seq'::regclass::oid")[0]
+    with pair.source.connect(pair.sdb) as other, ThreadPoolExecutor() as pool:
+        with other.transaction():
+            other.execute("ALTER SEQUENCE t_id_seq RENAME TO another_name")
+            answer = pool.submit(bunny.mirror, "m", pair)
+            wait_for(lambda: pair.sql("SELECT 1 FROM pg_locks WHERE NOT granted AND relation = %s", oid),
+                     30, "somebody who waits for the sequence")
+        answer.result()
+    pair.assert_equal()
+    assert pair.dsql("SELECT relname::text FROM pg_class WHERE relkind = 'S'") == [("another_name",)]
