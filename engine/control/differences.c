@@ -173,6 +173,16 @@ bool differences_look(struct run *r, struct err *err)
 /* --- what fires there --------------------------------------------------------------------------
  */
 
+/* Without their items. */
+void differences_take_triggers(struct mirror *m, const struct findings *found)
+{
+    findings_free(&m->acting);
+    for (size_t i = 0; i < found->n; i++)
+        findings_add(&m->acting, found->items[i].code, found->items[i].severity,
+                     found->items[i].title, found->items[i].cause, found->items[i].remedy, "");
+    show_dirty(m);
+}
+
 bool differences_look_for_triggers(struct run *r, struct err *err)
 {
     struct mirror *m = r->m;
@@ -186,11 +196,7 @@ bool differences_look_for_triggers(struct run *r, struct err *err)
     bool ok = schema_find_triggers(r->dest, &m->task, c->n_tables, cells, cells + c->n_tables,
                                    &found, err);
     free(cells);
-    findings_free(&m->acting);
-    for (size_t i = 0; i < found.n; i++) /* without its items */
-        findings_add(&m->acting, found.items[i].code, found.items[i].severity, found.items[i].title,
-                     found.items[i].cause, found.items[i].remedy, "");
+    differences_take_triggers(m, &found);
     findings_free(&found);
-    show_dirty(m);
     return ok;
 }

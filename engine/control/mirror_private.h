@@ -265,6 +265,8 @@ void trouble_findings(const struct mirror *m, struct findings *out);
 void differences_load(struct mirror *m);
 /* Before the stream starts: what fires at the destination on what it will write. */
 bool differences_look_for_triggers(struct run *r, struct err *err) MUST_CHECK;
+/* What a later look has found (copy/follow.h). */
+void differences_take_triggers(struct mirror *m, const struct findings *found);
 /* What a comparison left: steps that were not run. */
 void differences_note(struct mirror *m, const struct schema_plan *plan,
                       const struct schema_point *ran_at); /* NULL: nothing was run */

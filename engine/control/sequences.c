@@ -28,7 +28,8 @@ bool run_follow(struct run *r, struct err *err)
                                .app = r->app,
                                .interval_ms = r->m->engine->options.sequence_interval_s * 1000,
                                .wake_fd = r->m->wake_fd,
-                               .is_fresh = r->is_fresh};
+                               .is_fresh = r->is_fresh,
+                               .is_replica = pg_is_replica_role(r->dest)};
     return follow_start(&plan, r->schema, &r->follow, err);
 }
 
@@ -63,6 +64,9 @@ void run_follow_look(struct run *r)
     if (!follow_has_news(r->follow))
         return;
     follow_status(r->follow, &s);
+    if (s.has_acting)
+        differences_take_triggers(r->m, &s.acting);
+    findings_free(&s.acting);
     show(r->m, s.followed, s.synced_at, &s.trouble);
 }
 

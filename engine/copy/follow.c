@@ -11,12 +11,14 @@
 #include "base/mem.h"
 #include "base/wake.h"
 #include "copy/errand.h"
+#include "schema/acting.h"
 
 #define CONNECT_MS 10000
 #define SOON_MS 1000   /* between two looks when rows have been applied */
 #define WAITING_MS 250 /* when a sequence that went back only waits for rows */
 #define AGAIN_MS 5000  /* after an error */
 #define MAX_SLOWER 3   /* how much longer the interval gets when nothing changes */
+#define ACTING_EVERY 3 /* intervals between two looks for triggers */
 #define TELL_AFTER_MS 60000
 #define FINISH_SLICE_MS 10
 
@@ -33,7 +35,11 @@ struct follow {
     pthread_mutex_t lock; /* leaf: status */
     struct follow_status status;
 
+    size_t n_tables; /* of the destination */
+    char **dest_schemas, **dest_tables;
+
     /* the errand's */
+    int64_t acting_at;                           /* monotonic ms */
     int64_t looked_at, failed_at, failing_since; /* monotonic ms; 0: not */
     int slower;
     bool is_told;
@@ -67,7 +73,9 @@ static void publish(struct follow *f, const struct sequences_result *r)
 {
     pthread_mutex_lock(&f->lock);
     findings_free(&f->status.trouble);
-    f->status = (struct follow_status){r->followed, clock_wall_us(), r->trouble};
+    f->status.followed = r->followed;
+    f->status.synced_at = clock_wall_us();
+    f->status.trouble = r->trouble;
     pthread_mutex_unlock(&f->lock);
     errand_tell(&f->errand);
 }
@@ -92,6 +100,29 @@ static void note_failure(struct follow *f, const struct err *err)
     errand_tell(&f->errand);
 }
 
+/* The run has looked at its start. */
+static bool look_for_triggers(struct follow *f, struct err *err)
+{
+    struct findings found = {0};
+    int64_t now = clock_mono_ms();
+    if (f->plan.is_replica || atomic_load(&f->shall_end) ||
+        now - f->acting_at < (int64_t)ACTING_EVERY * f->plan.interval_ms)
+        return true;
+    f->acting_at = now;
+    bool ok = schema_list_triggers(f->dest, &f->errand.task, f->n_tables,
+                                   (const char *const *)f->dest_schemas,
+                                   (const char *const *)f->dest_tables, &found, err);
+    pthread_mutex_lock(&f->lock);
+    findings_free(&f->status.acting);
+    f->status.has_acting = ok;
+    for (size_t i = 0; i < found.n; i++)
+        findings_add(&f->status.acting, found.items[i].code, found.items[i].severity,
+                     found.items[i].title, found.items[i].cause, found.items[i].remedy, "");
+    pthread_mutex_unlock(&f->lock);
+    findings_free(&found);
+    return ok;
+}
+
 /* False when it makes no sense to go on. */
 static bool look(struct follow *f)
 {
@@ -100,7 +131,7 @@ static bool look(struct follow *f)
     int64_t rows = atomic_load(&f->rows);
     lsn_t safe = atomic_load(&f->safe);
     bool is_active = rows != atomic_load(&f->rows_seen) || atomic_exchange(&f->is_poked, false);
-    if (!connect_both(f, &err) ||
+    if (!connect_both(f, &err) || !look_for_triggers(f, &err) ||
         !sequences_follow(f->sequences, f->source, f->dest, &f->errand.task, safe, &r, &err)) {
         if (err.code == ERR_CANCELLED)
             return false;
@@ -183,6 +214,14 @@ bool follow_start(const struct follow_plan *plan, const struct schema *s, struct
     f->plan = *plan;
     f->slower = 1;
     f->sequences = sequences_new(s, &plan->owner, plan->is_fresh);
+    f->acting_at = clock_mono_ms();
+    f->n_tables = s->n_tables;
+    f->dest_schemas = mem_calloc(s->n_tables + 1, sizeof *f->dest_schemas);
+    f->dest_tables = mem_calloc(s->n_tables + 1, sizeof *f->dest_tables);
+    for (size_t i = 0; i < s->n_tables; i++) {
+        f->dest_schemas[i] = mem_strdup(s->tables[i].dest_schema);
+        f->dest_tables[i] = mem_strdup(s->tables[i].dest_name);
+    }
     pthread_mutex_init(&f->lock, NULL);
     str_printf(name, sizeof name, "b:seq %.9s", plan->owner.mirror);
     errand_init(&f->errand, name, run, f, plan->wake_fd);
@@ -225,9 +264,12 @@ void follow_status(struct follow *f, struct follow_status *out)
 {
     pthread_mutex_lock(&f->lock);
     *out = f->status;
-    out->trouble = (struct findings){0};
+    out->trouble = out->acting = (struct findings){0};
     for (size_t i = 0; i < f->status.trouble.n; i++)
         MEM_PUSH(out->trouble.items, out->trouble.n, out->trouble.cap, f->status.trouble.items[i]);
+    for (size_t i = 0; i < f->status.acting.n; i++)
+        MEM_PUSH(out->acting.items, out->acting.n, out->acting.cap, f->status.acting.items[i]);
+    f->status.has_acting = false;
     pthread_mutex_unlock(&f->lock);
 }
 
@@ -249,6 +291,13 @@ bool follow_finish(struct follow *f, int limit_ms)
     bool is_done = atomic_load(&f->is_last_done);
     pthread_mutex_destroy(&f->lock);
     findings_free(&f->status.trouble);
+    findings_free(&f->status.acting);
+    for (size_t i = 0; i < f->n_tables; i++) {
+        free(f->dest_schemas[i]);
+        free(f->dest_tables[i]);
+    }
+    free(f->dest_schemas);
+    free(f->dest_tables);
     sequences_free(f->sequences);
     free(f);
     return is_done;

@@ -3,7 +3,8 @@
  * schema/sequences.h.
  *
  * It looks at the start, then every interval (up to three times as long when nothing changes), soon
- * after rows were applied and the stream has caught up, and a last time at the end. Belongs to the
+ * after rows were applied and the stream has caught up, and a last time at the end. Every third
+ * interval it also looks for triggers that fire there by now (schema/acting.h). Belongs to the
  * mirror's thread. */
 #ifndef BUNNY_FOLLOW_H
 #define BUNNY_FOLLOW_H
@@ -17,13 +18,16 @@ struct follow_plan {
     const struct pg_target *source, *dest;
     const char *app;
     int interval_ms;
-    int wake_fd;   /* the mirror's: signalled at news */
-    bool is_fresh; /* see sequences_new */
+    int wake_fd;     /* the mirror's: signalled at news */
+    bool is_fresh;   /* see sequences_new */
+    bool is_replica; /* the mirror's sessions may be: no trigger fires */
 };
 struct follow_status {
     size_t followed;
     int64_t synced_at;       /* wall clock, us; 0: not yet */
     struct findings trouble; /* caller frees */
+    bool has_acting;         /* it has looked for what fires at the destination */
+    struct findings acting;  /* caller frees */
 };
 
 /* s is only read here. */

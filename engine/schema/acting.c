@@ -52,13 +52,18 @@ bool schema_find_triggers(struct pg_conn *dest, struct task *task, size_t n,
                           const char *const *schemas, const char *const *tables, struct findings *f,
                           struct err *err)
 {
-    struct buf s = {0}, t = {0};
-    struct pg_result *res = NULL;
     bool may_be_replica;
     if (!schema_may_be_replica(dest, task, &may_be_replica, err))
         return err_context(err, "look for triggers at the destination");
-    if (may_be_replica)
-        return true;
+    return may_be_replica || schema_list_triggers(dest, task, n, schemas, tables, f, err);
+}
+
+bool schema_list_triggers(struct pg_conn *dest, struct task *task, size_t n,
+                          const char *const *schemas, const char *const *tables, struct findings *f,
+                          struct err *err)
+{
+    struct buf s = {0}, t = {0};
+    struct pg_result *res = NULL;
     pg_quote_array(&s, n, schemas);
     pg_quote_array(&t, n, tables);
     const char *values[] = {buf_text(&s), buf_text(&t)};

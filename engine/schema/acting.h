@@ -13,6 +13,12 @@ bool schema_find_triggers(struct pg_conn *dest, struct task *task, size_t n,
                           const char *const *schemas, const char *const *tables, struct findings *f,
                           struct err *err) MUST_CHECK;
 
+/* The same for a user of whom it is known that he may not: what is refused appears in the server's
+ * log. */
+bool schema_list_triggers(struct pg_conn *dest, struct task *task, size_t n,
+                          const char *const *schemas, const char *const *tables, struct findings *f,
+                          struct err *err) MUST_CHECK;
+
 /* Whether the session's user may set session_replication_role. */
 bool schema_may_be_replica(struct pg_conn *dest, struct task *task, bool *may,
                            struct err *err) MUST_CHECK;

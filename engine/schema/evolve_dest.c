@@ -346,11 +346,25 @@ struct renaming {
     bool is_done;
 };
 
+/* A column that sync-schema added, under the name it had then, before the stream came to it. */
+static struct evolve_place *find_booked(struct evolve_work *w, const struct evolve_pair *pair)
+{
+    for (size_t i = 0; !pair->is_excluded && i < w->n_places; i++) {
+        struct evolve_place *p = &w->places[i];
+        if (!p->is_gone && p->booked == pair->attnum && !is_streamed(w, p))
+            return strcmp(p->name, pair->to->name) != 0 ? p : NULL;
+    }
+    return NULL;
+}
+
 static size_t collect_renames(struct evolve_work *w, struct renaming *out)
 {
     size_t n = 0;
     for (size_t i = 0; i < w->n_pairs; i++) {
         const struct evolve_pair *p = &w->pairs[i];
+        struct evolve_place *added = p->was ? NULL : find_booked(w, p);
+        if (added)
+            out[n++] = (struct renaming){.place = added, .pair = p};
         if (!p->was || strcmp(p->was->name, p->to->name) == 0)
             continue;
         if (p->is_excluded) {
@@ -392,7 +406,7 @@ static void rename_columns(struct evolve_work *w)
             if (!make_room(w, r->pair->to->name, r->pair->attnum))
                 ask(w, mem_printf("column %s is renamed to %s, and the destination has another "
                                   "column of that name: rename or drop that one",
-                                  r->pair->was->name, r->pair->to->name));
+                                  r->place->name, r->pair->to->name));
             rename_place(w, r->place, r->pair->to->name);
             record_part(w, r->pair->attnum, r->pair->to->name);
             r->is_done = true;

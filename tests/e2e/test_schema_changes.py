@@ -921,6 +921,24 @@ def q(name):
 
 
 @pytest.mark.long
+@pytest.mark.long
+def test_a_column_that_sync_schema_brought_changes_names_with_another(bunny, pair):
+    """Before any row of it came: no column stays behind under a name of its own."""
+    make(pair, ["t"])
+    bunny.mirror("m", pair, schema_changes="manual")
+    pair.sql("ALTER TABLE t ADD w int NOT NULL DEFAULT 7")
+    bunny.cli("sync-schema", "m", "--wait", "60")
+    assert pair.dsql("SELECT DISTINCT w FROM t") == [(7,)]
+    pair.sql("BEGIN; ALTER TABLE t RENAME w TO x; ALTER TABLE t RENAME c TO w;"
+             "ALTER TABLE t RENAME x TO c; INSERT INTO t VALUES (100, 1, 2, 'w', 3); COMMIT")
+    wait_for(lambda: bunny.status("m")["error_code"] == "schema_mismatch", 60, "the mirror to stop")
+    bunny.cli("sync-schema", "m", "--wait", "60")
+    bunny.wait_running("m", may_fail=True)
+    equal(pair)
+    assert sorted(r[0] for r in pair.dsql("SELECT attname FROM pg_attribute WHERE attnum > 0 AND "
+                                          "attrelid = 't'::regclass")) == ["a", "b", "c", "id", "w"]
+
+
 def test_names_that_are_not_for_the_eye(pair, bunny):
     """Line feeds, escape sequences, 63 bytes: all is one line where it is told, and exact where it is done."""
     schema, t, u = "public", "t\n\x1b[" * 15 + "end", "é\t" * 21

@@ -249,6 +249,23 @@ def test_sequences_that_come_with_new_tables_and_columns(pair, bunny):
 
 
 @pytest.mark.long
+def test_triggers_that_come_while_the_mirror_runs_are_told(pair, bunny, plain_mirror):
+    """By who looks at both sides anyway; and where they are gone it is told no more."""
+    def told():
+        return [f for f in bunny.status("m")["findings"] if f["code"] == "triggers_fire"]
+    pair.sql("CREATE TABLE t (id serial PRIMARY KEY); INSERT INTO t DEFAULT VALUES")
+    plain_mirror()
+    assert not told()
+    pair.dsql("CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RETURN NEW; END$$;"
+              "CREATE TRIGGER mine BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION f()")
+    wait_for(told, 60, "the finding")
+    pair.dsql(told()[0]["remedy"])
+    wait_for(lambda: not told(), 60, "the end of the finding")
+    pair.sql("INSERT INTO t DEFAULT VALUES")
+    pair.assert_equal()
+
+
+@pytest.mark.long
 def test_killed_and_restarted_under_load(pair, bunny):
     """A last value is never lost: also of what was restarted while nobody looked."""
     pair.sql("CREATE TABLE t (id serial PRIMARY KEY, v int); CREATE TABLE u (id serial PRIMARY KEY)")
