@@ -379,16 +379,25 @@ static void say_job(struct app *a, struct job_result *r)
                 r->err.hint);
 }
 
+/* An operator waits for it: it is not held back for what the last frame took of the line. */
+static void show_at_once(struct app *a)
+{
+    a->last_frame_ms = 0;
+}
+
 void app_take_results(struct app *a)
 {
     struct job_result done;
     if (jobs_take(a->jobs, &done)) {
+        show_at_once(a);
         say_job(a, &done);
         findings_free(&done.findings);
     }
     struct command_result r;
     struct sheet sheet;
     while (commands_take(a->commands, &r)) {
+        if (a->batch.n == 0)
+            show_at_once(a);
         say_result(a, &r);
         batch_answered(a, &r.order, r.ok || r.err.code == ERR_TIMEOUT, false);
         batch_go_on(a);
@@ -405,6 +414,8 @@ void app_take_results(struct app *a)
         return;
     }
     struct sheet *place = sheet.kind <= SHEET_PEER_TEST ? &a->sheet : &a->lists[sheet.kind];
+    if (!place->is_there)
+        show_at_once(a);
     if (sheet.err.code && place->is_there && !strcmp(place->mirror, sheet.mirror) &&
         place == &a->lists[sheet.kind]) {
         place->err = sheet.err; /* what was known stays, with its age */

@@ -373,15 +373,32 @@ def test_columns_without_room_are_scrolled_to(console):
 
 
 # --- The line's speed -------------------------------------------------------------------------
+def set_speed(console, speed):
+    attributes = termios.tcgetattr(console.child.child_fd)
+    attributes[5] = speed
+    termios.tcsetattr(console.child.child_fd, termios.TCSANOW, attributes)
+
+
+def test_an_answer_is_not_held_back_on_a_slow_line(start):
+    """A screen takes seconds of that line, but what it was opened for does not wait for them."""
+    c = start()
+    c.wait("billing", "? help")
+    set_speed(c, termios.B1200)
+    took = []
+    for key, word in (("2", "old_consumer"), ("3", "db1.example.com"), ("5", "goes on")):
+        began = time.monotonic()
+        c.press(key, word)
+        took.append(time.monotonic() - began)
+    assert min(took) < 4, took  # else 5 s each: that is the longest that a frame is waited for
+
+
 @pytest.mark.parametrize("speed,most", [(termios.B2400, 240), (termios.B38400, 1200)])
 def test_frames_leave_room_on_the_line(start, speed, most):
     """200 mirrors change ten times a second: what nobody asked for takes a part of the line, and a key is
     answered at once all the same."""
     c = start("many", rows=40, cols=120)
     c.wait("200 mirrors")
-    attributes = termios.tcgetattr(c.child.child_fd)
-    attributes[5] = speed
-    termios.tcsetattr(c.child.child_fd, termios.TCSANOW, attributes)
+    set_speed(c, speed)
     c.keys("/", "running", ENTER)
     c.wait("filter running")
     c.settle()
