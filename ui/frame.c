@@ -94,7 +94,9 @@ static void most_kept(const struct app *a, char *out, size_t size)
 static void list_crumbs(struct app *a, const struct rect *r)
 {
     char kept[160], text[200], order[40];
-    most_kept(a, kept, sizeof kept);
+    *kept = '\0';
+    if (a->layout.fleet.h == 0) /* which says it of every source */
+        most_kept(a, kept, sizeof kept);
     str_printf(text, sizeof text, " Mirrors   filter %s   sort %s%s%s",
                *a->filter ? a->filter : "-",
                sorting_name(a, &columns_of_mirrors, order, sizeof order),

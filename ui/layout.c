@@ -1,5 +1,6 @@
 /* Where everything stands; see layout.h. What goes first when room is short: log, finding, the
- * second line of the head. Columns (graph, rows/s) go by their own table, ui/columns. */
+ * second line of the head; the sums of all mirrors need a large one. Columns (graph, rows/s) go by
+ * their own table, ui/columns. */
 #include "ui/layout.h"
 
 #include <string.h>
@@ -13,6 +14,8 @@ enum {
     FINDING_ROWS = 14, /* from here on the finding of the selected */
     LOG_ROWS = 19,     /* from here on its log */
     SIDE_COLS = 110,   /* from here on panes stand side by side */
+    FLEET_ROWS = 34,   /* from here on, and as wide, all mirrors are summed up */
+    FLEET_HIGH = 3,
     LIST_LEAST = 3,
     TABLE_LEAST = 5, /* lines below a table */
     TABLE_MOST = 14,
@@ -90,6 +93,9 @@ static void layout_body(const struct layout_request *q, struct rect body, struct
         out->log = body;
         return;
     }
+    if (q->kind == LAYOUT_LIST && q->zoom == ZOOM_NONE && q->rows >= FLEET_ROWS &&
+        q->cols >= SIDE_COLS)
+        out->fleet = take_top(&body, FLEET_HIGH);
     out->columns = take_top(&body, 1);
     if (q->zoom == ZOOM_MAIN || q->rows < FINDING_ROWS)
         out->list = body;

@@ -31,6 +31,7 @@ struct layout {
     bool side_by_side;   /* finding and log beside each other, a divider left of the log */
     struct rect head;    /* 1 line: the process, counts, the clock */
     struct rect crumbs;  /* 1 line: where we are, filter, sort */
+    struct rect fleet;   /* what all mirrors do together, with its title line */
     struct rect info;    /* detail: tabs and flow */
     struct rect columns; /* the list's column titles */
     struct rect list;    /* or the page's body */

@@ -1,6 +1,7 @@
 /* The main screen: all mirrors, problems first, with the finding and the log of the selected. */
 #include "ui/actions.h"
 #include "ui/columns.h"
+#include "ui/fleet.h"
 #include "ui/mirrors.h"
 #include "ui/panes.h"
 
@@ -144,7 +145,7 @@ static double value_kept(struct app *a, const void *item)
 static const struct column columns[] = {
     {.title = "MIRROR", .cell = cell_name},
     {.title = "STATE", .sorts_usual = true, .width = 8, .cell = cell_state},
-    {.title = "FROM -> TO", .width = 16, .wide_width = 19, .min_cols = 100, .cell = cell_peers},
+    {.title = "FROM -> TO", .width = 16, .wide_width = 17, .min_cols = 100, .cell = cell_peers},
     {.title = "TABLES",
      .value = value_tables,
      .width = 7,
@@ -158,7 +159,7 @@ static const struct column columns[] = {
      .align = ALIGN_RIGHT,
      .min_cols = 62,
      .cell = cell_lag_bytes},
-    {.title = "5 MIN", .width = 8, .wide_width = 15, .min_cols = 78, .draw = draw_lag},
+    {.title = "5 MIN", .width = 8, .wide_width = 12, .min_cols = 78, .draw = draw_lag},
     {.title = "ROWS/S",
      .value = value_rows,
      .width = 6,
@@ -199,6 +200,7 @@ static void draw_empty(struct app *a)
 static void list_draw(struct app *a)
 {
     const struct mirror_status *m = rows_selected(&a->mirrors);
+    fleet_draw(a);
     columns_draw(a, &a->mirrors, &columns_of_mirrors, mirror_glyph);
     if (a->mirrors.n == 0)
         draw_empty(a);

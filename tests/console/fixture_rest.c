@@ -18,7 +18,6 @@
 enum {
     SOURCES_MOST = 16,
     WORKERS_MOST = 8,
-    FRAME_MS = 250, /* what waits longer than that is no frame but a clock */
     LOOK_MS = 5,
 };
 
@@ -131,7 +130,7 @@ static void question_answer(struct pollfd *fds, nfds_t n, int timeout)
     const struct question *q = &rest.question;
     bool done = atomic_load(&rest.lines) >= q->lines && !(fds[0].events & POLLOUT);
     if (q->kind == 'r')
-        done = done && workers_rest() && (timeout < 0 || timeout > FRAME_MS || rest.is_drawn);
+        done = done && workers_rest() && (timeout < 0 || rest.is_drawn);
     if (!done || __real_poll(fds, n, 0) != 0)
         return;
     dprintf(rest.answer_fd, "%ld\n", q->number);

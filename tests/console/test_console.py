@@ -47,7 +47,8 @@ def test_every_size_locale_and_colour(start, rows, cols, locale, no_colour):
     assert (rows >= 19) == ("log: billing" in text)
     assert (cols >= 78) == ("5 MIN" in text)
     assert (cols >= 68) == ("ROWS/S" in text)
-    assert (cols >= 110) == ("eu-prod" in c.line(3))
+    assert (cols >= 110) == ("eu-prod " in next(x for x in text.splitlines() if x.startswith(">! billing")))
+    assert (cols >= 110 and rows >= 34) == ("worst lag  1m48s billing" in text)
     if locale == "C":
         assert all(b < 0x80 for b in c.raw), "only ASCII outside UTF-8"
     elif rows >= 14:
@@ -55,6 +56,18 @@ def test_every_size_locale_and_colour(start, rows, cols, locale, no_colour):
     coloured = {cell.fg for line in c.screen.buffer.values() for cell in line.values()} - {"default"}
     assert bool(coloured) != no_colour, coloured
     assert {cell.bg for line in c.screen.buffer.values() for cell in line.values()} == {"default"}
+
+
+def test_a_large_screen_sums_all_mirrors_up(start):
+    c = start(rows=40, cols=120)
+    c.wait("billing", "? help")
+    assert "all mirrors" in c.line(2)
+    assert re.match(r" flow +901k rows/s, 129MB/s +worst lag  1m48s billing  [▁▂▃▄▅▆▇█]", c.line(3))  # none of paused ones
+    assert re.match(r" WAL kept +eu-prod 2\.9G of 64G [█▏▎▍▌▋▊▉░]+  us-prod 13M$", c.line(4))
+    c.tell("gone billing")
+    c.wait(re.compile(r"worst lag  1\.1s search_idx"), "eu-prod 13M ", gone=["of 64G"])
+    c.press("o", gone=["all mirrors"])
+    c.press("o", "all mirrors")
 
 
 def test_tiny_terminals_get_one_line(start):

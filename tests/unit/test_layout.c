@@ -11,13 +11,13 @@
 #include "ui/layout.h"
 
 enum {
-    RECTS = 9,
+    RECTS = 10,
 };
 
 static void rects_of(const struct layout *l, const struct rect **out)
 {
-    const struct rect *all[RECTS] = {&l->head,    &l->crumbs, &l->info,    &l->columns, &l->list,
-                                     &l->finding, &l->log,    &l->message, &l->hint};
+    const struct rect *all[RECTS] = {&l->head, &l->crumbs,  &l->fleet, &l->info,    &l->columns,
+                                     &l->list, &l->finding, &l->log,   &l->message, &l->hint};
     for (int i = 0; i < RECTS; i++)
         out[i] = all[i];
 }
@@ -109,6 +109,15 @@ static void test_wide_terminals_have_panes_side_by_side(void **state)
     assert_false(at(40, 109, 7).side_by_side);
 }
 
+static void test_large_terminals_sum_all_mirrors_up(void **state)
+{
+    (void)state;
+    assert_int_equal(at(40, 120, 7).fleet.h, 3);
+    assert_int_equal(at(40, 109, 7).fleet.h, 0);
+    assert_int_equal(at(24, 120, 7).fleet.h, 0);
+    assert_true(at(34, 110, 200).list.h >= 10);
+}
+
 static void test_a_short_list_gives_its_lines_to_the_log(void **state)
 {
     (void)state;
@@ -123,6 +132,7 @@ int main(void)
         cmocka_unit_test(test_80x24_is_complete),
         cmocka_unit_test(test_log_goes_first_then_the_finding),
         cmocka_unit_test(test_wide_terminals_have_panes_side_by_side),
+        cmocka_unit_test(test_large_terminals_sum_all_mirrors_up),
         cmocka_unit_test(test_a_short_list_gives_its_lines_to_the_log),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
