@@ -161,6 +161,10 @@ void mirror_next(struct app *a, const struct mirror_status *m, char *out, size_t
     if (m->state == MIRROR_ERROR) {
         *role = ROLE_FAIL;
         next_failed(a, m, out, size);
+    } else if (m->verify.is_running && m->verify.bytes_total > 0) {
+        *role = ROLE_BUSY;
+        format_percent(m->verify.bytes_done, m->verify.bytes_total, t);
+        str_printf(out, size, "verify %s", t);
     } else if (*m->operation.name) {
         *role = ROLE_BUSY;
         str_printf(out, size, "%s ...", m->operation.name);
@@ -235,12 +239,32 @@ static void facts_finding(struct app *a, const struct finding *f, struct facts *
     facts_add(out, ROLE_STRONG, 0, "do", "%s", action_remedy(a, f, remedy, sizeof remedy));
 }
 
+/* How far a comparison is, and what it takes still. */
+static void facts_verify(const struct app *a, const struct mirror_status *m, struct facts *out)
+{
+    const struct verify_status *v = &m->verify;
+    char done[FORMAT_SIZE], all[FORMAT_SIZE], left[APP_MINUTES];
+    if (!v->is_running)
+        return;
+    if (v->tables_total == 0) {
+        facts_add(out, ROLE_BUSY, 0, "check", "waits for a snapshot of either side");
+        return;
+    }
+    app_minutes(a, m->name, false, v->bytes_total - v->bytes_done, left);
+    facts_add(out, v->differences ? ROLE_WARN : ROLE_BUSY, 0, "check",
+              "%d of %d tables, %s of %s, %lld row%s differ%s so far%s%s%s", v->tables_done,
+              v->tables_total, format_bytes(v->bytes_done, done), format_bytes(v->bytes_total, all),
+              (long long)v->differences, format_s(v->differences), v->differences == 1 ? "s" : "",
+              *left ? ", " : "", left, *left ? " left" : "");
+}
+
 static void facts_state(struct app *a, const struct mirror_status *m, struct facts *out)
 {
     char keys[40];
     char t[FORMAT_SIZE], u[FORMAT_SIZE], effect[256];
     char applied[LSN_TEXT_SIZE], source[LSN_TEXT_SIZE];
     slot_effect(a, m, effect, sizeof effect);
+    facts_verify(a, m, out);
     facts_add(out, ROLE_TEXT, 0, "from", "%s %s %s, publication %s", m->source_peer,
               theme_arrow(&a->theme), m->dest_peer, m->publication);
     if (m->state == MIRROR_SNAPSHOTTING || m->state == MIRROR_INITIALIZING)

@@ -268,7 +268,7 @@ bool engine_mirror_doctor(struct engine *e, const char *name, const atomic_bool 
 }
 
 /* One line of the control pipe: "state running NAME", "log LEVEL NAME TEXT", "gone NAME",
- * "busy on", "busy off", "go on". */
+ * "verify NAME" (begins, then ends), "busy on", "busy off", "go on". */
 static void obey(struct engine *e, char *line)
 {
     char *save = NULL;
@@ -289,6 +289,8 @@ static void obey(struct engine *e, char *line)
     for (int s = 0; m && !strcmp(verb, "state") && s <= MIRROR_STOPPED; s++)
         if (!strcmp(what, mirror_state_name((enum mirror_state)s)))
             fixture_set_state(m, (enum mirror_state)s);
+    if (!strcmp(verb, "verify") && m)
+        scenario_verify(m);
     if (!strcmp(verb, "slotless") && m) {
         fixture_set_state(m, MIRROR_ERROR);
         m->status.error.code = ERR_SLOT_MISSING;

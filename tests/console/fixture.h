@@ -20,6 +20,9 @@ bool scenario_fill(const char *name, struct fixture_mirror **out, size_t *n);
 /* One step in time of a mirror: the snapshot goes on, lag changes. */
 void scenario_step(struct fixture_mirror *m, int step);
 
+/* A comparison begins, or ends. */
+void scenario_verify(struct fixture_mirror *m);
+
 /* Puts a mirror into a state by its API name ("running", "error", "paused"). */
 void fixture_set_state(struct fixture_mirror *m, enum mirror_state s);
 

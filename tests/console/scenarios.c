@@ -234,6 +234,15 @@ void fixture_set_state(struct fixture_mirror *m, enum mirror_state s)
         x->rows_per_second = x->bytes_per_second = 0;
 }
 
+void scenario_verify(struct fixture_mirror *m)
+{
+    struct verify_status *v = &m->status.verify;
+    *v = (struct verify_status){.is_running = !v->is_running,
+                                .tables_total = 12,
+                                .bytes_total = INT64_C(8) << 30,
+                                .differences = 1};
+}
+
 void scenario_step(struct fixture_mirror *m, int step)
 {
     struct mirror_status *s = &m->status;
@@ -247,6 +256,8 @@ void scenario_step(struct fixture_mirror *m, int step)
         s->lag_seconds = step % 7 * 0.3;
         s->last_lsn += 4711;
     }
+    if (s->verify.is_running)
+        s->verify.bytes_done += s->verify.bytes_total / 20000; /* in 2000 s */
     if (s->state != MIRROR_SNAPSHOTTING)
         return;
     for (size_t i = 0; i < s->n_tables; i++) {

@@ -594,6 +594,19 @@ def test_verify_what_it_found_and_repair(console):
     assert console.commands() == ["verify catalog", "verify with repair catalog"]
 
 
+def test_how_far_a_comparison_is_and_how_long_it_takes(console):
+    console.press("j", re.compile(r"^>\? catalog", re.M))
+    console.tell("verify catalog")
+    console.wait(re.compile(r"^>\? catalog .* verify +0%", re.M),
+                 re.compile(r"check +0 of 12 tables, 0 of 8\.0G, 1 row differs so far *$", re.M))
+    console.tell("busy on")
+    console.wait(re.compile(r"of 8\.0G, 1 row differs so far, about \d+ min left"))
+    console.tell("busy off")
+    console.tell("verify catalog")
+    console.wait("3 updates", gone=["so far"])
+    console.press("v", re.compile(r"verify catalog: reads 12 tables \(7\.6G, about \d+ min\)"))
+
+
 def test_never_compared(console):
     console.keys("/", "users", ENTER, "V")
     console.wait("users: the last comparison", "was never compared")
