@@ -266,7 +266,9 @@ static void add_filled(struct diff *d, int i, size_t c, const struct fill *fill)
     bool not_null = col->not_null && fill->kind == FILL_VALUE;
     buf_puts(&b, "ADD COLUMN ");
     put_type(&b, col);
-    if (value)
+    if (value && fill->kind != FILL_VALUE && schema_is_in_columns(d->src.s, i))
+        schema_without_default(&b, col->type);
+    else if (value)
         buf_printf(&b, " DEFAULT %s", value);
     buf_puts(&b, not_null ? " NOT NULL" : "");
     diff_run(d, STAGE_COLUMN, i, buf_take(&b), diff_what(d, i, "add column", col->name));

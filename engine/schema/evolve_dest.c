@@ -534,6 +534,8 @@ static void add_column(struct evolve_work *w, const struct evolve_pair *p)
         buf_puts(&b, " DEFAULT ");
         pg_quote_literal(&b, p->missing);
         buf_printf(&b, "::%s", p->type);
+    } else if (p->is_domain && schema_is_in_columns(w->q->schema, w->q->table)) {
+        schema_without_default(&b, p->type);
     } else if (p->is_domain) {
         buf_printf(&b, " DEFAULT NULL::%s", p->type); /* not the domain's own */
     }

@@ -311,3 +311,34 @@ bool compare_layouts(struct pg_conn *dest, struct task *task, const struct schem
     layout_gaps_free(&gaps);
     return true;
 }
+
+/* --- columns that are added --------------------------------------------------------------------
+ */
+
+bool schema_is_in_columns(const struct schema *s, int table)
+{
+    for (size_t i = 0; i < s->n_layouts; i++)
+        if (s->layouts[i].relation == s->tables[table].oid && s->layouts[i].n_users)
+            return true;
+    return false;
+}
+
+void schema_without_default(struct buf *sql, const char *domain)
+{
+    struct buf body = {0};
+    buf_puts(&body, "DECLARE x text := (SELECT pg_catalog.pg_get_expr(typdefaultbin, 0) FROM"
+                    " pg_catalog.pg_type WHERE oid = pg_catalog.to_regtype(");
+    pg_quote_literal(&body, domain);
+    buf_printf(&body,
+               ")); BEGIN IF x IS NOT NULL THEN ALTER DOMAIN %s DROP DEFAULT; END IF; %s;"
+               " IF x IS NOT NULL THEN EXECUTE ",
+               domain, buf_text(sql));
+    char *set = mem_printf("ALTER DOMAIN %s SET DEFAULT ", domain);
+    pg_quote_literal(&body, set);
+    buf_puts(&body, " || x; END IF; END");
+    buf_reset(sql);
+    buf_puts(sql, "DO ");
+    pg_quote_literal(sql, buf_text(&body));
+    free(set);
+    buf_free(&body);
+}

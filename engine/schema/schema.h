@@ -224,6 +224,13 @@ bool schema_look_at_layouts(struct pg_conn *dest, struct task *task, const char 
                             const struct schema *s, struct layout_gaps *out,
                             struct err *err) MUST_CHECK;
 
+/* Whether columns of the schema's tables hold rows of the table (an index). */
+bool schema_is_in_columns(const struct schema *s, int table);
+/* Of a statement that adds a column of a domain, which the rows that are there shall not have the
+ * domain's default in: beside columns that hold rows of the table the server allows no other
+ * default either, so that the domain is without one for that moment. */
+void schema_without_default(struct buf *sql, const char *domain);
+
 /* What a destination relation really is: the stream prepares its statements from this. */
 struct dest_column {
     char *name;

@@ -298,6 +298,22 @@ def test_rows_that_are_values(bunny, pair):
     assert pair.dsql("SELECT count(*) FROM b") == [(3,)]
 
 
+def test_rows_that_are_values_get_a_column_of_a_domain(bunny, pair):
+    """No default may come with it at the destination, neither the domain's own."""
+    pair.sql("""CREATE DOMAIN d AS int; CREATE DOMAIN e AS int;
+                CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE b (id int PRIMARY KEY, v a);
+                INSERT INTO a VALUES (1); INSERT INTO b VALUES (1, ROW(1)::a)""")
+    bunny.mirror("m", pair, schema_changes="auto")
+    bunny.api.post("/v1/mirrors/m/pause")
+    for sql in ("ALTER TABLE a ADD x e, ADD y d", "INSERT INTO b VALUES (2, ROW(3, 4, 5)::a)",
+                "INSERT INTO a VALUES (3, 4, 5)", "ALTER DOMAIN d SET DEFAULT 7",
+                "INSERT INTO a VALUES (4)", "UPDATE a SET x = 9 WHERE id = 1"):
+        pair.sql(sql)
+    bunny.api.post("/v1/mirrors/m/resume")
+    equal(pair)
+    assert pair.dsql("SELECT typdefault FROM pg_type WHERE typname = 'd'") == [("7",)]
+
+
 def test_what_the_source_gave_up_waits_for_nothing(bunny, pair):
     """NOT NULL, a check, a key that a row of the stream needs gone; a new name comes behind it."""
     pair.sql("CREATE TABLE t (id int PRIMARY KEY, a int NOT NULL, b int CHECK (b > 0), c int UNIQUE);"
