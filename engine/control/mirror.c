@@ -256,6 +256,14 @@ static struct command *peek_command(struct mirror *m)
     return c;
 }
 
+bool mirror_leaves(struct mirror *m)
+{
+    const struct command *c = peek_command(m);
+    return atomic_load(&m->shall_stop) ||
+           (c && (c->kind == MIRROR_PAUSE || c->kind == MIRROR_DELETE ||
+                  c->kind == MIRROR_FORCE_DELETE));
+}
+
 static void take_command(struct mirror *m, struct command *c)
 {
     pthread_mutex_lock(&m->lock);

@@ -71,6 +71,7 @@ struct mirror {
     int64_t rows_copied; /* sum over the tables at the last look */
     int64_t resumed_at;  /* monotonic ms: a snapshot goes on; what it had then: */
     int64_t resumed_bytes;
+    int64_t ready_at;   /* monotonic ms: all rows are in, and it is expected to stream; 0: none */
     int64_t retry_at;   /* monotonic ms; 0: none planned */
     bool is_held;       /* an error that waits for the operator */
     struct err failure; /* the error that live.error names for the operator; as it came */
@@ -141,6 +142,8 @@ bool mirror_begin_operation(struct mirror *m, const struct operation *op,
 void mirror_end_operation(struct mirror *m, enum mirror_command c);
 /* The operation that holds the mirror is part of what is published next. */
 void mirror_show_operation(struct mirror *m);
+/* It ends a run to be paused or deleted, or with the process: nothing of it goes on. */
+bool mirror_leaves(struct mirror *m);
 /* Whether that operation is asked for and not done. */
 bool mirror_is_pending(const struct mirror *m, enum mirror_command c);
 
@@ -196,7 +199,7 @@ struct run {
     struct follow *follow;         /* their sequences; NULL: not yet */
     bool is_fresh;                 /* all tables were copied in this run */
     int64_t slot_xid;              /* see slot_window.h; of a slot made in this run */
-    int64_t reading_at;            /* monotonic ms: when it began to get ready for the first copy */
+    int64_t writing_at;            /* monotonic ms: when it remembered definitions, before a copy */
 };
 /* Whose sessions are ended when they hold the slot: its own; NULL: everybody's, on command. */
 const char *run_holder(const struct run *r);
@@ -284,7 +287,7 @@ bool run_follow(struct run *r, struct err *err) MUST_CHECK;
 /* In the stream's loop: shows what was found out. */
 void run_follow_look(struct run *r);
 /* The end, after a last look or (after an error) without one. */
-void run_follow_end(struct run *r, bool with_last_look);
+void run_follow_end(struct run *r, bool with_last_look, bool is_clean);
 /* One look with r's connections; the mirror need not stream. */
 void run_follow_once(struct run *r);
 

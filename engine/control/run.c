@@ -357,12 +357,19 @@ static bool start(void *arg, lsn_t from, struct err *err)
     return true;
 }
 
+static void stopping(void *arg)
+{
+    table_sync_stopping(arg);
+    verify_leave(((struct run *)arg)->m);
+}
+
 static bool stream(struct run *r, struct err *err)
 {
     struct mirror *m = r->m;
     const struct mirror_config *c = &m->row.config;
     m->live.last_lsn = r->progress->lsn;
     m->safe = r->progress->lsn;
+    bool is_clean = false;
     struct stream_options o = {
         .source = r->repl,
         .start = start,
@@ -391,13 +398,14 @@ static bool stream(struct run *r, struct err *err)
                   .arg = r},
         .report = report,
         .beside = tend,
-        .stopping = table_sync_stopping,
+        .stopping = stopping,
         .hold = m->hold,
         .standing = verify_standing,
         .arg = r,
         .busy_us = &m->live.counters.busy_us,
         .reading = &m->failed_at,
         .oldest = &m->oldest,
+        .is_clean = &is_clean,
     };
     if (!run_follow(r, err))
         return false;
@@ -406,7 +414,7 @@ static bool stream(struct run *r, struct err *err)
     if (m->blamed >= 0)
         m->failed_at = m->blamed_lsn;
     m->table_sync = NULL;
-    run_follow_end(r, err->code == ERR_CANCELLED);
+    run_follow_end(r, err->code == ERR_CANCELLED, is_clean);
     return ok;
 }
 

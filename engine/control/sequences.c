@@ -12,6 +12,7 @@
 
 #define LAST_LOOK_MS 3000
 #define LAST_LOOK_AT_STOP_MS 500
+#define LAST_LOOK_UNCLEAN_MS 200 /* a server has let the stream's own end wait already */
 
 static struct sequences_owner owner_of(const struct run *r)
 {
@@ -70,10 +71,12 @@ void run_follow_look(struct run *r)
     show(r->m, s.followed, s.synced_at, &s.trouble);
 }
 
-void run_follow_end(struct run *r, bool with_last_look)
+void run_follow_end(struct run *r, bool with_last_look, bool is_clean)
 {
     struct mirror *m = r->m;
-    int limit = atomic_load(&m->shall_stop) ? LAST_LOOK_AT_STOP_MS : LAST_LOOK_MS;
+    int limit = !is_clean                     ? LAST_LOOK_UNCLEAN_MS
+                : atomic_load(&m->shall_stop) ? LAST_LOOK_AT_STOP_MS
+                                              : LAST_LOOK_MS;
     if (!r->follow)
         return;
     bool is_done = follow_finish(r->follow, with_last_look ? limit : 0);

@@ -86,8 +86,10 @@ void show_state(struct mirror *m, enum mirror_state state, const char *phase)
     if (!m->live.state_since)
         m->live.state_since = clock_wall_us();
     str_copy(m->live.phase, sizeof m->live.phase, phase);
-    if (state != MIRROR_SNAPSHOTTING)
+    if (state != MIRROR_SNAPSHOTTING) {
         m->live.eta_seconds = -1;
+        m->ready_at = 0;
+    }
     if (state != MIRROR_RUNNING && state != MIRROR_SNAPSHOTTING) {
         m->live.rows_per_second = 0;
         m->live.bytes_per_second = 0;
@@ -314,6 +316,16 @@ static void update_rates(struct mirror *m, int64_t now)
         show_dirty(m);
 }
 
+/* Behind a copy nothing is measured any more: what is expected to be left becomes less. */
+static void count_down(struct mirror *m, int64_t now)
+{
+    int64_t left = m->ready_at > now ? (m->ready_at - now + 500) / 1000 : 0;
+    if (!m->ready_at || left == m->live.eta_seconds)
+        return;
+    m->live.eta_seconds = left;
+    m->is_dirty = true;
+}
+
 void show_tick(struct mirror *m)
 {
     int64_t now = clock_mono_ms();
@@ -327,6 +339,7 @@ void show_tick(struct mirror *m)
         show_save_counters(m);
     history_tick(&m->history);
     trouble_tick(m);
+    count_down(m, now);
     if (m->is_dirty && now - m->published_at >= PUBLISH_MS)
         show_now(m);
 }

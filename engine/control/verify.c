@@ -29,7 +29,8 @@ struct verification {
     struct catalog *catalog; /* thread-safe by itself */
     struct hold *hold;       /* the mirror's; thread-safe by itself */
     char mirror[NAME_SIZE];
-    bool is_kept; /* the report is in the catalog; once the errand is over */
+    bool is_called_off; /* by verify_leave */
+    bool is_kept;       /* the report is in the catalog; once the errand is over */
     bool repairs;
     atomic_bool wants_look; /* at the sequences, by who follows them */
 
@@ -415,6 +416,7 @@ static void begin(struct mirror *m)
     pthread_mutex_init(&v->lock, NULL);
     errand_init(&v->errand, "b:verify", run, v, m->wake_fd);
     v->errand.mirror = v->mirror;
+    v->errand.task.is_leaving = true;
     if (errand_start(&v->errand, &err)) {
         m->verification = v;
         return;
@@ -467,9 +469,22 @@ static void forget_trouble(struct mirror *m)
     verify_report_free(&report);
 }
 
+void verify_leave(struct mirror *m)
+{
+    if (!m->verification || !mirror_leaves(m))
+        return;
+    m->verification->is_called_off = true;
+    errand_cancel(&m->verification->errand);
+}
+
 void verify_tick(struct mirror *m)
 {
     bool is_wanted = mirror_is_pending(m, MIRROR_VERIFY) || mirror_is_pending(m, MIRROR_REPAIR);
+    if (m->verification && m->verification->is_called_off) {
+        if (!mirror_leaves(m))
+            verify_end(m); /* it goes on after all, and begins anew */
+        return;
+    }
     if (!m->verification) {
         if (is_wanted && hold_has_stream(m->hold))
             begin(m);

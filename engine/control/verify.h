@@ -11,6 +11,8 @@
 /* Begins the comparison that is pending, ends the operation when it is over, and calls one off that
  * nobody wants any more. Cheap; called in every tick. */
 void verify_tick(struct mirror *m);
+/* A run ends: calls it off, without waiting, if what comes next would. */
+void verify_leave(struct mirror *m);
 /* Calls it off and waits for its end, less than a second with servers that answer. No report is
  * kept; a pending operation stays pending. Nothing under way is fine. */
 void verify_end(struct mirror *m);

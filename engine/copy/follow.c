@@ -21,6 +21,8 @@
 #define ACTING_EVERY 3 /* intervals between two looks for triggers */
 #define TELL_AFTER_MS 60000
 #define FINISH_SLICE_MS 10
+#define SILENCE_MS 500 /* of a server, at the end of a run: nobody waits longer for its answer */
+#define END_TICK_MS 50
 
 struct follow {
     struct follow_plan plan;
@@ -31,6 +33,7 @@ struct follow {
     atomic_uint_fast64_t safe, until; /* until: a sequence waits for it; 0: none */
     atomic_int_fast64_t rows, rows_seen;
     atomic_bool is_caught_up, is_poked, shall_end, is_last_done;
+    atomic_int_fast64_t ending_at; /* since when it shall; monotonic ms */
 
     pthread_mutex_t lock; /* leaf: status */
     struct follow_status status;
@@ -44,6 +47,20 @@ struct follow {
     int slower;
     bool is_told;
 };
+
+/* A server that hangs must not keep a pause waiting; one that is slow may take its time. */
+static bool is_called_off(void *arg)
+{
+    struct follow *f = arg;
+    struct task *task = &f->errand.task;
+    if (atomic_load(&f->errand.is_cancelled))
+        return true;
+    if (!atomic_load(&f->shall_end))
+        return false;
+    int64_t heard = task->heard_at, since = atomic_load(&f->ending_at);
+    task->tick_ms = END_TICK_MS;
+    return clock_mono_ms() - (heard > since ? heard : since) >= SILENCE_MS;
+}
 
 /* --- a look ------------------------------------------------------------------------------------
  */
@@ -226,6 +243,9 @@ bool follow_start(const struct follow_plan *plan, const struct schema *s, struct
     str_printf(name, sizeof name, "b:seq %.9s", plan->owner.mirror);
     errand_init(&f->errand, name, run, f, plan->wake_fd);
     f->errand.mirror = f->plan.owner.mirror;
+    f->errand.task.is_cancelled = is_called_off;
+    f->errand.task.arg = f;
+    f->errand.task.is_leaving = true;
     *out = f;
     if (errand_start(&f->errand, err))
         return true;
@@ -283,6 +303,7 @@ bool follow_finish(struct follow *f, int limit_ms)
     int64_t until = clock_mono_ms() + limit_ms;
     if (!f)
         return true;
+    atomic_store(&f->ending_at, clock_mono_ms());
     atomic_store(&f->shall_end, true);
     wake_signal(f->errand.wake_fd);
     while (f->errand.has_thread && !errand_is_over(&f->errand) && clock_mono_ms() < until)

@@ -65,7 +65,8 @@ static void add_workers(struct verify_job *j)
         v->job = j;
         v->index = i;
         v->wake_fd = wake_new();
-        v->task = (struct task){.wake_fd = v->wake_fd, .is_cancelled = is_stopping, .arg = v};
+        v->task = (struct task){
+            .wake_fd = v->wake_fd, .is_cancelled = is_stopping, .arg = v, .is_leaving = true};
     }
 }
 

@@ -16,7 +16,7 @@
 #define EXPLAIN_MS 10000
 #define REACH_MS 60000 /* the slot keeps WAL meanwhile, and the snapshot dead rows */
 #define EXPORT_MS 1500 /* the stream stands */
-#define DROP_MS 1000
+#define DROP_MS 200
 
 struct taking {
     const struct verify_pair_plan *plan;
@@ -180,12 +180,13 @@ bool verify_pair_take(const struct verify_pair_plan *plan, struct verify_pair *o
 void verify_pair_free(struct verify_pair *p)
 {
     struct err ignored = {0};
+    struct task task = {.wake_fd = -1, .is_leaving = true};
     if (p->slot[0] && p->repl && pg_is_alive(p->repl)) {
         struct buf sql = {0};
         buf_puts(&sql, "DROP_REPLICATION_SLOT ");
         pg_quote_ident(&sql, p->slot);
         /* with the connection it goes in any case, only a moment later */
-        (void)!pg_exec(p->repl, NULL, DROP_MS, buf_text(&sql), NULL, &ignored);
+        (void)!pg_exec(p->repl, &task, DROP_MS, buf_text(&sql), NULL, &ignored);
         buf_free(&sql);
     }
     pg_close(p->repl, true);

@@ -199,6 +199,14 @@ static bool settle(struct pg_conn *c, int64_t deadline)
     return false;
 }
 
+bool conn_leave(struct pg_conn *c)
+{
+    if (!c->is_broken && !c->is_eof && PQstatus(c->pq) == CONNECTION_OK)
+        canceller_start(c->canceller);
+    c->is_broken = true;
+    return false;
+}
+
 bool conn_give_up(struct pg_conn *c)
 {
     int64_t deadline = wait_deadline(SETTLE_MS);

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 
 #define SEND_BUFFER_BYTES (4 << 20)
+#define CANCEL_LEAD_MS 200
 #define PATIENCE_MS 10000 /* with silence, unless the peer's connect_timeout is another */
 
 /* Never row values: DETAIL may quote them, and so may whatever a function of the user's says (only
@@ -198,7 +199,7 @@ void pg_close(struct pg_conn *c, bool cancel)
     if (cancel && !c->is_broken && PQtransactionStatus(c->pq) == PQTRANS_ACTIVE) {
         /* Behind the end of the session a request finds nobody, so it gets a moment's lead. */
         canceller_start(c->canceller);
-        (void)canceller_wait(c->canceller, 500);
+        (void)canceller_wait(c->canceller, CANCEL_LEAD_MS);
     }
     PQfinish(c->pq);
     canceller_release(c->canceller);

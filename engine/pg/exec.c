@@ -52,7 +52,7 @@ bool exec_finish(struct pg_conn *c, struct task *task, int64_t deadline, PGresul
     PGresult *r, *kept = NULL;
     for (;;) {
         if (!exec_next(c, task, deadline, &r, &e)) {
-            conn_give_up(c);
+            (void)(task && task->is_leaving ? conn_leave(c) : conn_give_up(c));
             break;
         }
         if (!r)

@@ -36,6 +36,9 @@ struct task {
     void *arg;
     int tick_ms;       /* 0: 1000 */
     int64_t next_tick; /* kept by these calls, over all that share the task; starts as 0 */
+    int64_t heard_at;  /* the same: when a server last had something to say, monotonic ms */
+    bool
+        is_leaving; /* a session that was given up is closed: nobody waits until it takes another */
 };
 
 /* Where a server is and how to log in; see struct peer in engine.h for its users' view. */

@@ -107,6 +107,9 @@ bool canceller_wait(struct canceller *k, int limit_ms);
 /* After a wait failed in the middle of a statement: cancels the statement and reads its end, at
  * most a second, so that the session can go on; else the session is broken. Returns false. */
 bool conn_give_up(struct pg_conn *c);
+/* The same of a session that is closed next: it asks the server to end what it does, and waits for
+ * nothing. Returns false. */
+bool conn_leave(struct pg_conn *c);
 
 /* From a failed result; from libpq's own message on the connection; from a failed login. Each
  * returns false. */

@@ -195,12 +195,12 @@ bool pg_repl_stop(struct pg_conn *c, struct task *task, int limit_ms, struct err
         if (!copy_put_end(c, task, deadline, NULL, err))
             return false;
         if (!copy_discard(c, task, deadline, err))
-            return conn_give_up(c);
+            return conn_leave(c);
         c->copy = COPY_ENDING;
     }
     while ((got = pg_copy_try_read(c, &data, &len, err)) == 2)
         if (!wait_input(c, task, deadline, err))
-            return conn_give_up(c);
+            return conn_leave(c);
     return got == 0;
 }
 

@@ -97,6 +97,8 @@ static bool wait_long(struct pg_conn *c, int fd, struct task *task, short events
         int ready = poll_once(p, sleep_ms(task, now, deadline, look_at), &woken, err);
         *got = p[0].revents;
         ok = ready > 0;
+        if (ok && task)
+            task->heard_at = clock_mono_ms();
         if (ready)
             break;
         if (deadline && clock_mono_ms() >= deadline) {

@@ -30,7 +30,7 @@
 #define GATHER_MIN_US 50
 #define GATHER_MAX_US 1000
 #define FIRST_WORD_MS 1000
-#define STOP_LIMIT_MS 800
+#define STOP_LIMIT_MS 500 /* of the second in which a pause is answered */
 #define STOP_TICK_MS 50
 #define BULK_OPEN_MS 20 /* so long an open batch may be without a look at it, in bulk */
 /* With so many commits in so long: is bulk reading better? Of large transactions a stream is as
@@ -509,8 +509,8 @@ static bool turn(struct stream *s, struct err *err)
 
 /* A clean stop: what is complete is committed, what is not is rolled back with its connection, and
  * the source hears the last position. All of it within the limit, or it is left to the restart,
- * which loses nothing either. */
-static void stop_cleanly(struct stream *s)
+ * which loses nothing either (false). */
+static bool stop_cleanly(struct stream *s)
 {
     struct err err = {0};
     int64_t until = clock_mono_ms() + STOP_LIMIT_MS;
@@ -526,15 +526,16 @@ static void stop_cleanly(struct stream *s)
         if (!apply_pump(s->apply, true, &err) ||
             !pg_wait(s->o.dest, &s->task, apply_wants_write(s->apply), 50, &err)) {
             if (err.code != ERR_TIMEOUT)
-                return;
+                return false;
             err_clear(&err);
         }
     }
     if (apply_is_idle(s->apply) && !apply_move_idle(s->apply, s->quiet, &err))
-        return;
+        return false;
     int left = (int)(until - clock_mono_ms());
-    if (send_feedback(s, &err) && left > 0 && !s->bulk)
-        (void)!pg_repl_stop(s->o.source, &s->task, left, &err);
+    if (!send_feedback(s, &err) || left <= 0)
+        return false;
+    return s->bulk || pg_repl_stop(s->o.source, &s->task, left, &err);
 }
 
 bool stream_run(const struct stream_options *o, struct err *err)
@@ -561,7 +562,7 @@ bool stream_run(const struct stream_options *o, struct err *err)
         if (o->hold)
             hold_detach(o->hold);
         if (err->code == ERR_CANCELLED)
-            stop_cleanly(&s);
+            *o->is_clean = stop_cleanly(&s);
         o->report(o->arg, apply_durable(s.apply), apply_durable(s.apply), false);
         if (o->reading)
             *o->reading = apply_reading(s.apply);

@@ -55,6 +55,7 @@ struct stream_options {
     void (*standing)(void *arg, const struct apply *apply);
     void *arg;
     int64_t *busy_us; /* grows by the time in which changes were on their way there */
+    bool *is_clean;   /* set after ERR_CANCELLED: both servers have answered until the end */
     lsn_t *reading;   /* set at the end: commit LSN of the transaction that was read; may be NULL */
     lsn_t *oldest;    /* the same of the first one that was under way with others; may be NULL */
 };

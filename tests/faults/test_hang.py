@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from faults import phases
 from faults.world import World
 from harness.api import ApiError
 from harness.waiting import SLOW, wait_for
@@ -78,6 +79,33 @@ def test_commands_at_each_step(world, side, step):
         assert w.compare()[:2] == (0, 0)
         w.api.delete(f"/v1/mirrors/{w.name}")
     w.pair.assert_clean()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("side", ["source", "dest"])
+def test_commands_while_a_stream_and_a_comparison_hang(world, side):
+    """What is under way is given up at the same time, not one after the other."""
+    w = world
+    phases.verify(w)
+    w.proxies[side].hang()
+    w.any_moment(0.3)
+    took = seconds(lambda: w.api.post(f"/v1/mirrors/{w.name}/pause"))
+    assert took < LIMIT, f"pause took {took:.2f} s"
+    w.proxies[side].heal()
+    w.api.post(f"/v1/mirrors/{w.name}/resume")
+    w.wait_streaming()
+    w.proxies[side].hang()
+    w.any_moment(0.3)
+    code, took = w.bunny.stop()
+    assert code == 0 and took < LIMIT + 0.7, f"code {code}, the shutdown took {took:.2f} s"
+    assert "did not stop within" not in w.bunny.log_tail(100000)
+    w.proxies[side].heal()
+    w.start()
+    w.wait_streaming()
+    w.recover(False)
+    w.quiesce()
+    assert w.compare()[:2] == (0, 0)
+    w.finish()
 
 
 def delete(w):
