@@ -92,7 +92,10 @@ static const char columns_sql[] =
     "  pg_constraint f WHERE f.conrelid = c.oid AND f.contype = 'f' AND f.confdeltype = 'c'),"
     " current_setting('session_replication_role') <> 'replica' AND EXISTS (SELECT FROM"
     "  pg_constraint f WHERE f.conrelid = c.oid AND f.contype = 'f' AND a.attnum = ANY (f.conkey)"
-    "  AND (f.confupdtype IN ('c', 'n', 'd') OR f.confdeltype IN ('n', 'd')))"
+    "  AND (f.confupdtype IN ('c', 'n', 'd') OR f.confdeltype IN ('n', 'd'))),"
+    " EXISTS (SELECT FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid JOIN pg_am am"
+    "  ON am.oid = i.relam AND am.amname IN ('btree', 'hash') WHERE x.indrelid = c.oid"
+    "  AND x.indisvalid AND x.indpred IS NULL AND x.indkey[0] = a.attnum)"
     " FROM c LEFT JOIN a ON true LEFT JOIN pg_type y ON y.oid = a.atttypid ORDER BY a.attnum";
 
 static void take_key(const struct pg_result *res, struct dest_table *out)
@@ -137,6 +140,7 @@ bool schema_read_dest(struct pg_conn *dest, struct task *task, const char *schem
             .delimiter = pg_text(res, row, 13)[0],
             .is_deterministic = pg_bool(res, row, 14),
             .is_moved = pg_bool(res, row, 18),
+            .is_indexed = pg_bool(res, row, 19),
         };
     }
     take_key(res, out);

@@ -247,8 +247,9 @@ struct dest_column {
                   * or composite, which unnest would take apart */
     char delimiter;        /* between elements of such an array's text */
     bool is_deterministic; /* equal values have the same bytes, as far as the collation goes */
-    bool is_moved; /* in this session a foreign key gives it another value when the row that it
-                    * refers to is deleted or gets another key */
+    bool is_moved;   /* in this session a foreign key gives it another value when the row that it
+                      * refers to is deleted or gets another key */
+    bool is_indexed; /* the first one of an index in which a value is looked up */
 };
 struct dest_table {
     bool exists;

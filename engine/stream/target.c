@@ -113,6 +113,18 @@ static bool is_key_unique(const struct target *t)
     return false;
 }
 
+/* Those without an index may get one while the table is bound, as an operator is told to make it.
+ */
+static void choose_narrow(struct target *t, const struct dest_table *dest, bool is_indexed)
+{
+    for (size_t i = 0; i < t->n_columns && t->n_narrow < MAX_NARROW; i++) {
+        const struct dest_column *d =
+            t->columns[i].is_skipped ? NULL : find_dest_column(dest, t->columns[i].name);
+        if (d && d->is_indexed == is_indexed && d->has_equality && !d->is_moved)
+            t->narrow[t->n_narrow++] = (int)i;
+    }
+}
+
 static void name_rows(struct target *t, char identity)
 {
     bool is_whole = identity == 'f';
@@ -157,6 +169,8 @@ bool target_bind(const struct pgo_message *relation, const struct schema_table *
     t->is_key_shared = dest->is_key_deferrable;
     t->is_cascaded = dest->is_cascaded;
     t->is_key_unique = is_key_unique(t);
+    choose_narrow(t, dest, true);
+    choose_narrow(t, dest, false);
     name_rows(t, relation->replica_identity);
     target_choose_way(t, relation, dest);
     *out = t;
@@ -342,7 +356,8 @@ static struct places number_params(const struct target *t, struct target_stateme
     return at;
 }
 
-/* What an old row says: the columns, their values, and a condition on the key (or empty). */
+/* What an old row says: the columns, their values, and conditions that an index answers (or
+ * empty). */
 struct image {
     struct buf columns, values, key;
 };
@@ -356,6 +371,15 @@ static void build_one_like(const struct target *t, const struct image *m, struct
         buf_printf(b, " WHERE %sROW(%s)::%s OPERATOR(pg_catalog.%s) ROW(%s)::%s", buf_text(&m->key),
                    buf_text(&m->columns), type, operation, buf_text(&m->values), type);
     buf_puts(b, " LIMIT 1");
+}
+
+/* The statement's search begins with the column's value. */
+static bool is_narrow(const struct target *t, const struct target_statement *s, size_t column)
+{
+    for (size_t i = 0; i < t->n_narrow; i++)
+        if (t->narrow[i] == (int)column)
+            return s->narrows >> i & 1;
+    return false;
 }
 
 /* Image equality needs no operator of the column's type (json, point and xml have no =), and one
@@ -374,7 +398,7 @@ static void build_like(struct target *t, const struct target_statement *s, struc
         buf_puts(&m.columns, m.columns.len ? ", x." : "x.");
         pg_quote_ident(&m.columns, c->name);
         buf_printf(&m.values, "%s$%d::%s", m.values.len ? ", " : "", params[i], c->type);
-        if (t->has_dest_key && c->is_dest_key) {
+        if ((t->has_dest_key && c->is_dest_key) || is_narrow(t, s, i)) {
             add_equals(&m.key, "x", c, params[i]);
             buf_puts(&m.key, " AND ");
         }
@@ -540,6 +564,19 @@ static bool has_mask(const struct target_statement *s, const struct pgo_tuple *n
     return true;
 }
 
+/* Values by which an index finds the old row. NULL is equal to nothing. */
+static unsigned choose_narrows(const struct target *t, const struct pgo_message *m,
+                               enum target_where where)
+{
+    unsigned bits = 0;
+    for (size_t i = 0; where == WHERE_IMAGE && i < t->n_narrow; i++) {
+        size_t column = (size_t)t->narrow[i];
+        if (is_in_where(t, where, column) && m->old.values[column].kind == 't')
+            bits |= 1u << i;
+    }
+    return bits;
+}
+
 static bool is_full(const struct target *t)
 {
     return t->n_statements >= MIN_STATEMENTS &&
@@ -571,6 +608,7 @@ static struct target_statement *statement_new(struct target *t, const struct pgo
     s->where = where;
     s->is_sure = where != WHERE_KEY || t->is_key_unique;
     s->is_moved = may_be_moved(t, m, where);
+    s->narrows = choose_narrows(t, m, where);
     if (m->kind == PGO_UPDATE) {
         s->mask = mem_calloc(t->n_columns, 1);
         for (size_t i = 0; i < t->n_columns; i++)
@@ -613,10 +651,11 @@ const struct target_statement *target_statement_for(struct target *t, const stru
     if (!target_check_values(t, m, err) || !choose_where(t, m, &where, err))
         return NULL;
     bool is_moved = may_be_moved(t, m, where);
+    unsigned narrows = choose_narrows(t, m, where);
     for (size_t i = 0; i < t->n_statements; i++) {
         struct target_statement *s = t->statements[i];
         if (s->op == m->kind && s->where == where && s->is_moved == is_moved &&
-            (!s->mask || has_mask(s, &m->next))) {
+            s->narrows == narrows && (!s->mask || has_mask(s, &m->next))) {
             s->used = ++t->asked;
             return s;
         }

@@ -24,6 +24,9 @@ struct target_column {
     bool is_moved; /* as in struct dest_column */
 };
 
+/* Columns whose values narrow a search: each set of those that are not NULL is a statement. */
+#define MAX_NARROW 8
+
 /* How the changes of a table may be sent, from the least to the most. */
 enum target_way {
     TARGET_ALONE,   /* others look at them (triggers, rules, foreign keys): each at its place among
@@ -49,11 +52,13 @@ struct target_statement {
     enum target_where where;
     unsigned char *mask; /* UPDATE: a byte a column, 1 = unchanged TOAST, not written */
     int n_params;
-    uint64_t used;   /* when it was last asked for, as a count */
-    bool is_reusing; /* new, under the name of one that it replaces: the server drops that first */
-    bool is_sure;    /* it cannot touch more than one row */
-    bool is_moved;   /* UPDATE of a row that a foreign key of the destination may have given what it
-                      * gets, before the source's own change of it came: it is found then, too */
+    unsigned narrows; /* WHERE_IMAGE: a bit for each of the target's narrow columns, 1 = the search
+                       * begins with its value */
+    uint64_t used;    /* when it was last asked for, as a count */
+    bool is_reusing;  /* new, under the name of one that it replaces: the server drops that first */
+    bool is_sure;     /* it cannot touch more than one row */
+    bool is_moved; /* UPDATE of a row that a foreign key of the destination may have given what it
+                    * gets, before the source's own change of it came: it is found then, too */
 };
 
 struct target {
@@ -70,7 +75,9 @@ struct target {
     bool is_cascaded;   /* as in struct dest_table */
     bool has_dest_key;  /* it is streamed as a whole: an old row is found by it … */
     bool is_key_shared; /* … unless it is deferrable, and only narrows the search */
-    bool is_key_unique; /* a unique index says that the replica identity names one row */
+    size_t n_narrow;
+    int narrow[MAX_NARROW]; /* columns whose values narrow the search for a whole row */
+    bool is_key_unique;     /* a unique index says that the replica identity names one row */
     enum target_way way;
     bool is_one_each; /* there are further unique indexes: no change is left out for a later one,
                        * which would hide that it meets a row that should not be there */

@@ -461,6 +461,10 @@ def test_a_missing_index_is_named_with_the_statement_that_makes_it(pair, impatie
     assert "public.t" in f["title"] and "CREATE INDEX CONCURRENTLY ON public.t (a);" in f["remedy"]
     pair.dsql(f["remedy"].split(": ", 1)[1])
     healed(pair, bunny, 60000)
+    pair.sql("UPDATE t SET b = 'z' WHERE a <= 3")
+    pair.assert_equal()
+    used = "SELECT sum(idx_scan) FROM pg_stat_user_indexes WHERE relname = 't'"
+    wait_for(lambda: pair.dsql(used)[0][0] >= 3, 30, "rows to be looked for in the index")
 
 
 def test_a_paused_mirror_says_what_waits(pair, impatient):

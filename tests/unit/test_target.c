@@ -233,6 +233,35 @@ static void a_whole_old_row_without_a_key_names_one_row(void **state)
                "DELETE FROM ONLY \"d\".\"t\" t USING " IMAGE("ONLY ", "1", "2"), ROW("1", "{}"));
 }
 
+/* By columns that can be compared, those with an index first; NULL is equal to nothing. */
+static void a_whole_old_row_is_looked_for_by_what_an_index_finds(void **state)
+{
+    (void)state;
+    destination(ROW("id integer", "v json", "n text"), NO_ROW);
+    dest.columns[0].has_equality = dest.columns[2].has_equality = true;
+    dest.columns[2].is_indexed = true;
+    assert_true(bind(ROW("*id", "*v", "*n")));
+    assert_int_equal(t->n_narrow, 2);
+    assert_int_equal(t->narrow[0], 2);
+#define SEARCH(key, type, operation)                                                \
+    "SELECT x.ctid AS c, x.tableoid AS o FROM ONLY \"d\".\"t\" x WHERE " key        \
+    "ROW(x.\"id\", x.\"v\", x.\"n\")::" type " OPERATOR(pg_catalog." operation ") " \
+    "ROW($1::integer, $2::json, $3::text)::" type " LIMIT 1"
+#define SEARCHES(key)                                                                             \
+    "DELETE FROM ONLY \"d\".\"t\" t USING ((" SEARCH(key, "record", "*=") ") UNION ALL (" SEARCH( \
+        key, "text", "=") ") LIMIT 1) f WHERE t.ctid = f.c AND t.tableoid = f.o"
+    assert_sql(sample_delete(&s, OID, 'O', ROW("1", "{}", "x")),
+               SEARCHES("x.\"id\" = $1::integer AND x.\"n\" = $3::text AND "), ROW("1", "{}", "x"));
+    assert_sql(sample_delete(&s, OID, 'O', ROW("1", "{}", NULL)),
+               SEARCHES("x.\"id\" = $1::integer AND "), ROW("1", "{}", NULL));
+    assert_sql(sample_delete(&s, OID, 'O', ROW(NULL, "{}", NULL)), SEARCHES(""),
+               ROW(NULL, "{}", NULL));
+    dest.columns[0].is_moved = true;
+    target_free(t);
+    assert_true(bind(ROW("*id", "*v", "*n")));
+    assert_int_equal(t->n_narrow, 1);
+}
+
 /* Rows that exchange their keys share one meanwhile: it leads to them, and the image decides. */
 static void a_deferrable_key_only_narrows_the_search(void **state)
 {
@@ -393,6 +422,7 @@ int main(void)
         TARGET_TEST(unchanged_values_are_not_written),
         TARGET_TEST(a_whole_old_row_by_the_destinations_key),
         TARGET_TEST(a_whole_old_row_without_a_key_names_one_row),
+        TARGET_TEST(a_whole_old_row_is_looked_for_by_what_an_index_finds),
         TARGET_TEST(a_deferrable_key_only_narrows_the_search),
         TARGET_TEST(a_key_that_is_not_whole_is_no_key),
         TARGET_TEST(a_partitioned_destination_is_reached_with_its_partitions),
