@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "schema/sequences.h"
 
 #define MIRROR_ID "5b2ff0d3"
 
@@ -28,6 +29,7 @@ int diff_start(void **state)
     fixture_exec(diff_dest, "SET lock_timeout = '5s'");
     fixture_exec(diff_dest, "CREATE SCHEMA _bunnydb");
     fixture_exec(diff_dest, schema_book_create_sql);
+    fixture_exec(diff_dest, sequences_create_sql);
     return 0;
 }
 
@@ -92,7 +94,8 @@ static void run_pieces(struct pg_conn *c, const char *sql)
 void diff_prepare(const struct diff_case *c)
 {
     fixture_exec(diff_source, "DROP SCHEMA IF EXISTS t, u CASCADE; CREATE SCHEMA t");
-    fixture_exec(diff_dest, "DROP SCHEMA IF EXISTS t, u CASCADE; TRUNCATE _bunnydb.table_parts");
+    fixture_exec(diff_dest, "DROP SCHEMA IF EXISTS t, u CASCADE;"
+                            " TRUNCATE _bunnydb.table_parts, _bunnydb.sequences");
     fixture_exec(diff_source, c->before);
     forget_config();
     maps = fixture_maps(diff_source, c->map ? c->map : "t.*", NULL);
