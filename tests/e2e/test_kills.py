@@ -156,6 +156,8 @@ def test_tables_that_are_dropped_and_created_again(loaded):
             kill(bunny, random.choice([0, 1, 4]))
             copied += [line for line in bunny.log_tail(100000).splitlines() if "is copied again" in line]
             wait_for(lambda: all_settled(bunny, "m"), 90, "the tables after the kill")
+    pair.wait_confirmed(90)  # by a run that has looked at the publication: until then nobody knows
+    wait_for(lambda: all_settled(bunny, "m"), 90, "the tables that are there again")
     assert pair.assert_equal(90) > 2000
     copied += [line for line in bunny.log_tail(100000).splitlines() if "is copied again" in line]
     assert {line.split("table=")[1].split()[0] for line in copied} <= {"public.again1", "public.again2"}

@@ -454,13 +454,13 @@ def test_a_lock_at_the_destination_names_its_holder(pair, impatient):
 def test_a_missing_index_is_named_with_the_statement_that_makes_it(pair, impatient):
     bunny = impatient
     pair.sql("CREATE TABLE t (a int, b text); ALTER TABLE t REPLICA IDENTITY FULL;"
-             "INSERT INTO t SELECT g, repeat('x', 200) FROM generate_series(1, 60000) g")
+             "INSERT INTO t SELECT g, repeat('x', 200) FROM generate_series(1, 80000) g")
     bunny.mirror("m", pair)
-    pair.sql("UPDATE t SET b = 'y' WHERE a > 58800")
+    pair.sql("UPDATE t SET b = 'y' WHERE a > 75000")
     f = finding(bunny, "index_missing", 150)
     assert "public.t" in f["title"] and "CREATE INDEX CONCURRENTLY ON public.t (a);" in f["remedy"]
     pair.dsql(f["remedy"].split(": ", 1)[1])
-    healed(pair, bunny, 60000)
+    healed(pair, bunny, 80000)
     pair.sql("UPDATE t SET b = 'z' WHERE a <= 3")
     pair.assert_equal()
     used = "SELECT sum(idx_scan) FROM pg_stat_user_indexes WHERE relname = 't'"
@@ -558,7 +558,7 @@ def test_the_wal_guard_pauses_where_that_was_asked_for(pair, lone_bunny):
 def test_a_copy_says_what_limits_its_speed(pair, impatient):
     bunny = impatient
     pair.sql("CREATE TABLE t (id int PRIMARY KEY, v text);"
-             "INSERT INTO t SELECT g, repeat('x', 500) FROM generate_series(1, 100000) g")
+             "INSERT INTO t SELECT g, repeat('x', 500) FROM generate_series(1, 80000) g")
     pair.dsql("CREATE TABLE pace AS SELECT 0.0005 AS wait; CREATE FUNCTION slow() RETURNS trigger "
               "LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(wait) FROM public.pace; RETURN NEW; END "
               "$$; CREATE TABLE t (id int PRIMARY KEY, v text);"
