@@ -68,6 +68,13 @@ static bool lacks_its_base(const struct schema_plan *plan, struct schema_step *s
     return false;
 }
 
+/* A partitioned table takes a foreign key only at once for all its rows: what one refers to may be
+ * in a table that is copied when this is done. */
+static bool is_refused_by_rows(const struct schema_step *s, const struct err *why)
+{
+    return s->is_refusable && pg_server_error_is(why, "23503");
+}
+
 static bool try_step(struct pg_conn *dest, struct task *task, struct schema_step *s,
                      const char *mirror, struct err *err)
 {
@@ -75,8 +82,9 @@ static bool try_step(struct pg_conn *dest, struct task *task, struct schema_step
     if (!run(dest, task, SHORT_MS, "SAVEPOINT bunny_step", err))
         return false;
     bool worked = run(dest, task, 0, s->sql, &why);
-    if (!worked && (why.code != ERR_SQL || is_worth_another_try(&why) ||
-                    (!s->is_optional && !pg_refuses_definition(&why)))) {
+    if (!worked &&
+        (why.code != ERR_SQL || is_worth_another_try(&why) ||
+         (!s->is_optional && !pg_refuses_definition(&why) && !is_refused_by_rows(s, &why)))) {
         *err = why;
         return name_step(s, err);
     }

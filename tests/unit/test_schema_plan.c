@@ -123,6 +123,36 @@ static void what_older_changes_need_stays_until_they_are_applied(void **state)
 #define KEY_OF_B "ALTER TABLE `t`.`b` ADD CONSTRAINT `k` FOREIGN KEY (a) REFERENCES `t`.`a`(id)"
 #define NOT_VALID " DEFERRABLE INITIALLY DEFERRED NOT VALID"
 
+/* The table that it refers to is made by the same plan, and has its rows when it is copied. */
+static void a_key_of_a_partitioned_table_follows_the_rows_that_it_needs(void **state)
+{
+    (void)state;
+    const struct diff_case c = {
+        .name = "rows_first",
+        .before = TABLE
+        "CREATE TABLE t.p (i int) PARTITION BY LIST (i);"
+        "CREATE TABLE t.p1 PARTITION OF t.p DEFAULT; CREATE TABLE t.n (i int PRIMARY KEY)",
+        .after = "ALTER TABLE t.p ADD CONSTRAINT k FOREIGN KEY (i) REFERENCES t.n",
+        .dest_after = "DROP TABLE t.n; INSERT INTO t.p VALUES (5)",
+    };
+    struct schema_plan plan;
+    diff_prepare(&c);
+    for (int round = 0; round < 2; round++) {
+        diff_plan(&c, &plan);
+        diff_run_plan(&plan);
+        assert_true(plan.n > 0 && plan.items[plan.n - 1].is_refused);
+        assert_non_null(strstr(plan.items[plan.n - 1].why, "23503"));
+        schema_plan_free(&plan);
+    }
+    fixture_exec(diff_dest, "INSERT INTO t.n VALUES (5)");
+    diff_plan(&c, &plan);
+    diff_run_plan(&plan);
+    schema_plan_free(&plan);
+    diff_plan(&c, &plan);
+    diff_assert_text(NO_PLAN, &plan);
+    schema_plan_free(&plan);
+}
+
 /* Not a step that never ends: it is told, with the server's reason, and each run tries it. */
 static void what_the_destination_refuses_is_told_and_tried_again(void **state)
 {
@@ -564,6 +594,7 @@ int main(void)
         cmocka_unit_test(what_servers_keep_for_themselves_is_not_compared),
         cmocka_unit_test(what_older_changes_need_stays_until_they_are_applied),
         cmocka_unit_test(what_the_destination_refuses_is_told_and_tried_again),
+        cmocka_unit_test(a_key_of_a_partitioned_table_follows_the_rows_that_it_needs),
         cmocka_unit_test(a_lock_is_waited_for_in_short_tries),
         cmocka_unit_test(a_cancelled_run_changes_nothing),
         cmocka_unit_test(a_comparison_that_cannot_be_made_leaves_the_sessions),
