@@ -241,8 +241,9 @@ struct schema_step {
     char *done_sql; /* what is remembered besides once it is run; or NULL */
     char *needs;    /* statement of the step without which this one means nothing; or NULL */
     bool makes_table;
-    bool is_of_type; /* of a label, an attribute, a domain's constraint … */
-    uint32_t oid;    /* of the table at the source; 0: of none */
+    bool names_table; /* that is there already: the stream looks for it by the source's name */
+    bool is_of_type;  /* of a label, an attribute, a domain's constraint … */
+    uint32_t oid;     /* of the table at the source; 0: of none */
     /* STEP_NOTE: the destination has refused it before, why says how; each run tries it again. */
     bool is_refused;
     lsn_t since; /* an earlier plan had it already, with this lsn; 0: none */

@@ -25,7 +25,8 @@ static bool is_locked_out(const struct mirror *m, const struct schema_plan *plan
     bool is_missing =
         m->is_stuck ? m->healed_code == ERR_TABLE_MISSING : m->failure.code == ERR_TABLE_MISSING;
     for (size_t i = 0; is_missing && i < plan->n; i++)
-        if (plan->items[i].makes_table && schema_step_is_due(plan, &plan->items[i], at))
+        if ((plan->items[i].makes_table || plan->items[i].names_table) &&
+            schema_step_is_due(plan, &plan->items[i], at))
             return false; /* may be that one */
     return at->is_waiting && is_missing;
 }

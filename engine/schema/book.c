@@ -217,3 +217,17 @@ char *book_sql_of(const struct book *b, const char *mirror_id, const uint32_t *o
     free(some.items);
     return buf_take(&sql);
 }
+
+char *book_sql_renamed(const char *mirror_id, enum book_kind kind, const char *parts,
+                       const char *from, const char *to)
+{
+    struct buf sql = {0};
+    buf_puts(&sql, "UPDATE _bunnydb.table_parts SET name = ");
+    pg_quote_literal(&sql, to);
+    buf_printf(&sql, " WHERE kind = '%c' AND name = ", (char)kind);
+    pg_quote_literal(&sql, from);
+    buf_puts(&sql, " AND mirror_id = ");
+    pg_quote_literal(&sql, mirror_id);
+    buf_printf(&sql, " AND (source_oid, number) IN (%s)", parts);
+    return buf_take(&sql);
+}

@@ -437,10 +437,11 @@ static bool compare(struct diff *d, bool in_transaction, lsn_t *lsn, struct err 
 #define OF_A_COLUMN 3
 
 /* What counts on a new name, or a new label, has to wait with it. What is given up does not: the
- * rows that come first may need that already. */
+ * rows that come first may need that already. Nor does a table's own name: no row of it gets
+ * through before. */
 static bool waits_for_point(const struct diff *d, const struct schema_step *s, size_t stage)
 {
-    if (stage == STAGE_RELEASE || stage == STAGE_LOOSEN)
+    if (stage == STAGE_RELEASE || stage == STAGE_LOOSEN || s->names_table)
         return false;
     for (size_t i = 0; s->table && i < d->src.s->n_tables; i++) {
         const struct schema_table *t = &d->src.s->tables[i];

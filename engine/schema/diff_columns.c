@@ -89,7 +89,42 @@ static void add_by_hand(struct diff *d, int i, size_t c, const char *why)
 /* --- renamed -----------------------------------------------------------------------------------
  */
 
-static struct schema_step *rename_column(struct diff *d, int i, const char *from, const char *to)
+/* The column of that name in a table below, if the book knows both by one name. */
+struct booked_column {
+    const char *name, *was;
+    struct buf *list; /* "(oid, attnum), …" */
+};
+
+static void list_booked(struct diff *d, int child, void *arg)
+{
+    const struct booked_column *b = arg;
+    int i = d->dst.s->tables[child].mapping;
+    const struct schema_column *c = find_column(&d->src.s->tables[i], b->name);
+    const struct book_part *was = c ? booked(d, i, c) : NULL;
+    if (was && strcmp(was->name, b->was) == 0)
+        buf_printf(b->list, "%s(%u, %d)", b->list->len ? ", " : "", d->src.s->tables[i].oid,
+                   c->attnum);
+}
+
+static void rename_in_book(struct diff *d, int i, size_t c, struct schema_step *s, const char *from,
+                           const char *to)
+{
+    const struct schema_column *col = &d->src.s->tables[i].columns[c];
+    struct buf columns = {0};
+    struct booked_column b = {.name = col->name, .was = booked(d, i, col)->name, .list = &columns};
+    if (!d->mirror_id)
+        return;
+    list_booked(d, d->pairs[i].dest, &b);
+    for_descendants(d, d->pairs[i].dest, list_booked, &b);
+    char *streamed = s->done_sql;
+    char *sql = book_sql_renamed(d->mirror_id, BOOK_COLUMN, buf_text(&columns), from, to);
+    s->done_sql = mem_printf("%s; %s", streamed, sql);
+    free(streamed);
+    free(sql);
+    buf_free(&columns);
+}
+
+static void rename_column(struct diff *d, int i, size_t c, const char *from, const char *to)
 {
     const struct schema_table *u = dest_of(d, i);
     struct schema_step *s = diff_run(
@@ -97,9 +132,9 @@ static struct schema_step *rename_column(struct diff *d, int i, const char *from
         mem_printf("rename column %s.%s.%s to %s", u->dest_schema, u->dest_name, from, to));
     diff_table_at_point(d, s, i);
     diff_streamed_name(d, s, i, from, to);
+    rename_in_book(d, i, c, s, from, to);
     picture_change(d, d->pairs[i].dest,
                    &(struct column_change){.kind = CHANGE_RENAME, .name = from, .text = to});
-    return s;
 }
 
 /* The name that the destination's column has still; NULL: it has the source's, or is not known. */
@@ -147,7 +182,7 @@ static void rename_free_ones(struct diff *d, int i)
             const char *from = old_name_of(d, i, &t->columns[c]);
             if (!from || find_column(dest_of(d, i), t->columns[c].name))
                 continue;
-            (void)rename_column(d, i, from, t->columns[c].name);
+            rename_column(d, i, c, from, t->columns[c].name);
             set_renamed(d, i, c);
             again = true;
         }
@@ -177,10 +212,10 @@ static void rename_circle(struct diff *d, int i, size_t c)
     const struct schema_column *col = &d->src.s->tables[i].columns[c];
     char *aside = mem_printf("bunny_rename_%d", col->attnum);
     if (!find_column(dest_of(d, i), aside)) {
-        (void)rename_column(d, i, old_name_of(d, i, col), aside);
+        rename_column(d, i, c, old_name_of(d, i, col), aside);
         set_renamed(d, i, c);
         rename_free_ones(d, i);
-        (void)rename_column(d, i, aside, col->name);
+        rename_column(d, i, c, aside, col->name);
     }
     free(aside);
 }

@@ -73,7 +73,9 @@ static void rename_attribute(struct diff *d, struct type_pair *p, struct part *f
     pg_quote_ident(&b, from->name);
     buf_puts(&b, " TO ");
     pg_quote_ident(&b, to);
-    diff_run(d, STAGE_OBJECT, -1, buf_take(&b), what_of_type(p, "rename attribute", from->name));
+    struct schema_step *s = diff_run(d, STAGE_OBJECT, -1, buf_take(&b),
+                                     what_of_type(p, "rename attribute", from->name));
+    part_renamed(d, s, p, BOOK_ATTRIBUTE, from, to);
     free(from->name);
     from->name = mem_strdup(to);
 }

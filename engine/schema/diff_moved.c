@@ -125,7 +125,34 @@ static void put_step(struct diff *d, size_t i, const char *schema, const char *n
     buf_printf(&b, " %s ", verb);
     pg_quote_ident(&b, to);
     diff_run(d, STAGE_UNTIE, (int)i, buf_take(&b),
-             mem_printf("rename table %s.%s to %s.%s", schema, name, t->dest_schema, t->dest_name));
+             mem_printf("rename table %s.%s to %s.%s", schema, name, t->dest_schema, t->dest_name))
+        ->names_table = true;
+}
+
+static void set_text(char **text, const char *to)
+{
+    free(*text);
+    *text = mem_strdup(to);
+}
+
+/* These steps wait for nothing. What the book goes on saying of the tables while others are left
+ * (diff_table_at_point), it says of the new names: by the old ones tables that have exchanged
+ * theirs would exchange them once more, with the rows that they have. */
+static void rename_in_book(struct diff *d, size_t i)
+{
+    const struct schema_table *t = &d->src.s->tables[i];
+    const struct table_map *m = &d->src_maps[t->mapping];
+    for (size_t k = 0; k < d->book.n; k++) {
+        struct book_part *p = &d->book.items[k];
+        if (p->oid != t->oid || !p->dest_name[0])
+            continue;
+        set_text(&p->dest_schema, t->dest_schema);
+        set_text(&p->dest_name, t->dest_name);
+        if (p->kind != BOOK_TABLE)
+            continue;
+        set_text(&p->name, m->source_table);
+        set_text(&p->detail, m->source_schema);
+    }
 }
 
 /* All of them step aside where one takes another's name. */
@@ -156,4 +183,7 @@ void diff_moved(struct diff *d)
                 put_step(d, i, t->dest_schema, now, "RENAME TO", t->dest_name);
         }
     }
+    for (size_t i = 0; i < n; i++)
+        if (d->moved[i].from)
+            rename_in_book(d, i);
 }

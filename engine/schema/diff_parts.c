@@ -39,6 +39,16 @@ bool part_has_moved(const struct type_pair *p, const struct part *at)
     return false;
 }
 
+void part_renamed(const struct diff *d, struct schema_step *s, const struct type_pair *p,
+                  enum book_kind kind, const struct part *from, const char *to)
+{
+    char at[64];
+    if (!d->mirror_id)
+        return;
+    str_printf(at, sizeof at, "(%u, %lld)", p->src.oid, (long long)from->origin);
+    s->done_sql = book_sql_renamed(d->mirror_id, kind, at, from->name, to);
+}
+
 /* All whose new names are free; *taken: one that has the name of another, and has to give it up. */
 static bool rename_free_ones(struct diff *d, struct type_pair *p, parts_rename *rename,
                              struct part **taken)

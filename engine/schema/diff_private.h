@@ -66,6 +66,11 @@ char *book_sql_refused(const struct schema_plan *plan);
 /* BOOK_REFUSED's number of a statement. */
 int64_t book_number_of(const char *sql);
 char *book_sql_of(const struct book *b, const char *mirror_id, const uint32_t *oids, size_t n);
+/* A statement for a step that renames parts, "(oid, number), …": the book says so also where other
+ * steps are left, for which book_sql_of has restored what it said before all of them. In one that
+ * has the names of after the plan it finds nothing. Caller frees. */
+char *book_sql_renamed(const char *mirror_id, enum book_kind kind, const char *parts,
+                       const char *from, const char *to);
 
 /* --- The comparison ----------------------------------------------------------------------------
  */
@@ -120,7 +125,8 @@ struct pair {
 
 /* Beside the tables of the source, while partitions have other names at the destination. */
 struct moved {
-    const struct book_part *from; /* borrowed from the book: the table is there by this name */
+    const struct book_part *from; /* borrowed from the book: the table is there by this name, which
+                                   * diff_moved makes the new one */
     bool is_displaced;            /* its name there is still another one's: it is missing */
 };
 
@@ -211,7 +217,8 @@ bool ask_slowly(struct pg_conn *c, struct task *task, const char *sql, bool *ans
                 struct err *err) MUST_CHECK;
 
 /* Parts of schema_diff, in order. Each adds steps, and to d->next what is then the same. */
-/* Fills d->moved, before the destination is read; the steps (diff_moved.c). */
+/* Fills d->moved, before the destination is read; the steps, after which d->book has the new names
+ * (diff_moved.c). */
 bool diff_find_moved(struct diff *d, struct err *err) MUST_CHECK;
 void diff_moved(struct diff *d);
 /* Tables with names that the destination would cut off are left alone until these are changed. */

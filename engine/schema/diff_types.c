@@ -174,6 +174,7 @@ static struct schema_step *rename_step(struct diff *d, enum stage stage, struct 
     char *what =
         mem_printf("rename label %s of type %s.%s to %s", from->name, p->schema, p->name, to);
     struct schema_step *s = diff_run(d, stage, -1, rename_sql(p, from->name, to), what);
+    part_renamed(d, s, p, BOOK_LABEL, from, to);
     free(from->name);
     from->name = mem_strdup(to);
     return s;

@@ -44,6 +44,9 @@ bool part_has_moved(const struct type_pair *p, const struct part *at); /* has an
  * that nobody has. rename changes from->name. */
 typedef void parts_rename(struct diff *d, struct type_pair *p, struct part *from, const char *to);
 void parts_follow_names(struct diff *d, struct type_pair *p, parts_rename *rename);
+/* The step is about to rename that part: once it was run, the book says so. */
+void part_renamed(const struct diff *d, struct schema_step *s, const struct type_pair *p,
+                  enum book_kind kind, const struct part *from, const char *to);
 /* All mapped tables with values of the type, or of what is made of it, are copied again. */
 bool diff_copy_users(struct diff *d, const struct type_pair *p, const char *why,
                      struct err *err) MUST_CHECK;

@@ -96,17 +96,17 @@ static bool try_step(struct pg_conn *dest, struct task *task, struct schema_step
                worked ? "RELEASE SAVEPOINT bunny_step" : "ROLLBACK TO SAVEPOINT bunny_step", err);
 }
 
-/* As if everything had been run, and then what is not so yet. */
+/* As if everything had been run, then what is not so yet, and last what is so nevertheless. */
 static bool record(struct pg_conn *dest, struct task *task, const struct schema_plan *plan,
                    const struct schema_point *at, struct err *err)
 {
     bool ok = run(dest, task, SHORT_MS, plan->record_sql, err);
-    for (size_t i = 0; ok && i < plan->n; i++) {
-        const struct schema_step *s = &plan->items[i];
-        if (s->kind != STEP_RUN)
-            continue;
-        const char *sql = schema_step_is_due(plan, s, at) ? s->done_sql : s->left_sql;
-        ok = !sql || run(dest, task, SHORT_MS, sql, err);
+    for (size_t i = 0; ok && i < 2 * plan->n; i++) {
+        const struct schema_step *s = &plan->items[i % plan->n];
+        bool is_due = schema_step_is_due(plan, s, at);
+        const char *sql = is_due ? s->done_sql : s->left_sql;
+        if (s->kind == STEP_RUN && sql && is_due == (i >= plan->n))
+            ok = run(dest, task, SHORT_MS, sql, err);
     }
     char *refused = ok && plan->mirror_id ? book_sql_refused(plan) : NULL;
     ok = ok && (!refused || run(dest, task, SHORT_MS, refused, err));

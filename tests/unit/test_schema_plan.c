@@ -542,6 +542,114 @@ static void what_is_no_partition_on_either_side_is_nobodys(void **state)
     schema_plan_free(&plan);
 }
 
+#define FAMILY                                                                       \
+    "CREATE TABLE t.a (id int, x int, y int, z int) PARTITION BY LIST (id);"         \
+    "CREATE TABLE t.p1 (no int, z int, y int, x int, id int); ALTER TABLE t.p1 DROP" \
+    " no; ALTER TABLE t.a ATTACH PARTITION t.p1 FOR VALUES IN (1);"                  \
+    "CREATE TABLE t.p2 PARTITION OF t.a FOR VALUES IN (2);"                          \
+    "CREATE TABLE t.p3 PARTITION OF t.a FOR VALUES IN (3);"                          \
+    "CREATE TABLE t.m (i int); CREATE TABLE t.n (i int);"
+#define FAMILY_ROWS                                                             \
+    "INSERT INTO t.a VALUES (1, 10, 11, 12), (2, 20, 21, 22), (3, 30, 31, 32);" \
+    "INSERT INTO t.m VALUES (5); INSERT INTO t.n VALUES (6);"
+#define EXCHANGE(what, a, b) \
+    "ALTER " what " " a " TO q; ALTER " what " " b " TO " a "; ALTER " what " q TO " b ";"
+#define EXCHANGE_OF_X_AND_Y                                          \
+    "rp ALTER TABLE `t`.`a` RENAME COLUMN `x` TO `bunny_rename_2`\n" \
+    "rp ALTER TABLE `t`.`a` RENAME COLUMN `y` TO `x`\n"              \
+    "rp ALTER TABLE `t`.`a` RENAME COLUMN `bunny_rename_2` TO `y`\n"
+
+static const char family_rows[] =
+    "SELECT string_agg(format('%s %s %s', tableoid::regclass, id, x), ';' ORDER BY id) FROM t.a";
+
+static void assert_family(const struct diff_case *c, const char *rows)
+{
+    char *at_source = fixture_ask(diff_source, family_rows);
+    assert_string_equal(at_source, rows);
+    free(at_source);
+    fixture_assert_answer(diff_dest, family_rows, rows);
+    fixture_assert_same(diff_source, diff_dest, c->allowed);
+}
+
+/* No row gets through before the tables have their names. Each column still is the one it was, and
+ * no table is exchanged twice. */
+static void tables_get_their_names_before_their_columns(void **state)
+{
+    (void)state;
+    const struct diff_case c = {
+        .name = "names",
+        .before = FAMILY FAMILY_ROWS,
+        .rows = FAMILY_ROWS,
+        .after = EXCHANGE(
+            "TABLE t.a RENAME", "x",
+            "y") "ALTER TABLE t.p1 RENAME TO q; ALTER TABLE t.p2"
+                 " RENAME TO p1; ALTER TABLE t.q RENAME TO p2; ALTER TABLE t.m RENAME i TO j;"
+                 "ALTER TABLE t.m RENAME TO q; ALTER TABLE t.n RENAME TO m; ALTER TABLE t.q RENAME"
+                 " TO n; CREATE SCHEMA u; ALTER TABLE t.p3 SET SCHEMA u; ALTER TABLE u.p3 RENAME TO"
+                 " p4"};
+    struct schema_plan plan;
+    struct schema_point at = {.applied = 1};
+    struct err err;
+    size_t left;
+    diff_prepare(&c);
+    diff_plan(&c, &plan);
+    assert_int_equal(schema_plan_count(&plan, &at, &left), 12); /* all but those of columns */
+    assert_int_equal(left, 4);
+    for (int run_no = 0; run_no < 3; run_no++) {
+        assert_true(run(&plan, &at, &err));
+        schema_plan_free(&plan);
+        fixture_assert_answer(diff_dest, family_rows, "t.p2 1 10;t.p1 2 20;u.p4 3 30");
+        fixture_assert_answer(diff_dest, "SELECT i FROM t.n", "5");
+        diff_plan(&c, &plan);
+        diff_assert_text(EXCHANGE_OF_X_AND_Y "rp ALTER TABLE `t`.`n` RENAME COLUMN `i` TO `j`\n",
+                         &plan);
+        assert_int_equal(schema_plan_count(&plan, &at, &left), 0);
+    }
+    diff_run_plan(&plan);
+    schema_plan_free(&plan);
+    diff_plan(&c, &plan);
+    diff_assert_text(NO_PLAN, &plan);
+    schema_plan_free(&plan);
+    assert_family(&c, "t.p2 1 11;t.p1 2 21;u.p4 3 31");
+}
+
+/* The stream has passed the place of an earlier plan that had the exchange already, and not that of
+ * another new name. */
+static void what_has_exchanged_names_does_it_once(void **state)
+{
+    (void)state;
+    const struct diff_case c = {
+        .name = "once",
+        .before = FAMILY FAMILY_ROWS "CREATE TYPE t.c AS (a int, b int); CREATE TABLE t.e (c t.c)",
+        .rows = FAMILY_ROWS,
+        .after = EXCHANGE("TABLE t.a RENAME", "x", "y") "ALTER TABLE t.a RENAME z TO w;" EXCHANGE(
+            "TYPE t.c RENAME ATTRIBUTE", "a", "b") "ALTER TYPE t.c ADD ATTRIBUTE d"
+                                                   " int"};
+    struct schema_plan plan;
+    struct schema_point at = {.applied = 1};
+    struct err err;
+    size_t left;
+    diff_prepare(&c);
+    diff_plan(&c, &plan);
+    assert_int_equal(plan.n, 8);
+    for (size_t i = 0; i < plan.n; i++)
+        if (!strstr(plan.items[i].sql, "\"w\"") && !strstr(plan.items[i].sql, "ADD ATTRIBUTE"))
+            plan.items[i].since = 1;
+    assert_int_equal(schema_plan_count(&plan, &at, &left), 6);
+    assert_true(run(&plan, &at, &err));
+    schema_plan_free(&plan);
+    diff_plan(&c, &plan);
+    diff_assert_text("rp ALTER TYPE `t`.`c` ADD ATTRIBUTE `d` integer\n"
+                     "rp ALTER TABLE `t`.`a` RENAME COLUMN `z` TO `w`\n",
+                     &plan);
+    diff_run_plan(&plan);
+    schema_plan_free(&plan);
+    diff_plan(&c, &plan);
+    diff_assert_text(NO_PLAN, &plan);
+    schema_plan_free(&plan);
+    assert_family(&c, "t.p1 1 11;t.p2 2 21;t.p3 3 31");
+}
+
 /* With a session of the thread's own; the fixture's task is the main thread's. */
 static void run_alone(struct pg_conn *session, const char *sql)
 {
@@ -607,6 +715,8 @@ int main(void)
         cmocka_unit_test(what_the_source_dropped_is_still_told_after_a_copy),
         cmocka_unit_test(what_could_not_be_dropped_is_dropped_later),
         cmocka_unit_test(what_is_no_partition_on_either_side_is_nobodys),
+        cmocka_unit_test(tables_get_their_names_before_their_columns),
+        cmocka_unit_test(what_has_exchanged_names_does_it_once),
         cmocka_unit_test(definitions_that_change_while_they_are_read_are_read_again),
         cmocka_unit_test(types_hold_what_they_hold),
     };
