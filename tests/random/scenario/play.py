@@ -170,11 +170,18 @@ class Player:
         if not self.live:
             return
         config = self.bunny.api.get(f"/v1/mirrors/{NAME}/diagnostics")["configuration"]
-        now = {(m["source_schema"], m["source_table"]): m for m in config["table_mappings"]}
-        for number in self.maps:
-            followed = now.get(self._name_of(number))
+        now = {(m["source_schema"], m["source_table"]): {k: v for k, v in m.items() if v is not None}
+               for m in config["table_mappings"]}
+        unknown = []  # renamed again meanwhile
+        for number, m in self.maps.items():
+            followed = now.pop(self._name_of(number), None) or \
+                now.pop((m["source_schema"], m["source_table"]), None)
             if followed:
-                self.maps[number] = {k: v for k, v in followed.items() if v is not None}
+                self.maps[number] = followed
+            elif self._name_of(number):
+                unknown.append(number)
+        if len(unknown) == len(now) == 1:
+            self.maps[unknown[0]] = now.popitem()[1]
 
     def mapped_to(self, destination):
         """The source's name of the mapped table that goes there, by itself or with a partition."""
