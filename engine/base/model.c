@@ -184,7 +184,7 @@ static bool is_time(const struct schema_plan *p, const struct schema_step *s,
         return true;
     if (s->is_late)
         return false;
-    return !s->at_point || (at->is_waiting && !s->table);
+    return !s->at_point || (at->is_waiting && (!s->table || s->is_with_type));
 }
 
 bool schema_step_is_due(const struct schema_plan *p, const struct schema_step *s,

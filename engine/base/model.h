@@ -232,14 +232,15 @@ struct schema_step {
     bool is_optional;  /* tried: a failure is a warning */
     bool is_refusable; /* left out with a warning when the server refuses what it says */
     bool runs_first;   /* by itself before the transaction of all others, and cannot be undone */
-    bool is_late;   /* right only once the stream has applied all up to the plan's lsn: older rows
-                     * that are still to come need the default, or lack the constraint */
-    bool at_point;  /* right only where the stream meets the source's change (a new name): older
-                     * rows do not fit any more, newer ones do not fit before. Those of tables the
-                     * stream follows by itself; others are run where it has stopped */
-    char *left_sql; /* with at_point: what is remembered instead while it is left; or NULL */
-    char *done_sql; /* what is remembered besides once it is run; or NULL */
-    char *needs;    /* statement of the step without which this one means nothing; or NULL */
+    bool is_late;  /* right only once the stream has applied all up to the plan's lsn: older rows
+                    * that are still to come need the default, or lack the constraint */
+    bool at_point; /* right only where the stream meets the source's change (a new name): older
+                    * rows do not fit any more, newer ones do not fit before. Those of tables the
+                    * stream follows by itself; others are run where it has stopped */
+    bool is_with_type; /* with at_point: of no table's change, but of a type's */
+    char *left_sql;    /* with at_point: what is remembered instead while it is left; or NULL */
+    char *done_sql;    /* what is remembered besides once it is run; or NULL */
+    char *needs;       /* statement of the step without which this one means nothing; or NULL */
     bool makes_table;
     bool names_table; /* that is there already: the stream looks for it by the source's name */
     bool is_of_type;  /* of a label, an attribute, a domain's constraint … */

@@ -439,10 +439,8 @@ static bool compare(struct diff *d, bool in_transaction, lsn_t *lsn, struct err 
 /* What counts on a new name, or a new label, has to wait with it. What is given up does not: the
  * rows that come first may need that already. Nor does a table's own name: no row of it gets
  * through before. */
-static bool waits_for_point(const struct diff *d, const struct schema_step *s, size_t stage)
+static bool waits_for_table(const struct diff *d, const struct schema_step *s)
 {
-    if (stage == STAGE_RELEASE || stage == STAGE_LOOSEN || s->names_table)
-        return false;
     for (size_t i = 0; s->table && i < d->src.s->n_tables; i++) {
         const struct schema_table *t = &d->src.s->tables[i];
         size_t n = strlen(t->dest_schema);
@@ -450,10 +448,31 @@ static bool waits_for_point(const struct diff *d, const struct schema_step *s, s
             s->table[n] == '.' && strcmp(s->table + n + 1, t->dest_name) == 0)
             return true;
     }
-    for (size_t k = 0; k < d->at_point_types.n; k++)
-        if (pg_mentions(s->sql, d->at_point_types.items[k], OF_A_TYPE))
-            return true;
     return false;
+}
+
+/* What such a table is made of comes after it. */
+static bool waits_for_type(struct diff *d, const struct schema_step *s)
+{
+    for (size_t k = 0; k < d->at_point_types.n; k++) {
+        if (!pg_mentions(s->sql, d->at_point_types.items[k], OF_A_TYPE))
+            continue;
+        for (size_t i = 0; s->makes_table && i < d->src.s->n_tables; i++)
+            if (d->src.s->tables[i].oid == s->oid)
+                name_list_add(&d->at_point_types, mem_strdup(d->src.s->tables[i].dest_name));
+        return true;
+    }
+    return false;
+}
+
+static void find_point(struct diff *d, struct schema_step *s, size_t stage)
+{
+    if (s->kind != STEP_RUN || s->at_point || s->names_table || stage == STAGE_RELEASE ||
+        stage == STAGE_LOOSEN)
+        return;
+    bool is_of_table = waits_for_table(d, s);
+    s->is_with_type = !is_of_table && waits_for_type(d, s);
+    s->at_point = is_of_table || s->is_with_type;
 }
 
 static const struct schema_step *step_of(const struct schema_plan *p, const char *sql)
@@ -559,7 +578,7 @@ static void assemble(struct diff *d, struct schema_plan *out)
                 schema_step_free(s);
                 continue;
             }
-            s->at_point = s->at_point || (s->kind == STEP_RUN && waits_for_point(d, s, k));
+            find_point(d, s, k);
             tell_refused(d, out, s);
             schema_plan_add(out, *s);
         }

@@ -695,6 +695,39 @@ static void definitions_that_change_while_they_are_read_are_read_again(void **st
     pg_close(other, false);
 }
 
+/* Its definition may name the label, and what the table has cannot be made before it. */
+static void a_new_table_waits_for_a_label_with_all_that_it_has(void **state)
+{
+    (void)state;
+    static const struct diff_case c = {
+        .name = "a new table and a label",
+        .before = "CREATE TYPE t.mood AS ENUM ('a', 'b'); CREATE TABLE t.a (id int PRIMARY KEY, m"
+                  " t.mood); CREATE TABLE t.new (id int PRIMARY KEY, m t.mood);"
+                  "CREATE TABLE t.c (id int PRIMARY KEY REFERENCES t.new)",
+        .after = "ALTER TYPE t.mood RENAME VALUE 'b' TO 'B'; ALTER TABLE t.new ALTER m SET DEFAULT"
+                 " 'B'; CREATE INDEX i ON t.new (id, m)",
+        .dest_after = "DROP TABLE t.new CASCADE",
+    };
+    struct schema_plan plan;
+    struct schema_point at = {.applied = 1};
+    struct err err;
+    size_t left;
+    diff_prepare(&c);
+    diff_plan(&c, &plan);
+    assert_int_equal(schema_plan_count(&plan, &at, &left), 0);
+    assert_true(left >= 5); /* the label, the table, its key, its index, what refers to it */
+    assert_true(run(&plan, &at, &err));
+    at.is_waiting = true; /* for the label */
+    assert_true(schema_plan_count(&plan, &at, NULL) >= 4);
+    assert_true(run(&plan, &at, &err));
+    schema_plan_free(&plan);
+    fixture_assert_answer(diff_dest, "INSERT INTO t.new VALUES (1) RETURNING m", "B");
+    fixture_assert_answer(diff_dest,
+                          "SELECT count(*) FROM pg_catalog.pg_index WHERE indrelid ="
+                          " 't.new'::pg_catalog.regclass",
+                          "2");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -719,6 +752,7 @@ int main(void)
         cmocka_unit_test(what_has_exchanged_names_does_it_once),
         cmocka_unit_test(definitions_that_change_while_they_are_read_are_read_again),
         cmocka_unit_test(types_hold_what_they_hold),
+        cmocka_unit_test(a_new_table_waits_for_a_label_with_all_that_it_has),
     };
     return cmocka_run_group_tests(tests, diff_start, diff_stop);
 }
