@@ -93,7 +93,7 @@ static bool change(struct engine *e, struct mirror *m, const char *by,
     c.n_tables = n_tables;
     for (size_t i = 0; i < n_tables; i++)
         table_map_copy(&c.tables[i], &tables[i]);
-    bool ok = servers_check(e, &c, &present.config, f, err);
+    bool ok = servers_check(e, &c, &present, f, err);
     if (ok)
         ok = mirror_command(m, &r, c.tables, c.n_tables, RECORD_MS, NULL, err);
     else

@@ -40,16 +40,16 @@ enum news {
     NEWS_CONTENT, /* other columns go to the table it went to before: that one has to fit */
 };
 
-static enum news news_of(const struct table_map *t, const struct mirror_config *present)
+static enum news news_of(const struct table_map *t, const struct mirror_row *present)
 {
-    const struct table_map *old = present ? servers_find_map(present, t) : NULL;
+    const struct table_map *old = present ? servers_find_map(&present->config, t) : NULL;
     if (!old || strcmp(old->dest_table, t->dest_table) != 0 ||
         strcmp(old->dest_schema, t->dest_schema) != 0)
         return NEWS_TABLE;
     return table_map_is_same(old, t) ? NEWS_NONE : NEWS_CONTENT;
 }
 
-static bool check_tables(const struct mirror_config *c, const struct mirror_config *present,
+static bool check_tables(const struct mirror_config *c, const struct mirror_row *present,
                          enum news which, struct probe *source, struct probe *dest,
                          struct findings *f, struct err *err)
 {
@@ -64,12 +64,12 @@ static bool check_tables(const struct mirror_config *c, const struct mirror_conf
     if (which == NEWS_CONTENT)
         part.do_initial_snapshot = false;
     bool ok = !part.n_tables || preflight_mirror(source->conn, dest->conn, &source->task, &part,
-                                                 present == NULL, f, err);
+                                                 present ? present->mirror_id : NULL, f, err);
     free(part.tables);
     return ok || probe_explain(source, err);
 }
 
-static bool ask_servers(struct mirror_config *c, const struct mirror_config *present,
+static bool ask_servers(struct mirror_config *c, const struct mirror_row *present,
                         struct probe *source, struct probe *dest, struct findings *f,
                         struct err *err)
 {
@@ -95,7 +95,7 @@ static bool refuse(const struct mirror_config *c, const struct findings *f, stru
     return err_hint(err, "%zu finding%s; each says what to do.", errors, errors > 1 ? "s" : "");
 }
 
-bool servers_check(struct engine *e, struct mirror_config *c, const struct mirror_config *present,
+bool servers_check(struct engine *e, struct mirror_config *c, const struct mirror_row *present,
                    struct findings *f, struct err *err)
 {
     struct probe source = {0}, dest = {0};

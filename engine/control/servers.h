@@ -6,10 +6,10 @@
 #include "control/engine_private.h"
 
 /* Resolves c->tables at the source (they are replaced) and checks what the mirror needs there and
- * at the destination. present: the mapping of a mirror that exists already (its slot and its
+ * at the destination. present: a mirror that exists already (its slot and its
  * publication are its own, and only tables that are new or mapped anew are looked at), or NULL. All
  * that is wrong is in *f; findings of severity error are ERR_PREFLIGHT, too. */
-bool servers_check(struct engine *e, struct mirror_config *c, const struct mirror_config *present,
+bool servers_check(struct engine *e, struct mirror_config *c, const struct mirror_row *present,
                    struct findings *f, struct err *err) MUST_CHECK;
 
 /* The mapping of that source table; NULL: none. */

@@ -93,6 +93,16 @@ const struct book_part *book_find(const struct book *b, uint32_t oid, enum book_
     return NULL;
 }
 
+bool book_knows(const struct book *b, enum book_kind kind, const char *dest_schema,
+                const char *dest_name)
+{
+    for (size_t i = 0; b && i < b->n; i++)
+        if (b->items[i].kind == kind && !strcmp(b->items[i].dest_name, dest_name) &&
+            !strcmp(b->items[i].dest_schema, dest_schema))
+            return true;
+    return false;
+}
+
 static void put_array(struct buf *sql, const struct book *b, size_t offset, const char *type)
 {
     struct buf array = {0};

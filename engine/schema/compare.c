@@ -1,7 +1,7 @@
 /* Compares the destination with what was read: which objects are there, whether existing tables can
  * take the rows, and which indexes and foreign keys exist already. Finds everything, changes
  * nothing at the server. */
-#include "schema/schema_private.h"
+#include "schema/diff_private.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -93,7 +93,8 @@ static void judge_object(const struct schema *s, size_t i, const struct pg_resul
         judge_relation(s, st, pg_text(res, row, 2)[0], p);
     } else if (st->labels && typtype != 'e') {
         present_add(p, st->schema, st->name, mem_printf("%s exists and is not an enum", st->what));
-    } else if (st->labels && !pg_is_null(res, row, 4)) {
+    } else if (st->labels && !pg_is_null(res, row, 4) &&
+               !book_knows(p->known, BOOK_LABEL, st->schema, st->name)) {
         present_add(p, st->schema, st->name,
                     mem_printf("enum %s.%s lacks %s: ALTER TYPE … ADD VALUE", st->schema, st->name,
                                pg_text(res, row, 4)));

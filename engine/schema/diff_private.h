@@ -54,6 +54,9 @@ void book_add(struct book *b, uint32_t oid, enum book_kind kind, int64_t number,
 /* Borrowed; NULL: none. name NULL: any; number < 0: any. */
 const struct book_part *book_find(const struct book *b, uint32_t oid, enum book_kind kind,
                                   int64_t number, const char *name);
+/* Whether it has parts of that kind of the destination's table or type. b may be NULL. */
+bool book_knows(const struct book *b, enum book_kind kind, const char *dest_schema,
+                const char *dest_name);
 /* Statements that replace all of mirror_id by b, but for what was refused. Caller frees. */
 char *book_sql(const struct book *b, const char *mirror_id);
 /* Statements that replace what is known of the tables and types that b has parts of, or that had

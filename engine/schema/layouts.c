@@ -232,18 +232,26 @@ static char *say(const struct schema_layout *src, const struct schema_layout *ds
     return buf_take(&b);
 }
 
+static bool is_of_book(const struct schema_layout *src, const struct book *book)
+{
+    return src->is_table ? book_find(book, src->relation, BOOK_COLUMN, -1, NULL) != NULL
+                         : book_find(book, src->type, BOOK_ATTRIBUTE, -1, NULL) != NULL;
+}
+
 static void add_gaps(const struct schema_layout *src, const struct schema_layout *dst,
                      const struct book *book, struct layout_gaps *out)
 {
     size_t k = common(src, dst, book);
     if (k == src->n && k == dst->n)
         return;
+    bool is_known = is_of_book(src, book);
     char *why = say(src, dst, book, k);
     for (size_t u = 0; u < src->n_users; u++) {
         struct layout_gap g = {.table = src->users[u].table,
                                .column = src->users[u].column,
                                .is_table = src->is_table,
                                .is_shorter = k == dst->n,
+                               .is_known = is_known,
                                .why = mem_strdup(why)};
         MEM_PUSH(out->items, out->n, out->cap, g);
     }
@@ -300,9 +308,11 @@ bool compare_layouts(struct pg_conn *dest, struct task *task, const struct schem
                      struct present *p, struct err *err)
 {
     struct layout_gaps gaps;
-    if (!layouts_look(dest, task, s, NULL, &gaps, err))
+    if (!layouts_look(dest, task, s, p->known, &gaps, err))
         return false;
     for (size_t i = 0; i < gaps.n; i++) {
+        if (gaps.items[i].is_shorter && gaps.items[i].is_known)
+            continue;
         const struct schema_table *t = &s->tables[gaps.items[i].table];
         present_add(p, t->dest_schema, t->dest_name,
                     mem_printf("column %s of %s.%s holds %s", gaps.items[i].column, t->dest_schema,

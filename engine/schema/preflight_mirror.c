@@ -1,5 +1,6 @@
 /* Can this one mirror be made: its tables at both servers, its slot and publication. All tables
  * with the same trouble share one finding. */
+#include "schema/diff_private.h"
 #include "schema/preflight_private.h"
 
 #include <stdlib.h>
@@ -295,9 +296,15 @@ static int64_t find_dest(const struct preflight *k, const char *schema, const ch
     return -1;
 }
 
+/* The definitions of a mirror that exists may be older at the destination, and wait for a stream
+ * that cannot begin before these tables are mapped. */
 static bool compare(struct preflight *k, struct schema *s, struct err *err)
 {
+    struct book known;
+    if (!book_read(k->dest, k->dest_task, k->mirror_id, &known, err))
+        return false;
     struct present p = {.create = k->c->do_initial_snapshot,
+                        .known = &known,
                         .exists = mem_calloc(s->n_before + 1, sizeof(bool))};
     bool ok = compare_objects(k->dest, k->dest_task, s, &p, err) &&
               compare_columns(k->dest, k->dest_task, s, &p, k->c->name, err) &&
@@ -310,6 +317,7 @@ static bool compare(struct preflight *k, struct schema *s, struct err *err)
         free(place);
     }
     present_free(&p);
+    book_free(&known);
     return ok;
 }
 
@@ -384,12 +392,17 @@ bool preflight_tables(struct preflight *k, struct err *err)
 }
 
 bool preflight_mirror(struct pg_conn *source, struct pg_conn *dest, struct task *task,
-                      const struct mirror_config *c, bool is_new, struct findings *f,
+                      const struct mirror_config *c, const char *mirror_id, struct findings *f,
                       struct err *err)
 {
-    struct preflight k = {
-        .source = source, .dest = dest, .source_task = task, .dest_task = task, .c = c, .f = f};
-    bool ok = preflight_tables(&k, err) && (!is_new || check_names(&k, err));
+    struct preflight k = {.source = source,
+                          .dest = dest,
+                          .source_task = task,
+                          .dest_task = task,
+                          .c = c,
+                          .mirror_id = mirror_id,
+                          .f = f};
+    bool ok = preflight_tables(&k, err) && (mirror_id || check_names(&k, err));
     preflight_free(&k);
     return ok || err_context(err, "preflight of the mirror");
 }

@@ -23,6 +23,7 @@ struct preflight {
     struct pg_conn *source, *dest; /* dest NULL: nobody has said where to */
     struct task *source_task, *dest_task;
     const struct mirror_config *c;
+    const char *mirror_id; /* of one that exists; NULL: none */
     struct findings *f;
     /* A report is wanted: what is only worth knowing is a finding, too, and so is a question that a
      * server refuses. Else such a question is an error, and only errors are looked for. */

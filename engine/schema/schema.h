@@ -125,6 +125,7 @@ struct layout_gap {
     const char *column; /* of the schema */
     bool is_table;      /* rows of a table */
     bool is_shorter;    /* the destination only lacks the last ones: no value fits in silence */
+    bool is_known;      /* the book has parts of what they are values of */
     char *why;          /* "rows of public.a, whose …", and what helps */
 };
 struct layout_gaps {
@@ -322,9 +323,11 @@ bool preflight_dest(struct pg_conn *dest, struct task *task, struct findings *f,
                     struct err *err) MUST_CHECK;
 /* For one mirror: rights on each table, replica identities, slot and publication names free at the
  * source (when it is new), destination tables (absent, or empty when a snapshot is to be made, or
- * present when not), source and destination not the same database. maps are resolved ones. */
+ * present when not), source and destination not the same database. maps are resolved ones.
+ * mirror_id: of a mirror that exists, to which these tables come; NULL: it is new. What the mirror
+ * knows of types may be older at the destination: it follows. */
 bool preflight_mirror(struct pg_conn *source, struct pg_conn *dest, struct task *task,
-                      const struct mirror_config *c, bool is_new, struct findings *f,
+                      const struct mirror_config *c, const char *mirror_id, struct findings *f,
                       struct err *err) MUST_CHECK;
 /* The preflight of a mirror of every table, and all that is worth knowing before one is made;
  * changes nothing. dest may be NULL: nobody has said where to. What a server refuses to say is a

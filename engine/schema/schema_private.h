@@ -220,9 +220,12 @@ bool read_sequence_values(struct reader *r, struct err *err) MUST_CHECK;
 bool batch_run(struct pg_conn *dest, struct task *task, const char *const *sql, size_t n,
                bool in_transaction, bool *worked, struct err *err) MUST_CHECK;
 
+struct book;
 /* Compares what the destination has with s and finds what is missing; see create.c. */
 struct present {
     bool create;               /* what is missing will be made: names that are taken matter */
+    const struct book *known;  /* of a mirror that exists: what this knows follows, with a copy or
+                                * where the stream comes to it; NULL: nothing does */
     bool *exists;              /* per statement of s->before */
     char *kinds;               /* the same: relkind or typtype, 0; NULL: not asked for */
     struct name_list missing;  /* tables */

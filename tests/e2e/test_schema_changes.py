@@ -194,6 +194,36 @@ def test_a_label_is_renamed_among_changes(bunny, pair, mode):
     equal(pair)
 
 
+@pytest.mark.long
+def test_tables_are_mapped_while_one_is_gone(bunny, pair):
+    """The stream stands still until the mapping is right, and a label's new name waits for the stream:
+    a table that comes with the new mapping brings it, and what has the old name is not lost."""
+    pair.sql("CREATE TYPE mood AS ENUM ('sad', 'ok'); CREATE TABLE gone (id int PRIMARY KEY);"
+             "CREATE TABLE t (id int PRIMARY KEY, m mood)")
+    bunny.mirror("m", pair, schema_changes="manual")
+    bunny.api.post("/v1/mirrors/m/pause")
+    for sql in ("INSERT INTO t VALUES (1, 'sad')", "ALTER TYPE mood RENAME VALUE 'sad' TO 'blue'",
+                "INSERT INTO t VALUES (2, 'blue')", "DROP TABLE gone",
+                "CREATE TABLE new (id int PRIMARY KEY, m mood); INSERT INTO new VALUES (1, 'blue')"):
+        pair.sql(sql)
+    bunny.api.post("/v1/mirrors/m/resume")
+    wait_for(lambda: bunny.status("m")["error_code"] == "source_table_missing", 60, "a missing table")
+    bunny.api.post("/v1/mirrors/m/pause")
+    bunny.api.put("/v1/mirrors/m/tables", {"table_mappings": [{"source_table": "public.t"},
+                                                              {"source_table": "public.new"}]})
+    pair.dsql("DROP TABLE gone")
+    bunny.api.post("/v1/mirrors/m/resume")
+
+    def done():
+        status = bunny.status("m")
+        if status["status"] == "error" and status["error_code"] == "row_refused":
+            bunny.api.raw("POST", "/v1/mirrors/m/sync-schema")
+        assert_equal_databases(pair.src, pair.dst)
+        return True
+    wait_for(done, 90, "equal databases")
+    equal(pair)
+
+
 def test_partitions_come(bunny, pair):
     """One that is made empty, and one that was a table with rows before."""
     pair.sql("CREATE TABLE p (id int, k int, PRIMARY KEY (id, k)) PARTITION BY LIST (k);"

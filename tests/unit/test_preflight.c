@@ -123,8 +123,8 @@ static void settings_are_found(void **state)
     pg_close(c, false);
 }
 
-static struct findings ask_mirror(struct pg_conn *source, struct pg_conn *dest, bool snapshot,
-                                  struct table_map *maps, size_t n)
+static struct findings ask_for(struct pg_conn *source, struct pg_conn *dest, bool snapshot,
+                               const char *mirror_id, struct table_map *maps, size_t n)
 {
     struct mirror_config c = {.n_tables = n,
                               .tables = maps,
@@ -139,9 +139,15 @@ static struct findings ask_mirror(struct pg_conn *source, struct pg_conn *dest, 
         str_copy(maps[i].dest_schema, NAME_SIZE, maps[i].source_schema);
         str_copy(maps[i].dest_table, NAME_SIZE, maps[i].source_table);
     }
-    if (!preflight_mirror(source, dest, &fixture_task, &c, true, &f, &err))
+    if (!preflight_mirror(source, dest, &fixture_task, &c, mirror_id, &f, &err))
         fail_msg("%s %s", err.sqlstate, err.text);
     return f;
+}
+
+static struct findings ask_mirror(struct pg_conn *source, struct pg_conn *dest, bool snapshot,
+                                  struct table_map *maps, size_t n)
+{
+    return ask_for(source, dest, snapshot, NULL, maps, n);
 }
 
 static void troubles_of_tables_are_found(void **state)
@@ -275,6 +281,59 @@ static void definitions_that_do_not_fit_are_found(void **state)
     pg_close(dest, false);
 }
 
+/* "m" mirrors the tables, and its book says so. */
+static void mirror_known(struct pg_conn *source, struct pg_conn *dest)
+{
+    struct fixture_maps maps = fixture_maps(source, "public.*", NULL);
+    struct mirror_config c = {.n_tables = maps.n, .tables = maps.items};
+    struct err err = {0};
+    fixture_mirror(source, dest, &maps);
+    fixture_exec(dest, "CREATE SCHEMA _bunnydb");
+    fixture_exec(dest, schema_book_create_sql);
+    if (!schema_book_write(source, dest, &fixture_task, &c, "m", false, &err))
+        fail_msg("%s %s", err.sqlstate, err.text);
+    fixture_maps_free(&maps);
+}
+
+/* Their definitions follow in the stream, which may stand still until these tables are mapped. */
+static void tables_come_to_a_mirror_whose_types_are_older(void **state)
+{
+    (void)state;
+    struct pg_conn *source = fixture_database("older"), *dest = fixture_database("older_dest");
+    fixture_exec(source, "CREATE TYPE public.mood AS ENUM ('sad', 'ok');"
+                         "CREATE TYPE public.pair AS (a int); CREATE TABLE public.rows (r int"
+                         " PRIMARY KEY); CREATE TABLE public.t (id int PRIMARY KEY, m public.mood,"
+                         " p public.pair, r public.rows)");
+    mirror_known(source, dest);
+    fixture_exec(source, "ALTER TYPE public.mood RENAME VALUE 'sad' TO 'blue';"
+                         "ALTER TYPE public.pair ADD ATTRIBUTE b int;"
+                         "ALTER TABLE public.rows RENAME r TO now;"
+                         "CREATE TYPE public.other AS ENUM ('a', 'b');"
+                         "CREATE TABLE public.new (id int PRIMARY KEY, m public.mood,"
+                         " p public.pair, r public.rows);"
+                         "CREATE TABLE public.strange (id int PRIMARY KEY, o public.other)");
+    fixture_exec(dest, "CREATE TYPE public.other AS ENUM ('a')");
+    struct table_map maps[] = {fixture_map("public.new"), fixture_map("public.strange")};
+    struct findings f = ask_for(source, dest, true, "m", maps, 1);
+    if (f.n)
+        fail_msg("%s: %s", f.items[0].title, f.items[0].cause);
+    findings_free(&f);
+    f = ask_for(source, dest, true, "m", maps, 2);
+    assert_int_equal(f.n, 1);
+    assert_item(&f, "schema_mismatch", "public.other", NULL);
+    assert_int_equal(f.items[0].n_items, 1);
+    findings_free(&f);
+    f = ask_for(source, dest, true, "another", maps, 1);
+    assert_item(&f, "schema_mismatch", "public.mood", NULL);
+    assert_non_null(strstr(f.items[0].items[0].note, "lacks blue"));
+    assert_int_equal(f.items[0].n_items, 3);
+    assert_non_null(strstr(f.items[0].items[1].note, "column p of public.new holds"));
+    assert_non_null(strstr(f.items[0].items[2].note, "column r of public.new holds"));
+    findings_free(&f);
+    pg_close(source, false);
+    pg_close(dest, false);
+}
+
 static int start(void **state)
 {
     fixture_set("max_replication_slots = 2");
@@ -298,6 +357,7 @@ int main(void)
         cmocka_unit_test(troubles_of_tables_are_found),
         cmocka_unit_test(definitions_that_do_not_fit_are_found),
         cmocka_unit_test(circles_and_read_only_tables_are_found),
+        cmocka_unit_test(tables_come_to_a_mirror_whose_types_are_older),
     };
     return cmocka_run_group_tests(tests, start, fixture_stop);
 }
