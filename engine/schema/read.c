@@ -370,14 +370,18 @@ bool read_note_gone(struct err *err)
 bool read_again(struct pg_conn *c, struct task *task, struct read_tries *tries, struct err *err)
 {
     static const char pause[] = "SELECT pg_catalog.pg_sleep(pg_catalog.random() * 0.1)";
-    struct err ignored = {0};
+    struct err why = {0};
     int64_t now = clock_mono_ms();
     if (!is_torn(err) || !pg_is_alive(c))
         return false;
     if (!tries->n++)
         tries->until = now + READ_LIMIT_MS;
-    if (now >= tries->until || !pg_exec(c, task, SCHEMA_QUERY_MS, pause, NULL, &ignored))
+    if (now >= tries->until)
         return false;
+    if (!pg_exec(c, task, SCHEMA_QUERY_MS, pause, NULL, &why)) {
+        *err = why; /* called off, or the server is gone: that is what ends it */
+        return false;
+    }
     log_debug("schema", NULL, "definitions changed while they were read: again: %s", err->text);
     err_clear(err);
     return true;
