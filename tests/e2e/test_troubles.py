@@ -558,7 +558,7 @@ def test_the_wal_guard_pauses_where_that_was_asked_for(pair, lone_bunny):
 def test_a_copy_says_what_limits_its_speed(pair, impatient):
     bunny = impatient
     pair.sql("CREATE TABLE t (id int PRIMARY KEY, v text);"
-             "INSERT INTO t SELECT g, repeat('x', 500) FROM generate_series(1, 80000) g")
+             "INSERT INTO t SELECT g, repeat('x', 500) FROM generate_series(1, 100000) g")
     pair.dsql("CREATE TABLE pace AS SELECT 0.0005 AS wait; CREATE FUNCTION slow() RETURNS trigger "
               "LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(wait) FROM public.pace; RETURN NEW; END "
               "$$; CREATE TABLE t (id int PRIMARY KEY, v text);"
