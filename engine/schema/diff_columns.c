@@ -490,12 +490,15 @@ static void judge_extra(struct diff *d, int i, size_t k)
     const struct schema_table *t = &d->src.s->tables[i], *u = dest_of(d, i);
     const struct schema_column *dc = &u->columns[k];
     const struct read_column *drc = &d->dst.tables[d->pairs[i].dest].columns[k];
-    if (dc->not_null && !drc->dest_default && !dc->identity && !dc->is_generated)
+    bool is_excluded = find_column(t, dc->name);
+    bool is_dropped = !is_excluded && book_find(&d->book, t->oid, BOOK_COLUMN, -1, dc->name);
+    /* One that was dropped may have allowed NULL before: rows with it are still to come. */
+    if (dc->not_null && (!drc->dest_default || is_dropped) && !dc->identity && !dc->is_generated)
         diff_drop_not_null(d, i, dc->name,
                            "the source does not have it, so that no row can be added");
-    if (find_column(t, dc->name) || !drc->is_local)
+    if (is_excluded || !drc->is_local)
         return; /* excluded by the mapping; or told with the parent */
-    if (book_find(&d->book, t->oid, BOOK_COLUMN, -1, dc->name)) {
+    if (is_dropped) {
         if (!is_renamed_later(d, i, dc->name))
             tell_dropped(d, i, dc);
     } else if (!is_known(d, i) && !d->pairs[i].has_pending) {

@@ -277,11 +277,13 @@ static const struct diff_case dropped[] = {
      .rows = "INSERT INTO t.a VALUES (1, 2)",
      .after = "ALTER TABLE t.a DROP c, DROP d, DROP e",
      .plan = "r " ALTER "ALTER COLUMN `c` DROP NOT NULL\n"
+             "r " ALTER "ALTER COLUMN `d` DROP NOT NULL\n"
+             "r " ALTER "ALTER COLUMN `e` DROP NOT NULL\n"
              "m " ALTER "DROP COLUMN `c`\n"
              "m " ALTER "DROP COLUMN `d`\n"
              "m " ALTER "DROP COLUMN `e`\n",
      .allowed = {"column t.a", "sequence t.a_e_seq"},
-     .check = "INSERT INTO t.a (id) VALUES (2) RETURNING id",
+     .check = "INSERT INTO t.a (id, d) VALUES (2, NULL) RETURNING id",
      .answer = "2"},
     /* Their values go by the order of columns, and what is kept is in the way. */
     {.name = "dropped from rows that are values",
