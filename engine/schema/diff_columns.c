@@ -495,7 +495,9 @@ static void judge_extra(struct diff *d, int i, size_t k)
     /* One that was dropped may have allowed NULL before: rows with it are still to come. */
     if (dc->not_null && (!drc->dest_default || is_dropped) && !dc->identity && !dc->is_generated)
         diff_drop_not_null(d, i, dc->name,
-                           "the source does not have it, so that no row can be added");
+                           drc->dest_default
+                               ? "rows from before the source dropped it may have no value in it"
+                               : "the source does not have it, so that no row can be added");
     if (is_excluded || !drc->is_local)
         return; /* excluded by the mapping; or told with the parent */
     if (is_dropped) {
