@@ -302,11 +302,11 @@ static void obey(struct mirror *m, struct command *c)
     struct operation held = held_operation(m);
     take_command(m, c);
     bool ok = command_check(m->row.config.name, m->live.state, &held, c->kind, &err);
-    if (ok) {
+    if (ok && c->kind != MIRROR_CHANGE) { /* which is done before anybody could see it begin */
         m->live.operation = c->op;
         show_now(m);
-        ok = mirror_obey(m, c, &err);
     }
+    ok = ok && mirror_obey(m, c, &err);
     if (ok)
         history_asked(&m->history, &c->op, m->live.state, m->live.phase);
     answer(m, c, ok, &err);

@@ -1,9 +1,11 @@
 """Where throw-away things are: directories and ports."""
+import fcntl
 import os
 import random
 import socket
 
 NEEDED = 4 << 30
+_taken = {}  # of this process: the locks below do not tell it from itself
 
 
 def scratch():
@@ -22,9 +24,24 @@ def scratch():
     return "/tmp"
 
 
+def _claim(port):
+    """For this process until it ends: another one that runs tests may look for a port before the
+    server of this one has started, or while it is down. A lock of one byte for each port."""
+    if not _taken:
+        _taken["file"] = os.open(f"/tmp/bunnydb-ports-{os.geteuid()}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    if port in _taken:
+        return False
+    try:
+        fcntl.lockf(_taken["file"], fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+    except OSError:
+        return False
+    _taken[port] = True
+    return True
+
+
 def free_port():
-    """Of 127.0.0.1, below those that the kernel gives to any connection: it stays free while its
-    server is down."""
+    """Of 127.0.0.1, below those that the kernel gives to any connection, and no other process of
+    the tests has it: it stays free while its server is down."""
     with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as f:
         end = int(f.read().split()[0])
     while True:
@@ -33,6 +50,7 @@ def free_port():
             s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 s.bind(("127.0.0.1", port))
-                return port
             except OSError:
-                pass
+                continue
+        if _claim(port):
+            return port
