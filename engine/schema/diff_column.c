@@ -178,14 +178,19 @@ static void drop_identity(struct diff *d, int j, void *name)
     dc->identity = 0;
 }
 
+void diff_drop_identity(struct diff *d, int i, char *column)
+{
+    drop_identity(d, d->pairs[i].dest, column);
+    for_descendants(d, d->pairs[i].dest, drop_identity, column);
+}
+
 /* Only whole numbers can be an identity: it goes before its type does. */
 static void make_countless(struct diff *d, int i, const struct schema_column *c)
 {
     if (strcmp(c->type, "smallint") == 0 || strcmp(c->type, "integer") == 0 ||
         strcmp(c->type, "bigint") == 0)
         return;
-    drop_identity(d, d->pairs[i].dest, c->name);
-    for_descendants(d, d->pairs[i].dest, drop_identity, c->name);
+    diff_drop_identity(d, i, c->name);
 }
 
 static bool retype(struct diff *d, int i, size_t c, struct err *err)

@@ -491,8 +491,11 @@ static void judge_extra(struct diff *d, int i, size_t k)
     const struct schema_column *dc = &u->columns[k];
     const struct read_column *drc = &d->dst.tables[d->pairs[i].dest].columns[k];
     bool is_excluded = find_column(t, dc->name);
-    bool is_dropped = !is_excluded && book_find(&d->book, t->oid, BOOK_COLUMN, -1, dc->name);
+    bool is_booked = !is_excluded && book_find(&d->book, t->oid, BOOK_COLUMN, -1, dc->name);
+    bool is_dropped = is_booked && !is_renamed_later(d, i, dc->name);
     /* One that was dropped may have allowed NULL before: rows with it are still to come. */
+    if (is_dropped && dc->identity)
+        diff_drop_identity(d, i, dc->name);
     if (dc->not_null && (!drc->dest_default || is_dropped) && !dc->identity && !dc->is_generated)
         diff_drop_not_null(d, i, dc->name,
                            drc->dest_default
@@ -501,9 +504,8 @@ static void judge_extra(struct diff *d, int i, size_t k)
     if (is_excluded || !drc->is_local)
         return; /* excluded by the mapping; or told with the parent */
     if (is_dropped) {
-        if (!is_renamed_later(d, i, dc->name))
-            tell_dropped(d, i, dc);
-    } else if (!is_known(d, i) && !d->pairs[i].has_pending) {
+        tell_dropped(d, i, dc);
+    } else if (!is_booked && !is_known(d, i) && !d->pairs[i].has_pending) {
         diff_note(d, STAGE_COLUMN, i, NULL, diff_what(d, i, "column", dc->name),
                   mem_strdup("only the destination has it"));
     }

@@ -239,6 +239,8 @@ bool diff_add_generated(struct diff *d, int i, const char *name, struct err *err
 /* A column of the destination may be NULL from now on; why is for the case that its own primary key
  * forbids it. */
 void diff_drop_not_null(struct diff *d, int i, const char *column, const char *why);
+/* Nothing counts in that column of the destination any more, nor in what inherits it. */
+void diff_drop_identity(struct diff *d, int i, char *column);
 /* For an identity that is added: "([SEQUENCE NAME …] START WITH …)", caller frees; NULL: error. */
 char *identity_options(struct diff *d, int i, int attnum, struct err *err) MUST_CHECK;
 /* The value of that identity's sequence is to be set. */

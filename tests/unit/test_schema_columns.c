@@ -273,17 +273,20 @@ static const struct diff_case renamed[] = {
 static const struct diff_case dropped[] = {
     {.name = "dropped",
      .before = "CREATE TABLE t.a (id int PRIMARY KEY, c int NOT NULL, d text NOT NULL DEFAULT 'x',"
-               " e serial);",
+               " e serial, f int GENERATED ALWAYS AS IDENTITY);",
      .rows = "INSERT INTO t.a VALUES (1, 2)",
-     .after = "ALTER TABLE t.a DROP c, DROP d, DROP e",
+     .after = "ALTER TABLE t.a DROP c, DROP d, DROP e, DROP f",
      .plan = "r " ALTER "ALTER COLUMN `c` DROP NOT NULL\n"
              "r " ALTER "ALTER COLUMN `d` DROP NOT NULL\n"
              "r " ALTER "ALTER COLUMN `e` DROP NOT NULL\n"
              "m " ALTER "DROP COLUMN `c`\n"
              "m " ALTER "DROP COLUMN `d`\n"
-             "m " ALTER "DROP COLUMN `e`\n",
+             "m " ALTER "DROP COLUMN `e`\n"
+             "r " ALTER "ALTER COLUMN `f` DROP IDENTITY\n"
+             "r " ALTER "ALTER COLUMN `f` DROP NOT NULL\n"
+             "m " ALTER "DROP COLUMN `f`\n",
      .allowed = {"column t.a", "sequence t.a_e_seq"},
-     .check = "INSERT INTO t.a (id, d) VALUES (2, NULL) RETURNING id",
+     .check = "INSERT INTO t.a (id, d, f) VALUES (2, NULL, NULL) RETURNING id",
      .answer = "2"},
     /* Their values go by the order of columns, and what is kept is in the way. */
     {.name = "dropped from rows that are values",
