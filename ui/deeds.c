@@ -175,14 +175,32 @@ void do_resume(struct app *a)
     submit(a, MIRROR_RESUME, m);
 }
 
-/* Somebody else's session is not ended before it was named. */
-static void ask_to_take_slot(struct app *a, const struct mirror_status *m)
+struct more {
+    enum err_code code;
+    enum mirror_command command;
+    const char *question;
+};
+
+/* What helps where a plain retry meets the same error again; NULL: a retry may help. */
+static const struct more *more_than_retry(const struct mirror_status *m)
+{
+    static const struct more all[] = {
+        {ERR_SLOT_ACTIVE, MIRROR_TAKE_SLOT, "end that session"},
+        {ERR_SLOT_EXISTS, MIRROR_TAKE_SLOT, "drop it, copy anew"},
+        {ERR_SOURCE_CHANGED, MIRROR_RECREATE, "copy all anew from it"},
+    };
+    for (size_t i = 0; i < COUNT_OF(all); i++)
+        if (m->error.code == all[i].code)
+            return &all[i];
+    return NULL;
+}
+
+/* Somebody else's session or slot, or another server, is not taken before it was named. */
+static void ask_for_more(struct app *a, const struct mirror_status *m, const struct more *x)
 {
     struct confirm *c = &a->confirm;
-    ask_begin(a, m, MIRROR_TAKE_SLOT);
-    str_printf(c->text, sizeof c->text, "%s? %s",
-               m->error.code == ERR_SLOT_EXISTS ? "drop it, copy anew" : "end that session",
-               m->error.text);
+    ask_begin(a, m, x->command);
+    str_printf(c->text, sizeof c->text, "%s? %s", x->question, m->error.text);
     ask_line(a);
 }
 
@@ -199,8 +217,7 @@ static bool needs_new_slot(const struct mirror_status *m)
 
 bool retry_asks(const struct mirror_status *m)
 {
-    return needs_new_slot(m) || m->error.code == ERR_SLOT_ACTIVE ||
-           m->error.code == ERR_SLOT_EXISTS;
+    return needs_new_slot(m) || more_than_retry(m);
 }
 
 /* What is copied anew is not begun by one key. */
@@ -228,8 +245,9 @@ void do_retry(struct app *a)
         ask_to_copy_anew(a, m);
         return;
     }
-    if (m->error.code == ERR_SLOT_ACTIVE || m->error.code == ERR_SLOT_EXISTS) {
-        ask_to_take_slot(a, m);
+    const struct more *more = more_than_retry(m);
+    if (more) {
+        ask_for_more(a, m, more);
         return;
     }
     app_say(a, SEVERITY_INFO, "retry %s: attempt %d begins, back-off skipped, slot kept", m->name,

@@ -202,6 +202,11 @@ static void slot_effect(struct app *a, const struct mirror_status *m, char *out,
     if (per_second > 0)
         str_printf(growth, sizeof growth, "; it writes %s/min",
                    format_bytes((int64_t)(per_second * 60), rate));
+    if (!strcmp(s->wal_status, "lost")) {
+        str_printf(out, size, "%s has removed WAL that slot %s needs", m->source_peer,
+                   m->slot_name);
+        return;
+    }
     bool limited = s->safe_wal_size >= 0;
     str_printf(out, size, "%s keeps %s%s%s of WAL for slot %s%s", m->source_peer,
                format_bytes(s->retained_bytes, kept), limited ? " of at most " : "",
@@ -225,9 +230,12 @@ static void facts_failed(struct app *a, const struct mirror_status *m, const str
         facts_add(out, ROLE_TEXT, 1, "effect", "all %d tables wait; %s", m->tables_total, effect);
     if (*m->error.hint || (f && *f->remedy))
         facts_add(out, ROLE_STRONG, 0, "do", "%s", *m->error.hint ? m->error.hint : f->remedy);
+    bool by_sync = f && !strcmp(f->action, "sync-schema");
+    const char *all = by_sync ? "{definitions} definitions, to sync  |  {retry} retry now  |  "
+                                "{log} log  |  {copy} copy error text"
+                              : "{retry} retry now  |  {log} log  |  {copy} copy error text";
     facts_add(out, ROLE_STRONG, *m->error.hint ? 4 : 0, *m->error.hint ? "keys" : "do", "%s",
-              action_text(a, "{retry} retry now  |  {log} log  |  {copy} copy error text", keys,
-                          sizeof keys));
+              action_text(a, all, keys, sizeof keys));
 }
 
 static void facts_finding(struct app *a, const struct finding *f, struct facts *out)

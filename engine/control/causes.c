@@ -7,7 +7,7 @@
 #include "base/mem.h"
 
 #define LOGIN_HINT                                                                            \
-    "Correct the peer (bunnydb peer change NAME --password-stdin); its mirrors try again at " \
+    "Correct the peer (bunnydb peer change PEER --password-stdin); its mirrors try again at " \
     "once. Or let the role in at the server and retry."
 #define ROOM_HINT "Make room there, or add some; the mirror goes on by itself and loses nothing."
 
@@ -58,6 +58,19 @@ static void name_foreign_key(struct err *e)
                  e->schema, e->table, e->constraint);
 }
 
+/* Who writes a hint below knows no mirror: its name is put in for NAME. */
+static void name_mirror(const char *mirror, struct err *e)
+{
+    static const char command[] = "bunnydb retry NAME";
+    char *at = strstr(e->hint, command);
+    if (!at)
+        return;
+    char rest[sizeof e->hint];
+    str_copy(rest, sizeof rest, at + sizeof command - 1);
+    size_t room = sizeof e->hint - (size_t)(at - e->hint);
+    str_printf(at, room, "bunnydb retry %s%s", mirror, rest);
+}
+
 void cause_name(const char *mirror, const struct err *from, struct err *out)
 {
     *out = *from;
@@ -90,6 +103,7 @@ void cause_name(const char *mirror, const struct err *from, struct err *out)
         err_hint(out, err_class_of(out) == CLASS_RETRY
                           ? "It is tried again by itself; retry tries at once. Nothing is lost."
                           : "Correct it, then retry: nothing is lost.");
+    name_mirror(mirror, out);
 }
 
 /* The table's own constraint names the table, a domain's does not. */

@@ -42,9 +42,8 @@ bool restored_check(struct run *r, struct err *err)
             " before: the source was restored to an earlier state",
             m->row.config.slot, LSN_ARGS(s.restart), LSN_ARGS(m->row.slot_restart));
     return err_hint(err,
-                    "Retry with {\"recreate_slot\": true} (bunnydb retry %s --recreate-slot) "
-                    "copies the tables again; the destination's rows are replaced.",
-                    m->row.config.name);
+                    "Retry with {\"recreate_slot\": true} (bunnydb retry NAME --recreate-slot) "
+                    "copies the tables again; the destination's rows are replaced.");
 }
 
 /* What was seen at the last look is on the source's disk by now. */

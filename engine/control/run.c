@@ -132,7 +132,7 @@ bool run_check_progress(struct run *r, struct err *err)
                 "the source is another server or database than the one that was copied");
         return err_hint(err,
                         "Check peer %s. If it is right, retry with {\"recreate_slot\": true} "
-                        "copies the tables again.",
+                        "(bunnydb retry NAME --recreate-slot) copies the tables again.",
                         r->m->row.config.source_peer);
     }
     if (p->lsn > r->identity->wal_end) {
@@ -141,8 +141,9 @@ bool run_check_progress(struct run *r, struct err *err)
                 "the source stands at " LSN_FMT ", before our progress " LSN_FMT
                 ": it was restored to an earlier state",
                 LSN_ARGS(r->identity->wal_end), LSN_ARGS(p->lsn));
-        return err_hint(err, "Retry with {\"recreate_slot\": true} copies the tables again; the "
-                             "destination's rows are replaced.");
+        return err_hint(err, "Retry with {\"recreate_slot\": true} (bunnydb retry NAME "
+                             "--recreate-slot) copies the tables again; the destination's rows "
+                             "are replaced.");
     }
     return check_timeline(r, err);
 }

@@ -26,6 +26,19 @@ bool tally_guards(struct tally *t, const struct evidence *e)
     return share >= REASONS_ALARM_AT && !t->is_guarded && e->now_ms >= t->guard_at;
 }
 
+/* Before its slot stands and its rows are copied a mirror has reached nothing, and where it begins
+ * then is no way that it has come. 0: not to be told. */
+static double moved_per_s(const struct tally *t)
+{
+    size_t from = t->n, last = t->n - 1;
+    while (from > 0 && t->ring[from - 1].reached)
+        from--;
+    if (from >= last || t->ring[last].reached <= t->ring[from].reached)
+        return 0;
+    double seconds = (double)(t->ring[last].at_ms - t->ring[from].at_ms) / 1000.0;
+    return seconds < 1 ? 0 : (double)(t->ring[last].reached - t->ring[from].reached) / seconds;
+}
+
 void tally_fill(const struct tally *t, struct evidence *e)
 {
     e->copy_ms = t->copying_since ? e->now_ms - t->copying_since : 0;
@@ -37,6 +50,5 @@ void tally_fill(const struct tally *t, struct evidence *e)
         return;
     e->kept_per_s = (double)(t->ring[last].kept - t->ring[0].kept) / seconds;
     e->busy = (double)(t->ring[last].busy_us - t->ring[0].busy_us) / 1e6 / seconds;
-    if (t->ring[last].reached > t->ring[0].reached)
-        e->moved_per_s = (double)(t->ring[last].reached - t->ring[0].reached) / seconds;
+    e->moved_per_s = moved_per_s(t);
 }

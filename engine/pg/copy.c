@@ -23,7 +23,7 @@
 static bool wrong_state(const struct pg_conn *c, struct err *err)
 {
     if (PQstatus(c->pq) != CONNECTION_OK || c->is_broken)
-        return err_set(err, ERR_CONNECT, "the connection to the server was lost");
+        return error_lost(c, err);
     return err_set(err, ERR_INTERNAL, "no COPY of that direction is under way");
 }
 

@@ -55,6 +55,23 @@ static void fill_hint(const PGresult *r, struct err *err)
     buf_free(&b);
 }
 
+/* An IPv6 address has colons of its own. */
+bool error_at_server(const struct pg_conn *c, struct err *err)
+{
+    const char *host = PQhost(c->pq), *port = PQport(c->pq);
+    if (!host || !*host)
+        return false;
+    bool is_v6 = host[0] != '/' && strchr(host, ':');
+    return err_context(err, "server %s%.150s%s:%s", is_v6 ? "[" : "", host, is_v6 ? "]" : "",
+                       port ? port : "");
+}
+
+bool error_lost(const struct pg_conn *c, struct err *err)
+{
+    err_set(err, ERR_CONNECT, "the connection was lost");
+    return error_at_server(c, err);
+}
+
 bool error_of_result(const struct pg_conn *c, const PGresult *r, struct err *err)
 {
     const char *state = PQresultErrorField(r, PG_DIAG_SQLSTATE);
@@ -67,6 +84,8 @@ bool error_of_result(const struct pg_conn *c, const PGresult *r, struct err *err
     flatten(&b, text);
     err_set(err, is_over ? ERR_CONNECT : ERR_SQL, "%s", buf_text(&b));
     buf_free(&b);
+    if (is_over)
+        error_at_server(c, err);
     if (err) {
         const char *schema = PQresultErrorField(r, PG_DIAG_SCHEMA_NAME);
         const char *table = PQresultErrorField(r, PG_DIAG_TABLE_NAME);
@@ -87,9 +106,9 @@ bool error_of_conn(const struct pg_conn *c, struct err *err)
     flatten(&b, PQerrorMessage(c->pq));
     bool is_lost = PQstatus(c->pq) != CONNECTION_OK;
     err_set(err, is_lost ? ERR_CONNECT : ERR_PROTOCOL, "%s",
-            b.len ? buf_text(&b) : "the connection to the server was lost");
+            b.len ? buf_text(&b) : "the connection was lost");
     buf_free(&b);
-    return false;
+    return is_lost ? error_at_server(c, err) : false;
 }
 
 static bool is_sqlstate(const char *p)

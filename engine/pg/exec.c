@@ -6,7 +6,7 @@
 bool conn_is_ready(const struct pg_conn *c, struct err *err)
 {
     if (c->is_broken || c->is_eof || PQstatus(c->pq) != CONNECTION_OK)
-        return err_set(err, ERR_CONNECT, "the connection to the server was lost");
+        return error_lost(c, err);
     if (c->copy != COPY_NONE || PQpipelineStatus(c->pq) != PQ_PIPELINE_OFF)
         return err_set(err, ERR_INTERNAL, "a statement was sent in the middle of another exchange");
     return true;

@@ -112,10 +112,14 @@ bool conn_give_up(struct pg_conn *c);
 bool conn_leave(struct pg_conn *c);
 
 /* From a failed result; from libpq's own message on the connection; from a failed login. Each
- * returns false. */
+ * returns false. Where the session is over the text names the server, as a mirror has two. */
 bool error_of_result(const struct pg_conn *c, const PGresult *r, struct err *err);
 bool error_of_conn(const struct pg_conn *c, struct err *err);
 bool error_of_login(const struct pg_conn *c, struct err *err);
+/* ERR_CONNECT: the session is over, and libpq has nothing to say of it. Returns false. */
+bool error_lost(const struct pg_conn *c, struct err *err);
+/* Puts the server's address before the text of an error. Returns false. */
+bool error_at_server(const struct pg_conn *c, struct err *err);
 
 /* False with an error when the session is broken or inside a COPY or pipeline. */
 bool conn_is_ready(const struct pg_conn *c, struct err *err) MUST_CHECK;

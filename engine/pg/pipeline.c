@@ -132,6 +132,6 @@ enum pg_pipe_got pg_pipe_next(struct pg_conn *c, struct pg_result **out, struct 
     }
     if (!c->is_broken && !c->is_eof && PQstatus(c->pq) == CONNECTION_OK)
         return PIPE_NOTHING;
-    err_set(err, ERR_CONNECT, "the connection to the server was lost");
+    error_lost(c, err);
     return PIPE_ERROR;
 }

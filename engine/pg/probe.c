@@ -188,14 +188,14 @@ static bool give_up(struct pg_conn *c, enum verdict v, struct err *err)
     long s = (long)((clock_mono_ms() - c->silence.since) / 1000);
     c->is_broken = true;
     if (v == VERDICT_GONE)
-        return err_set(err, ERR_CONNECT, "the server has ended session %d, and nothing said so",
-                       c->probe->pid);
-    if (v == VERDICT_WAITING)
-        return err_set(err, ERR_CONNECT,
-                       "the connection hangs: session %d and we wait for each other, for %ld s",
-                       c->probe->pid, s);
-    return err_set(err, ERR_CONNECT,
-                   "the server has been silent for %ld s, and cannot be reached anew", s);
+        err_set(err, ERR_CONNECT, "it has ended session %d, and nothing said so", c->probe->pid);
+    else if (v == VERDICT_WAITING)
+        err_set(err, ERR_CONNECT,
+                "the connection hangs: session %d and we wait for each other, for %ld s",
+                c->probe->pid, s);
+    else
+        err_set(err, ERR_CONNECT, "silent for %ld s, and cannot be reached anew", s);
+    return error_at_server(c, err);
 }
 
 /* True when the answer ends the session's life. */

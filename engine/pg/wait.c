@@ -102,7 +102,9 @@ static bool wait_long(struct pg_conn *c, int fd, struct task *task, short events
         if (ready)
             break;
         if (deadline && clock_mono_ms() >= deadline) {
-            err_set(err, ERR_TIMEOUT, "the server did not answer in time");
+            err_set(err, ERR_TIMEOUT, "%s did not answer in time", c ? "it" : "the server");
+            if (c)
+                error_at_server(c, err);
             break;
         }
     }

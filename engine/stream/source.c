@@ -57,8 +57,8 @@ bool source_check_history(struct pg_conn *repl, struct task *task,
                 "applied up to " LSN_FMT,
                 now->timeline.id, before->id, LSN_ARGS(lsn));
     return err_hint(err, "Check that the peer is the right server. If it is, retry with "
-                         "{\"recreate_slot\": true} copies the tables again; the destination's "
-                         "rows are replaced.");
+                         "{\"recreate_slot\": true} (bunnydb retry NAME --recreate-slot) copies "
+                         "the tables again; the destination's rows are replaced.");
 }
 
 bool source_identify(struct pg_conn *repl, struct pg_conn *sql, struct task *task,

@@ -291,9 +291,11 @@ static void obey(struct engine *e, char *line)
             fixture_set_state(m, (enum mirror_state)s);
     if (!strcmp(verb, "verify") && m)
         scenario_verify(m);
-    if (!strcmp(verb, "slotless") && m) {
+    bool is_moved = !strcmp(verb, "moved");
+    if ((is_moved || !strcmp(verb, "slotless")) && m) {
         fixture_set_state(m, MIRROR_ERROR);
-        m->status.error.code = ERR_SLOT_MISSING;
+        err_set(&m->status.error, is_moved ? ERR_SOURCE_CHANGED : ERR_SLOT_MISSING, "%s",
+                is_moved ? "the source is another server" : "the slot is gone");
         m->status.next_retry_at = 0;
     }
     publish(e);

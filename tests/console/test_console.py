@@ -325,6 +325,17 @@ def test_retry_asks_before_it_copies_anew(console):
     console.wait_record("retry users")
 
 
+def test_retry_asks_before_it_takes_another_server_for_the_source(console):
+    console.keys("G")
+    console.tell("moved users")
+    console.wait("2 FAILED", re.compile(r"^>! users .*needs you", re.M))
+    console.press("t", "copy all anew from it? the source is another server", "y/N")
+    console.press("t", "not done")
+    assert console.commands() == []
+    console.keys("t", "y")
+    console.wait_record("retry with a new slot users")
+
+
 def test_slow_commands_do_not_hold_the_screen(start):
     c = start(slow_ms=-1)
     c.wait("billing")

@@ -66,6 +66,18 @@ static void every_error_has_a_remedy_and_those_to_be_healed_an_action(void **sta
     }
 }
 
+/* Who writes the hint knows no mirror. */
+static void a_command_names_its_mirror(void **state)
+{
+    struct err e = {.code = ERR_SOURCE_CHANGED}, out, again;
+    (void)state;
+    err_hint(&e, "Retry (bunnydb retry NAME --recreate-slot) copies NAME again.");
+    cause_name("m", &e, &out);
+    assert_string_equal(out.hint, "Retry (bunnydb retry m --recreate-slot) copies NAME again.");
+    cause_name("m", &out, &again);
+    assert_string_equal(again.hint, out.hint);
+}
+
 static void the_statement_of_a_foreign_key(void **state)
 {
     struct err e = {.code = ERR_REFUSED, .sqlstate = "23503"}, out;
@@ -101,6 +113,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sqlstate_decides),
         cmocka_unit_test(every_error_has_a_remedy_and_those_to_be_healed_an_action),
+        cmocka_unit_test(a_command_names_its_mirror),
         cmocka_unit_test(the_statement_of_a_foreign_key),
         cmocka_unit_test(a_value_that_a_type_refuses_is_about_definitions),
     };

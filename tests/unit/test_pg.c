@@ -417,16 +417,26 @@ static void terminate(struct pg_conn *by, const struct pg_conn *victim)
     run_sql(by, sql);
 }
 
-static void a_lost_connection_says_why(void **state)
+static void assert_names_server(const struct err *e)
+{
+    struct pg_target t = cluster_target();
+    const char *at = strstr(e->text, "server ");
+    assert_non_null(at);
+    assert_non_null(strstr(at, t.host));
+}
+
+static void a_lost_connection_says_why_and_which(void **state)
 {
     struct err e;
     struct pg_conn *c = cluster_connect(PG_SQL);
     (void)state;
     assert_false(pg_exec(c, NULL, 5000, "SELECT pg_terminate_backend(pg_backend_pid())", NULL, &e));
     assert_error(&e, ERR_CONNECT, "57P01");
+    assert_names_server(&e);
     assert_false(pg_is_alive(c));
     assert_false(pg_exec(c, NULL, 5000, "SELECT 1", NULL, &e));
     assert_error(&e, ERR_CONNECT, "");
+    assert_names_server(&e);
     pg_close(c, true);
 }
 
@@ -478,7 +488,7 @@ int main(void)
         cmocka_unit_test(a_limit_ends_a_statement),
         cmocka_unit_test(another_thread_may_cancel),
         cmocka_unit_test(a_hung_server_holds_us_no_longer_than_a_second),
-        cmocka_unit_test(a_lost_connection_says_why),
+        cmocka_unit_test(a_lost_connection_says_why_and_which),
         cmocka_unit_test(an_idle_session_that_was_ended_is_not_alive),
     };
     return cmocka_run_group_tests(tests, start_cluster, stop_cluster);

@@ -134,6 +134,19 @@ static void a_guard_that_fails_tries_again_after_a_while(void **state)
     assert_false(tally_guards(&t, &e));
 }
 
+static void where_a_mirror_begins_is_no_speed(void **state)
+{
+    struct tally t = {0};
+    static const lsn_t reached[] = {0, 0, 200000000, 200000000, 200000000, 200000600};
+    (void)state;
+    keeps(MIRROR_RUNNING, 1);
+    for (size_t i = 0; i < COUNT_OF(reached); i++) {
+        tally_note(&t, &status, reached[i], (int64_t)i * 1000);
+        tally_fill(&t, &e);
+        assert_int_equal(e.moved_per_s, i < 5 ? 0 : 200);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -142,6 +155,7 @@ int main(void)
         cmocka_unit_test(a_paused_mirror_says_that_its_slot_is_gone),
         cmocka_unit_test(the_guard_acts_once_until_there_is_room_again),
         cmocka_unit_test(a_guard_that_fails_tries_again_after_a_while),
+        cmocka_unit_test(where_a_mirror_begins_is_no_speed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
