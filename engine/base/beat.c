@@ -30,6 +30,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t told = PTHREAD_COND_INITIALIZER;
 static struct beat *first;
 static int64_t looked_at;
+static atomic_int n_late;
 static struct beat *being_told; /* its cancel is under way: it may not leave */
 static _Thread_local struct beat *mine;
 
@@ -65,6 +66,8 @@ void beat_leave(void)
     while (*at != b)
         at = &(*at)->next;
     *at = b->next;
+    if (b->seen.is_late)
+        atomic_fetch_sub(&n_late, 1);
     pthread_mutex_unlock(&lock);
     free(b);
 }
@@ -103,6 +106,18 @@ void beat_rests(void)
 
 /* --- who looks -------------------------------------------------------------------------------- */
 
+static void set_late(struct beat *b, bool is_late) /* with the lock */
+{
+    if (b->seen.is_late != is_late)
+        atomic_fetch_add(&n_late, is_late ? 1 : -1);
+    b->seen.is_late = is_late;
+}
+
+bool beat_is_any_late(void)
+{
+    return atomic_load(&n_late) > 0;
+}
+
 static void look_at(struct beat *b, int64_t passed_ms) /* with the lock */
 {
     unsigned moves = atomic_load(&b->moves);
@@ -113,7 +128,8 @@ static void look_at(struct beat *b, int64_t passed_ms) /* with the lock */
     }
     b->moves_seen = moves;
     b->seen.still_ms = 0;
-    b->seen.is_late = b->is_told = false;
+    set_late(b, false);
+    b->is_told = false;
 }
 
 static struct beat *find_late(int64_t limit_ms) /* with the lock */
@@ -129,7 +145,8 @@ static void tell(struct beat *b) /* with the lock */
 {
     char why[200];
     struct beat_sight s;
-    b->seen.is_late = b->is_told = true;
+    set_late(b, true);
+    b->is_told = true;
     being_told = b;
     s = b->seen;
     pthread_mutex_unlock(&lock);

@@ -48,6 +48,8 @@ struct beat_sight {
     bool is_resting, is_late;
     int64_t still_ms; /* it has not moved for so long, as far as somebody looked */
 };
+/* Whether any is late: cheap, for whoever asks often. */
+bool beat_is_any_late(void);
 /* All of them, those that entered first at first; caller frees. */
 struct beat_sight *beat_list(size_t *n);
 

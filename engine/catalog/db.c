@@ -56,11 +56,28 @@ bool db_error(struct catalog *c, int rc, struct err *err)
     return false;
 }
 
+/* With NORMAL the log is written at the commit, and synchronised with the next commit that is, or
+ * before a checkpoint: the file is whole in every case. */
+static const char *const begin_sql[] = {
+    [DB_READ] = "BEGIN",
+    [DB_WRITE] = "BEGIN IMMEDIATE",
+    [DB_WRITE_LAZY] = "PRAGMA synchronous = NORMAL; BEGIN IMMEDIATE",
+};
+
+static bool end_lazy(struct catalog *c, struct err *err)
+{
+    bool was_lazy = c->is_lazy;
+    c->is_lazy = false;
+    return !was_lazy || db_script(c, err, "PRAGMA synchronous = FULL");
+}
+
 bool db_begin(struct catalog *c, enum db_mode mode, struct err *err)
 {
     pthread_mutex_lock(&c->lock);
-    if (db_script(c, err, mode == DB_WRITE ? "BEGIN IMMEDIATE" : "BEGIN"))
+    c->is_lazy = mode == DB_WRITE_LAZY;
+    if (db_script(c, err, begin_sql[mode]))
         return true;
+    (void)end_lazy(c, NULL);
     pthread_mutex_unlock(&c->lock);
     return false;
 }
@@ -71,6 +88,7 @@ bool db_end(struct catalog *c, bool ok, struct err *err)
     /* Some errors (a full disk) have rolled back already. */
     if (!ok && !sqlite3_get_autocommit(c->db) && !db_script(c, NULL, "ROLLBACK"))
         log_error("catalog", NULL, "a transaction could not be rolled back path=%s", c->path);
+    ok = end_lazy(c, ok ? err : NULL) && ok;
     pthread_mutex_unlock(&c->lock);
     return ok;
 }

@@ -19,15 +19,21 @@ struct catalog {
     pthread_mutex_t lock; /* guards db; a leaf but for the log's own locks */
     char *path;           /* of catalog.db */
     char *key_path;       /* of secret.key */
+    bool is_lazy;         /* the transaction under way is a DB_WRITE_LAZY */
     unsigned char key[crypto_secretbox_KEYBYTES];
 };
 
+/* What may be lost when the machine loses power (never with the process alone) is written lazily:
+ * two hundred mirrors that note how far they are would keep a disk busy. The next DB_WRITE brings
+ * it to the disk, or the system does after some seconds. */
 enum db_mode {
     DB_READ,
     DB_WRITE,
+    DB_WRITE_LAZY,
 };
 bool db_begin(struct catalog *c, enum db_mode mode, struct err *err) MUST_CHECK;
-/* Commits when ok, else rolls back and leaves *err as it is. True: ok, and it is on disk. */
+/* Commits when ok, else rolls back and leaves *err as it is. True: ok, and, unless it was lazy, it
+ * is on disk. */
 bool db_end(struct catalog *c, bool ok, struct err *err) MUST_CHECK;
 
 /* A parameter of a statement. Text and bytes are borrowed until the statement is done. */

@@ -160,7 +160,8 @@ bool catalog_mirror_set_begun(struct catalog *c, const char *name, bool begun, s
 
 bool catalog_mirror_set_restart(struct catalog *c, const char *name, lsn_t restart, struct err *err)
 {
-    return db_begin(c, DB_WRITE, err) &&
+    /* An older position does no harm; one that another slot must not be measured by does. */
+    return db_begin(c, restart ? DB_WRITE_LAZY : DB_WRITE, err) &&
            db_end(c,
                   mirror_require(c, name, err) &&
                       db_run(c, err, "UPDATE mirror SET slot_restart = ?2 WHERE name = ?1",
@@ -392,7 +393,7 @@ static bool save_counters(struct catalog *c, const char *mirror, const struct ta
 bool catalog_counters_save(struct catalog *c, const char *mirror, const struct table_status *t,
                            size_t n, struct err *err)
 {
-    return db_begin(c, DB_WRITE, err) && db_end(c, save_counters(c, mirror, t, n, err), err);
+    return db_begin(c, DB_WRITE_LAZY, err) && db_end(c, save_counters(c, mirror, t, n, err), err);
 }
 
 static bool load_counters(struct catalog *c, const char *mirror, struct table_status *t, size_t n,

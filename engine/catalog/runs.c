@@ -24,14 +24,15 @@ static bool begin_run(struct catalog *c, const char *mirror, const char *kind, i
 bool catalog_run_begin(struct catalog *c, const char *mirror, const char *kind, int64_t *run_id,
                        struct err *err)
 {
-    return db_begin(c, DB_WRITE, err) && db_end(c, begin_run(c, mirror, kind, run_id, err), err);
+    return db_begin(c, DB_WRITE_LAZY, err) &&
+           db_end(c, begin_run(c, mirror, kind, run_id, err), err);
 }
 
 /* A run that is gone (its mirror was deleted meanwhile) is not an error. */
 bool catalog_run_end(struct catalog *c, int64_t run_id, const char *end, const char *error,
                      struct err *err)
 {
-    return db_begin(c, DB_WRITE, err) &&
+    return db_begin(c, DB_WRITE_LAZY, err) &&
            db_end(c,
                   db_run(c, err,
                          "UPDATE run SET ended_at = ?2, ending = ?3, error = ?4 WHERE id = ?1",
@@ -42,7 +43,7 @@ bool catalog_run_end(struct catalog *c, int64_t run_id, const char *end, const c
 bool catalog_run_asked(struct catalog *c, int64_t run_id, const char *begun_by,
                        const char *ended_by, struct err *err)
 {
-    return db_begin(c, DB_WRITE, err) &&
+    return db_begin(c, DB_WRITE_LAZY, err) &&
            db_end(c,
                   db_run(c, err,
                          "UPDATE run SET begun_by = coalesce(?2, begun_by), "
@@ -92,7 +93,7 @@ static bool add_events(struct catalog *c, int64_t run_id, const struct run_event
 bool catalog_run_events(struct catalog *c, int64_t run_id, const struct run_event *events, size_t n,
                         struct err *err)
 {
-    return db_begin(c, DB_WRITE, err) && db_end(c, add_events(c, run_id, events, n, err), err);
+    return db_begin(c, DB_WRITE_LAZY, err) && db_end(c, add_events(c, run_id, events, n, err), err);
 }
 
 /* --- Reading ---------------------------------------------------------------------------------- */

@@ -108,56 +108,163 @@ static void compare(struct mirror *m, const struct mirror_seen *before, const ch
     }
 }
 
+static struct pictures take(const struct pg_result *r)
+{
+    struct pictures p = {.n = pg_rows(r), .items = mem_calloc(pg_rows(r) + 1, sizeof *p.items)};
+    for (size_t i = 0; i < p.n; i++) {
+        str_copy(p.items[i].publication, sizeof p.items[i].publication, pg_text(r, i, 0));
+        str_copy(p.items[i].digest, sizeof p.items[i].digest, pg_text(r, i, 1));
+        if (pg_cols(r) > 2)
+            str_copy(p.items[i].files, sizeof p.items[i].files, pg_text(r, i, 2));
+    }
+    return p;
+}
+
 static bool ask(struct pg_conn *source, struct task *task, int limit_ms, const char *sql,
-                const char *const *publications, size_t n, struct pictures *out, struct err *err)
+                const char *publication, struct pictures *out, struct err *err)
 {
     struct pg_result *r;
     struct buf names = {0};
-    pg_quote_array(&names, n, publications);
+    pg_quote_array(&names, 1, &publication);
     const char *value = buf_text(&names);
     bool ok = pg_exec_params(source, task, limit_ms, sql, 1, &value, &r, err);
     buf_free(&names);
     if (!ok)
         return false;
-    *out = (struct pictures){.n = pg_rows(r), .items = mem_calloc(pg_rows(r), sizeof *out->items)};
-    for (size_t i = 0; i < out->n; i++) {
-        str_copy(out->items[i].publication, sizeof out->items[i].publication, pg_text(r, i, 0));
-        str_copy(out->items[i].digest, sizeof out->items[i].digest, pg_text(r, i, 1));
-        if (pg_cols(r) > 2)
-            str_copy(out->items[i].files, sizeof out->items[i].files, pg_text(r, i, 2));
-    }
+    *out = take(r);
     pg_free(r);
     return true;
 }
 
-bool drift_look(struct pg_conn *source, struct task *task, int limit_ms,
-                struct mirror *const *mirrors, size_t n, struct err *err)
+/* --- looking again and again -------------------------------------------------------------------
+ */
+
+#define LOOKS_AT_REST 2 /* a change may be visible a moment after its WAL is */
+#define SKIPS_MAX 15
+
+struct drift {
+    struct pictures publications, definitions; /* as they were at the last look */
+    lsn_t lsn;                                 /* what the WAL ended with before it */
+    int looks, skips;                          /* at that lsn; since the last look */
+    bool is_prepared;
+};
+
+struct drift *drift_new(void)
 {
-    struct pictures publications = {0}, definitions = {0};
+    return mem_calloc(1, sizeof(struct drift));
+}
+
+void drift_free(struct drift *d)
+{
+    if (!d)
+        return;
+    free(d->publications.items);
+    free(d->definitions.items);
+    free(d);
+}
+
+void drift_forget(struct drift *d)
+{
+    d->is_prepared = false;
+    d->looks = 0;
+}
+
+/* To plan these costs a source more than to run them. */
+static bool prepare(struct drift *d, struct pg_conn *source, struct task *task, int limit_ms,
+                    struct err *err)
+{
+    struct buf sql = {0};
+    if (d->is_prepared)
+        return true;
+    buf_printf(&sql, "PREPARE bunnydb_publications AS %s; PREPARE bunnydb_definitions AS %s",
+               look_sql, definitions_sql);
+    d->is_prepared = pg_exec(source, task, limit_ms, buf_text(&sql), NULL, err);
+    buf_free(&sql);
+    return d->is_prepared;
+}
+
+static bool execute(struct pg_conn *source, struct task *task, int limit_ms, const char *statement,
+                    const char *names, struct pictures *out, struct err *err)
+{
+    struct pg_result *r;
+    struct buf sql = {0};
+    buf_printf(&sql, "EXECUTE %s (", statement);
+    pg_quote_literal(&sql, names);
+    buf_puts(&sql, ")");
+    bool ok = pg_exec(source, task, limit_ms, buf_text(&sql), &r, err);
+    buf_free(&sql);
+    if (!ok)
+        return false;
+    free(out->items);
+    *out = take(r);
+    pg_free(r);
+    return true;
+}
+
+static bool look(struct drift *d, struct pg_conn *source, struct task *task, int limit_ms,
+                 struct mirror *const *mirrors, size_t n, struct err *err)
+{
+    struct buf array = {0};
     const char **names = mem_calloc(n + 1, sizeof *names);
     struct mirror_seen *before = mem_calloc(n + 1, sizeof *before);
     for (size_t i = 0; i < n; i++) {
         names[i] = mirror_config_of(mirrors[i])->publication;
         mirror_seen(mirrors[i], &before[i]);
     }
-    bool ok = ask(source, task, limit_ms, look_sql, names, n, &publications, err) &&
-              ask(source, task, limit_ms, definitions_sql, names, n, &definitions, err);
+    pg_quote_array(&array, n, names);
+    bool ok = prepare(d, source, task, limit_ms, err) &&
+              execute(source, task, limit_ms, "bunnydb_publications", buf_text(&array),
+                      &d->publications, err) &&
+              execute(source, task, limit_ms, "bunnydb_definitions", buf_text(&array),
+                      &d->definitions, err);
     for (size_t i = 0; ok && i < n; i++)
-        compare(mirrors[i], &before[i], digest_of(&publications, names[i]),
-                find(&definitions, names[i]));
-    free(publications.items);
-    free(definitions.items);
+        compare(mirrors[i], &before[i], digest_of(&d->publications, names[i]),
+                find(&d->definitions, names[i]));
+    buf_free(&array);
     free(names);
     free(before);
     return ok;
+}
+
+/* Whether all that run have seen what the source showed at the last look. */
+static bool is_agreed(const struct drift *d, struct mirror *const *mirrors, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct mirror_seen seen;
+        const char *publication = mirror_config_of(mirrors[i])->publication;
+        if (board_state(mirror_board(mirrors[i])) != MIRROR_RUNNING)
+            continue;
+        mirror_seen(mirrors[i], &seen);
+        if (strcmp(seen.publication, digest_of(&d->publications, publication)) != 0 ||
+            strcmp(seen.definitions, digest_of(&d->definitions, publication)) != 0)
+            return false;
+    }
+    return true;
+}
+
+bool drift_look(struct drift *d, struct pg_conn *source, struct task *task, int limit_ms, lsn_t lsn,
+                struct mirror *const *mirrors, size_t n, struct err *err)
+{
+    bool rests = lsn && lsn == d->lsn && d->looks >= LOOKS_AT_REST;
+    if (rests && d->skips < SKIPS_MAX && is_agreed(d, mirrors, n)) {
+        d->skips++;
+        return true;
+    }
+    d->looks = lsn == d->lsn ? d->looks + 1 : 1;
+    d->lsn = lsn;
+    d->skips = 0;
+    if (look(d, source, task, limit_ms, mirrors, n, err))
+        return true;
+    d->looks = 0;
+    return false;
 }
 
 bool drift_see(struct pg_conn *source, struct task *task, int limit_ms, const char *publication,
                struct mirror_seen *out, struct err *err)
 {
     struct pictures publications = {0}, definitions = {0};
-    bool ok = ask(source, task, limit_ms, look_sql, &publication, 1, &publications, err) &&
-              ask(source, task, limit_ms, definitions_sql, &publication, 1, &definitions, err);
+    bool ok = ask(source, task, limit_ms, look_sql, publication, &publications, err) &&
+              ask(source, task, limit_ms, definitions_sql, publication, &definitions, err);
     *out = (struct mirror_seen){0};
     if (ok) {
         str_copy(out->publication, sizeof out->publication, digest_of(&publications, publication));

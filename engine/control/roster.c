@@ -101,15 +101,55 @@ struct mirror *roster_hold_at(struct roster *r, size_t i)
     return m;
 }
 
+static void let_go(struct entry **entries, size_t n, const struct mirror *m) /* with the lock */
+{
+    for (size_t i = 0; i < n; i++)
+        if (entries[i]->mirror == m)
+            entries[i]->holds--;
+}
+
 void roster_release(struct roster *r, struct mirror *m)
 {
     pthread_mutex_lock(&r->lock);
-    for (size_t i = 0; i < r->n; i++)
-        if (r->entries[i]->mirror == m)
+    let_go(r->entries, r->n, m);
+    let_go(r->out, r->n_out, m);
+    pthread_mutex_unlock(&r->lock);
+}
+
+struct mirror **roster_hold_all(struct roster *r, bool (*wants)(void *arg, struct mirror *m),
+                                void *arg, size_t *n)
+{
+    struct mirror **held = NULL;
+    size_t cap = 0;
+    *n = 0;
+    pthread_mutex_lock(&r->lock);
+    for (size_t i = 0; i < r->n; i++) {
+        struct entry *e = r->entries[i];
+        if (!wants(arg, e->mirror) || mirror_is_gone(e->mirror))
+            continue;
+        e->holds++;
+        MEM_PUSH(held, *n, cap, e->mirror);
+    }
+    pthread_mutex_unlock(&r->lock);
+    return held;
+}
+
+/* Those that are still listed stand in the same order. */
+void roster_release_all(struct roster *r, struct mirror *const *mirrors, size_t n)
+{
+    size_t at = 0;
+    pthread_mutex_lock(&r->lock);
+    for (size_t k = 0; k < n; k++) {
+        size_t i = at;
+        while (i < r->n && r->entries[i]->mirror != mirrors[k])
+            i++;
+        if (i < r->n) {
             r->entries[i]->holds--;
-    for (size_t i = 0; i < r->n_out; i++)
-        if (r->out[i]->mirror == m)
-            r->out[i]->holds--;
+            at = i + 1;
+        } else {
+            let_go(r->out, r->n_out, mirrors[k]);
+        }
+    }
     pthread_mutex_unlock(&r->lock);
 }
 

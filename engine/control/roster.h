@@ -17,6 +17,11 @@ struct mirror *roster_hold(struct roster *r, const char *name);
 /* The i-th mirror, held; NULL at the end. */
 struct mirror *roster_hold_at(struct roster *r, size_t i);
 void roster_release(struct roster *r, struct mirror *m);
+/* All that are wanted (and not gone), in the roster's order, held, in one pass; caller frees the
+ * list after roster_release_all, which takes it as it came. wants is called with the lock. */
+struct mirror **roster_hold_all(struct roster *r, bool (*wants)(void *arg, struct mirror *m),
+                                void *arg, size_t *n);
+void roster_release_all(struct roster *r, struct mirror *const *mirrors, size_t n);
 /* Some mirror's thread has ended after its deletion: roster_reap takes such ones out. */
 void roster_is_gone(struct roster *r);
 void roster_reap(struct roster *r);

@@ -42,6 +42,8 @@ struct watch {
     int64_t peer_version; /* updated_at of the peer the connection was made with */
     int64_t connect_at;   /* monotonic ms */
     unsigned turns;
+    lsn_t wal_end; /* of a source, at the last sample */
+    struct drift *drift;
     size_t n_tallies, cap_tallies; /* of a source */
     struct tally *tallies;
     int64_t wal_limit; /* max_slot_wal_keep_size in bytes; -1: none */
@@ -59,7 +61,7 @@ struct sampler {
 
 /* The mirrors of one source, held. */
 struct group {
-    size_t n, cap;
+    size_t n, cap; /* cap: of a list that is made here */
     struct mirror **mirrors;
 };
 
@@ -69,25 +71,23 @@ static bool is_cancelled(void *arg)
     return atomic_load(&w->sampler->shall_stop) || atomic_load(&w->is_late);
 }
 
+static bool is_watched_by(void *arg, struct mirror *m)
+{
+    const struct watch *w = arg;
+    const struct mirror_config *c = mirror_config_of(m);
+    return !strcmp(w->of_dest ? c->dest_peer : c->source_peer, w->peer);
+}
+
 static struct group hold_mirrors(struct watch *w)
 {
-    struct roster *r = w->sampler->engine->roster;
     struct group g = {0};
-    struct mirror *m;
-    for (size_t i = 0; (m = roster_hold_at(r, i)); i++) {
-        const struct mirror_config *c = mirror_config_of(m);
-        if (!mirror_is_gone(m) && !strcmp(w->of_dest ? c->dest_peer : c->source_peer, w->peer))
-            MEM_PUSH(g.mirrors, g.n, g.cap, m);
-        else
-            roster_release(r, m);
-    }
+    g.mirrors = roster_hold_all(w->sampler->engine->roster, is_watched_by, w, &g.n);
     return g;
 }
 
 static void release_mirrors(struct watch *w, struct group *g)
 {
-    for (size_t i = 0; i < g->n; i++)
-        roster_release(w->sampler->engine->roster, g->mirrors[i]);
+    roster_release_all(w->sampler->engine->roster, g->mirrors, g->n);
     free(g->mirrors);
 }
 
@@ -95,6 +95,7 @@ static void disconnect(struct watch *w)
 {
     pg_close(w->conn, false);
     w->conn = NULL;
+    drift_forget(w->drift);
     w->connect_at = clock_mono_ms() + RECONNECT_MS;
 }
 
@@ -217,6 +218,7 @@ static void sample(struct watch *w, const struct group *g)
         disconnect(w);
         return;
     }
+    w->wal_end = pg_lsn(r, 0, 0);
     write_boards(g, r);
     publish_slots(w, g, r);
     pg_free(r);
@@ -225,7 +227,7 @@ static void sample(struct watch *w, const struct group *g)
 static void look_for_drift(struct watch *w, const struct group *g)
 {
     struct err err = {0};
-    if (drift_look(w->conn, &w->task, QUERY_LIMIT_MS, g->mirrors, g->n, &err))
+    if (drift_look(w->drift, w->conn, &w->task, QUERY_LIMIT_MS, w->wal_end, g->mirrors, g->n, &err))
         return;
     log_debug("sampler", "", "source=%s %s", w->peer, err.text);
     disconnect(w);
@@ -389,7 +391,8 @@ static void judge(struct watch *w, struct mirror *m)
     tally_note(t, &s, board_safe(b), e.now_ms);
     tally_fill(t, &e);
     reasons_judge(&e, &f);
-    (void)supervisor_findings(&(struct supervised){s.name, s.source_peer, s.dest_peer}, &f);
+    if (beat_is_any_late()) /* else the list of all workers would be copied for each mirror */
+        (void)supervisor_findings(&(struct supervised){s.name, s.source_peer, s.dest_peer}, &f);
     board_observe(b, &f);
     guard(w, &e, t, m);
     findings_free(&f);
@@ -490,6 +493,7 @@ static void *watch_main(void *arg)
         }
         pg_close(w->conn, false);
         w->conn = NULL;
+        drift_forget(w->drift);
     } while (!end_watch(w));
     beat_leave();
     return NULL;
@@ -507,6 +511,7 @@ static void watch_free(struct watch *w)
 {
     pthread_join(w->thread, NULL);
     wake_free(w->wake_fd);
+    drift_free(w->drift);
     free(w->tallies);
     free(w);
 }
@@ -536,6 +541,7 @@ static void watch_peer(struct sampler *s, const char *peer, bool of_dest)
         struct watch *w = mem_calloc(1, sizeof *w);
         w->sampler = s;
         w->wake_fd = wake_new();
+        w->drift = drift_new();
         w->wal_limit = -1;
         w->of_dest = of_dest;
         str_copy(w->peer, sizeof w->peer, peer);
@@ -545,6 +551,7 @@ static void watch_peer(struct sampler *s, const char *peer, bool of_dest)
         if (pthread_create(&w->thread, NULL, watch_main, w)) {
             log_error("sampler", "", "cannot start a thread for peer=%s", peer);
             wake_free(w->wake_fd);
+            drift_free(w->drift);
             free(w);
         } else {
             MEM_PUSH(s->watches, s->n, s->cap, w);

@@ -126,8 +126,15 @@ static void what_each_does_and_since_when_is_listed(void **state)
     assert_int_equal(look(6), 1); /* nobody can cancel it: it is shown */
     all = beat_list(&n);
     assert_true(all[0].is_late && all[0].still_ms == 5000);
+    assert_true(beat_is_any_late());
     free(all);
+    beat_move();
+    assert_int_equal(look(1), 0);
+    assert_false(beat_is_any_late());
+    assert_int_equal(look(5), 1);
+    assert_true(beat_is_any_late());
     beat_leave();
+    assert_false(beat_is_any_late());
     free(beat_list(&n));
     assert_int_equal(n, 0);
 }

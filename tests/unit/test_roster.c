@@ -234,6 +234,44 @@ static void *publish(void *arg)
     return NULL;
 }
 
+static bool all_but(void *arg, struct mirror *m)
+{
+    return strcmp(mirror_name(m), arg) != 0;
+}
+
+/* One of them leaves the roster while it is held. */
+static void many_are_held_at_once(void **state)
+{
+    (void)state;
+    char *left = NULL;
+    size_t n;
+    add_mirror("a", false);
+    add_mirror("b", true);
+    add_mirror("c", false);
+    add_mirror("d", false);
+    struct mirror **held = roster_hold_all(e->roster, all_but, (char[]){"c"}, &n);
+    assert_int_equal(n, 3);
+    assert_string_equal(mirror_name(held[0]), "a");
+    assert_string_equal(mirror_name(held[1]), "b");
+    assert_string_equal(mirror_name(held[2]), "d");
+    OK(engine_mirror_command(e, "b", &force, 20000, &left, &err));
+    free(left);
+    for (int64_t until = clock_mono_ms() + 20000; !mirror_is_gone(held[1]);) {
+        assert_true(clock_mono_ms() < until);
+        (void)poll(NULL, 0, 1);
+    }
+    roster_reap(e->roster);
+    assert_string_equal(mirror_name(held[1]), "b"); /* still there */
+    roster_release_all(e->roster, held, n);
+    free(held);
+    roster_reap(e->roster); /* frees it: nobody holds it any more, or the sanitizer says so */
+    assert_null(roster_hold(e->roster, "b"));
+    held = roster_hold_all(e->roster, all_but, (char[]){""}, &n);
+    assert_int_equal(n, 3);
+    roster_release_all(e->roster, held, n);
+    free(held);
+}
+
 static void *come_and_go(void *arg)
 {
     (void)arg;
@@ -244,6 +282,10 @@ static void *come_and_go(void *arg)
         engine_peer_changed(e, "src");
         for (size_t i = 0; (m = roster_hold_at(e->roster, i)); i++)
             roster_release(e->roster, m);
+        size_t n;
+        struct mirror **held = roster_hold_all(e->roster, all_but, (char[]){"none"}, &n);
+        roster_release_all(e->roster, held, n);
+        free(held);
         engine_unsubscribe(e, fd);
         wake_free(fd);
     }
@@ -291,6 +333,7 @@ int main(void)
         ROSTER_TEST(a_held_picture_outlives_the_engine),
         ROSTER_TEST(subscribers_hear_of_changes),
         ROSTER_TEST(a_held_mirror_is_not_freed),
+        ROSTER_TEST(many_are_held_at_once),
         ROSTER_TEST(many_threads_look_while_mirrors_come_and_go),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
