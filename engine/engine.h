@@ -145,7 +145,8 @@ struct table_status {
     char error[256];
 };
 
-#define LAG_HISTORY 60 /* samples, 5 s apart, oldest first */
+#define LAG_HISTORY 60   /* samples, 5 s apart, oldest first */
+#define ERROR_HISTORY 12 /* parts of an hour, oldest first */
 
 /* What a mirror has done since the process started; these only grow. */
 struct mirror_counters {
@@ -207,9 +208,11 @@ struct mirror_status {
     const struct finding *findings;
     size_t n_tables;
     const struct table_status *tables;
-    float lag_history[LAG_HISTORY]; /* seconds; negative: no sample */
-    int64_t state_since;            /* us */
-    int64_t created_at, updated_at; /* us */
+    float lag_history[LAG_HISTORY];   /* seconds; negative: no sample */
+    float rows_history[LAG_HISTORY];  /* rows a second; negative: no sample */
+    int error_history[ERROR_HISTORY]; /* as counters.errors; 0 before the process started */
+    int64_t state_since;              /* us */
+    int64_t created_at, updated_at;   /* us */
 };
 
 /* An immutable picture of all mirrors, sorted by name. Reference-counted. */

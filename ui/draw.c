@@ -87,11 +87,26 @@ void draw_divider(const struct painter *p, const struct rect *right_pane)
         draw_text(p, right_pane->y + i, right_pane->x - 1, 1, ROLE_DIM, theme_divider(p->theme));
 }
 
+enum {
+    GRAPH_MOST = 256,
+};
+
+void draw_scaled_graph(const struct painter *p, int y, int x, int width, enum role role,
+                       const float *samples, int n)
+{
+    int steps[GRAPH_MOST];
+    if (width > GRAPH_MOST)
+        width = GRAPH_MOST;
+    format_scaled_graph(samples, n, steps, width);
+    for (int i = 0; i < width; i++)
+        draw_text(p, y, x + i, 1, role, theme_step(p->theme, steps[i]));
+}
+
 void draw_graph(const struct painter *p, int y, int x, int width, const float *samples, int n)
 {
-    int steps[256];
-    if (width > 256)
-        width = 256;
+    int steps[GRAPH_MOST];
+    if (width > GRAPH_MOST)
+        width = GRAPH_MOST;
     format_graph(samples, n, steps, width);
     for (int i = 0; i < width; i++) {
         enum role role = steps[i] >= 6 ? ROLE_FAIL : steps[i] >= 4 ? ROLE_WARN : ROLE_OK;

@@ -30,5 +30,8 @@ void draw_divider(const struct painter *p, const struct rect *right_pane);
 void draw_blank(const struct painter *p, int y, int x, int width);
 /* A graph of n samples (see format_graph) in width columns. */
 void draw_graph(const struct painter *p, int y, int x, int width, const float *samples, int n);
+/* The same of what has no good and bad (see format_scaled_graph), in one role. */
+void draw_scaled_graph(const struct painter *p, int y, int x, int width, enum role role,
+                       const float *samples, int n);
 
 #endif

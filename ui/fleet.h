@@ -1,4 +1,5 @@
-/* What all mirrors do together: rows and bytes a second, who lags most, what each source keeps. */
+/* What all mirrors do together: rows and bytes a second, who lags most, errors of the last hour,
+ * what each source keeps for them, and how old that is. */
 #ifndef BUNNY_UI_FLEET_H
 #define BUNNY_UI_FLEET_H
 

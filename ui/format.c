@@ -132,17 +132,28 @@ int format_lag_step(double seconds)
     return step;
 }
 
+/* The largest of those that part i of width stands for; negative: there is none. */
+static double part_of(const float *samples, int n, int i, int width)
+{
+    int from = (int)((int64_t)i * n / width), to = (int)((int64_t)(i + 1) * n / width);
+    double most = -1;
+    for (int k = from; k < (to > from ? to : from + 1) && k < n; k++)
+        if ((double)samples[k] > most)
+            most = (double)samples[k];
+    return most;
+}
+
 void format_graph(const float *samples, int n, int *steps, int width)
 {
+    for (int i = 0; i < width; i++)
+        steps[i] = format_lag_step(part_of(samples, n, i, width));
+}
+
+void format_scaled_graph(const float *samples, int n, int *steps, int width)
+{
+    double most = n > 0 ? part_of(samples, n, 0, 1) : -1;
     for (int i = 0; i < width; i++) {
-        int from = (int)((int64_t)i * n / width), to = (int)((int64_t)(i + 1) * n / width);
-        if (to <= from)
-            to = from + 1;
-        steps[i] = -1;
-        for (int k = from; k < to && k < n; k++) {
-            int s = format_lag_step((double)samples[k]);
-            if (s > steps[i])
-                steps[i] = s;
-        }
+        double v = part_of(samples, n, i, width);
+        steps[i] = v < 0 ? -1 : v > 0 ? 1 + (int)(v * 6 / most) : 0;
     }
 }

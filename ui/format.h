@@ -29,5 +29,7 @@ static inline const char *format_s(int64_t n)
 int format_lag_step(double seconds);
 /* Reduces n samples (oldest first, negative: none) to width steps, the worst of each part. */
 void format_graph(const float *samples, int n, int *steps, int width);
+/* The same on a scale that ends at the largest sample; nothing at all is step 0, else it is 1. */
+void format_scaled_graph(const float *samples, int n, int *steps, int width);
 
 #endif

@@ -33,7 +33,8 @@ static void slot_facts(struct app *a, const struct mirror_status *m)
     facts_add(f, ROLE_TEXT, 0, "kept WAL", "%s, limit: %s", format_bytes(s->retained_bytes, t),
               s->safe_wal_size < 0 ? "none"
                                    : format_bytes(s->retained_bytes + s->safe_wal_size, u));
-    facts_add(f, ROLE_TEXT, 0, "restart_lsn", "%s", lsn_format(s->restart, x));
+    facts_add(f, ROLE_TEXT, 0, "restart_lsn", "%s, xmin age %s (VACUUM keeps dead rows for it)",
+              lsn_format(s->restart, x), format_count(s->xmin_age, t));
     facts_add(f, ROLE_TEXT, 0, "confirmed flush", "%s", lsn_format(s->confirmed_flush, x));
     facts_add(f, ROLE_TEXT, 0, "applied", "%s, source at %s", lsn_format(m->last_lsn, x),
               lsn_format(m->source_lsn, y));

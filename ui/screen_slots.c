@@ -298,6 +298,9 @@ static void facts_wal(struct app *a, const struct source_slot *s, struct facts *
     facts_add(f, ROLE_TEXT, 2, "position", "needs WAL from %s, confirmed up to %s",
               x->restart ? lsn_format(x->restart, restart) : "-",
               x->confirmed_flush ? lsn_format(x->confirmed_flush, flushed) : "-");
+    if (x->exists && x->xmin_age >= 0)
+        facts_add(f, ROLE_TEXT, 3, "xmin", "VACUUM keeps the dead rows of the last %s transactions",
+                  format_count(x->xmin_age, kept));
 }
 
 static void facts_do(const struct app *a, const struct source_slot *s, const char *word,

@@ -289,6 +289,8 @@ struct slot_status {
     lsn_t restart;
     int64_t retained_bytes;
     int64_t safe_wal_size; /* -1: no limit */
+    int64_t xmin_age;      /* transactions whose dead rows VACUUM keeps for it; -1: not known. Not
+                            * filled by stream/source.h */
 };
 
 /* A slot of a source: of a mirror, or of anybody else. */

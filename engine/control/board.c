@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "control/recent.h"
 
 struct board_lists {
     atomic_int refs;
@@ -26,6 +27,7 @@ struct board {
     struct sight sights[2]; /* of the source, of the destination */
     lsn_t safe;
     struct lag lag;
+    struct recent errors;
 };
 
 struct board *board_new(void (*changed)(void *arg), void *arg)
@@ -36,9 +38,9 @@ struct board *board_new(void (*changed)(void *arg), void *arg)
     b->arg = arg;
     b->s.lag_bytes = -1;
     b->s.lag_seconds = -1;
-    b->s.slot.safe_wal_size = -1;
+    b->s.slot.safe_wal_size = b->s.slot.xmin_age = -1;
     for (size_t i = 0; i < LAG_HISTORY; i++)
-        b->s.lag_history[i] = -1;
+        b->s.lag_history[i] = b->s.rows_history[i] = -1;
     lag_init(&b->lag);
     return b;
 }
@@ -105,6 +107,9 @@ void board_publish(struct board *b, const struct mirror_status *s, lsn_t safe)
     next.slot = b->s.slot;
     next.source_lsn = b->s.source_lsn;
     memcpy(next.lag_history, b->s.lag_history, sizeof next.lag_history);
+    memcpy(next.rows_history, b->s.rows_history, sizeof next.rows_history);
+    memcpy(next.error_history, b->s.error_history, sizeof next.error_history);
+    recent_note(&b->errors, next.counters.errors, clock_mono_ms(), next.error_history);
     struct board_lists *old = b->lists;
     b->lists = lists;
     b->s = next;
@@ -136,7 +141,8 @@ static bool is_same_slot(const struct slot_status *a, const struct slot_status *
 {
     return a->exists == b->exists && a->active == b->active &&
            a->confirmed_flush == b->confirmed_flush && a->restart == b->restart &&
-           a->retained_bytes == b->retained_bytes && !strcmp(a->wal_status, b->wal_status);
+           a->retained_bytes == b->retained_bytes && a->xmin_age == b->xmin_age &&
+           !strcmp(a->wal_status, b->wal_status);
 }
 
 void board_sample(struct board *b, const struct slot_status *slot, lsn_t source_lsn)
@@ -206,14 +212,21 @@ static void fill_lag(const struct board *b, struct mirror_status *s)
     s->lag_seconds = b->safe ? lag_seconds(&b->lag, clock_mono_ms()) : -1;
 }
 
+static void push(float history[LAG_HISTORY], double sample)
+{
+    memmove(history, history + 1, (LAG_HISTORY - 1) * sizeof *history);
+    history[LAG_HISTORY - 1] = (float)sample;
+}
+
 void board_history(struct board *b)
 {
     pthread_mutex_lock(&b->lock);
     struct mirror_status *s = &b->s;
     s->revision = next_revision();
     fill_lag(b, s);
-    memmove(s->lag_history, s->lag_history + 1, sizeof s->lag_history - sizeof s->lag_history[0]);
-    s->lag_history[LAG_HISTORY - 1] = (float)s->lag_seconds;
+    push(s->lag_history, s->lag_seconds);
+    push(s->rows_history, s->rows_per_second);
+    recent_note(&b->errors, s->counters.errors, clock_mono_ms(), s->error_history);
     pthread_mutex_unlock(&b->lock);
     b->changed(b->arg);
 }

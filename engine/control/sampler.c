@@ -134,6 +134,7 @@ static struct slot_status read_slot(const struct pg_result *r, size_t row)
     s.restart = pg_lsn(r, row, 6);
     s.retained_bytes = pg_int(r, row, 7);
     s.safe_wal_size = pg_is_null(r, row, 8) ? -1 : pg_int(r, row, 8);
+    s.xmin_age = pg_is_null(r, row, 13) ? -1 : pg_int(r, row, 13);
     return s;
 }
 
@@ -143,7 +144,8 @@ static const char *sample_sql(const struct pg_conn *c)
 #define SAMPLE_SQL(status, safe)                                                              \
     "SELECT w.lsn, s.slot_name, s.active, coalesce(s.active_pid, 0), " status                 \
     ", s.confirmed_flush_lsn, s.restart_lsn, coalesce(pg_catalog.pg_wal_lsn_diff(w.lsn, "     \
-    "s.restart_lsn), 0)::int8, " safe ", s.slot_type, s.plugin, s.database, s.temporary"      \
+    "s.restart_lsn), 0)::int8, " safe ", s.slot_type, s.plugin, s.database, s.temporary, "    \
+    "greatest(pg_catalog.age(s.xmin), pg_catalog.age(s.catalog_xmin))"                        \
     " FROM (SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN "                            \
     "pg_catalog.pg_last_wal_replay_lsn() ELSE pg_catalog.pg_current_wal_lsn() END AS lsn) w " \
     "LEFT JOIN pg_catalog.pg_replication_slots s ON true"
@@ -154,7 +156,7 @@ static const char *sample_sql(const struct pg_conn *c)
 static void write_boards(const struct group *g, const struct pg_result *r)
 {
     for (size_t i = 0; i < g->n; i++) {
-        struct slot_status s = {.sampled_at = clock_wall_us(), .safe_wal_size = -1};
+        struct slot_status s = {.sampled_at = clock_wall_us(), .safe_wal_size = -1, .xmin_age = -1};
         for (size_t row = 0; row < pg_rows(r); row++)
             if (!strcmp(pg_text(r, row, 1), mirror_config_of(g->mirrors[i])->slot))
                 s = read_slot(r, row);
@@ -203,7 +205,8 @@ static void publish_slots(struct watch *w, const struct group *g, const struct p
         str_copy(s->name, sizeof s->name, name);
         str_copy(s->mirror, sizeof s->mirror, mirror_name(g->mirrors[i]));
         str_copy(s->type, sizeof s->type, "logical");
-        s->status = (struct slot_status){.sampled_at = clock_wall_us(), .safe_wal_size = -1};
+        s->status = (struct slot_status){
+            .sampled_at = clock_wall_us(), .safe_wal_size = -1, .xmin_age = -1};
     }
     slots_put(w->sampler->engine->slots, w->peer, pg_lsn(r, 0, 0), all, n);
 }

@@ -85,12 +85,21 @@ static void read_lists(const json_t *o, struct mirror_status *m)
     m->findings = f;
 }
 
-static void read_history(const json_t *array, struct mirror_status *m)
+static void read_samples(const json_t *array, float samples[LAG_HISTORY])
 {
     for (size_t i = 0; i < LAG_HISTORY; i++) {
         const json_t *v = json_array_get(array, i);
-        m->lag_history[i] = json_is_number(v) ? (float)json_number_value(v) : -1;
+        samples[i] = json_is_number(v) ? (float)json_number_value(v) : -1;
     }
+}
+
+static void read_history(const json_t *o, struct mirror_status *m)
+{
+    const json_t *errors = json_object_get(o, "error_history");
+    read_samples(json_object_get(o, "lag_history"), m->lag_history);
+    read_samples(json_object_get(o, "rows_history"), m->rows_history);
+    for (size_t i = 0; i < ERROR_HISTORY; i++)
+        m->error_history[i] = (int)json_integer_value(json_array_get(errors, i));
 }
 
 static void read_progress(const json_t *o, struct mirror_status *m)
@@ -163,7 +172,7 @@ void mirror_status_from_json(const json_t *o, struct mirror_status *m)
     COPY(m->slot_name, slot, "name");
     slot_from_json(slot, &m->slot);
     read_progress(o, m);
-    read_history(json_object_get(o, "lag_history"), m);
+    read_history(o, m);
     read_lists(o, m);
 }
 

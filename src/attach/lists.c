@@ -56,6 +56,7 @@ void slot_from_json(const json_t *o, struct slot_status *s)
     s->restart = lsn(o, "restart_lsn");
     s->retained_bytes = whole(o, "retained_bytes");
     s->safe_wal_size = known(o, "safe_wal_size");
+    s->xmin_age = known(o, "xmin_age");
 }
 
 void slots_from_json(const json_t *o, struct slot_list *out)

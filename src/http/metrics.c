@@ -326,6 +326,9 @@ const struct metric metric_rows[] = {
      VALUE_INT, "WAL that the slot keeps at the source."},
     {"bunnydb_mirror_slot_safe_bytes", GAUGE, M, each_slot, STATUS(slot.safe_wal_size), VALUE_INT,
      "WAL that may still be written before the slot is lost. Absent without a limit."},
+    {"bunnydb_mirror_slot_xmin_age", GAUGE, M, each_slot, STATUS(slot.xmin_age), VALUE_INT,
+     "Transactions whose dead rows the source's VACUUM keeps for the slot. Absent while not "
+     "known."},
     {"bunnydb_mirror_rows_total", COUNTER, "mirror, operation", put_rows, 0, VALUE_INT,
      "Rows copied, inserted, updated and deleted at the destination."},
     {"bunnydb_mirror_missing_rows_total", COUNTER, M, each_mirror, STATUS(counters.rows_missing),

@@ -260,6 +260,7 @@ static json_t *slot_to_json(const char *name, const struct slot_status *s)
     put_lsn(o, "restart_lsn", s->restart);
     put_known(o, "retained_bytes", is_there ? s->retained_bytes : -1);
     put_known(o, "safe_wal_size", is_there ? s->safe_wal_size : -1);
+    put_known(o, "xmin_age", is_there ? s->xmin_age : -1);
     put_time(o, "sampled_at", s->sampled_at);
     return o;
 }
@@ -349,13 +350,20 @@ static json_t *sequences_to_json(const struct sequence_status *s)
     return o;
 }
 
-/* Seconds, 5 s apart, oldest first; null where there was no sample. */
-static json_t *lag_history_to_json(const struct mirror_status *m)
+/* 5 s apart, oldest first; null where there was no sample. */
+static json_t *samples_to_json(const float samples[LAG_HISTORY])
 {
     json_t *array = json_array();
     for (size_t i = 0; i < LAG_HISTORY; i++)
-        json_array_append_new(array, m->lag_history[i] < 0 ? json_null()
-                                                           : json_real((double)m->lag_history[i]));
+        json_array_append_new(array, samples[i] < 0 ? json_null() : json_real((double)samples[i]));
+    return array;
+}
+
+static json_t *errors_to_json(const int parts[ERROR_HISTORY])
+{
+    json_t *array = json_array();
+    for (size_t i = 0; i < ERROR_HISTORY; i++)
+        json_array_append_new(array, json_integer(parts[i]));
     return array;
 }
 
@@ -380,7 +388,9 @@ json_t *mirror_status_to_json(const struct mirror_status *m)
     json_put_text(o, "resync_strategy", m->resync_strategy);
     json_object_set_new(o, "settings", mirror_settings_to_json(&m->settings));
     put_bool(o, "settings_wait", m->settings_wait);
-    json_object_set_new(o, "lag_history", lag_history_to_json(m));
+    json_object_set_new(o, "lag_history", samples_to_json(m->lag_history));
+    json_object_set_new(o, "rows_history", samples_to_json(m->rows_history));
+    json_object_set_new(o, "error_history", errors_to_json(m->error_history));
     return o;
 }
 

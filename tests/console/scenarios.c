@@ -40,10 +40,13 @@ static struct fixture_mirror *put(struct fixture_mirror *m, const char *name, co
                                    .confirmed_flush = s->last_lsn,
                                    .restart = s->last_lsn - (lsn_t)MIB,
                                    .retained_bytes = 13 * MIB,
-                                   .safe_wal_size = -1};
+                                   .safe_wal_size = -1,
+                                   .xmin_age = 1200};
     str_copy(s->slot.wal_status, sizeof s->slot.wal_status, "reserved");
-    for (int i = 0; i < LAG_HISTORY; i++)
+    for (int i = 0; i < LAG_HISTORY; i++) {
         s->lag_history[i] = (float)(0.2 + 4.0 * pow(sin(i * 0.11 + (double)strlen(name)), 8));
+        s->rows_history[i] = (float)(3100 + 2500 * sin(i * 0.15));
+    }
     fixture_set_state(m, state);
     return m;
 }
@@ -102,7 +105,7 @@ static void put_snapshot(struct fixture_mirror *m, int n, int done)
     s->eta_seconds = 14 * 60;
     str_copy(s->phase, sizeof s->phase, "copy");
     for (int i = 0; i < LAG_HISTORY; i++)
-        s->lag_history[i] = -1;
+        s->lag_history[i] = -1, s->rows_history[i] = (float)i * 15000;
 }
 
 static void put_error(struct fixture_mirror *m)
@@ -122,9 +125,12 @@ static void put_error(struct fixture_mirror *m)
     s->slot.retained_bytes = 2970 * MIB;
     s->slot.safe_wal_size = 61 * 1024 * MIB;
     s->slot.active = false;
+    s->slot.xmin_age = 1204711;
+    s->error_history[ERROR_HISTORY - 2] = 1;
+    s->error_history[ERROR_HISTORY - 1] = 4;
     str_copy(s->phase, sizeof s->phase, "apply");
     for (int i = 0; i < LAG_HISTORY; i++)
-        s->lag_history[i] = i < 30 ? 0.4F : (float)((i - 29) * 4);
+        s->rows_history[i] = 0, s->lag_history[i] = i < 30 ? 0.4F : (float)((i - 29) * 4);
 }
 
 static size_t fill_mixed(struct fixture_mirror *m)

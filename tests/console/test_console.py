@@ -62,10 +62,13 @@ def test_a_large_screen_sums_all_mirrors_up(start):
     c = start(rows=40, cols=120)
     c.wait("billing", "? help")
     assert "all mirrors" in c.line(2)
-    assert re.match(r" flow +901k rows/s, 129MB/s +worst lag  1m48s billing  [▁▂▃▄▅▆▇█]", c.line(3))  # none of paused ones
-    assert re.match(r" WAL kept +eu-prod 2\.9G of 64G [█▏▎▍▌▋▊▉░]+  us-prod 13M$", c.line(4))
+    assert re.match(r" flow +901k rows/s, 129MB/s +▂▃▃▄▄▄▅▅▆▇▇█   worst lag  1m48s billing  [▁▂▃▄▅▆▇█]{12} +"
+                    r"errors/h 5   ▁{10}▃█$", c.line(3))  # the lag is none of paused ones
+    assert re.match(r" WAL kept +eu-prod 2\.9G of 64G ▍░{9}  us-prod 13M +"
+                    r"oldest slot bunny_slot_billing 4A/9BF1F3B8  xmin age 1\.2M$", c.line(4))
     c.tell("gone billing")
-    c.wait(re.compile(r"worst lag  1\.1s search_idx"), "eu-prod 13M ", gone=["of 64G"])
+    text = c.wait(re.compile(r"worst lag  1\.1s search_idx"), "eu-prod 13M ", "xmin age 1.2k", gone=["of 64G"])
+    assert re.search(r"errors/h 0   ▁{12} *$", text, re.M)
     c.press("o", gone=["all mirrors"])
     c.press("o", "all mirrors")
 

@@ -159,7 +159,7 @@ def test_status_object(simple):
                       s["tables"][0]["rows_inserted"] and s, 30, "a sample of the slot")
     assert status["status"] == "running" and status["phase"]
     assert status["slot"]["name"] == "bunny_slot_m" and status["publication"] == "bunny_pub_m"
-    assert status["slot"]["wal_status"] == "reserved"
+    assert status["slot"]["wal_status"] == "reserved" and status["slot"]["xmin_age"] >= 0
     assert LSN.match(status["last_lsn"]) and LSN.match(status["source_lsn"])
     assert TIME.match(status["created_at"]) and TIME.match(status["heartbeat_at"])
     table = status["tables"][0]

@@ -330,12 +330,15 @@ def test_top_once_is_plain_text(pair, bunny, attach):
         ("orders", "running", "1", "1"), text
     answer = json.loads(top("--json"))
     assert [m["name"] for m in answer["mirrors"]] == ["orders"] and answer["log"]
-    assert len(answer["mirrors"][0]["lag_history"]) == 60
+    shown = answer["mirrors"][0]
+    assert (len(shown["lag_history"]), len(shown["rows_history"])) == (60, 60)
+    assert len(shown["error_history"]) == 12 and sum(shown["error_history"]) == 0
     assert bunny.cli("top", "--json", expect=2).stderr.startswith("bunnydb: --json needs --once")
     pair.dsql("ALTER TABLE t DROP COLUMN v")
     pair.sql("INSERT INTO t VALUES (2, 'b')")
     bunny.wait_status("orders", "error", may_fail=True)
     assert "error: " in top() and "1 error" in top().splitlines()[0]
+    assert sum(json.loads(top("--json"))["mirrors"][0]["error_history"]) > 0
     pair.dsql("ALTER TABLE t ADD COLUMN v text; UPDATE t SET v = 'a'")
     bunny.cli("retry", "orders", "--wait", "60")
     pair.assert_equal()

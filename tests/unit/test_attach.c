@@ -48,7 +48,8 @@ static struct mirror_status sample(void)
                  .confirmed_flush = 0x1F00000001,
                  .restart = 0x1F00000000,
                  .retained_bytes = 9,
-                 .safe_wal_size = 10},
+                 .safe_wal_size = 10,
+                 .xmin_age = 12},
         .rows_per_second = 3100.5,
         .bytes_per_second = 2.5,
         .tables_done = 1,
@@ -90,7 +91,9 @@ static struct mirror_status sample(void)
                                           .last_synced_at = AT,
                                           .error = "an error"};
     for (int i = 0; i < LAG_HISTORY; i++)
-        m.lag_history[i] = i % 7 ? (float)i / 4 : -1;
+        m.lag_history[i] = i % 7 ? (float)i / 4 : -1, m.rows_history[i] = i % 5 ? (float)i : -1;
+    for (int i = 0; i < ERROR_HISTORY; i++)
+        m.error_history[i] = i;
     return m;
 }
 
@@ -119,13 +122,14 @@ static void what_is_not_known_stays_so(void **state)
                                     .lag_bytes = -1,
                                     .lag_seconds = -1,
                                     .eta_seconds = -1,
-                                    .slot = {.safe_wal_size = -1}};
+                                    .slot = {.safe_wal_size = -1, .xmin_age = -1}};
     (void)state;
     json_t *o = mirror_status_to_json(&was);
     mirror_status_from_json(o, &is);
     json_decref(o);
     assert_int_equal(is.lag_bytes, -1);
     assert_true(is.lag_seconds < 0 && is.eta_seconds == -1 && is.slot.safe_wal_size == -1);
+    assert_int_equal(is.slot.xmin_age, -1);
     assert_int_equal(is.slot.sampled_at, 0);
     assert_int_equal(is.error.code, ERR_NONE);
     mirror_status_free(&is);
@@ -194,7 +198,8 @@ static void slots_come_back_as_they_were(void **state)
                                                .confirmed_flush = 0x1F00000001,
                                                .restart = 0x1F00000000,
                                                .retained_bytes = 9,
-                                               .safe_wal_size = 10}},
+                                               .safe_wal_size = 10,
+                                               .xmin_age = 12}},
                                    {.name = "t", .status = {.safe_wal_size = -1}}};
     struct source_sample source = {
         .peer = "eu", .sampled_at = AT, .wal_end = 0x1F00000009, .error = "away"};

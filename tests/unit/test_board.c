@@ -65,8 +65,9 @@ static void nothing_is_known_at_first(void **state)
     assert_true(s.lag_seconds < 0);
     assert_int_equal(s.slot.sampled_at, 0);
     assert_int_equal(s.slot.safe_wal_size, -1);
+    assert_int_equal(s.slot.xmin_age, -1);
     for (size_t i = 0; i < LAG_HISTORY; i++)
-        assert_true(s.lag_history[i] < 0);
+        assert_true(s.lag_history[i] < 0 && s.rows_history[i] < 0);
     struct slot_status slot = slot_at(1);
     board_sample(b, &slot, 500); /* no position of ours: no lag either */
     assert_int_equal(look().lag_bytes, -1);
@@ -181,6 +182,25 @@ static void history_moves_by_one(void **state)
     assert_true(look().lag_history[0] >= 0);
 }
 
+static void rates_and_errors_are_kept_over_publications(void **state)
+{
+    struct mirror_status s = {.rows_per_second = 3100, .counters.errors = 2};
+    (void)state;
+    board_publish(b, &s, 0);
+    board_history(b);
+    s = (struct mirror_status){.counters.errors = 3};
+    board_publish(b, &s, 0);
+    board_history(b);
+    s = look();
+    assert_true(s.rows_history[LAG_HISTORY - 3] < 0);
+    assert_true(s.rows_history[LAG_HISTORY - 2] == 3100.0F);
+    assert_true(s.rows_history[LAG_HISTORY - 1] == 0.0F);
+    int sum = 0;
+    for (int i = 0; i < ERROR_HISTORY; i++)
+        sum += s.error_history[i];
+    assert_int_equal(sum, 3);
+}
+
 /* --- threads ---------------------------------------------------------------------------------- */
 
 static atomic_bool stop;
@@ -280,6 +300,7 @@ int main(void)
         BOARD_TEST(slot_and_lag_belong_to_the_sampler),
         BOARD_TEST(only_visible_changes_are_told),
         BOARD_TEST(history_moves_by_one),
+        BOARD_TEST(rates_and_errors_are_kept_over_publications),
         BOARD_TEST(copies_are_whole_while_it_changes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

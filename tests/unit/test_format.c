@@ -122,6 +122,25 @@ static void test_graph_keeps_the_worst_and_the_gaps(void **state)
     assert_int_equal(steps[0], -1);
 }
 
+static void test_a_scaled_graph_ends_at_its_largest_sample(void **state)
+{
+    float samples[6] = {-1, 0, 0.1F, 50, 99, 100};
+    int steps[6];
+    (void)state;
+    format_scaled_graph(samples, 6, steps, 6);
+    assert_int_equal(steps[0], -1);
+    assert_int_equal(steps[1], 0);
+    assert_int_equal(steps[2], 1); /* a little is not nothing */
+    assert_int_equal(steps[3], 4);
+    assert_int_equal(steps[5], 7);
+    format_scaled_graph(samples, 6, steps, 3);
+    assert_int_equal(steps[0], 0);
+    assert_int_equal(steps[2], 7);
+    memset(samples, 0, sizeof samples);
+    format_scaled_graph(samples, 6, steps, 6);
+    assert_int_equal(steps[5], 0);
+}
+
 static void fit(const char *s, bool unicode, int cols, const wchar_t *wanted, int used)
 {
     wchar_t wide[64];
@@ -183,6 +202,7 @@ int main(void)
         cmocka_unit_test(test_seconds),
         cmocka_unit_test(test_hundred_percent_is_only_what_is_complete),
         cmocka_unit_test(test_graph_keeps_the_worst_and_the_gaps),
+        cmocka_unit_test(test_a_scaled_graph_ends_at_its_largest_sample),
         cmocka_unit_test(test_text_is_cut_by_columns),
         cmocka_unit_test(test_nothing_from_a_name_controls_the_terminal),
         cmocka_unit_test(test_lines_break_at_spaces),

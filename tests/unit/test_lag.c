@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "control/lag.h"
+#include "control/recent.h"
 
 static struct lag l;
 
@@ -94,6 +95,29 @@ static void the_ring_goes_round(void **state)
     assert_lag(1000 * (5 * LAG_SAMPLES - 1), 10);
 }
 
+static void errors_of_the_last_hour_are_counted_by_its_parts(void **state)
+{
+    const int64_t minute = 60000, begin = 7 * minute;
+    struct recent r = {0};
+    int parts[ERROR_HISTORY] = {0};
+    (void)state;
+    recent_note(&r, 2, begin, parts);
+    recent_note(&r, 2, begin + minute, parts);
+    assert_int_equal(parts[ERROR_HISTORY - 1], 2);
+    recent_note(&r, 5, begin + 5 * minute, parts);
+    assert_int_equal(parts[ERROR_HISTORY - 2], 2);
+    assert_int_equal(parts[ERROR_HISTORY - 1], 3);
+    recent_note(&r, 5, begin + 59 * minute, parts);
+    assert_int_equal(parts[0], 2);
+    assert_int_equal(parts[1], 3);
+    recent_note(&r, 6, begin + 60 * minute, parts);
+    assert_int_equal(parts[0], 3);
+    assert_int_equal(parts[ERROR_HISTORY - 1], 1);
+    recent_note(&r, 6, begin + 600 * minute, parts); /* nobody looked for nine hours */
+    for (int i = 0; i < ERROR_HISTORY; i++)
+        assert_int_equal(parts[i], 0);
+}
+
 #define LAG_TEST(test) cmocka_unit_test_setup(test, setup)
 
 int main(void)
@@ -105,6 +129,7 @@ int main(void)
         LAG_TEST(a_source_at_rest_is_not_lag),
         LAG_TEST(a_full_ring_keeps_its_oldest),
         LAG_TEST(the_ring_goes_round),
+        LAG_TEST(errors_of_the_last_hour_are_counted_by_its_parts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
