@@ -14,8 +14,11 @@ enum {
     FINDING_ROWS = 14, /* from here on the finding of the selected */
     LOG_ROWS = 19,     /* from here on its log */
     SIDE_COLS = 110,   /* from here on panes stand side by side */
-    FLEET_ROWS = 34,   /* from here on, and as wide, all mirrors are summed up */
+    FLEET_ROWS =
+        34, /* from here on, and as wide, all mirrors are summed up, or one is told more of */
     FLEET_HIGH = 3,
+    STAGES_HIGH = 2,
+    FLOW_HIGH = 4,
     LIST_LEAST = 3,
     TABLE_LEAST = 5, /* lines below a table */
     TABLE_MOST = 14,
@@ -83,6 +86,12 @@ static void layout_table(struct rect body, struct layout *out)
     out->finding = body;
 }
 
+/* There is room for panes that stay away else. */
+static bool is_large(const struct layout_request *q)
+{
+    return q->zoom == ZOOM_NONE && q->rows >= FLEET_ROWS && q->cols >= SIDE_COLS;
+}
+
 static void layout_body(const struct layout_request *q, struct rect body, struct layout *out)
 {
     if (q->kind == LAYOUT_PAGE) {
@@ -93,9 +102,12 @@ static void layout_body(const struct layout_request *q, struct rect body, struct
         out->log = body;
         return;
     }
-    if (q->kind == LAYOUT_LIST && q->zoom == ZOOM_NONE && q->rows >= FLEET_ROWS &&
-        q->cols >= SIDE_COLS)
+    if (q->kind == LAYOUT_LIST && is_large(q))
         out->fleet = take_top(&body, FLEET_HIGH);
+    if (q->kind == LAYOUT_DETAIL && is_large(q)) {
+        out->stages = take_top(&body, STAGES_HIGH);
+        out->flow = take_top(&body, FLOW_HIGH);
+    }
     out->columns = take_top(&body, 1);
     if (q->zoom == ZOOM_MAIN || q->rows < FINDING_ROWS)
         out->list = body;
@@ -122,6 +134,8 @@ void layout_compute(const struct layout_request *q, struct layout *out)
     if (q->rows >= CRUMB_ROWS)
         out->crumbs = take_top(&body, 1);
     if (q->kind == LAYOUT_DETAIL)
-        out->info = take_top(&body, q->rows >= FINDING_ROWS ? 2 : q->rows >= CRUMB_ROWS ? 1 : 0);
+        out->info = take_top(&body, is_large(q)               ? 1
+                                    : q->rows >= FINDING_ROWS ? 2
+                                                              : q->rows >= CRUMB_ROWS);
     layout_body(q, body, out);
 }

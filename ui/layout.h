@@ -32,7 +32,9 @@ struct layout {
     struct rect head;    /* 1 line: the process, counts, the clock */
     struct rect crumbs;  /* 1 line: where we are, filter, sort */
     struct rect fleet;   /* what all mirrors do together, with its title line */
-    struct rect info;    /* detail: tabs and flow */
+    struct rect info;    /* detail: tabs, and the flow in one line where it has no pane */
+    struct rect stages;  /* detail: how far it is, with its title line */
+    struct rect flow;    /* with its title line */
     struct rect columns; /* the list's column titles */
     struct rect list;    /* or the page's body */
     struct rect finding; /* with its title line */

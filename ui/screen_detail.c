@@ -12,6 +12,7 @@
 #include "ui/mirrors.h"
 #include "ui/panes.h"
 #include "ui/sorting.h"
+#include "ui/stages.h"
 #include "ui/tables.h"
 #include "ui/text.h"
 
@@ -500,6 +501,7 @@ static void detail_draw(struct app *a)
         tabs_draw(a, m);
     if (a->layout.info.h > 1)
         flow_draw(a, m);
+    stages_draw(a, m);
     if (a->tab == TAB_TABLES && a->layout.list.h > 0)
         tables_draw(a);
     else if (a->tab == TAB_RUNS && a->layout.list.h > 0)

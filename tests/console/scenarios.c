@@ -103,7 +103,7 @@ static void put_snapshot(struct fixture_mirror *m, int n, int done)
     s->rows_per_second = 885000;
     s->bytes_per_second = 119 * 1048576.0;
     s->eta_seconds = 14 * 60;
-    str_copy(s->phase, sizeof s->phase, "copy");
+    str_copy(s->phase, sizeof s->phase, "copying");
     for (int i = 0; i < LAG_HISTORY; i++)
         s->lag_history[i] = -1, s->rows_history[i] = (float)i * 15000;
 }

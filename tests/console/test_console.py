@@ -73,6 +73,27 @@ def test_a_large_screen_sums_all_mirrors_up(start):
     c.press("o", "all mirrors")
 
 
+def test_a_large_screen_says_how_far_a_mirror_is_and_what_flows(start):
+    c = start(rows=40, cols=120)
+    c.wait("billing", "? help")
+    c.keys(ENTER)
+    c.wait("stages", "flow")
+    assert c.line(4).endswith("foreign keys ─ catch up ─ [stream]")
+    assert re.match(r" apply +0 rows/s, 0B/s +▁{20} +xmin age 1\.2M$", c.line(6))
+    assert re.match(r" lag +1m48s, 2\.8G to catch up +[▁▂▃▄▅▆▇█]{20} +errors/h 5$", c.line(7))
+    assert re.match(r" WAL +source 4A/9CC1F3B8   applied 4A/9C01F3B8   confirmed 4A/9C01F3B8 +kept 2\.9G of 64G$", c.line(8))
+    c.press("o", gone=["stages"])
+    c.press("o", "stages")
+    c.press(ESC, "Mirrors   filter")
+    c.keys("/", "orders_eu", ENTER, ENTER)
+    c.wait("[1 Tables]")
+    assert c.line(4) == (" setup ─ slot ─ schema ─ [copy ██▋░░░ 45%] ─ indexes 94/235 ─ analyze ─ foreign keys ─ "
+                         "catch up ─ stream")
+    assert re.match(r" copy +885k rows/s, 119MB/s +[▂▃▄▅▆▇█]{20}   workers 9 at 3 tables, 43 queued ", c.line(6))
+    resize(c, 34, 110)
+    assert c.line(4).endswith(" stream") and " 43 queued " in c.line(6)
+
+
 def test_tiny_terminals_get_one_line(start):
     c = start(rows=4, cols=38)
     c.wait("7 mirrors 1 FAILED")

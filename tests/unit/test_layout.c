@@ -11,13 +11,14 @@
 #include "ui/layout.h"
 
 enum {
-    RECTS = 10,
+    RECTS = 12,
 };
 
 static void rects_of(const struct layout *l, const struct rect **out)
 {
-    const struct rect *all[RECTS] = {&l->head, &l->crumbs,  &l->fleet, &l->info,    &l->columns,
-                                     &l->list, &l->finding, &l->log,   &l->message, &l->hint};
+    const struct rect *all[RECTS] = {&l->head,    &l->crumbs, &l->fleet,   &l->info,
+                                     &l->stages,  &l->flow,   &l->columns, &l->list,
+                                     &l->finding, &l->log,    &l->message, &l->hint};
     for (int i = 0; i < RECTS; i++)
         out[i] = all[i];
 }
@@ -118,6 +119,18 @@ static void test_large_terminals_sum_all_mirrors_up(void **state)
     assert_true(at(34, 110, 200).list.h >= 10);
 }
 
+static void test_large_terminals_say_more_of_a_mirror(void **state)
+{
+    struct layout l;
+    (void)state;
+    layout_compute(&(struct layout_request){40, 120, LAYOUT_DETAIL, ZOOM_NONE, 64}, &l);
+    assert_true(l.info.h == 1 && l.stages.h == 2 && l.flow.h == 4 && l.list.h >= 10);
+    layout_compute(&(struct layout_request){40, 120, LAYOUT_DETAIL, ZOOM_MAIN, 64}, &l);
+    assert_true(l.info.h == 2 && l.stages.h == 0 && l.flow.h == 0);
+    layout_compute(&(struct layout_request){24, 80, LAYOUT_DETAIL, ZOOM_NONE, 64}, &l);
+    assert_true(l.info.h == 2 && l.stages.h == 0 && l.flow.h == 0);
+}
+
 static void test_a_short_list_gives_its_lines_to_the_log(void **state)
 {
     (void)state;
@@ -133,6 +146,7 @@ int main(void)
         cmocka_unit_test(test_log_goes_first_then_the_finding),
         cmocka_unit_test(test_wide_terminals_have_panes_side_by_side),
         cmocka_unit_test(test_large_terminals_sum_all_mirrors_up),
+        cmocka_unit_test(test_large_terminals_say_more_of_a_mirror),
         cmocka_unit_test(test_a_short_list_gives_its_lines_to_the_log),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
