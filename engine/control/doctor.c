@@ -199,7 +199,8 @@ static void look_at_publication(const struct visit *v, const struct mirror_statu
             "Retry: publication and slot are made anew, all tables copied again.", "retry",
             "publication %s does not exist", m->publication);
     else
-        add(v, "publication", n ? SEVERITY_OK : SEVERITY_ERROR, "", "", "%zu tables", n);
+        add(v, "publication", n ? SEVERITY_OK : SEVERITY_ERROR, "", "", "%zu table%s", n,
+            n == 1 ? "" : "s");
 }
 
 static void look_at_lag(const struct visit *v, const struct mirror_status *m)

@@ -130,16 +130,18 @@ static void set_index(const struct evidence *e, struct reason *v)
 static void set_dest(const struct evidence *e, struct reason *v)
 {
     const struct mirror_status *m = e->status;
-    char rate[24];
+    char rate[24], moved[64] = "nothing has come through for a while";
     v->code = "destination_slow";
+    if (e->moved_per_s > 0)
+        str_printf(moved, sizeof moved, "the mirror gets through %s of WAL a second",
+                   bytes(e->moved_per_s, rate));
     str_printf(v->title, sizeof v->title, "%.60s is the slow side: it writes", m->dest_peer);
     str_printf(
         v->cause, sizeof v->cause,
         "changes are on their way into it for %.0f %% of the time, %.0f rows/s%s; the source "
-        "waits for it; the mirror gets through %s of WAL a second",
+        "waits for it; %s",
         e->busy * 100, m->rows_per_second,
-        e->dest.io ? ", and it waits for its disk" : ", and it computes",
-        bytes(e->moved_per_s > 0 ? e->moved_per_s : 0, rate));
+        e->dest.io ? ", and it waits for its disk" : ", and it computes", moved);
     str_copy(v->remedy, sizeof v->remedy,
              e->dest.io ? "Raise shared_buffers and max_wal_size there, or give it a faster disk; "
                           "look for other load (bunnydb doctor)."
@@ -259,26 +261,50 @@ static void judge_pause(const struct evidence *e, struct findings *out)
 
 /* --- the first copy --------------------------------------------------------------------------- */
 
-static const char *copy_side(const struct evidence *e, const char **remedy, bool *is_index)
+static bool builds_indexes(const struct mirror_status *m)
 {
-    const struct mirror_status *m = e->status;
-    *is_index = !strcmp(m->phase, "building_indexes") || !strcmp(m->phase, "adding_foreign_keys");
-    if (*is_index) {
-        *remedy = "maintenance_work_mem and max_parallel_maintenance_workers of the destination "
-                  "make it faster; the copied rows stay.";
+    return !strcmp(m->phase, "building_indexes") || !strcmp(m->phase, "adding_foreign_keys");
+}
+
+/* The settings that let more be done at the same time, with what they are. */
+static const char *more_workers(const struct mirror_status *m, char out[160])
+{
+    str_printf(out, 160,
+               "snapshot_max_parallel_workers (now %d) and snapshot_num_tables_in_parallel (now "
+               "%d) of the mirror",
+               m->settings.snapshot_max_parallel_workers,
+               m->settings.snapshot_num_tables_in_parallel);
+    return out;
+}
+
+static const char *copy_side(const struct evidence *e, char *remedy, size_t size)
+{
+    char more[160];
+    more_workers(e->status, more);
+    if (builds_indexes(e->status)) {
+        str_copy(remedy, size,
+                 "maintenance_work_mem and max_parallel_maintenance_workers of the destination "
+                 "make it faster; the copied rows stay.");
         return "the destination builds indexes";
     }
     if (e->dest.running && e->dest.client * 2 >= e->dest.running) {
-        *remedy = "snapshot_num_tables_in_parallel and snapshot_max_parallel_workers of the mirror "
-                  "let more be read at the same time, if the source's disk allows it.";
+        str_printf(remedy, size,
+                   "%s let more be read at the same time, if the source's disk allows it.", more);
         return e->source.client * 2 < e->source.running || !e->source.running
                    ? "the source reads slowly, the destination waits for it"
                    : "bunnydb, or the way through it, is slow: both servers wait";
     }
-    *remedy = "max_wal_size and shared_buffers of the destination, or a faster disk; more workers "
-              "do not help.";
-    return e->dest.io ? "the destination writes, and waits for its disk"
-                      : "the destination writes as fast as its processors can";
+    if (e->dest.io) {
+        str_copy(remedy, size,
+                 "max_wal_size and shared_buffers of the destination, or a faster disk; more "
+                 "workers do not help.");
+        return "the destination writes, and waits for its disk";
+    }
+    str_printf(remedy, size,
+               "Triggers that fire at the destination, and indexes that were there before, cost "
+               "the most. %s let more be written at the same time, if processors are idle there.",
+               more);
+    return "the destination writes as fast as the processors of these sessions can";
 }
 
 static void judge_copy(const struct evidence *e, struct findings *out)
@@ -286,8 +312,6 @@ static void judge_copy(const struct evidence *e, struct findings *out)
     const struct mirror_status *m = e->status;
     struct reason v = {.action = ""};
     char rate[24];
-    const char *remedy;
-    bool is_index;
     if (m->state != MIRROR_SNAPSHOTTING || e->copy_ms < (int64_t)e->alarm_s * 1000)
         return;
     if (sees_lock(e, &v)) {
@@ -296,12 +320,13 @@ static void judge_copy(const struct evidence *e, struct findings *out)
     }
     if (!is_fresh(e, &e->dest))
         return;
-    const char *side = copy_side(e, &remedy, &is_index);
+    const char *side = copy_side(e, v.remedy, sizeof v.remedy);
     str_printf(v.cause, sizeof v.cause, "%s; %s/s over the last minute", side,
                bytes(m->bytes_per_second, rate));
     findings_add(out, "copy_pace", SEVERITY_INFO,
-                 is_index ? "The copy builds indexes" : "What limits the speed of the copy",
-                 v.cause, remedy, "");
+                 builds_indexes(m) ? "The copy builds indexes"
+                                   : "What limits the speed of the copy",
+                 v.cause, v.remedy, "");
 }
 
 void reasons_judge(const struct evidence *e, struct findings *out)

@@ -49,6 +49,9 @@ void tally_fill(const struct tally *t, struct evidence *e)
     if (seconds < 1)
         return;
     e->kept_per_s = (double)(t->ring[last].kept - t->ring[0].kept) / seconds;
+    /* what is under way is counted piece by piece: a piece may have begun before */
     e->busy = (double)(t->ring[last].busy_us - t->ring[0].busy_us) / 1e6 / seconds;
+    if (e->busy > 1)
+        e->busy = 1;
     e->moved_per_s = moved_per_s(t);
 }

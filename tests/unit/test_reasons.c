@@ -134,6 +134,58 @@ static void a_guard_that_fails_tries_again_after_a_while(void **state)
     assert_false(tally_guards(&t, &e));
 }
 
+static void a_destination_is_busy_all_the_time_at_most(void **state)
+{
+    struct tally t = {0};
+    struct findings f = {0};
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        keeps(MIRROR_RUNNING, 1);
+        status.lag_seconds = 100;
+        status.slot.active = true;
+        status.counters.busy_us = i * 1500000;
+        e.dest = (struct sight){.at_ms = e.now_ms, .running = 1};
+        tally_note(&t, &status, 5, e.now_ms);
+        tally_fill(&t, &e);
+    }
+    reasons_judge(&e, &f);
+    const struct finding *x = find(&f, "destination_slow");
+    assert_non_null(x);
+    assert_non_null(strstr(x->cause, "for 100 % of the time"));
+    assert_non_null(strstr(x->cause, "nothing has come through"));
+    findings_free(&f);
+}
+
+/* What the destination's sessions of a copy do decides which setting is named, with its value. */
+static void a_slow_copy_names_what_helps(void **state)
+{
+    static const struct {
+        int io, client;
+        const char *cause, *remedy;
+    } rows[] = {
+        {0, 0, "processors", "snapshot_max_parallel_workers (now 3)"},
+        {2, 0, "its disk", "max_wal_size"},
+        {0, 4, "the source reads slowly", "snapshot_num_tables_in_parallel (now 5)"},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct findings f = {0};
+        keeps(MIRROR_SNAPSHOTTING, 1);
+        status.settings.snapshot_max_parallel_workers = 3;
+        status.settings.snapshot_num_tables_in_parallel = 5;
+        e.copy_ms = INT64_MAX;
+        e.dest = (struct sight){.at_ms = e.now_ms, .running = 4};
+        e.dest.io = rows[i].io;
+        e.dest.client = rows[i].client;
+        reasons_judge(&e, &f);
+        assert_int_equal(f.n, 1);
+        assert_string_equal(f.items[0].code, "copy_pace");
+        assert_non_null(strstr(f.items[0].cause, rows[i].cause));
+        assert_non_null(strstr(f.items[0].remedy, rows[i].remedy));
+        findings_free(&f);
+    }
+}
+
 static void where_a_mirror_begins_is_no_speed(void **state)
 {
     struct tally t = {0};
@@ -155,6 +207,8 @@ int main(void)
         cmocka_unit_test(a_paused_mirror_says_that_its_slot_is_gone),
         cmocka_unit_test(the_guard_acts_once_until_there_is_room_again),
         cmocka_unit_test(a_guard_that_fails_tries_again_after_a_while),
+        cmocka_unit_test(a_destination_is_busy_all_the_time_at_most),
+        cmocka_unit_test(a_slow_copy_names_what_helps),
         cmocka_unit_test(where_a_mirror_begins_is_no_speed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

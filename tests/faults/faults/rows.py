@@ -1,6 +1,7 @@
 """The troubles that operators know, each with how it is caused on a running mirror and, behind the yield,
 what heals it. For tests/faults/captures."""
 import contextlib
+import glob
 import os
 import threading
 from dataclasses import dataclass
@@ -130,6 +131,17 @@ def publication_missing(c):
     c.post("retry")
 
 
+@row("LSN does not advance: the publication lacks a table of the mirror")
+def publication_lacks_a_table(c):
+    c.mirror("CREATE TABLE t (id int PRIMARY KEY, v text); CREATE TABLE u (id int PRIMARY KEY)")
+    c.post("pause")
+    c.pair.sql("ALTER PUBLICATION bunny_pub_orders DROP TABLE u")
+    c.pair.sql("INSERT INTO u VALUES (1); INSERT INTO t VALUES (1, 'a')")
+    c.post("resume")
+    yield "publication_missing", "\r"
+    c.post("retry")
+
+
 @row("complete failure: the source was set back")
 def source_changed(c):
     c.mirror()
@@ -171,6 +183,18 @@ def busy(c):
 def tables_of_running(c):
     c.mirror()
     yield Refused(answer(c, "PUT", "orders/tables", {"table_mappings": [{"source_table": "public.t"}]})), ""
+
+
+@row("tables of a running mirror are changed in the console (E): pause, change and resume in one step")
+def tables_in_console(c):
+    c.pair.sql("CREATE TABLE u (id int PRIMARY KEY); INSERT INTO u VALUES (1)")
+    c.pair.sql("CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'a')")
+    c.bunny.mirror("orders", c.pair, ["public.t"])
+    yield "public.u", "E"
+    c.post("pause")
+    c.api.put("/v1/mirrors/orders/tables", {"table_mappings": [{"source_table": "public.*"}]})
+    c.post("resume")
+    wait_for(lambda: [t["status"] for t in c.status()["tables"]] == 2 * ["streaming"], 60, "both tables")
 
 
 # --- tables and rows ----------------------------------------------------------------------------
@@ -275,6 +299,16 @@ def paused(c):
     c.pair.sql("INSERT INTO t SELECT g, repeat('x', 100) FROM generate_series(2, 5000) g")
     yield "paused", "\rh", "Resume it"
     c.post("resume")
+
+
+@row("LSN does not advance: nothing that is published changes, and all is well")
+def quiet(c):
+    c.mirror()
+    c.pair.sql("CREATE TABLE noise (s text)")
+    c.pair.sql("INSERT INTO noise SELECT repeat('n', 1000) FROM generate_series(1, 5000)")
+    c.pair.wait_confirmed()
+    yield "lag: 0.0 s", "\rh"
+    c.pair.sql("DROP TABLE noise")
 
 
 @row("LSN does not advance, high lag: a lock at the destination")
@@ -426,5 +460,15 @@ def doctor(c):
     c.pair.sql("SELECT pg_drop_replication_slot('bunny_slot_orders')")
     yield "bunny_slot_orders", "\rh"
     c.post("resume")
-    c.finding("slot_missing")
+    wait_for(lambda: c.status()["error_code"] == "slot_missing", 30, "the run to miss the slot")
     c.post("retry")
+
+
+@row("gather diagnostic information: one file, without secrets (b)")
+def bundle(c):
+    pattern = f"{glob.escape(os.environ.get('TMPDIR') or '/tmp')}/bunnydb-orders-*.json"
+    before = set(glob.glob(pattern))
+    c.mirror()
+    yield ".json", "\rbm"
+    for path in set(glob.glob(pattern)) - before:
+        os.unlink(path)
