@@ -179,8 +179,11 @@ char *range_dest_sql(const struct schema_table *t);
 /* outlook.c: how far the job is, and how long the rest takes. Under the lock, but for the first
  * two. */
 void outlook_init(struct snapshot_job *j);
-/* What building an index takes, in milliseconds of no particular machine; needs no lock. */
+/* What building an index, or looking at a foreign key's rows, takes, in milliseconds of no
+ * particular machine; need no lock. */
 double outlook_index_cost(const struct snapshot_job *j, const struct table_run *t, size_t index);
+double outlook_validation_cost(const struct snapshot_job *j, const struct table_run *t,
+                               size_t fkey);
 /* Called when the number of running units is about to change. */
 void outlook_tick(struct snapshot_job *j);
 /* The worker's unit is done. */

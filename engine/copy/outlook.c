@@ -24,6 +24,8 @@
 #define ANALYZED_BLOCKS 30000.0
 #define ANALYZED_ROWS 30000.0
 #define ADD_FKEY_MS 5.0
+#define RANDOM_PAGE 4.0 /* random_page_cost, cpu_tuple_cost: in pages that are read in order */
+#define ROW_OF_PAGE 0.01
 #define FIRM_MS 1000.0 /* cost from which on what was measured outweighs what was expected */
 #define FIRM_SMALL_MS 50.0
 #define SMALL_MS 20.0 /* cost of a small unit */
@@ -96,16 +98,20 @@ static double settle_cost(const struct table_run *t)
            least(rows_of(t->def), ANALYZED_ROWS) * (double)t->def->n_columns * 1e-3;
 }
 
-/* Few rows are looked up, many are joined. */
-static double validation_cost(const struct snapshot_job *j, const struct table_run *t, size_t fkey)
+/* As the server's planner has it (PostgreSQL docs, "Planner Cost Constants", as they are by
+ * default): few rows are looked up one by one; as soon as that is dearer than to read the table
+ * that they refer to, both are read as a whole and joined, however few the rows are then. */
+double outlook_validation_cost(const struct snapshot_job *j, const struct table_run *t, size_t fkey)
 {
     const struct schema_fkey *f = &t->def->fkeys[fkey];
-    double rows, to_rows, heap;
+    double rows, to_rows, heap, to_heap;
     if (!f->validate_sql)
         return 0;
     add_under(j, t, &rows, &heap);
-    add_under(j, &j->tables[f->to], &to_rows, &heap);
-    return 2 + least(rows * 2e-3, rows * 4e-4 + to_rows * 4e-4);
+    add_under(j, &j->tables[f->to], &to_rows, &to_heap);
+    if (rows * RANDOM_PAGE < to_heap / BLOCK_BYTES + to_rows * ROW_OF_PAGE)
+        return 2 + rows * 2e-3;
+    return 2 + (heap + to_heap) * 4e-7 + rows * 8e-4 + to_rows * 4e-4;
 }
 
 static double unit_cost(const struct snapshot_job *j, const struct unit *u)
@@ -121,7 +127,7 @@ static double unit_cost(const struct snapshot_job *j, const struct unit *u)
     case UNIT_SETTLE:
         return settle_cost(t);
     case UNIT_VALIDATE_FKEY:
-        return validation_cost(j, t, u->item);
+        return outlook_validation_cost(j, t, u->item);
     case UNIT_RELEASE:
     case UNIT_ADOPT:
     case UNIT_ADD_FKEY:
@@ -503,7 +509,7 @@ static double fkeys_left(const struct snapshot_job *j, struct outlook *o)
         adding += ADD_FKEY_MS * (double)(t->def->n_fkeys - t->fkeys_added) * o->indexes[SIZE_SMALL];
         for (size_t k = 0; k < t->def->n_fkeys; k++) {
             const struct worker *w = worker_on(j, UNIT_VALIDATE_FKEY, t, k);
-            double cost = validation_cost(j, t, k);
+            double cost = outlook_validation_cost(j, t, k);
             if (w || k >= t->fkeys_validated)
                 chain += unit_left(j, w, cost * o->validations[size_of(cost)], 0);
         }
