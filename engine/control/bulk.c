@@ -62,8 +62,11 @@ static void refused(void *arg, const struct err *err)
 static bool ask_where(struct run *r, lsn_t *end)
 {
     struct pg_result *result;
-    struct err ignored;
-    if (!pg_exec(r->source, &r->m->task, ASK_MS,
+    struct err ignored = {0};
+    struct pg_conn *source;
+    if (!run_source(r, &source, &ignored))
+        return false;
+    if (!pg_exec(source, &r->m->task, ASK_MS,
                  "SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN "
                  "pg_catalog.pg_last_wal_replay_lsn() ELSE pg_catalog.pg_current_wal_flush_lsn() "
                  "END",

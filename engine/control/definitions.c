@@ -128,7 +128,7 @@ static void followed(void *arg)
 
 struct adapt_options definitions_adapt(struct run *r)
 {
-    return (struct adapt_options){.source = r->source,
+    return (struct adapt_options){.source = run_source,
                                   .maps = r->m->row.config.tables,
                                   .drop_columns = !strcmp(r->m->row.config.dropped_columns, "drop"),
                                   .allows = allows,
@@ -395,9 +395,11 @@ bool definitions_tend(struct run *r, struct apply *a, struct err *err)
     struct known now = {0}, *was = apply_known(a);
     if (!atomic_exchange(&r->m->shall_refresh, false))
         return true;
+    struct pg_conn *source;
     uint32_t *oids = list_oids(r->schema);
-    bool ok = known_ask(r->source, &r->m->task, r->m->row.config.publication, r->schema->n_tables,
-                        oids, &now, err);
+    bool ok =
+        run_source(r, &source, err) && known_ask(source, &r->m->task, r->m->row.config.publication,
+                                                 r->schema->n_tables, oids, &now, err);
     for (size_t i = 0; ok && i < was->n; i++) {
         const struct known_table *t = known_find(&now, was->tables[i].oid);
         if (t && !was->tables[i].is_stale && was->tables[i].n &&

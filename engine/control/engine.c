@@ -11,6 +11,7 @@
 #include "control/roster.h"
 #include "control/sampler.h"
 #include "control/slots.h"
+#include "pg/sessions.h"
 #include "control/supervisor.h"
 #include "control/swap.h"
 
@@ -94,6 +95,7 @@ bool engine_open(const struct engine_options *options, struct engine **out, stru
     tokens_init(&e->tokens);
     e->roster = roster_new();
     e->slots = slots_new();
+    e->sessions = sessions_new();
     e->sampler = sampler_new(e);
     bool ok = catalog_open(e->state_dir, &e->catalog, err);
     if (ok)
@@ -124,6 +126,7 @@ void engine_close(struct engine *e, int limit_ms)
      * destination's progress row says how far it came. */
     if (stuck)
         return;
+    sessions_free(e->sessions);
     catalog_close(e->catalog);
     roster_free(e->roster);
     tokens_destroy(&e->tokens);

@@ -19,12 +19,13 @@ struct slots;      /* what it saw last, control/slots.h */
 struct engine {
     struct engine_options options;
     char *state_dir;
-    struct applier applier;  /* immutable: who we are to the destinations */
-    struct catalog *catalog; /* thread-safe by itself */
-    struct logbook *logbook; /* thread-safe by itself */
-    struct roster *roster;   /* thread-safe by itself */
-    struct sampler *sampler; /* thread-safe by itself */
-    struct slots *slots;     /* thread-safe by itself */
+    struct applier applier;    /* immutable: who we are to the destinations */
+    struct catalog *catalog;   /* thread-safe by itself */
+    struct logbook *logbook;   /* thread-safe by itself */
+    struct roster *roster;     /* thread-safe by itself */
+    struct sampler *sampler;   /* thread-safe by itself */
+    struct slots *slots;       /* thread-safe by itself */
+    struct sessions *sessions; /* thread-safe by itself */
     struct supervisor *supervisor;
     struct tokens tokens;    /* thread-safe by itself */
     atomic_int bulk_readers; /* mirrors that read in bulk now */

@@ -189,6 +189,8 @@ struct run {
     struct peer source_peer, dest_peer;
     struct pg_target source_target, dest_target;
     char app[64]; /* application_name of all its sessions */
+    char source_key[NAME_SIZE + 40],
+        dest_key[NAME_SIZE + 40]; /* of shared sessions; with the peers */
     struct pg_conn *source, *repl, *dest;
     struct schema *schema;
     struct source_identity *identity;
@@ -199,6 +201,7 @@ struct run {
     struct follow *follow;         /* their sequences; NULL: not yet */
     bool is_fresh;                 /* all tables were copied in this run */
     int64_t slot_xid;              /* see slot_window.h; of a slot made in this run */
+    int64_t asked_at;              /* monotonic ms: the last use of source by run_source */
     int64_t writing_at;            /* monotonic ms: when it remembered definitions, before a copy */
 };
 /* Whose sessions are ended when they hold the slot: its own; NULL: everybody's, on command. */
@@ -209,6 +212,11 @@ bool run_load_peers(struct run *r, struct err *err) MUST_CHECK;
 /* Closes and frees what it holds; cancel: what its sessions are doing is given up. */
 void run_close(struct run *r, bool cancel);
 bool run_connect_source(struct run *r, struct err *err) MUST_CHECK;
+/* While it streams: the source's ordinary session, which is closed when nothing has been asked in
+ * it for a while, and opened again here. arg: the run. */
+bool run_source(void *arg, struct pg_conn **out, struct err *err) MUST_CHECK;
+/* Closes it then. */
+void run_rest(struct run *r);
 bool run_connect_repl(struct run *r, struct err *err) MUST_CHECK;
 bool run_connect_dest(struct run *r, struct err *err) MUST_CHECK;
 /* Whether the destination's progress is that of this source, at a place that it still has. */

@@ -270,8 +270,9 @@ bool definitions_has_left(void *arg, const struct pgo_message *relation, bool *h
     pg_quote_array(&tables, c->n_tables, t);
     str_printf(oid, sizeof oid, "%u", (unsigned)relation->relation);
     const char *values[] = {oid, buf_text(&schemas), buf_text(&tables)};
-    bool ok = pg_exec_params(r->source, &r->m->task, LIMIT_MS, left_sql, COUNT_OF(values), values,
-                             &res, err);
+    struct pg_conn *source;
+    bool ok = run_source(r, &source, err) && pg_exec_params(source, &r->m->task, LIMIT_MS, left_sql,
+                                                            COUNT_OF(values), values, &res, err);
     *has_left = ok && pg_bool(res, 0, 0);
     if (*has_left)
         tell_left(r->m, relation);

@@ -22,6 +22,7 @@
 #define SLOT_WAIT_MS 10000
 #define START_MS 60000
 #define MAX_BATCH_BYTES (16 << 20)
+#define REST_MS 20000
 
 /* --- connections
  * ------------------------------------------------------------------------------------ */
@@ -48,6 +49,29 @@ bool run_connect_source(struct run *r, struct err *err)
 {
     return connect_peer(r, &r->source_target, r->m->row.config.source_peer, PG_SQL, NULL,
                         &r->source, err);
+}
+
+bool run_source(void *arg, struct pg_conn **out, struct err *err)
+{
+    struct run *r = arg;
+    r->asked_at = clock_mono_ms();
+    if (r->source && !pg_is_alive(r->source)) {
+        pg_close(r->source, false);
+        r->source = NULL;
+    }
+    bool ok = r->source || run_connect_source(r, err);
+    *out = r->source;
+    return ok;
+}
+
+/* The stream needs no answers of the source for hours, and a server has no sessions to spare for
+ * two hundred mirrors. */
+void run_rest(struct run *r)
+{
+    if (!r->source || clock_mono_ms() - r->asked_at < REST_MS)
+        return;
+    pg_close(r->source, false);
+    r->source = NULL;
 }
 
 bool run_connect_repl(struct run *r, struct err *err)
@@ -77,11 +101,19 @@ const char *run_holder(const struct run *r)
     return r->m->takes_slot ? NULL : r->app;
 }
 
+/* A peer that has changed is another one to those that share sessions; so is one at the other side,
+ * where they have other settings. */
 bool run_load_peers(struct run *r, struct err *err)
 {
     const struct mirror_config *c = &r->m->row.config;
-    return load_peer(r->m, c->source_peer, &r->source_peer, &r->source_target, err) &&
-           load_peer(r->m, c->dest_peer, &r->dest_peer, &r->dest_target, err);
+    if (!load_peer(r->m, c->source_peer, &r->source_peer, &r->source_target, err) ||
+        !load_peer(r->m, c->dest_peer, &r->dest_peer, &r->dest_target, err))
+        return false;
+    str_printf(r->source_key, sizeof r->source_key, "source %s %lld", c->source_peer,
+               (long long)r->source_peer.updated_at);
+    str_printf(r->dest_key, sizeof r->dest_key, "destination %s %lld", c->dest_peer,
+               (long long)r->dest_peer.updated_at);
+    return true;
 }
 
 static bool connect_all(struct run *r, struct err *err)
@@ -315,6 +347,7 @@ static bool tend(void *arg, struct apply *a, struct err *err)
 {
     run_follow_look(arg);
     restored_note(arg);
+    run_rest(arg);
     return definitions_tend(arg, a, err) && table_sync_tend(arg, a, err);
 }
 
@@ -411,6 +444,7 @@ static bool stream(struct run *r, struct err *err)
     if (!run_follow(r, err))
         return false;
     m->table_sync = r->table_sync;
+    r->asked_at = clock_mono_ms();
     bool ok = stream_run(&o, err);
     if (m->blamed >= 0)
         m->failed_at = m->blamed_lsn;

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "base/wake.h"
 #include "copy/errand.h"
+#include "pg/sessions.h"
 #include "schema/acting.h"
 
 #define CONNECT_MS 10000
@@ -65,24 +66,38 @@ static bool is_called_off(void *arg)
 /* --- a look ------------------------------------------------------------------------------------
  */
 
+static void give_back(struct follow *f, bool is_good)
+{
+    sessions_give(f->plan.sessions, f->plan.source_key, f->source, is_good);
+    sessions_give(f->plan.sessions, f->plan.dest_key, f->dest, is_good);
+    f->source = f->dest = NULL;
+}
+
 static void disconnect(struct follow *f)
 {
-    pg_close(f->source, false);
-    pg_close(f->dest, false);
-    f->source = f->dest = NULL;
+    give_back(f, false);
     sequences_forget(f->sequences);
+}
+
+/* Others may use them between two looks, unless there are statements of ours in them. */
+static void rest(struct follow *f)
+{
+    if (!sequences_are_prepared(f->sequences))
+        give_back(f, true);
 }
 
 static bool connect_both(struct follow *f, struct err *err)
 {
+    struct session_wanted source = {f->plan.source_key, f->plan.source, NULL};
+    struct session_wanted dest = {f->plan.dest_key, f->plan.dest, "-c lock_timeout=2s"};
     if (f->source && f->dest && pg_is_alive(f->source) && pg_is_alive(f->dest))
         return true;
-    disconnect(f);
-    return (pg_connect(f->plan.source, PG_SQL, f->plan.app, NULL, &f->errand.task, CONNECT_MS,
-                       &f->source, err) ||
+    if (f->source || f->dest)
+        disconnect(f);
+    return (sessions_take(f->plan.sessions, &source, &f->errand.task, CONNECT_MS, &f->source,
+                          err) ||
             err_context(err, "source")) &&
-           (pg_connect(f->plan.dest, PG_SQL, f->plan.app, "-c lock_timeout=2s", &f->errand.task,
-                       CONNECT_MS, &f->dest, err) ||
+           (sessions_take(f->plan.sessions, &dest, &f->errand.task, CONNECT_MS, &f->dest, err) ||
             err_context(err, "destination"));
 }
 
@@ -165,6 +180,7 @@ static bool look(struct follow *f)
         f->slower = 1;
     else if (f->slower < MAX_SLOWER)
         f->slower++;
+    rest(f);
     publish(f, &r);
     return !r.is_fenced;
 }
@@ -240,6 +256,8 @@ bool follow_start(const struct follow_plan *plan, const struct schema *s, struct
         f->dest_tables[i] = mem_strdup(s->tables[i].dest_name);
     }
     pthread_mutex_init(&f->lock, NULL);
+    sessions_enter(plan->sessions, plan->source_key);
+    sessions_enter(plan->sessions, plan->dest_key);
     str_printf(name, sizeof name, "b:seq %.9s", plan->owner.mirror);
     errand_init(&f->errand, name, run, f, plan->wake_fd);
     f->errand.mirror = f->plan.owner.mirror;
@@ -310,6 +328,8 @@ bool follow_finish(struct follow *f, int limit_ms)
         (void)poll(NULL, 0, FINISH_SLICE_MS);
     errand_join(&f->errand);
     bool is_done = atomic_load(&f->is_last_done);
+    sessions_leave(f->plan.sessions, f->plan.source_key);
+    sessions_leave(f->plan.sessions, f->plan.dest_key);
     pthread_mutex_destroy(&f->lock);
     findings_free(&f->status.trouble);
     findings_free(&f->status.acting);

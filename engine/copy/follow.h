@@ -1,6 +1,6 @@
 /* The values of a mirror's sequences follow while it streams: an errand that looks at both sides
- * now and then, with connections of its own, so that the stream never waits for it. The rule is in
- * schema/sequences.h.
+ * now and then, with connections that it shares with other mirrors, so that the stream never waits
+ * for it. The rule is in schema/sequences.h.
  *
  * It looks at the start, then every interval (up to three times as long when nothing changes), soon
  * after rows were applied and the stream has caught up, and a last time at the end. Every third
@@ -16,7 +16,8 @@ struct follow;
 struct follow_plan {
     struct sequences_owner owner; /* borrowed until follow_finish, as the targets */
     const struct pg_target *source, *dest;
-    const char *app;
+    struct sessions *sessions;         /* borrowed, as the keys: it has no sessions of its own */
+    const char *source_key, *dest_key; /* of those peers, as they are now */
     int interval_ms;
     int wake_fd;     /* the mirror's: signalled at news */
     bool is_fresh;   /* see sequences_new */

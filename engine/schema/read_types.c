@@ -176,6 +176,11 @@ static const char domain_parts_sql[] =
                 " WHERE ty.typtype = 'd' AND ty.typdefaultbin IS NOT NULL"
                 " AND " NEEDS_OBJECTS("pg_type", "ty.oid", MAPPED) " ORDER BY 1, 2, 3";
 
+/* What the questions above were answered with. */
+struct used_objects {
+    struct pg_result *extensions, *collations, *types, *parts;
+};
+
 /* Runs tail behind the common part; what in it says {mark} becomes text. */
 static bool query_used(struct reader *r, const char *tail, const char *mark, const char *text,
                        struct pg_result **out, struct err *err)
@@ -284,33 +289,63 @@ static void add_types(struct reader *r, const struct pg_result *res, const struc
             ->optional = true;
 }
 
-bool read_types(struct reader *r, struct err *err)
+/* Most tables use nothing but what every server has, and the questions below cost a server more
+ * than all others together, mostly to plan them. */
+static bool uses_objects(struct reader *r, bool *out, struct err *err)
+{
+    static const char sql[] =
+        "SELECT EXISTS (SELECT FROM ref WHERE classid IN ('pg_type'::regclass,"
+        " 'pg_collation'::regclass)) OR EXISTS (SELECT FROM ref JOIN pg_depend m"
+        " ON m.classid = ref.classid AND m.objid = ref.objid AND m.deptype = 'e')";
+    struct pg_result *res = NULL;
+    if (!query_used(r, sql, NULL, NULL, &res, err))
+        return false;
+    *out = pg_bool(res, 0, 0);
+    pg_free(res);
+    return true;
+}
+
+static bool ask_used(struct reader *r, struct used_objects *u, struct err *err)
 {
     int v = r->s->server_version;
     const char *locale = v >= 170000   ? "c.colllocale"
                          : v >= 150000 ? "c.colliculocale"
                                        : "c.collcollate";
-    struct pg_result *extensions = NULL, *collations = NULL, *types = NULL, *parts = NULL;
+    return query_used(r, extensions_sql, NULL, NULL, &u->extensions, err) &&
+           query_used(r, collations_sql, "{locale}", locale, &u->collations, err) &&
+           query_used(r, types_sql, "{multirange}", v >= 140000 ? multirange_sql : "", &u->types,
+                      err) &&
+           query_used(r, domain_parts_sql, NULL, NULL, &u->parts, err);
+}
+
+static void add_used(struct reader *r, const struct used_objects *u)
+{
+    add_extensions(r, u->extensions);
+    add_collations(r, u->collations);
+    add_types(r, u->types, u->parts);
+}
+
+bool read_types(struct reader *r, struct err *err)
+{
+    struct used_objects u = {0};
     struct name_list schemas = {0};
-    bool ok =
-        query_used(r, extensions_sql, NULL, NULL, &extensions, err) &&
-        query_used(r, collations_sql, "{locale}", locale, &collations, err) &&
-        query_used(r, types_sql, "{multirange}", v >= 140000 ? multirange_sql : "", &types, err) &&
-        query_used(r, domain_parts_sql, NULL, NULL, &parts, err);
+    bool is_any = false;
+    bool ok = uses_objects(r, &is_any, err) && (!is_any || ask_used(r, &u, err));
+    if (ok && is_any) {
+        note_schemas_of(&schemas, u.extensions);
+        note_schemas_of(&schemas, u.collations);
+        note_schemas_of(&schemas, u.types);
+    }
     if (ok) {
-        note_schemas_of(&schemas, extensions);
-        note_schemas_of(&schemas, collations);
-        note_schemas_of(&schemas, types);
         add_schemas(r, &schemas);
         build_sequences(r); /* defaults of domains may call them */
-        add_extensions(r, extensions);
-        add_collations(r, collations);
-        add_types(r, types, parts);
     }
-    pg_free(extensions);
-    pg_free(collations);
-    pg_free(types);
-    pg_free(parts);
+    if (ok && is_any)
+        add_used(r, &u);
+    pg_free(u.extensions);
+    pg_free(u.collations);
+    pg_free(u.types);
+    pg_free(u.parts);
     name_list_free(&schemas);
     return ok;
 }

@@ -176,20 +176,32 @@ static void take_values(struct sequences *q, const struct pg_result *res, bool i
     }
 }
 
+bool sequences_are_prepared(const struct sequences *q)
+{
+    return count_followed(q) > SCHEMA_BRANCHES;
+}
+
 static bool look_at(struct sequences *q, struct pg_conn *c, struct task *task, bool is_dest,
                     bool *has_changed, struct err *err)
 {
-    size_t chunks = (count_followed(q) + SCHEMA_BRANCHES - 1) / SCHEMA_BRANCHES;
-    for (size_t i = 0; i < chunks; i++) {
-        char sql[64];
+    struct buf sql = {0};
+    bool ok = true, is_prepared = sequences_are_prepared(q);
+    size_t from = 0;
+    for (size_t i = 0; ok && sequences_put_query(q, is_dest, &from, &sql); i++) {
         struct pg_result *res = NULL;
-        str_printf(sql, sizeof sql, "EXECUTE bunnydb_sequences_%zu", i);
-        if (!pg_exec(c, task, SEQUENCES_MS, sql, &res, err))
-            return err_context(err, "read the %s's sequences", is_dest ? "destination" : "source");
-        take_values(q, res, is_dest, has_changed);
+        if (is_prepared) {
+            buf_reset(&sql);
+            buf_printf(&sql, "EXECUTE bunnydb_sequences_%zu", i);
+        }
+        ok = pg_exec(c, task, SEQUENCES_MS, buf_text(&sql), &res, err) ||
+             err_context(err, "read the %s's sequences", is_dest ? "destination" : "source");
+        if (ok)
+            take_values(q, res, is_dest, has_changed);
         pg_free(res);
+        buf_reset(&sql);
     }
-    return true;
+    buf_free(&sql);
+    return ok;
 }
 
 /* Always the source first: what it shows later is further on at most. */

@@ -70,6 +70,9 @@ bool sequences_compare(struct sequences *q, struct pg_conn *source, struct pg_co
  * another one by now. */
 bool sequences_repair(struct sequences *q, struct pg_conn *dest, struct task *task,
                       struct err *err) MUST_CHECK;
+/* Whether the sessions of the last look hold statements of it, so that the next one needs the same
+ * sessions. A few sequences are read without. */
+bool sequences_are_prepared(const struct sequences *q);
 /* One of the connections is a new one, or definitions have changed: the next look begins anew. */
 void sequences_forget(struct sequences *q);
 

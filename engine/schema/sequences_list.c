@@ -173,35 +173,36 @@ static bool find_dest(struct sequences *q, struct pg_conn *dest, struct task *ta
 /* --- statements that read values ---------------------------------------------------------------
  */
 
-static bool prepare_one(struct pg_conn *c, struct task *task, size_t number, struct buf *branches,
-                        struct err *err)
+bool sequences_put_query(const struct sequences *q, bool is_dest, size_t *from, struct buf *sql)
 {
-    struct buf sql = {0};
-    buf_printf(&sql, "PREPARE bunnydb_sequences_%zu AS %s", number, buf_text(branches));
-    bool ok = pg_exec(c, task, SEQUENCES_MS, buf_text(&sql), NULL, err);
-    buf_free(&sql);
-    buf_reset(branches);
-    return ok;
+    size_t n = 0;
+    for (; *from < q->n && n < SCHEMA_BRANCHES; ++*from) {
+        const struct followed *f = &q->items[*from];
+        if (!sequences_is_followed(f))
+            continue;
+        buf_printf(sql, "%sSELECT %zu, last_value, is_called FROM %s", n ? " UNION ALL " : "",
+                   *from, is_dest ? f->dest : f->name);
+        n++;
+    }
+    return n > 0;
 }
 
+/* Only many are worth it; then the session is ours alone. */
 static bool prepare(struct sequences *q, struct pg_conn *c, struct task *task, bool is_dest,
                     struct err *err)
 {
-    struct buf branches = {0};
-    size_t n = 0, number = 0;
-    bool ok = pg_exec(c, task, SEQUENCES_MS, "DEALLOCATE ALL", NULL, err);
-    for (size_t i = 0; ok && i < q->n; i++) {
-        const struct followed *f = &q->items[i];
-        if (!sequences_is_followed(f))
-            continue;
-        buf_printf(&branches, "%sSELECT %zu, last_value, is_called FROM %s",
-                   branches.len ? " UNION ALL " : "", i, is_dest ? f->dest : f->name);
-        if (++n % SCHEMA_BRANCHES == 0)
-            ok = prepare_one(c, task, number++, &branches, err);
+    struct buf sql = {0};
+    size_t number = 0, from = 0;
+    bool ok =
+        !sequences_are_prepared(q) || pg_exec(c, task, SEQUENCES_MS, "DEALLOCATE ALL", NULL, err);
+    while (ok && sequences_are_prepared(q)) {
+        buf_reset(&sql);
+        buf_printf(&sql, "PREPARE bunnydb_sequences_%zu AS ", number++);
+        if (!sequences_put_query(q, is_dest, &from, &sql))
+            break;
+        ok = pg_exec(c, task, SEQUENCES_MS, buf_text(&sql), NULL, err);
     }
-    if (ok && branches.len)
-        ok = prepare_one(c, task, number, &branches, err);
-    buf_free(&branches);
+    buf_free(&sql);
     return ok;
 }
 

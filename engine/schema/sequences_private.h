@@ -49,6 +49,10 @@ void followed_free(struct followed *f); /* the contents */
 bool sequences_list(struct sequences *q, struct pg_conn *source, struct pg_conn *dest,
                     struct task *task, struct err *err) MUST_CHECK;
 bool sequences_is_followed(const struct followed *f);
+/* Appends the query that reads the values of up to SCHEMA_BRANCHES of those that are followed:
+ * (index in items, last_value, is_called). *from: the first item, and where the next query goes on.
+ * False: there are none any more. */
+bool sequences_put_query(const struct sequences *q, bool is_dest, size_t *from, struct buf *sql);
 bool sequence_is_same(const struct sequence_value *a, const struct sequence_value *b);
 bool sequence_is_ahead(bool is_descending, const struct sequence_value *a,
                        const struct sequence_value *b);

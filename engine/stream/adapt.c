@@ -225,13 +225,16 @@ bool adapt_change(struct adapt *f, const struct adapt_place *p, const struct pgo
         return false;
     if (adapt_fits(f, m))
         return true;
+    struct pg_conn *source;
+    if (!f->o.source(f->o.arg, &source, err))
+        return false;
     struct evolve_column *columns = mem_calloc(m->n_columns + 1, sizeof *columns);
     for (size_t i = 0; i < m->n_columns; i++)
         columns[i] = (struct evolve_column){.name = m->columns[i].name,
                                             .type = m->columns[i].type_oid,
                                             .typmod = m->columns[i].typmod,
                                             .is_key = m->columns[i].is_key};
-    const struct evolve_request q = {.source = f->o.source,
+    const struct evolve_request q = {.source = source,
                                      .dest = p->dest,
                                      .task = p->task,
                                      .mirror_id = p->mirror_id,

@@ -11,7 +11,9 @@
 
 /* What an apply is told when it is made; borrowed until it is freed. */
 struct adapt_options {
-    struct pg_conn *source; /* an ordinary session; NULL: nothing is followed */
+    /* An ordinary session at the source, borrowed until the next turn of the stream's loop; NULL:
+     * nothing is followed. */
+    bool (*source)(void *arg, struct pg_conn **out, struct err *err);
     const struct table_map *maps;
     bool drop_columns; /* what the source drops; else its values are kept */
     /* May the definitions follow what was committed at lsn? */

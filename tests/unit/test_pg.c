@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/wake.h"
+#include "pg/sessions.h"
 #include "tests/unit/cluster.h"
 #include "tests/unit/promise.h"
 
@@ -456,6 +457,73 @@ static void an_idle_session_that_was_ended_is_not_alive(void **state)
     pg_close(other, false);
 }
 
+/* --- sessions that many use in turn ------------------------------------------------------------
+ */
+
+static struct pg_conn *take(struct sessions *s, const char *key)
+{
+    struct err e = {0};
+    struct pg_conn *c;
+    const struct pg_target t = cluster_target();
+    const struct session_wanted w = {key, &t, NULL};
+    if (!sessions_take(s, &w, NULL, 5000, &c, &e))
+        fail_msg("%s", e.text);
+    return c;
+}
+
+static void wait_for_shared(struct pg_conn *c, const char *n)
+{
+    int64_t deadline = clock_mono_ms() + 20000;
+    for (bool is_so = false; !is_so;) {
+        struct err e;
+        struct pg_result *r;
+        assert_true(clock_mono_ms() < deadline);
+        assert_true(pg_exec(c, NULL, 5000,
+                            "SELECT count(*) FROM pg_stat_activity WHERE application_name = "
+                            "'bunnydb shared'",
+                            &r, &e));
+        is_so = !strcmp(pg_text(r, 0, 0), n);
+        pg_free(r);
+    }
+}
+
+static void many_share_a_few_sessions(void **state)
+{
+    (void)state;
+    struct sessions *s = sessions_new();
+    struct pg_conn *c = cluster_connect(PG_SQL);
+    sessions_enter(s, "a");
+    sessions_enter(s, "a");
+    sessions_enter(s, "b");
+    struct pg_conn *one = take(s, "a"), *other = take(s, "b");
+    assert_ptr_not_equal(one, other);
+    sessions_give(s, "b", other, true);
+    sessions_give(s, "a", one, true);
+    assert_ptr_equal(take(s, "a"), one);
+    wait_for_shared(c, "2");
+    /* who comes while it is in use does not wait for ever */
+    struct pg_conn *two = take(s, "a");
+    assert_ptr_not_equal(two, one);
+    sessions_give(s, "a", one, true);
+    sessions_give(s, "a", two, false);
+    wait_for_shared(c, "2");
+    /* one that has died meanwhile is replaced */
+    terminate(c, one);
+    for (int64_t deadline = clock_mono_ms() + 20000; pg_is_alive(one);)
+        assert_true(clock_mono_ms() < deadline);
+    wait_for_shared(c, "1");
+    one = take(s, "a");
+    run_sql(one, "SELECT 1");
+    sessions_give(s, "a", one, true);
+    sessions_leave(s, "a");
+    wait_for_shared(c, "2");
+    sessions_leave(s, "a");
+    wait_for_shared(c, "1");
+    sessions_free(s); /* whoever did not leave */
+    wait_for_shared(c, "0");
+    pg_close(c, false);
+}
+
 static int start_cluster(void **state)
 {
     (void)state;
@@ -490,6 +558,7 @@ int main(void)
         cmocka_unit_test(a_hung_server_holds_us_no_longer_than_a_second),
         cmocka_unit_test(a_lost_connection_says_why_and_which),
         cmocka_unit_test(an_idle_session_that_was_ended_is_not_alive),
+        cmocka_unit_test(many_share_a_few_sessions),
     };
     return cmocka_run_group_tests(tests, start_cluster, stop_cluster);
 }
