@@ -42,8 +42,8 @@ enum {
     ASKED = TABLES | ON(SCREEN_DETAIL) | ON(SCREEN_REPORT) | ON(SCREEN_PICK),
 };
 
-/* Id, keys, name; help; screens, in the hint line, group, condition, deed. The hint line
- * takes them in this order; help in the order of the groups. */
+/* Id, keys, name; help; screens, in the hint line, group, condition, deed. The hint line takes them
+ * in this order, those of logs first in a log, and only there; help in the order of the groups. */
 /* clang-format off */
 const struct action actions[] = {
     {"open", {'\r'}, "open",
@@ -138,8 +138,8 @@ const struct action actions[] = {
      ON(SCREEN_PEERS), EVERYWHERE, GROUP_PEER, can_change_peer, do_peer_delete},
 
     {"filter", {'/'}, "filter",
-     "Lists: only lines with this text, !text without it. Logs: search.",
-     OF_MIRROR | TABLES | ON(SCREEN_PICK), EVERYWHERE, GROUP_VIEW, NULL, move_filter},
+     "Only lines with this text; !text: those without it. In a log: search.",
+     LISTS | TABLES | ON(SCREEN_PICK), EVERYWHERE, GROUP_VIEW, NULL, move_filter},
     {"problems", {'!'}, "problems",
      "Only mirrors that have a problem, or all again.",
      ON(SCREEN_LIST), EVERYWHERE, GROUP_VIEW, NULL, do_problems},
@@ -175,15 +175,18 @@ const struct action actions[] = {
      "Writes the text of this screen into a file, all of it, and says where.",
      EVERYWHERE, 0, GROUP_VIEW, NULL, do_save},
 
+    {"filter", {'/'}, "search",
+     "A text to look for in the log; {older} and {newer} go on from there.",
+     WITH_LOG, WITH_LOG, GROUP_LOG, in_log, move_filter},
     {"follow", {'f'}, "follow",
      "Back to the newest line; new ones appear by themselves.",
-     WITH_LOG, 0, GROUP_LOG, in_log, do_follow},
+     WITH_LOG, WITH_LOG, GROUP_LOG, in_log, do_follow},
     {"older", {'n'}, "older",
      "The next older line with the searched text.",
-     WITH_LOG, 0, GROUP_LOG, has_search, move_find_older},
+     WITH_LOG, WITH_LOG, GROUP_LOG, has_search, move_find_older},
     {"newer", {'N'}, "newer",
      "The next newer line with the searched text.",
-     WITH_LOG, 0, GROUP_LOG, has_search, move_find_newer},
+     WITH_LOG, WITH_LOG, GROUP_LOG, has_search, move_find_newer},
     {"from", {'['}, "from here",
      "Leaves out the lines above the pane, or lets them come back.",
      WITH_LOG, 0, GROUP_LOG, in_log, move_from},
@@ -307,7 +310,7 @@ const struct action actions[] = {
 /* clang-format on */
 const size_t n_actions = COUNT_OF(actions);
 
-static bool is_of_logs(const struct action *k)
+bool action_is_of_logs(const struct action *k)
 {
     return !strcmp(k->group, GROUP_LOG);
 }
@@ -319,7 +322,7 @@ const struct action *action_find(struct app *a, int key)
     for (size_t i = 0; i < n_actions; i++) {
         if (!(actions[i].screens & ON(app_screen(a))) || !keymap_has(&a->keymap, i, key))
             continue;
-        if (is_of_logs(&actions[i]) == in_a_log)
+        if (action_is_of_logs(&actions[i]) == in_a_log)
             return &actions[i];
         other = &actions[i];
     }
@@ -328,7 +331,7 @@ const struct action *action_find(struct app *a, int key)
 
 bool action_is_apart(const struct action *k, const struct action *l)
 {
-    return !(k->screens & l->screens) || is_of_logs(k) != is_of_logs(l);
+    return !(k->screens & l->screens) || action_is_of_logs(k) != action_is_of_logs(l);
 }
 
 bool action_changes(const struct action *k)

@@ -28,6 +28,7 @@ extern const size_t n_actions;
 /* The action of a key on the present screen; NULL: none. In a log those of logs come first,
  * anywhere else the others. */
 const struct action *action_find(struct app *a, int key);
+bool action_is_of_logs(const struct action *k);
 /* Whether both may have the same key: they are on other screens, or one of them is for logs. */
 bool action_is_apart(const struct action *k, const struct action *l);
 /* Whether it may change something, of mirrors, peers or what is chosen for them. */

@@ -12,6 +12,7 @@
 #include "ui/listing.h"
 #include "ui/lists.h"
 #include "ui/mirrors.h"
+#include "ui/moves.h"
 #include "ui/sorting.h"
 #include "ui/tables.h"
 #include "ui/terminal.h"
@@ -234,12 +235,37 @@ static void message_draw(struct app *a)
         message_text_draw(a, r, r->w - right - warn - 2);
 }
 
+/* Key and name, dim when it cannot be done now; false: there is no room. */
+static bool hint_one(struct app *a, const struct action *k, int y, int *x, int end)
+{
+    char key[32], reason[160];
+    action_key(a, k, false, key, sizeof key);
+    int w = text_columns(key, false) + 1 + text_columns(k->name, false);
+    if (*x + w > end)
+        return false;
+    bool can = !k->enabled || k->enabled(a, reason, sizeof reason);
+    *x += draw_text(&a->paint, y, *x, w, can ? ROLE_KEY : ROLE_DIM, key) + 1;
+    *x += draw_text(&a->paint, y, *x, w, can ? ROLE_TEXT : ROLE_DIM, k->name) + 2;
+    return true;
+}
+
+/* The place of an action in the line: the way out first, then in a log its keys, which do nothing
+ * elsewhere; -1: it is not in the line. */
+static int hint_rank(const struct app *a, const struct action *k, bool in_log)
+{
+    if (!(k->hints & k->screens & ON(app_screen(a))) || !strcmp(k->id, "help"))
+        return -1;
+    if (action_is_of_logs(k))
+        return in_log ? 1 : -1;
+    return !strcmp(k->id, "open") || !strcmp(k->id, "back") ? 0 : 2;
+}
+
 static void hint_draw(struct app *a)
 {
     char key[32];
     const struct rect *r = &a->layout.hint;
-    char reason[160];
     int x = r->x + 1, end = r->x + r->w - 8; /* "? help" always fits */
+    bool in_log = moves_log(a) != NULL, room = true;
     if (r->h == 0)
         return;
     if (a->mode == MODE_FORM) {
@@ -247,20 +273,10 @@ static void hint_draw(struct app *a)
                   "esc leaves  enter next  tab up down move  blank changes a choice  ^U clears");
         return;
     }
-    for (size_t i = 0; i < n_actions; i++) {
-        const struct action *k = &actions[i];
-        if (!(k->hints & k->screens & ON(app_screen(a))))
-            continue;
-        action_key(a, k, false, key, sizeof key);
-        int w = text_columns(key, false) + 1 + text_columns(k->name, false);
-        if (!strcmp(k->id, "help"))
-            continue;
-        if (x + w > end)
-            break;
-        bool can = !k->enabled || k->enabled(a, reason, sizeof reason);
-        x += draw_text(&a->paint, r->y, x, w, can ? ROLE_KEY : ROLE_DIM, key) + 1;
-        x += draw_text(&a->paint, r->y, x, w, can ? ROLE_TEXT : ROLE_DIM, k->name) + 2;
-    }
+    for (int rank = 0; rank <= 2; rank++)
+        for (size_t i = 0; i < n_actions && room; i++)
+            if (hint_rank(a, &actions[i], in_log) == rank)
+                room = hint_one(a, &actions[i], r->y, &x, end);
     action_key(a, action_of("help"), false, key, sizeof key);
     x += draw_text(&a->paint, r->y, x, 5, ROLE_KEY, key) + 1;
     draw_text(&a->paint, r->y, x, 4, ROLE_TEXT, "help");

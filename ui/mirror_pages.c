@@ -7,6 +7,7 @@
 #include "ui/actions.h"
 #include "ui/format.h"
 #include "ui/lists.h"
+#include "ui/mirrors.h"
 #include "ui/text.h"
 
 /* --- Slot ------------------------------------------------------------------------------------- */
@@ -37,7 +38,7 @@ static void slot_facts(struct app *a, const struct mirror_status *m)
               lsn_format(s->restart, x), format_count(s->xmin_age, t));
     facts_add(f, ROLE_TEXT, 0, "confirmed flush", "%s", lsn_format(s->confirmed_flush, x));
     facts_add(f, ROLE_TEXT, 0, "applied", "%s, source at %s", lsn_format(m->last_lsn, x),
-              lsn_format(m->source_lsn, y));
+              lsn_format(mirror_source_lsn(m), y));
     facts_add(f, ROLE_TEXT, 0, "sampled", "%s", format_date_time(s->sampled_at, t));
     facts_add(f, ROLE_TEXT, 0, "heartbeat", "%s", format_date_time(m->heartbeat_at, t));
     facts_add(f, ROLE_TEXT, 0, "created", "%s", format_date_time(m->created_at, t));

@@ -185,6 +185,17 @@ void mirror_next(struct app *a, const struct mirror_status *m, char *out, size_t
     }
 }
 
+lsn_t mirror_source_lsn(const struct mirror_status *m)
+{
+    return m->source_lsn > m->last_lsn ? m->source_lsn : m->last_lsn;
+}
+
+bool mirror_slot_is_due(const struct mirror_status *m, const struct slot_status *s)
+{
+    bool works = m->state == MIRROR_SNAPSHOTTING || m->state == MIRROR_RUNNING;
+    return m->state != MIRROR_INITIALIZING && !(works && s->sampled_at < m->state_since);
+}
+
 /* "eu-prod keeps 2.9G of at most 64G of WAL for slot NAME; it writes 38M/min" */
 static void slot_effect(struct app *a, const struct mirror_status *m, char *out, size_t size)
 {
@@ -193,6 +204,11 @@ static void slot_effect(struct app *a, const struct mirror_status *m, char *out,
     double per_second = app_wal_rate(a, m->name);
     if (!s->sampled_at) {
         str_printf(out, size, "slot %s is not sampled yet", m->slot_name);
+        return;
+    }
+    if (!s->exists && !mirror_slot_is_due(m, s)) {
+        str_printf(out, size, "slot %s was not there yet when %s was asked last", m->slot_name,
+                   m->source_peer);
         return;
     }
     if (!s->exists) {
@@ -221,7 +237,7 @@ static void facts_failed(struct app *a, const struct mirror_status *m, const str
     slot_effect(a, m, effect, sizeof effect);
     facts_add(out, ROLE_FAIL, 0, "what", "%s%s%s", m->error.sqlstate, *m->error.sqlstate ? " " : "",
               m->error.text);
-    facts_add(out, ROLE_TEXT, 3, "where", "%s %s %s, %s, applied up to %s", m->source_peer,
+    facts_add(out, ROLE_TEXT, 4, "where", "%s %s %s, %s, applied up to %s", m->source_peer,
               theme_arrow(&a->theme), m->dest_peer, *m->phase ? m->phase : mirror_word(m),
               lsn_format(m->last_lsn, lsn));
     if (m->tables_total == 1)
@@ -234,7 +250,7 @@ static void facts_failed(struct app *a, const struct mirror_status *m, const str
     const char *all = by_sync ? "{definitions} definitions, to sync  |  {retry} retry now  |  "
                                 "{log} log  |  {copy} copy error text"
                               : "{retry} retry now  |  {log} log  |  {copy} copy error text";
-    facts_add(out, ROLE_STRONG, *m->error.hint ? 4 : 0, *m->error.hint ? "keys" : "do", "%s",
+    facts_add(out, ROLE_STRONG, 0, *m->error.hint ? "keys" : "do", "%s",
               action_text(a, all, keys, sizeof keys));
 }
 
@@ -281,7 +297,7 @@ static void facts_state(struct app *a, const struct mirror_status *m, struct fac
                   *m->phase ? ", " : "", m->phase);
     else
         facts_add(out, ROLE_TEXT, 0, "lsn", "applied %s, source at %s, %s behind",
-                  lsn_format(m->last_lsn, applied), lsn_format(m->source_lsn, source),
+                  lsn_format(m->last_lsn, applied), lsn_format(mirror_source_lsn(m), source),
                   format_bytes(m->lag_bytes, t));
     facts_add(out, m->state == MIRROR_PAUSED ? ROLE_HELD : ROLE_TEXT, 0,
               m->state == MIRROR_PAUSED ? "effect" : "WAL", "%s", effect);

@@ -26,4 +26,11 @@ void mirror_facts(struct app *a, const struct mirror_status *m, struct facts *ou
 /* The text that `y` copies: the error, or what is found and helps, or the LSN. Caller frees. */
 char *mirror_copy_text(const struct mirror_status *m);
 
+/* Where the source's WAL ends, as far as is known: the sample may be older than what was applied.
+ */
+lsn_t mirror_source_lsn(const struct mirror_status *m);
+/* Whether a slot of the mirror that a sample did not find has to be there yet: not before it is
+ * made, nor in a sample from before what the mirror does now. */
+bool mirror_slot_is_due(const struct mirror_status *m, const struct slot_status *s);
+
 #endif

@@ -79,9 +79,11 @@ static void cell_rate(struct app *a, const void *item, char *out, size_t size, e
 
 static void cell_slot(struct app *a, const void *item, char *out, size_t size, enum role *role)
 {
-    const struct slot_status *s = &((const struct mirror_status *)item)->slot;
+    const struct mirror_status *m = item;
+    const struct slot_status *s = &m->slot;
+    bool due = s->sampled_at && (s->exists || mirror_slot_is_due(m, s));
     (void)a;
-    if (!s->sampled_at)
+    if (!due)
         str_copy(out, size, "-");
     else if (!s->exists)
         str_copy(out, size, "missing");
@@ -89,7 +91,7 @@ static void cell_slot(struct app *a, const void *item, char *out, size_t size, e
         str_copy(out, size, s->wal_status); /* unreserved, lost */
     else
         str_copy(out, size, s->active ? "active" : "inactive");
-    if (s->sampled_at && (!s->exists || out[0] == 'u' || out[0] == 'l'))
+    if (due && (!s->exists || out[0] == 'u' || out[0] == 'l'))
         *role = ROLE_FAIL;
 }
 

@@ -24,9 +24,10 @@ double slot_source_rate(const struct app *a, const char *peer)
     return rate;
 }
 
-static const char *missing_word(const struct mirror_status *m, char *glyph, enum role *role)
+static const char *missing_word(const struct mirror_status *m, const struct slot_status *s,
+                                char *glyph, enum role *role)
 {
-    bool begins = m && m->state == MIRROR_INITIALIZING;
+    bool begins = m && !mirror_slot_is_due(m, s);
     *glyph = begins ? '.' : '!';
     *role = begins ? ROLE_DIM : ROLE_FAIL;
     return begins ? "NOT YET" : "MISSING";
@@ -38,7 +39,7 @@ const char *slot_word(const struct app *a, const struct source_slot *s, char *gl
     const struct slot_status *x = &s->status;
     const struct mirror_status *m = *s->mirror ? model_find(a->picture, s->mirror) : NULL;
     if (!x->exists)
-        return missing_word(m, glyph, role);
+        return missing_word(m, x, glyph, role);
     bool lost = !strcmp(x->wal_status, "lost");
     if (lost || !strcmp(x->wal_status, "unreserved")) {
         *glyph = '!';

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "ui/draw.h"
 #include "ui/format.h"
+#include "ui/mirrors.h"
 #include "ui/text.h"
 
 enum {
@@ -177,7 +178,7 @@ static void wal_draw(struct app *a, const struct mirror_status *m, int y)
     bool known = s->sampled_at && s->exists, limited = s->safe_wal_size >= 0;
     draw_textf(&a->paint, y, r->x, r->w - 22, ROLE_TEXT,
                " WAL    source %s   applied %s   confirmed %s",
-               m->source_lsn ? lsn_format(m->source_lsn, source) : "-",
+               mirror_source_lsn(m) ? lsn_format(mirror_source_lsn(m), source) : "-",
                m->last_lsn ? lsn_format(m->last_lsn, applied) : "-",
                known && s->confirmed_flush ? lsn_format(s->confirmed_flush, flushed) : "-");
     if (!known)

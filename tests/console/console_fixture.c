@@ -268,7 +268,8 @@ bool engine_mirror_doctor(struct engine *e, const char *name, const atomic_bool 
 }
 
 /* One line of the control pipe: "state running NAME", "log LEVEL NAME TEXT", "gone NAME",
- * "verify NAME" (begins, then ends), "busy on", "busy off", "go on". */
+ * "verify NAME" (begins, then ends), "early NAME" (its copy has begun, the sample is from before),
+ * "asked NAME" (a sample without the slot), "busy on", "busy off", "go on". */
 static void obey(struct engine *e, char *line)
 {
     char *save = NULL;
@@ -291,6 +292,12 @@ static void obey(struct engine *e, char *line)
             fixture_set_state(m, (enum mirror_state)s);
     if (!strcmp(verb, "verify") && m)
         scenario_verify(m);
+    if ((!strcmp(verb, "early") || !strcmp(verb, "asked")) && m) {
+        fixture_set_state(m, MIRROR_SNAPSHOTTING);
+        m->status.slot.exists = false;
+        m->status.slot.sampled_at = m->status.state_since + (verb[0] == 'e' ? -1 : 1);
+        m->status.source_lsn = 0x4A00000000; /* of a sample before what was applied */
+    }
     bool is_moved = !strcmp(verb, "moved");
     if ((is_moved || !strcmp(verb, "slotless")) && m) {
         fixture_set_state(m, MIRROR_ERROR);
@@ -382,7 +389,8 @@ static bool read_look(struct look *l)
     return ok;
 }
 
-/* The table of actions, a line each: screens (bits), id, usual keys, name. */
+/* The table of actions, a line each: screens (bits), id, usual keys, name, screens whose line of
+ * hints has it (bits), whether it is for logs. */
 static int print_actions(void)
 {
     struct keymap usual;
@@ -390,7 +398,8 @@ static int print_actions(void)
     for (size_t i = 0; i < n_actions; i++) {
         char keys[64];
         keymap_shown(&usual, i, true, keys, sizeof keys);
-        printf("%u\t%s\t%s\t%s\n", actions[i].screens, actions[i].id, keys, actions[i].name);
+        printf("%u\t%s\t%s\t%s\t%u\t%d\n", actions[i].screens, actions[i].id, keys, actions[i].name,
+               actions[i].hints & actions[i].screens, action_is_of_logs(&actions[i]));
     }
     return 0;
 }

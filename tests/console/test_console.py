@@ -94,6 +94,21 @@ def test_a_large_screen_says_how_far_a_mirror_is_and_what_flows(start):
     assert c.line(4).endswith(" stream") and " 43 queued " in c.line(6)
 
 
+def test_a_sample_from_before_what_is_shown_is_not_taken_for_now(start):
+    """The slot that was just made is not "missing", and a source is not behind its destination."""
+    c = start(rows=40, cols=140)
+    c.wait("billing", "? help")
+    c.keys("/", "users", ENTER)
+    c.tell("early users")
+    text = c.wait("slot bunny_slot_users was not there")
+    assert re.search(r"^>~ users +SNAPSHOT .* - +- ", text, re.M) and "missing" not in text
+    c.tell("asked users")
+    text = c.wait("slot bunny_slot_users does not exist")
+    assert re.search(r"^>~ users +SNAPSHOT .* missing ", text, re.M)
+    c.keys(ENTER)
+    c.wait("source 4A/9C01F3B8   applied 4A/9C01F3B8")
+
+
 def test_tiny_terminals_get_one_line(start):
     c = start(rows=4, cols=38)
     c.wait("7 mirrors 1 FAILED")
@@ -393,6 +408,10 @@ def test_state_that_changed_under_the_question(console):
     assert console.commands() == []
 
 
+def test_a_failure_says_what_to_press_where_room_is_short(console):
+    console.press(ENTER, "[1 Tables]", "remove the row of that key", re.compile("keys +t retry now  [|]  l log"))
+
+
 def test_copy_of_a_finding_has_its_remedy(console):
     console.press("j", re.compile(r"^>\? catalog", re.M))
     console.press("y", "sent to the terminal's clipboard")
@@ -409,8 +428,39 @@ def test_copy_sends_osc_52(console):
 def actions():
     """Of the table: screens (bits), id, keys, name."""
     text = subprocess.run([FIXTURE, "--actions"], check=True, capture_output=True, text=True).stdout
-    return [(int(screens), name, keys, word) for screens, name, keys, word in
+    return [(int(screens), name, keys, word) for screens, name, keys, word, *_ in
             (x.split("\t") for x in text.splitlines())]
+
+
+def test_every_key_means_one_thing_on_a_screen():
+    """Else the first of the table would take the key, and hints and help of the others would lie."""
+    text = subprocess.run([FIXTURE, "--actions"], check=True, capture_output=True, text=True).stdout
+    taken = {}
+    for screens, name, keys, word, _, of_logs in (x.split("\t") for x in text.splitlines()):
+        for screen in range(int(screens).bit_length()):
+            if int(screens) >> screen & 1:
+                for key in keys.split():
+                    assert (other := taken.setdefault((screen, key, of_logs), word)) == word, (screen, key, other, word)
+
+
+@pytest.mark.parametrize("rows,cols", [(24, 80), (40, 120)])
+def test_hints_of_a_log_are_those_of_its_keys(start, rows, cols):
+    c = start(rows=rows, cols=cols)
+    c.wait("billing", "? help")
+    of_log = " / search  f follow  n older  N newer "
+    assert "f follow" not in c.line(rows - 1)
+    c.press("4", "log: all mirrors")
+    assert c.line(rows - 1).startswith(" esc back " + of_log)
+    c.press("/", "search: ", gone=["filter: "])
+    c.keys(ESC)
+    c.press("k", "held", "newer: f follow")
+    c.press("f", "following", gone=["newer:"])
+    c.press("1", "Mirrors   filter")
+    c.press(TAB, "tab back", of_log)
+    c.press(TAB, "enter open  p pause", gone=["f follow"])
+    c.keys(ENTER)
+    c.press("3", "log: billing", of_log)
+    c.press("1", "[1 Tables]", gone=["f follow"])
 
 
 def test_help_has_every_key_and_only_keys_that_exist(start):
