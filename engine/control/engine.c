@@ -101,7 +101,7 @@ bool engine_open(const struct engine_options *options, struct engine **out, stru
     if (ok)
         e->logbook = logbook_open(e->catalog, e->options.log_keep_days, roster_changed, e->roster);
     if (ok && !options->catalog_only)
-        ok = supervisor_start(&e->supervisor, err) && start_mirrors(e, err);
+        ok = supervisor_start(e->roster, &e->supervisor, err) && start_mirrors(e, err);
     if (!ok) {
         engine_close(e, 2000);
         return false;

@@ -198,10 +198,11 @@ void roster_reap(struct roster *r)
         return;
     for (;;) {
         pthread_mutex_lock(&r->lock);
+        atomic_store(&r->has_gone, false); /* who goes after this look says so anew */
         take_out_gone(r);
         struct entry *e = next_unheld(r);
-        if (!e)
-            atomic_store(&r->has_gone, r->n_out > 0);
+        if (r->n_out > 0)
+            atomic_store(&r->has_gone, true);
         pthread_mutex_unlock(&r->lock);
         if (!e)
             break;

@@ -22,7 +22,8 @@ void roster_release(struct roster *r, struct mirror *m);
 struct mirror **roster_hold_all(struct roster *r, bool (*wants)(void *arg, struct mirror *m),
                                 void *arg, size_t *n);
 void roster_release_all(struct roster *r, struct mirror *const *mirrors, size_t n);
-/* Some mirror's thread has ended after its deletion: roster_reap takes such ones out. */
+/* Some mirror's thread has ended after its deletion: roster_reap takes such ones out, and frees
+ * those that nobody holds; the supervisor calls it, as well as who waited for a deletion. */
 void roster_is_gone(struct roster *r);
 void roster_reap(struct roster *r);
 /* Asks all to stop, and does not wait for it. */

@@ -7,6 +7,7 @@
 #include "base/beat.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "control/roster.h"
 #include "copy/errand.h"
 
 #define LOOK_MS 1000
@@ -14,19 +15,23 @@
 
 struct supervisor {
     struct errand errand;
+    struct roster *roster;
 };
 
 static void look(void *arg)
 {
     struct supervisor *s = arg;
     struct err ended;
-    while (errand_sleep(&s->errand, LOOK_MS, &ended))
+    while (errand_sleep(&s->errand, LOOK_MS, &ended)) {
         (void)beat_look(clock_mono_ms(), LIMIT_MS);
+        roster_reap(s->roster);
+    }
 }
 
-bool supervisor_start(struct supervisor **out, struct err *err)
+bool supervisor_start(struct roster *r, struct supervisor **out, struct err *err)
 {
     struct supervisor *s = mem_calloc(1, sizeof *s);
+    s->roster = r;
     errand_init(&s->errand, "b:super", look, s, -1);
     *out = s;
     if (errand_start(&s->errand, err))

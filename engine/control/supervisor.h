@@ -10,9 +10,11 @@
 #include "base/report.h"
 #include "engine.h"
 
+struct roster;
 struct supervisor;
 
-bool supervisor_start(struct supervisor **out, struct err *err) MUST_CHECK;
+/* It also frees mirrors that are gone, which somebody may have held when their deletion ended. */
+bool supervisor_start(struct roster *r, struct supervisor **out, struct err *err) MUST_CHECK;
 void supervisor_end(struct supervisor *s); /* NULL is fine */
 
 /* Whose workers: a mirror's, and its peers'. */

@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <dirent.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -16,6 +17,7 @@
 #include "base/mem.h"
 #include "base/wake.h"
 #include "control/roster.h"
+#include "control/supervisor.h"
 #include "tests/unit/catalog_samples.h"
 #include "tests/unit/tempdir.h"
 
@@ -181,6 +183,40 @@ static void a_held_mirror_is_not_freed(void **state)
     roster_reap(e->roster);
 }
 
+static int descriptors(void)
+{
+    int n = 0;
+    DIR *d = opendir("/proc/self/fd");
+    while (d && readdir(d))
+        n++;
+    if (d)
+        closedir(d);
+    return n;
+}
+
+/* Nobody need give another command for that. */
+static void a_mirror_that_was_held_when_it_went_is_freed_later(void **state)
+{
+    char *left = NULL;
+    struct supervisor *s;
+    int before = descriptors();
+    (void)state;
+    add_mirror("b", true);
+    struct mirror *held = roster_hold(e->roster, "b");
+    OK(engine_mirror_command(e, "b", &force, 20000, &left, &err));
+    free(left);
+    roster_release(e->roster, held);
+    assert_true(descriptors() > before);
+    OK(supervisor_start(e->roster, &s, &err));
+    int with_it = before + 1; /* its own wake-up */
+    for (int64_t until = clock_mono_ms() + 20000;
+         descriptors() != with_it && clock_mono_ms() < until;)
+        nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+    assert_int_equal(descriptors(), with_it);
+    supervisor_end(s);
+    assert_int_equal(descriptors(), before);
+}
+
 /* --- many threads ----------------------------------------------------------------------------- */
 
 static atomic_bool stop;
@@ -333,6 +369,7 @@ int main(void)
         ROSTER_TEST(a_held_picture_outlives_the_engine),
         ROSTER_TEST(subscribers_hear_of_changes),
         ROSTER_TEST(a_held_mirror_is_not_freed),
+        ROSTER_TEST(a_mirror_that_was_held_when_it_went_is_freed_later),
         ROSTER_TEST(many_are_held_at_once),
         ROSTER_TEST(many_threads_look_while_mirrors_come_and_go),
     };

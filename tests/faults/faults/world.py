@@ -92,6 +92,18 @@ class Writer(threading.Thread):
         self.join(30)
 
 
+def at_rest(pid):
+    """Threads and descriptors of a process that has started: those of the test's first requests are
+    on their way out, and would hide as many that are never freed."""
+    seen = []
+
+    def stands():
+        seen.append((threads(pid), descriptors(pid)))
+        return len(seen) >= 4 and len(set(seen[-4:])) == 1
+    wait_for(stands, 20, "threads and descriptors to stand", 0.1)
+    return seen[-1]
+
+
 class World:
     def __init__(self, root, source, dest, seed, bunny=None, name="m"):
         self.seed, self.random = seed, random.Random(seed)
@@ -116,7 +128,7 @@ class World:
                           "FROM generate_series(1, %s) i" % rows)
         if not self.bunny.is_running:
             self.start()
-        self.baseline = (threads(self.bunny.process.pid), descriptors(self.bunny.process.pid))
+        self.baseline = at_rest(self.bunny.process.pid)
         self.held = what_is_held(self.bunny.process.pid)
         for side, db in (("source", self.pair.sdb), ("dest", self.pair.ddb)):
             body = self.peer_body(side, db)
