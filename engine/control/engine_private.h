@@ -28,6 +28,7 @@ struct engine {
     struct sessions *sessions; /* thread-safe by itself */
     struct supervisor *supervisor;
     struct tokens tokens;    /* thread-safe by itself */
+    atomic_int streams;      /* mirrors that stream now */
     atomic_int bulk_readers; /* mirrors that read in bulk now */
     atomic_bool is_stopping; /* engine_interrupt was called: callers that wait give up */
 };

@@ -201,6 +201,8 @@ struct run {
     struct follow *follow;         /* their sequences; NULL: not yet */
     bool is_fresh;                 /* all tables were copied in this run */
     int64_t slot_xid;              /* see slot_window.h; of a slot made in this run */
+    int64_t rows_seen, rows_at;    /* m->rows_total, and monotonic ms: when it became that */
+    bool has_memory;               /* that the rows needed, and that may go */
     int64_t asked_at;              /* monotonic ms: the last use of source by run_source */
     int64_t writing_at;            /* monotonic ms: when it remembered definitions, before a copy */
 };

@@ -23,6 +23,9 @@
 #define START_MS 60000
 #define MAX_BATCH_BYTES (16 << 20)
 #define REST_MS 20000
+#define WINDOW_MIN ((size_t)128 << 10)
+#define WINDOW_MAX ((size_t)8 << 20)
+#define STREAMS_FEW 16 /* share as if there were so many */
 
 /* --- connections
  * ------------------------------------------------------------------------------------ */
@@ -343,8 +346,26 @@ static void report(void *arg, lsn_t durable, lsn_t safe, bool is_caught_up)
         show_state(m, MIRROR_RUNNING, phase);
 }
 
+/* Between two rows: the share of the budget is that of so many mirrors, and what a burst of rows
+ * needed is given back when none have come for a while. */
+static void share_memory(struct run *r, struct apply *a)
+{
+    int64_t now = clock_mono_ms();
+    if (r->m->rows_total != r->rows_seen) {
+        r->rows_seen = r->m->rows_total;
+        r->rows_at = now;
+        r->has_memory = true;
+    }
+    apply_set_window(a, mirror_window(r->m));
+    if (!r->has_memory || now - r->rows_at < REST_MS || !apply_is_idle(a))
+        return;
+    apply_rest(a);
+    r->has_memory = false;
+}
+
 static bool tend(void *arg, struct apply *a, struct err *err)
 {
+    share_memory(arg, a);
     run_follow_look(arg);
     restored_note(arg);
     run_rest(arg);
@@ -443,9 +464,11 @@ static bool stream(struct run *r, struct err *err)
     };
     if (!run_follow(r, err))
         return false;
+    atomic_fetch_add(&m->engine->streams, 1);
     m->table_sync = r->table_sync;
     r->asked_at = clock_mono_ms();
     bool ok = stream_run(&o, err);
+    atomic_fetch_sub(&m->engine->streams, 1);
     if (m->blamed >= 0)
         m->failed_at = m->blamed_lsn;
     m->table_sync = NULL;
@@ -453,12 +476,13 @@ static bool stream(struct run *r, struct err *err)
     return ok;
 }
 
-/* What one mirror may have under way to the destination: its share of the budget. */
+/* What one mirror may have under way to the destination: its share of half the budget. */
 size_t mirror_window(const struct mirror *m)
 {
-    size_t budget = m->engine->options.memory_budget;
-    size_t window = budget / 32;
-    return window < (1 << 20) ? 1 << 20 : window > (8 << 20) ? 8 << 20 : window;
+    int streams = atomic_load(&m->engine->streams);
+    size_t n = streams > STREAMS_FEW ? (size_t)streams : STREAMS_FEW;
+    size_t window = m->engine->options.memory_budget / 2 / n;
+    return window < WINDOW_MIN ? WINDOW_MIN : window > WINDOW_MAX ? WINDOW_MAX : window;
 }
 
 void run_close(struct run *r, bool cancel)

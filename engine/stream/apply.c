@@ -456,6 +456,20 @@ int64_t apply_deadline(const struct apply *a)
     return !batch || (flush && flush < batch) ? flush : batch;
 }
 
+void apply_set_window(struct apply *a, size_t bytes)
+{
+    if (apply_is_idle(a) && flight_is_clear(a))
+        a->o.window = bytes;
+}
+
+void apply_rest(struct apply *a)
+{
+    if (!apply_is_idle(a) || !flight_is_clear(a))
+        return;
+    chunk_free(&a->chunks[0]);
+    chunk_free(&a->chunks[1]);
+}
+
 bool apply_is_waiting(const struct apply *a)
 {
     return a->batches.n == a->batches.n_done && !a->n_expected && apply_deadline(a);

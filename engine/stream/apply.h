@@ -111,6 +111,11 @@ bool apply_is_in_transaction(const struct apply *a); /* of the source */
 lsn_t apply_durable(const struct apply *a);
 /* Moves the progress row over a stretch of WAL that held nothing for us; only when idle. */
 bool apply_move_idle(struct apply *a, lsn_t lsn, struct err *err) MUST_CHECK;
+/* Another window; only when idle, else nothing happens: what waits for answers has asked for them
+ * by the window that it began with. */
+void apply_set_window(struct apply *a, size_t bytes);
+/* Gives back the memory that the last changes needed; only when idle, else nothing happens. */
+void apply_rest(struct apply *a);
 /* When apply_pump has to be called, monotonic ms; 0: no such moment. */
 int64_t apply_deadline(const struct apply *a);
 

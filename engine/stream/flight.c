@@ -10,12 +10,12 @@
 
 #define CHUNK_CHANGES 10000
 #define CHUNK_BYTES (1 << 20)
-#define CHUNK_MEMORY (4 << 20) /* rows of very many columns are larger than their messages */
-#define QUIET_CHANGES 256      /* memory of larger chunks goes back when nothing more waits */
-#define LEAST_CHANGES 24       /* for a statement: fewer cost the destination less one by one */
-#define LEAST_COPIED 1000      /* rows that are inserted */
-#define MAX_MASKS 8            /* sets of unchanged columns, each of which is a statement */
-#define MAX_RESTS 6            /* at most 2^6 chunks are sent one by one after a set failed */
+#define CHUNK_MEMORY 4    /* times that: rows of very many columns are larger than their messages */
+#define QUIET_CHANGES 256 /* memory of larger chunks goes back when nothing more waits */
+#define LEAST_CHANGES 24  /* for a statement: fewer cost the destination less one by one */
+#define LEAST_COPIED 1000 /* rows that are inserted */
+#define MAX_MASKS 8       /* sets of unchanged columns, each of which is a statement */
+#define MAX_RESTS 6       /* at most 2^6 chunks are sent one by one after a set failed */
 #define WAIT_SLICE_MS 1000
 #define SAVEPOINT "bunnydb"
 
@@ -25,7 +25,7 @@ static bool is_full(const struct apply *a)
 {
     size_t bytes = a->o.window / 2 < CHUNK_BYTES ? a->o.window / 2 : CHUNK_BYTES;
     return a->filling->n >= CHUNK_CHANGES || a->filling->bytes >= bytes ||
-           a->filling->memory >= CHUNK_MEMORY;
+           a->filling->memory >= CHUNK_MEMORY * bytes;
 }
 
 bool flight_has_room(const struct apply *a)

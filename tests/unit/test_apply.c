@@ -275,6 +275,37 @@ static void too_much_under_way_leaves_no_room(void **state)
     assert_true(apply_has_room(w.a));
 }
 
+/* Many mirrors share one budget: one gets another share while it has nothing to do. */
+static void the_window_changes_between_changes(void **state)
+{
+    struct pg_conn *holder = cluster_connect(PG_SQL);
+    (void)state;
+    w.o.window = 1000;
+    open_apply();
+    insert_alone(1100, T, "100", "x");
+    ok(settle(true));
+    apply_rest(w.a);
+    apply_set_window(w.a, 100);
+    run_sql(holder, "BEGIN; LOCK TABLE d.t");
+    begin(1200);
+    for (int i = 0; i < 10; i++) {
+        char id[16];
+        assert_true(apply_has_room(w.a));
+        str_printf(id, sizeof id, "%d", i);
+        insert(T, id, "x");
+    }
+    assert_false(apply_has_room(w.a));
+    apply_set_window(w.a, 1000); /* not now, and nothing is thrown away */
+    apply_rest(w.a);
+    assert_false(apply_has_room(w.a));
+    run_sql(holder, "ROLLBACK");
+    pg_close(holder, false);
+    commit(1200);
+    ok(settle(true));
+    assert_int_equal(ask(w.c, "SELECT count(*) FROM d.t"), 11);
+    assert_true(apply_has_room(w.a));
+}
+
 static void a_quiet_stretch_moves_the_progress(void **state)
 {
     struct progress other;
@@ -309,6 +340,7 @@ int main(void)
         IN_WORLD(full_batches_go_without_waiting_for_quiet),
         IN_WORLD(a_transaction_larger_than_a_batch_stays_whole),
         IN_WORLD(too_much_under_way_leaves_no_room),
+        IN_WORLD(the_window_changes_between_changes),
         IN_WORLD(a_quiet_stretch_moves_the_progress),
     };
     return cmocka_run_group_tests(tests, world_start_cluster, world_stop_cluster);
