@@ -250,10 +250,18 @@ static bool is_reached(enum mirror_command k, const struct mirror_status *m)
 
 #define PICTURE_OLD_MS 1000
 
-/* Commands that the engine went on with after their time limit: has it done them? A picture that
- * was there before the answer may already show their end, or not yet show their beginning: only of
- * those that are older than least_ms. */
-static void update_pending(struct app *a, const struct picture *p, int least_ms)
+/* Whether a picture may be from before the answer, and then show the end already, or not even the
+ * beginning: one that has not changed since, or that an engine in another process sent. Nothing
+ * comes any more when it is still the last one after a while. */
+static bool is_before(const struct app *a, const struct picture *p, const struct pending *x)
+{
+    bool may_be = p == a->picture || a->model->is_attached;
+    return may_be && p->taken_at <= x->answered_at &&
+           clock_mono_ms() - x->since_ms < PICTURE_OLD_MS;
+}
+
+/* Commands that the engine went on with after their time limit: has it done them? */
+static void update_pending(struct app *a, const struct picture *p)
 {
     char took[FORMAT_SIZE], text[300], shows[48];
     action_text(a, "; {found} shows what it found", shows, sizeof shows);
@@ -262,8 +270,7 @@ static void update_pending(struct app *a, const struct picture *p, int least_ms)
         const char *name = x->order.mirror;
         const struct mirror_status *m = *name ? model_find(p, name) : NULL;
         bool is_comparison = x->order.kind == MIRROR_VERIFY || x->order.kind == MIRROR_REPAIR;
-        if (!*name || clock_mono_ms() - x->since_ms < least_ms ||
-            (m && !is_reached(x->order.kind, m)))
+        if (!*name || is_before(a, p, x) || (m && !is_reached(x->order.kind, m)))
             continue;
         if (m)
             app_say(a, SEVERITY_OK, "%s: %s (%s)%s", order_text(&x->order, text, sizeof text),
@@ -307,12 +314,12 @@ void app_update(struct app *a)
     const struct picture *p = a->model->picture(a->model->arg);
     if (a->picture && p->version == a->picture->version) {
         a->model->release(a->model->arg, p);
-        update_pending(a, a->picture, PICTURE_OLD_MS);
+        update_pending(a, a->picture);
         batch_go_on(a);
         return;
     }
     update_changes(a, p);
-    update_pending(a, p, 0);
+    update_pending(a, p);
     update_rates(a, p);
     const struct mirror_status *open = *a->mirror ? model_find(p, a->mirror) : NULL;
     if (open)
@@ -331,6 +338,7 @@ static void pend(struct app *a, const struct command_result *r)
             continue;
         x->order = r->order;
         x->since_ms = clock_mono_ms() - r->took_ms;
+        x->answered_at = clock_wall_us();
         return;
     }
 }

@@ -117,6 +117,7 @@ struct batch {
 struct pending {
     struct order order; /* mirror empty: free */
     int64_t since_ms;
+    int64_t answered_at; /* us: a picture from before does not show what it has begun */
 };
 /* What the last test of a peer found. */
 struct peer_test {

@@ -173,8 +173,9 @@ void ask_resync(struct app *a, const struct mirror_status *m, const struct table
     if (t && *t->error)
         facts_add(f, ROLE_FAIL, 0, "now", "%s", t->error);
     if (t)
-        facts_add(f, ROLE_TEXT, 0, "copies", "%s rows, %s; the other tables go on",
-                  format_count(t->rows_total, rows), format_bytes(bytes, size));
+        facts_add(f, ROLE_TEXT, 0, "copies", "%s%s%s; the other tables go on",
+                  t->rows_total < 0 ? "" : format_count(t->rows_total, rows),
+                  t->rows_total < 0 ? "" : " rows, ", format_bytes(bytes, size));
     else
         facts_add(f, ROLE_TEXT, 0, "copies", "%s%zu table%s, %s",
                   m->n_tables == 1 ? "its " : "all ", m->n_tables, format_s((int64_t)m->n_tables),
@@ -185,7 +186,9 @@ void ask_resync(struct app *a, const struct mirror_status *m, const struct table
               "readers keep the old rows until the new ones are there; needs %s beside them at %s",
               format_bytes(bytes, size), m->dest_peer);
     facts_add(f, ROLE_WARN, 0, "Empty", "readers find nothing until the rows have come");
-    facts_add(f, ROLE_TEXT, 0, "usual", "%s, as the mirror is configured", m->resync_strategy);
+    bool swaps = !strcmp(m->resync_strategy, "swap");
+    facts_add(f, ROLE_TEXT, 0, "usual", "%s (%s), as the mirror is configured",
+              swaps ? "Swap" : "Empty", m->resync_strategy);
     str_printf(title, sizeof title, "Copy %s again?", t ? t->source : m->name);
     dialog_open(a, title, choices, COUNT_OF(choices));
 }

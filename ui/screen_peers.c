@@ -149,7 +149,7 @@ static void peer_facts_draw(struct app *a, const struct peer *p)
                   t->ok ? "connected, PostgreSQL " : "", t->text);
     facts_add(&f, ROLE_STRONG, 4, "do", "%s",
               action_text(a,
-                          "{test} test  |  {edit} change  |  {add} add another  |  {delete} delete",
+                          "{test} test  |  {edit} edit  |  {add} add another  |  {delete} delete",
                           keys, sizeof keys));
     pane_facts_draw(a, ROLE_STRONG, title, &f);
     facts_free(&f);

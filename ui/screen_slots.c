@@ -67,12 +67,25 @@ static const struct source_slot *slot_of(const void *line)
     return ((const struct line *)line)->of;
 }
 
-static int64_t seconds_left(const struct app *a, const struct source_slot *s)
+/* Until it is full, if nothing reads it from now on; -1: nobody knows, or it has no limit. */
+static int64_t seconds_unread(const struct app *a, const struct source_slot *s)
 {
     double rate = slot_source_rate(a, s->source_peer);
     if (!s->status.exists || s->status.safe_wal_size < 0 || rate < 1)
         return -1;
     return (int64_t)((double)s->status.safe_wal_size / rate);
+}
+
+/* It is read, and far from what it may keep: what the source writes does not fill it. */
+static bool is_drained(const struct source_slot *s)
+{
+    const struct slot_status *x = &s->status;
+    return x->active && x->safe_wal_size / 3 > x->retained_bytes;
+}
+
+static int64_t seconds_left(const struct app *a, const struct source_slot *s)
+{
+    return is_drained(s) ? -1 : seconds_unread(a, s);
 }
 
 /* A mirror whose slot has that name on another peer: that may be the same server, seen twice. */
@@ -279,27 +292,30 @@ static void facts_wal(struct app *a, const struct source_slot *s, struct facts *
     char kept[FORMAT_SIZE], room[FORMAT_SIZE], rate[FORMAT_SIZE], left[FORMAT_SIZE];
     char restart[LSN_TEXT_SIZE], flushed[LSN_TEXT_SIZE], writes[64] = "", full[64] = "";
     double r = slot_source_rate(a, s->source_peer);
-    int64_t seconds = seconds_left(a, s);
+    int64_t seconds = seconds_unread(a, s);
+    bool warns = seconds >= 0 && seconds < 86400 && !is_drained(s);
     if (r >= 0)
         str_printf(writes, sizeof writes, "; %s writes %s/min", s->source_peer,
                    format_bytes((int64_t)(r * 60), rate));
     if (seconds >= 0)
-        str_printf(full, sizeof full, ": full in %s", format_age(seconds, left));
+        str_printf(full, sizeof full, "%s%s",
+                   is_drained(s) ? "; unread it would be full in " : ": full in ",
+                   format_age(seconds, left));
     facts_add(f, ROLE_TEXT, 0, "keeps", "%s of WAL, wal_status %s%s",
               format_bytes(x->retained_bytes, kept), x->wal_status, writes);
     if (!strcmp(x->wal_status, "lost"))
         facts_add(f, ROLE_FAIL, 0, "room",
                   "none: what it needs is gone, nothing can read it again");
     else if (x->safe_wal_size >= 0)
-        facts_add(f, seconds >= 0 && seconds < 86400 ? ROLE_WARN : ROLE_TEXT, 0, "room",
-                  "%s until it is lost%s", format_bytes(x->safe_wal_size, room), full);
+        facts_add(f, warns ? ROLE_WARN : ROLE_TEXT, 0, "room", "%s until it is lost%s",
+                  format_bytes(x->safe_wal_size, room), full);
     else
         facts_add(f, ROLE_TEXT, 2, "room",
                   "no limit is set (max_slot_wal_keep_size): the disk is the limit");
     facts_add(f, ROLE_TEXT, 2, "position", "needs WAL from %s, confirmed up to %s",
               x->restart ? lsn_format(x->restart, restart) : "-",
               x->confirmed_flush ? lsn_format(x->confirmed_flush, flushed) : "-");
-    if (x->exists && x->xmin_age >= 0)
+    if (x->exists && x->xmin_age > 0)
         facts_add(f, ROLE_TEXT, 3, "xmin", "VACUUM keeps the dead rows of the last %s transactions",
                   format_count(x->xmin_age, kept));
 }

@@ -269,7 +269,8 @@ bool engine_mirror_doctor(struct engine *e, const char *name, const atomic_bool 
 
 /* One line of the control pipe: "state running NAME", "log LEVEL NAME TEXT", "gone NAME",
  * "verify NAME" (begins, then ends), "early NAME" (its copy has begun, the sample is from before),
- * "asked NAME" (a sample without the slot), "busy on", "busy off", "go on". */
+ * "asked NAME" (a sample without the slot), "writes NAME" (its source has, and has a limit), "busy
+ * on", "busy off", "go on". */
 static void obey(struct engine *e, char *line)
 {
     char *save = NULL;
@@ -297,6 +298,11 @@ static void obey(struct engine *e, char *line)
         m->status.slot.exists = false;
         m->status.slot.sampled_at = m->status.state_since + (verb[0] == 'e' ? -1 : 1);
         m->status.source_lsn = 0x4A00000000; /* of a sample before what was applied */
+    }
+    if (!strcmp(verb, "writes") && m) {
+        m->status.source_lsn += 1 << 20;
+        m->status.slot.safe_wal_size = INT64_C(1) << 30;
+        m->status.slot.sampled_at = clock_wall_us();
     }
     bool is_moved = !strcmp(verb, "moved");
     if ((is_moved || !strcmp(verb, "slotless")) && m) {
@@ -439,6 +445,7 @@ int main(int argc, char **argv)
         return 2;
     model_of_engine(&e, &model);
     model.bundle = fixture_bundle;
+    model.is_attached = getenv("ATTACHED") != NULL;
     const struct console_options options = {.stop_fd = stop_fd,
                                             .process = "db-ops-1",
                                             .choices = getenv("CHOICES"),

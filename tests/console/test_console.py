@@ -602,13 +602,26 @@ def open_mirror(console, name):
 def test_resync_of_the_selected_table(console):
     open_mirror(console, "catalog")
     table = console.selected()
-    console.press("x", f"Copy {table} again?", "readers keep the old rows", "truncate, as the mirror is",
+    console.press("x", f"Copy {table} again?", "readers keep the old rows", "Empty (truncate), as the mirror",
                   "[ c Cancel ]")
     console.press(ENTER, gone=["Copy shop"])  # Enter alone does nothing
     console.press("x", "Copy shop")
     console.press("x", "Copy shop")  # nor does the key that asked
     console.press("s", f"resync {table} of catalog (swap): ended")
     assert console.commands() == [f"resync of a table {table} swap catalog"]
+
+
+def test_a_picture_from_before_the_answer_ends_nothing(start):
+    """An engine in another process sends its pictures and its answers by two ways. Nothing new comes after
+    this one's, which takes a second to be sure of."""
+    c = start(ATTACHED="1")
+    c.wait("billing", "? help")
+    c.press("j", re.compile("^>. catalog", re.M))
+    c.press(ENTER, "[1 Tables]")
+    c.press("x", "again?", "usual   Empty (truncate), as the mirror is configured")
+    c.keys("s")
+    text = c.wait(re.compile(r"\(swap\): ended \("))
+    assert float(re.search(r"ended \(([0-9.]+)s\)", text)[1]) >= 1, text
 
 
 def test_emptying_needs_the_name(console):

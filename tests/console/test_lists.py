@@ -52,6 +52,19 @@ def test_time_until_a_slot_is_full(console):
     console.wait("room", "61G until it is lost", "keeps     2.9G of WAL, wal_status reserved")
 
 
+def test_a_slot_that_is_read_does_not_fill(console):
+    for name in ("catalog", "archive") * 2:  # the rate is between two pictures
+        console.tell(f"writes {name}")
+        console.settle()
+    console.press("2", "old_consumer")
+    console.wait(re.compile(r"bunny_slot_catalog +eu-prod +catalog +ACTIVE +13M 1\.0G +- +4711"),
+                 re.compile(r"bunny_slot_archive +us-prod +archive +PAUSED +13M 1\.0G +\d+[smhd]"))
+    console.keys("/", "catalog", ENTER)
+    console.wait("1.0G until it is lost; unread it would be full in")
+    console.keys("/", "archive", ENTER)
+    console.wait("1.0G until it is lost: full in")
+
+
 def test_lists_ask_again_by_themselves_and_with_r(console):
     console.press("2", "old_consumer")
     console.tell("gone search_idx")

@@ -45,7 +45,7 @@ def test_texts_and_tabs_name_the_keys_that_there_are(start):
     c.keys("F", "nothing", ENTER)
     c.wait("no mirror matches the filter; F changes it")
     c.keys("F", ENTER)
-    c.press("3", "Y test  |  e change", "f2 Slots", "[3 Peers]")
+    c.press("3", "Y test  |  e edit", "f2 Slots", "[3 Peers]")
     c.press("\x1bOQ", "[f2 Slots]")
     c.press("1", "Mirrors   filter")
     c.press(ENTER, "[1 Tables] f3 Slot")
