@@ -22,7 +22,8 @@
 #define SLOT_WAIT_MS 10000
 #define START_MS 60000
 #define MAX_BATCH_BYTES (16 << 20)
-#define REST_MS 20000
+#define REST_MS 20000       /* of memory that rows needed */
+#define SOURCE_REST_MS 5000 /* of the ordinary session there */
 #define WINDOW_MIN ((size_t)128 << 10)
 #define WINDOW_MAX ((size_t)8 << 20)
 #define STREAMS_FEW 16 /* share as if there were so many */
@@ -71,7 +72,7 @@ bool run_source(void *arg, struct pg_conn **out, struct err *err)
  * two hundred mirrors. */
 void run_rest(struct run *r)
 {
-    if (!r->source || clock_mono_ms() - r->asked_at < REST_MS)
+    if (!r->source || clock_mono_ms() - r->asked_at < SOURCE_REST_MS)
         return;
     pg_close(r->source, false);
     r->source = NULL;
