@@ -185,6 +185,11 @@ void mirror_next(struct app *a, const struct mirror_status *m, char *out, size_t
     }
 }
 
+const char *mirror_lsn(lsn_t lsn, char out[LSN_TEXT_SIZE])
+{
+    return lsn ? lsn_format(lsn, out) : "-";
+}
+
 lsn_t mirror_source_lsn(const struct mirror_status *m)
 {
     return m->source_lsn > m->last_lsn ? m->source_lsn : m->last_lsn;
@@ -297,7 +302,7 @@ static void facts_state(struct app *a, const struct mirror_status *m, struct fac
                   *m->phase ? ", " : "", m->phase);
     else
         facts_add(out, ROLE_TEXT, 0, "lsn", "applied %s, source at %s, %s behind",
-                  lsn_format(m->last_lsn, applied), lsn_format(mirror_source_lsn(m), source),
+                  mirror_lsn(m->last_lsn, applied), mirror_lsn(mirror_source_lsn(m), source),
                   format_bytes(m->lag_bytes, t));
     facts_add(out, m->state == MIRROR_PAUSED ? ROLE_HELD : ROLE_TEXT, 0,
               m->state == MIRROR_PAUSED ? "effect" : "WAL", "%s", effect);

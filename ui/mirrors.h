@@ -26,6 +26,8 @@ void mirror_facts(struct app *a, const struct mirror_status *m, struct facts *ou
 /* The text that `y` copies: the error, or what is found and helps, or the LSN. Caller frees. */
 char *mirror_copy_text(const struct mirror_status *m);
 
+/* "4A/9C01F3B8", or "-" for one that is not known. */
+const char *mirror_lsn(lsn_t lsn, char out[LSN_TEXT_SIZE]);
 /* Where the source's WAL ends, as far as is known: the sample may be older than what was applied.
  */
 lsn_t mirror_source_lsn(const struct mirror_status *m);

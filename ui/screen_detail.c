@@ -138,10 +138,11 @@ static void cell_rows(struct app *a, const void *item, char *out, size_t size, e
 {
     const struct table_status *t = item;
     char done[FORMAT_SIZE], total[FORMAT_SIZE];
-    bool copying = is_state(t, "copying") || is_state(t, "queued");
+    bool queued = is_state(t, "queued"); /* rows_synced may be of the copy before */
+    bool copying = is_state(t, "copying") || queued;
     (void)a, (void)role;
-    str_printf(out, size, "%s%s%s", format_count(t->rows_synced, done), copying ? "/" : "",
-               copying ? format_count(t->rows_total, total) : "");
+    str_printf(out, size, "%s%s%s", format_count(queued ? -1 : t->rows_synced, done),
+               copying ? "/" : "", copying ? format_count(t->rows_total, total) : "");
 }
 
 static void cell_size(struct app *a, const void *item, char *out, size_t size, enum role *role)

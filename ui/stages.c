@@ -113,20 +113,23 @@ static void line_draw(struct app *a, const struct mirror_status *m)
     }
 }
 
-/* "workers 9 at 3 tables, 43 queued" */
+/* "workers 9 at 3 tables, 43 queued", "7 queued" */
 static void work_text(const struct mirror_status *m, char *out, size_t size)
 {
     int workers = 0, tables = 0, queued = 0;
-    *out = '\0';
     for (size_t i = 0; i < m->n_tables; i++) {
         const struct table_status *t = &m->tables[i];
         workers += t->workers;
         tables += t->workers > 0;
         queued += !strcmp(t->state, "queued");
     }
-    if (workers || queued)
-        str_printf(out, size, "workers %d at %d table%s, %d queued", workers, tables,
-                   format_s(tables), queued);
+    *out = '\0';
+    if (workers)
+        str_printf(out, size, "workers %d at %d table%s%s", workers, tables, format_s(tables),
+                   queued ? ", " : "");
+    size_t n = strlen(out);
+    if (queued)
+        str_printf(out + n, size - n, "%d queued", queued);
 }
 
 static void right_draw(struct app *a, int y, const char *text)
@@ -178,9 +181,8 @@ static void wal_draw(struct app *a, const struct mirror_status *m, int y)
     bool known = s->sampled_at && s->exists, limited = s->safe_wal_size >= 0;
     draw_textf(&a->paint, y, r->x, r->w - 22, ROLE_TEXT,
                " WAL    source %s   applied %s   confirmed %s",
-               mirror_source_lsn(m) ? lsn_format(mirror_source_lsn(m), source) : "-",
-               m->last_lsn ? lsn_format(m->last_lsn, applied) : "-",
-               known && s->confirmed_flush ? lsn_format(s->confirmed_flush, flushed) : "-");
+               mirror_lsn(mirror_source_lsn(m), source), mirror_lsn(m->last_lsn, applied),
+               mirror_lsn(known ? s->confirmed_flush : 0, flushed));
     if (!known)
         return;
     str_printf(text, sizeof text, "kept %s%s%s", format_bytes(s->retained_bytes, kept),

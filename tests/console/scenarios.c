@@ -89,7 +89,7 @@ static void put_snapshot(struct fixture_mirror *m, int n, int done)
         t->indexes_done = 2;
         t->indexes_total = 5;
         t->bytes_done = k == 0 ? t->bytes_total : k < 4 ? t->bytes_total * (9 - 2 * k) / 10 : 0;
-        t->rows_synced = t->bytes_done / 120;
+        t->rows_synced = (k < 4 ? t->bytes_done : t->bytes_total) / 120; /* queued: once more */
         t->rows_inserted = t->rows_updated = t->rows_deleted = 0;
     }
     struct mirror_status *s = &m->status;
