@@ -113,8 +113,10 @@ bool apply_bind(struct apply *a, const struct pgo_message *m, int index, enum bi
         return false;
     bool ok = target_bind(m, table, index, &d, old ? old->number : (int)a->n_targets, &t, err);
     dest_table_free(&d);
-    for (size_t i = 0; ok && i < t->n_columns; i++)
+    for (size_t i = 0; ok && i < t->n_columns; i++) {
         t->columns[i].is_unsure = adapt_is_unsure(a->adapt, t->oid, t->columns[i].name);
+        t->is_whole = t->is_whole && !t->columns[i].is_unsure;
+    }
     if (ok) {
         bool may_compare = how == BIND_NEXT && !adapt_knows(a->adapt, m->relation);
         ok = target_check_types(may_compare ? old : NULL, t, err);

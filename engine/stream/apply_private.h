@@ -53,7 +53,8 @@ struct flight {
     } stage;
     size_t next; /* FLIGHT_ROWS, FLIGHT_AGAIN: the change to be looked at; FLIGHT_COPYING: group */
     bool has_sets, has_copies, has_failed, has_ended, is_seen;
-    int culprit; /* target; -1: not known */
+    bool is_short; /* because a set touched too few rows */
+    int culprit;   /* target; -1: not known */
     char why[24];
 };
 
@@ -183,6 +184,14 @@ bool apply_wait(struct apply *a, struct err *err) MUST_CHECK;
 /* --- results.c -------------------------------------------------------------------------------- */
 /* Takes what has come; never waits. */
 bool apply_take_results(struct apply *a, struct err *err) MUST_CHECK;
+
+/* --- set_choice.c ----------------------------------------------------------------------------- */
+/* The statement of the net effect, and the one after it that it also belongs to (or SET_NONE). */
+enum set_phase set_phase_of(const struct net *n, enum set_phase *second);
+/* Both leave the same columns unchanged. */
+bool set_has_same_mask(const struct target *t, const struct net *a, const struct net *b);
+/* Whether the group goes as a set now; fills n_phase and is_copied, and counts down a rest. */
+bool set_is_worth_it(struct group *g);
 
 /* --- set_copy.c ------------------------------------------------------------------------------- */
 /* Copies a.copy.rows into the target, outside the pipeline; waits only for the server's word that

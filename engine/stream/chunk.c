@@ -86,7 +86,8 @@ static void set_slots(struct group *g, size_t n)
         g->cap_slots = n;
     }
     g->n_slots = n;
-    memset(g->slots, 0, n * sizeof *g->slots);
+    if (n)
+        memset(g->slots, 0, n * sizeof *g->slots);
 }
 
 static int group_of(struct chunk *c, struct target *t)
@@ -105,8 +106,7 @@ static int group_of(struct chunk *c, struct target *t)
         g->is_set = g->is_copied = false;
         g->n_changes = 0;
         g->n_nets = 0;
-        if (t->way == TARGET_KEYED)
-            set_slots(g, FIRST_SLOTS);
+        set_slots(g, t->way == TARGET_KEYED ? FIRST_SLOTS : 0);
         c->group_of[number] = (int)c->n_groups;
     }
     return c->group_of[number] - 1;
@@ -121,7 +121,7 @@ static uint32_t hash_key(const struct target *t, const struct pgo_value *v)
         const struct pgo_value *k = &v[t->keys[i]];
         for (uint32_t j = 0; j < k->len; j++)
             h = (h ^ (unsigned char)k->data[j]) * 16777619u;
-        h = (h ^ k->len) * 16777619u;
+        h = (h ^ (k->data ? k->len : UINT32_MAX)) * 16777619u;
     }
     return h ^ h >> 15;
 }
@@ -131,7 +131,8 @@ static bool is_same_key(const struct target *t, const struct pgo_value *a,
 {
     for (size_t i = 0; i < t->n_keys; i++) {
         const struct pgo_value *x = &a[t->keys[i]], *y = &b[t->keys[i]];
-        if (x->len != y->len || memcmp(x->data, y->data, x->len) != 0)
+        if (!x->data != !y->data || x->len != y->len ||
+            (x->len && memcmp(x->data, y->data, x->len) != 0))
             return false;
     }
     return true;
@@ -216,6 +217,95 @@ static bool note(struct chunk *c, struct net *n, bool is_first, const struct cha
     return x->kind == PGO_DELETE || n->values;
 }
 
+/* --- whole rows ------------------------------------------------------------------------------ */
+
+static void link_net(struct group *g, size_t i)
+{
+    uint32_t *slot = &g->slots[g->nets[i].hash & (g->n_slots - 1)];
+    g->nets[i].next = *slot;
+    *slot = (uint32_t)i + 1;
+}
+
+/* The net has left a row with its values. */
+static void leave_row(struct group *g, size_t i)
+{
+    if (!g->n_slots)
+        return;
+    g->nets[i].hash = hash_key(g->target, g->nets[i].values);
+    if (g->n_nets <= g->n_slots) {
+        link_net(g, i);
+        return;
+    }
+    set_slots(g, 8 * g->n_slots);
+    for (size_t k = 0; k < g->n_nets; k++)
+        if (g->nets[k].is_there)
+            link_net(g, k);
+}
+
+/* Most chunks of most tables are nothing but new rows: those are known by their values from the
+ * first change on that looks for one. */
+static void know_rows(struct group *g)
+{
+    size_t n = FIRST_SLOTS;
+    while (n < g->n_nets)
+        n *= 2;
+    set_slots(g, n);
+    for (size_t i = 0; i < g->n_nets; i++)
+        leave_row(g, i);
+}
+
+/* A net that has left such a row, which is taken from it; NULL: none. */
+static struct net *take_row(struct group *g, const struct pgo_value *row)
+{
+    if (!g->n_slots)
+        know_rows(g);
+    uint32_t hash = hash_key(g->target, row);
+    for (uint32_t *at = &g->slots[hash & (g->n_slots - 1)]; *at; at = &g->nets[*at - 1].next) {
+        struct net *n = &g->nets[*at - 1];
+        if (n->hash != hash || !is_same_key(g->target, n->values, row))
+            continue;
+        *at = n->next;
+        n->is_there = false;
+        return n;
+    }
+    return NULL;
+}
+
+static bool is_complete(const struct target *t, const struct pgo_tuple *row)
+{
+    for (size_t i = 0; i < t->n_keys; i++)
+        if (row->values[t->keys[i]].kind != 't' && row->values[t->keys[i]].kind != 'n')
+            return false;
+    return true;
+}
+
+/* False: its effect on a whole row is not known. */
+static bool note_whole(struct chunk *c, struct group *g, const struct change *x)
+{
+    struct net new = {.was_there = x->kind != PGO_INSERT, .is_new = x->kind == PGO_INSERT};
+    struct net *n = NULL;
+    if (new.was_there) {
+        if (x->old_kind != 'O' || !is_complete(g->target, &x->old))
+            return false;
+        new.key = x->old.values;
+        n = take_row(g, new.key);
+    }
+    if (!n) {
+        MEM_PUSH(g->nets, g->n_nets, g->cap_nets, new);
+        n = &g->nets[g->n_nets - 1];
+    }
+    n->is_there = x->kind != PGO_DELETE;
+    if (!n->is_there)
+        return true;
+    n->values = merge(c, x->old.values, &x->next);
+    if (!n->values)
+        return false;
+    if (n->is_new)
+        n->key = n->values;
+    leave_row(g, (size_t)(n - g->nets));
+    return true;
+}
+
 /* An old row with a key comes with a key that changes, and beside one whose values lie outside the
  * row. */
 static bool has_other_key(const struct target *t, const struct change *x)
@@ -226,6 +316,8 @@ static bool has_other_key(const struct target *t, const struct change *x)
 static bool note_change(struct chunk *c, struct group *g, const struct change *x)
 {
     const struct target *t = g->target;
+    if (t->is_whole)
+        return note_whole(c, g, x);
     if (t->way == TARGET_INSERTS) {
         struct net n = {.is_there = true, .is_new = true, .values = x->next.values};
         if (x->kind != PGO_INSERT)

@@ -9,7 +9,13 @@
  * and find what those would find: each row that should have been there is looked for, and each that
  * should not have been there is met by an INSERT. That is only so while each change fits those
  * before it (no INSERT of a row that is there, no UPDATE of one that is gone) and none changes a
- * key. Else, and for all other tables, the changes go one by one (is_exact). */
+ * key. Else, and for all other tables, the changes go one by one (is_exact).
+ *
+ * Of a table whose rows are told apart by nothing but all their values (is_whole), a change that
+ * needs a row that an earlier one of the chunk has left belongs to that one's net effect; else it
+ * is one of its own. Rows are counted: when all the rows that the net effects need are there at
+ * first, each single change would have found its row, too, and the same rows are left. A row that
+ * is not there (or that two changes need and only one is there) makes a statement touch too few. */
 #ifndef BUNNY_CHUNK_H
 #define BUNNY_CHUNK_H
 
@@ -25,15 +31,17 @@ struct change {
     struct pgo_tuple next, old;
 };
 
-/* What the changes of one key come to. */
+/* What the changes of one key, or of one row of is_whole, come to. */
 struct net {
     uint32_t hash;
+    uint32_t next;                  /* of is_whole, in its slot: number of a net + 1 */
     bool was_there;                 /* the first change needs the row */
     bool is_there;                  /* in the end */
     bool is_new;                    /* it was inserted here: values are complete */
     const struct pgo_value *values; /* as of now or, when it is gone again, as inserted; NULL: a row
                                      * that was there was only deleted */
-    const struct pgo_value *key;    /* a tuple with the columns of the key */
+    const struct pgo_value *key;    /* a tuple with the columns of the key; of is_whole the row as
+                                     * it was, or as inserted */
 };
 
 /* Statements of a set, in this order for each table. */
@@ -57,7 +65,8 @@ struct group {
     size_t n_nets, cap_nets;
     struct net *nets; /* of a table without key (TARGET_INSERTS): one for each INSERT */
     size_t n_slots, cap_slots;
-    uint32_t *slots; /* hash table: number of a net + 1 */
+    uint32_t *slots; /* hash table: number of a net + 1; of is_whole, of the first one of those that
+                      * have left a row, and none before one is looked for */
 };
 
 struct chunk {

@@ -12,9 +12,6 @@
 #define CHUNK_BYTES (1 << 20)
 #define CHUNK_MEMORY 4    /* times that: rows of very many columns are larger than their messages */
 #define QUIET_CHANGES 256 /* memory of larger chunks goes back when nothing more waits */
-#define LEAST_CHANGES 24  /* for a statement: fewer cost the destination less one by one */
-#define LEAST_COPIED 1000 /* rows that are inserted */
-#define MAX_MASKS 8       /* sets of unchanged columns, each of which is a statement */
 #define MAX_RESTS 6       /* at most 2^6 chunks are sent one by one after a set failed */
 #define WAIT_SLICE_MS 1000
 #define SAVEPOINT "bunnydb"
@@ -72,86 +69,7 @@ void flight_close(struct apply *a, lsn_t end)
     a->closing.end_lsn = end;
 }
 
-/* --- which groups go as sets ----------------------------------------------------------------- */
-
-static enum set_phase phase_of(const struct net *n, enum set_phase *second)
-{
-    *second = SET_NONE;
-    if (!n->is_new)
-        return n->is_there ? SET_UPDATE : SET_DELETE;
-    if (n->was_there && !n->is_there)
-        return SET_DELETE; /* what was inserted in its place is gone, too */
-    if (n->was_there) {
-        *second = SET_INSERT;
-        return SET_DELETE;
-    }
-    if (!n->is_there)
-        *second = SET_DELETE_AGAIN;
-    return SET_INSERT;
-}
-
-static bool has_same_mask(const struct target *t, const struct net *a, const struct net *b)
-{
-    for (size_t i = 0; i < t->n_columns; i++)
-        if ((a->values[i].kind == 'u') != (b->values[i].kind == 'u'))
-            return false;
-    return true;
-}
-
-static bool writes(const struct target *t, const struct net *n)
-{
-    for (size_t i = 0; i < t->n_columns; i++)
-        if (!t->columns[i].is_key && !t->columns[i].is_skipped && n->values[i].kind != 'u')
-            return true;
-    return false;
-}
-
-/* So many statements, one for each set of unchanged columns; 0: too many, or one writes nothing. */
-static size_t count_updates(const struct group *g, size_t n_updates)
-{
-    const struct net *masks[MAX_MASKS];
-    size_t n = 0;
-    enum set_phase second;
-    for (size_t i = 0; i < g->n_nets && n_updates; i++) {
-        const struct net *net = &g->nets[i];
-        if (phase_of(net, &second) != SET_UPDATE)
-            continue;
-        size_t m = 0;
-        while (m < n && !has_same_mask(g->target, masks[m], net))
-            m++;
-        if (m < n)
-            continue;
-        if (n == MAX_MASKS || !writes(g->target, net))
-            return 0;
-        masks[n++] = net;
-    }
-    return n;
-}
-
-/* Worth it when a statement stands for enough changes, on average. */
-static bool is_worth_a_set(struct group *g)
-{
-    size_t *n = g->n_phase;
-    enum set_phase second;
-    memset(n, 0, sizeof g->n_phase);
-    if (g->is_exact || g->n_changes < LEAST_CHANGES)
-        return false;
-    for (size_t i = 0; i < g->n_nets; i++) {
-        n[phase_of(&g->nets[i], &second)]++;
-        n[second]++;
-    }
-    size_t updates = count_updates(g, n[SET_UPDATE]);
-    size_t statements =
-        updates + (n[SET_DELETE] > 0) + (n[SET_INSERT] > 0) + (n[SET_DELETE_AGAIN] > 0);
-    if ((n[SET_UPDATE] && !updates) || g->n_changes < LEAST_CHANGES * statements)
-        return false;
-    if (g->target->rest > 0) {
-        g->target->rest--;
-        return false;
-    }
-    g->is_copied = n[SET_INSERT] >= LEAST_COPIED;
-    return true;
-}
+/* --- off it goes ------------------------------------------------------------------------------ */
 
 static void take_off(struct apply *a)
 {
@@ -159,7 +77,7 @@ static void take_off(struct apply *a)
     a->flight = (struct flight){.chunk = c, .stage = FLIGHT_ROWS, .culprit = -1};
     a->filling = c == &a->chunks[0] ? &a->chunks[1] : &a->chunks[0];
     for (size_t i = 0; i < c->n_groups; i++) {
-        c->groups[i].is_set = is_worth_a_set(&c->groups[i]);
+        c->groups[i].is_set = set_is_worth_it(&c->groups[i]);
         a->flight.has_sets |= c->groups[i].is_set;
         a->flight.has_copies |= c->groups[i].is_copied;
     }
@@ -198,7 +116,7 @@ static void rows_of(const struct group *g, enum set_phase phase, struct rows *r)
         r->items = mem_realloc(r->items, r->cap * sizeof *r->items);
     }
     for (size_t i = 0; g->n_phase[phase] && i < g->n_nets; i++) {
-        enum set_phase second, first = phase_of(&g->nets[i], &second);
+        enum set_phase second, first = set_phase_of(&g->nets[i], &second);
         if (first == phase || second == phase)
             r->items[r->n++] = &g->nets[i];
     }
@@ -220,7 +138,7 @@ static size_t gather_mask(const struct target *t, const struct net **items, size
 {
     size_t same = 1;
     for (size_t i = 1; i < n; i++)
-        if (has_same_mask(t, items[0], items[i])) {
+        if (set_has_same_mask(t, items[0], items[i])) {
             const struct net *swap = items[same];
             items[same++] = items[i];
             items[i] = swap;
@@ -240,6 +158,29 @@ static bool send_updates(struct apply *a, const struct group *g, const struct ro
     return true;
 }
 
+static bool send_all(struct apply *a, const char *const *sql, size_t n, struct err *err)
+{
+    bool ok = true;
+    for (size_t i = 0; ok && i < n; i++)
+        ok = apply_send_query(a, sql[i], 0, NULL, EXPECT_OTHER, err);
+    return ok;
+}
+
+/* The session's plans are made for single rows, whatever the values and the table's size are
+ * (control/run.c): this one is made for what it does. */
+static bool send_search(struct apply *a, const struct group *g, bool is_update,
+                        const struct rows *r, struct err *err)
+{
+    static const char *const before[] = {"SET LOCAL plan_cache_mode = force_custom_plan",
+                                         "SET LOCAL enable_seqscan = on"};
+    static const char *const after[] = {"SET LOCAL plan_cache_mode TO DEFAULT",
+                                        "SET LOCAL enable_seqscan TO DEFAULT"};
+    set_image(&a->set_sql, g->target, is_update, r->n, r->items);
+    return send_all(a, before, COUNT_OF(before), err) &&
+           send_set(a, g, is_update ? PGO_UPDATE : PGO_DELETE, r->n, err) &&
+           send_all(a, after, COUNT_OF(after), err);
+}
+
 static bool send_phase(struct apply *a, const struct group *g, enum set_phase phase,
                        struct err *err)
 {
@@ -247,8 +188,10 @@ static bool send_phase(struct apply *a, const struct group *g, enum set_phase ph
     rows_of(g, phase, r);
     if (!r->n)
         return true;
-    if (phase == SET_UPDATE)
+    if (phase == SET_UPDATE && !g->target->is_whole)
         return send_updates(a, g, r, err);
+    if (phase != SET_INSERT && g->target->is_whole)
+        return send_search(a, g, phase == SET_UPDATE, r, err);
     if (phase == SET_INSERT)
         set_sql_insert(&a->set_sql, g->target, r->n, r->items);
     else
@@ -378,18 +321,21 @@ void flight_result(struct apply *a, const struct expect *e, const struct pg_resu
     f->is_seen |= r && is_end && pg_rows(r) > 0;
     if (!r)
         note_trouble(f, e->target, err->sqlstate);
-    else if (e->kind == EXPECT_SET && pg_affected(r) != e->n)
+    else if (e->kind == EXPECT_SET && pg_affected(r) != e->n) {
+        f->is_short |= !f->has_failed;
         note_trouble(f, e->target, "a row is missing");
+    }
 }
 
-/* A table whose sets fail again and again costs twice the work: it rests. */
+/* A table whose sets fail again and again costs twice the work: it rests. Where rows are searched
+ * for in the whole table a set costs little beside what it may save. */
 static void note_failure(struct apply *a)
 {
     const struct flight *f = &a->flight;
     struct target *t = f->culprit >= 0 ? a->targets[f->culprit] : NULL;
     log_info("apply", a->o.mirror, "changes=%zu are applied again, one by one table=%s why=%s",
              f->chunk->n, t ? t->source : "", f->why);
-    if (!t)
+    if (!t || (t->is_whole && f->is_short))
         return;
     if (t->rests < MAX_RESTS)
         t->rests++;

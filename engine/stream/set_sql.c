@@ -41,8 +41,8 @@ static void add_element(struct buf *b, const struct target_column *c, const stru
         buf_puts(b, "NULL");
 }
 
-static void add_array(struct set_sql *s, const struct target *t, size_t column, bool is_key,
-                      size_t n, const struct net *const *rows)
+void set_sql_add_array(struct set_sql *s, const struct target *t, size_t column, bool is_key,
+                       size_t n, const struct net *const *rows)
 {
     if (s->n == s->cap) {
         size_t cap = s->cap ? 2 * s->cap : 16;
@@ -61,7 +61,7 @@ static void add_array(struct set_sql *s, const struct target *t, size_t column, 
 
 /* --- SQL ------------------------------------------------------------------------------------- */
 
-static void start(struct set_sql *s)
+void set_sql_start(struct set_sql *s)
 {
     buf_reset(&s->sql);
     s->n = 0;
@@ -122,7 +122,7 @@ static void add_rows(struct set_sql *s, const struct target *t, const struct pic
     buf_puts(&s->sql, "ROWS FROM (");
     for (size_t i = 0; i < p->n; i++) {
         const struct target_column *c = &t->columns[p->columns[i]];
-        add_array(s, t, p->columns[i], are_keys, n, rows);
+        set_sql_add_array(s, t, p->columns[i], are_keys, n, rows);
         buf_printf(&s->sql, "%spg_catalog.unnest($%zu::%s)", i ? ", " : "", s->n,
                    c->array ? c->array : "pg_catalog.text[]");
     }
@@ -147,7 +147,7 @@ void set_sql_insert(struct set_sql *s, const struct target *t, size_t n,
                     const struct net *const *rows)
 {
     struct picked *p = pick(t, is_any, NULL);
-    start(s);
+    set_sql_start(s);
     buf_printf(&s->sql, "INSERT INTO %s (", t->dest);
     for (size_t i = 0; i < p->n; i++) {
         buf_puts(&s->sql, i ? ", " : "");
@@ -168,7 +168,7 @@ void set_sql_update(struct set_sql *s, const struct target *t, size_t n,
 {
     struct picked *p = pick(t, is_key_or_changed, rows[0]->values);
     size_t n_written = 0;
-    start(s);
+    set_sql_start(s);
     buf_printf(&s->sql, "UPDATE %s%s t SET ", only(t), t->dest);
     for (size_t i = 0; i < p->n; i++) {
         const struct target_column *c = &t->columns[p->columns[i]];
@@ -188,11 +188,11 @@ void set_sql_update(struct set_sql *s, const struct target *t, size_t n,
 void set_sql_delete(struct set_sql *s, const struct target *t, size_t n,
                     const struct net *const *rows)
 {
-    start(s);
+    set_sql_start(s);
     buf_printf(&s->sql, "DELETE FROM %s%s t", only(t), t->dest);
     if (t->n_keys == 1 && t->columns[t->keys[0]].array) {
         const struct target_column *c = &t->columns[t->keys[0]];
-        add_array(s, t, (size_t)t->keys[0], true, n, rows);
+        set_sql_add_array(s, t, (size_t)t->keys[0], true, n, rows);
         buf_puts(&s->sql, " WHERE t.");
         pg_quote_ident(&s->sql, c->name);
         buf_printf(&s->sql, " = ANY ($1::%s)", c->array);

@@ -24,5 +24,16 @@ void set_sql_update(struct set_sql *s, const struct target *t, size_t n,
                     const struct net *const *rows);
 void set_sql_delete(struct set_sql *s, const struct target *t, size_t n,
                     const struct net *const *rows);
+/* Of a target that is_whole, set_image.c: rows with the values of the keys are deleted, or get the
+ * values. It touches n rows, or fewer: each one that is missing is one less. */
+void set_image(struct set_sql *s, const struct target *t, bool is_update, size_t n,
+               const struct net *const *rows);
+
+/* --- for set_image.c --- */
+/* Forgets the statement before. */
+void set_sql_start(struct set_sql *s);
+/* One more parameter: the column's values, or those of the keys. */
+void set_sql_add_array(struct set_sql *s, const struct target *t, size_t column, bool is_key,
+                       size_t n, const struct net *const *rows);
 
 #endif

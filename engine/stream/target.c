@@ -170,6 +170,7 @@ bool target_bind(const struct pgo_message *relation, const struct schema_table *
     t->is_cascaded = dest->is_cascaded;
     t->is_key_unique = is_key_unique(t);
     choose_narrow(t, dest, true);
+    t->n_indexed = t->n_narrow;
     choose_narrow(t, dest, false);
     name_rows(t, relation->replica_identity);
     target_choose_way(t, relation, dest);

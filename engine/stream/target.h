@@ -32,7 +32,8 @@ enum target_way {
     TARGET_ALONE,   /* others look at them (triggers, rules, foreign keys): each at its place among
                      * all changes of all tables */
     TARGET_ROWS,    /* each at its place among the changes of its own table */
-    TARGET_INSERTS, /* rows that are inserted one behind the other as one statement */
+    TARGET_INSERTS, /* rows that are inserted one behind the other as one statement; of is_whole
+                     * the net effect of all changes */
     TARGET_KEYED,   /* the net effect of all changes: a row is named by values whose text is equal
                      * where they are, and one index enforces that */
 };
@@ -77,12 +78,15 @@ struct target {
     bool is_key_shared; /* … unless it is deferrable, and only narrows the search */
     size_t n_narrow;
     int narrow[MAX_NARROW]; /* columns whose values narrow the search for a whole row */
+    size_t n_indexed;       /* so many of them, the first ones, are indexed */
     bool is_key_unique;     /* a unique index says that the replica identity names one row */
     enum target_way way;
     bool is_one_each; /* there are further unique indexes: no change is left out for a later one,
                        * which would hide that it meets a row that should not be there */
+    bool is_whole;    /* TARGET_INSERTS: old rows come whole, and no index tells them apart */
     size_t n_keys;
-    int *keys; /* columns of the replica identity, of a TARGET_KEYED */
+    int *keys; /* columns of the replica identity, of a TARGET_KEYED; of is_whole all that go to the
+                * destination */
     int rest;  /* chunks that its changes go one by one, and how often that was so */
     int rests;
     size_t n_named;

@@ -114,6 +114,20 @@ static bool is_keyed(struct target *t, const struct pgo_message *relation,
     return relation->replica_identity != 'f' && t->n_keys && is_key_exact(t);
 }
 
+/* Whether rows are told apart by nothing but all their values, so that which one of several equal
+ * ones is changed makes no difference. */
+static bool is_whole(const struct target *t, const struct pgo_message *relation,
+                     const struct dest_table *dest)
+{
+    if (t->way != TARGET_INSERTS || relation->replica_identity != 'f' || dest->n_uniques ||
+        dest->is_cascaded)
+        return false;
+    for (size_t i = 0; i < t->n_columns; i++)
+        if (t->columns[i].is_moved)
+            return false;
+    return true;
+}
+
 void target_choose_way(struct target *t, const struct pgo_message *relation,
                        const struct dest_table *dest)
 {
@@ -128,4 +142,10 @@ void target_choose_way(struct target *t, const struct pgo_message *relation,
         t->way = TARGET_ROWS;
     else
         t->way = is_keyed(t, relation, dest) ? TARGET_KEYED : TARGET_INSERTS;
+    t->is_whole = is_whole(t, relation, dest);
+    if (t->way != TARGET_KEYED)
+        t->n_keys = 0;
+    for (size_t i = 0; t->is_whole && i < t->n_columns; i++)
+        if (!t->columns[i].is_skipped)
+            t->keys[t->n_keys++] = (int)i;
 }

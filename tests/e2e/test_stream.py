@@ -102,6 +102,14 @@ def test_replica_identity_full_with_duplicates_and_nulls(pair, bunny):
     pair.sql("UPDATE t SET j = '[]', p = '(0,-0)' WHERE a = 0")
     pair.sql("INSERT INTO t SELECT * FROM t WHERE a = 0")
     pair.assert_equal()
+    # so many that each statement here is one there, too
+    pair.sql("INSERT INTO t SELECT i % 50, NULLIF('b' || i % 3, 'b1'), '{}', '(0,-0)', i % 2 "
+             "FROM generate_series(1, 600) i")
+    pair.sql("UPDATE t SET a = a + 1, x = NULLIF(x, 1)")
+    pair.sql("BEGIN; UPDATE t SET b = j::text WHERE b IS NULL; UPDATE t SET a = NULL WHERE b = '{}'; "
+             "DELETE FROM t WHERE a % 3 = 1; INSERT INTO t SELECT * FROM t WHERE x IS NULL; "
+             "DELETE FROM t WHERE a > 20; COMMIT")
+    assert pair.assert_equal() > 200
 
 
 def test_replica_identity_full_keeps_unchanged_toast(pair, bunny):
