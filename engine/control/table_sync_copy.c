@@ -169,8 +169,9 @@ static void put_off(struct table_sync *s, const struct err *err)
     show_failures(s);
     log_write(err_class_of(err) == CLASS_RETRY ? LOG_LEVEL_WARN : LOG_LEVEL_ERROR, "copy",
               m->row.config.name, err->hint,
-              "copy beside the stream failed tables=%s error=\"%s\" (%s); tried again in %.0f s",
-              names, err->text, err_name(err->code), (double)wait / 1000.0);
+              "copy beside the stream failed (%s); tried again in %.0f s error=\"%s\" tables=%s",
+              err_name(err->code), (double)wait / 1000.0, err->text,
+              names); /* a long line is cut: the list comes last */
     free(names);
     table_sync_end_operation(s);
 }

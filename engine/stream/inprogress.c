@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 
 #include "base/mem.h"
 #include "stream/spill.h"
@@ -11,6 +12,8 @@
 #define XID_BYTES 4      /* in front of what is sent in a block */
 #define NUMBER_BYTES 8   /* in front of a relation that waits: its number, see struct version */
 #define IS_RELATION ((uint64_t)1 << 32) /* beside the transaction's number in the queue */
+#define LOOK_BYTES (4 << 20)            /* how often it is asked what room the disk has left */
+#define LEAVE_BYTES (1LL << 30) /* so much of it is the catalog's, or a tenth of a small one */
 #define BEGIN_BYTES 21
 #define COMMIT_BYTES 26
 
@@ -43,6 +46,7 @@ struct inprogress {
     struct transaction *coming; /* has committed; not in the list */
     bool has_begun;             /* its BEGIN came out */
     char begin[BEGIN_BYTES + 1], commit[COMMIT_BYTES + 1];
+    size_t unlooked; /* bytes since the last look at the disk */
     uint64_t number;
     struct told *told; /* by OID */
     size_t n_told, cap_told;
@@ -257,11 +261,29 @@ static bool end_block(struct inprogress *p, size_t len, struct err *err)
     return true;
 }
 
+/* The source has a disk for them, too: ours must not be full before the catalog needs it. */
+static bool has_room(struct inprogress *p, size_t len, struct err *err)
+{
+    struct statvfs disk;
+    p->unlooked += len;
+    if (p->unlooked < LOOK_BYTES || statvfs(p->dir, &disk) != 0)
+        return true;
+    p->unlooked = 0;
+    int64_t unit = (int64_t)disk.f_frsize, leave = (int64_t)disk.f_blocks * unit / 10;
+    int64_t left = (int64_t)disk.f_bavail * unit;
+    if (left >= (leave < LEAVE_BYTES ? leave : LEAVE_BYTES))
+        return true;
+    return err_set(err, ERR_IO, "the disk of the state directory has only %lld MB left",
+                   (long long)(left >> 20));
+}
+
 /* The message without the transaction's number. */
 static bool keep(struct inprogress *p, char *data, size_t len, struct err *err)
 {
     if (len < 1 + XID_BYTES + 4)
         return malformed(err, "a message of a block that is cut short");
+    if (!has_room(p, len, err))
+        return false;
     uint32_t xid = number_at(data + 1);
     char *plain = data + XID_BYTES;
     plain[0] = data[0];

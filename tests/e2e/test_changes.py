@@ -1,5 +1,8 @@
 """Promise: whatever changes rows at the source changes the same rows at the destination: triggers,
 cascades, MERGE, COPY, prepared transactions, TRUNCATE in all its forms, and rewritten tables."""
+import os
+import resource
+
 import psycopg.sql as s
 import pytest
 
@@ -174,6 +177,19 @@ def test_transactions_that_are_sent_before_they_end(pair, bunny):
         one.execute("COMMIT")
     pair.sql("INSERT INTO a VALUES (-3, 'behind'); INSERT INTO c VALUES (-3, 'behind')")
     assert equal(pair, bunny) == 3002 + 2002 + 11
+
+
+def test_one_that_cannot_be_kept_comes_when_it_has_ended(pair, bunny):
+    """A limit on files stands for a disk that is full."""
+    pair.sql("CREATE TABLE a (id int PRIMARY KEY, v text)")
+    bunny.mirror("m", pair)
+    size = max(os.path.getsize(f"{bunny.state_dir}/{x}") for x in os.listdir(bunny.state_dir))
+    resource.prlimit(bunny.process.pid, resource.RLIMIT_FSIZE, (size + (4 << 20),) * 2)
+    with pair.src.transaction():
+        pair.sql("INSERT INTO a SELECT i, repeat('x', 1000) FROM generate_series(1, 8000) i")
+        wait_for(lambda: "come when they have ended, not before" in bunny.log_tail(100000), 60, "it to be refused")
+    pair.sql("INSERT INTO a VALUES (-1, 'behind')")
+    assert equal(pair, bunny) == 8001
 
 
 @pytest.mark.long

@@ -5,8 +5,10 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "base/buf.h"
 #include "base/mem.h"
@@ -417,6 +419,29 @@ static void malformed_messages_are_refused(void **state)
     assert_refused("S\0\0\0\1\1", 6); /* begins twice */
 }
 
+/* The limit on a file's size stands for a disk that is full. */
+static void a_full_disk_is_an_error(void **state)
+{
+    struct rlimit before, small;
+    char message[10000] = {'I', 0, 0, 0, 10, 0, 0, 0, 1};
+    bool worked = true, is_kept;
+    (void)state;
+    start(10, true);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    small = before;
+    small.rlim_cur = 1 << 20;
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    for (int i = 0; i < 1000 && worked; i++) {
+        message[0] = 'I';
+        memcpy(message + 1, "\0\0\0\12", 4);
+        worked = inprogress_take(p, message, sizeof message - 1, &is_kept, &e);
+    }
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    assert_false(worked);
+    assert_int_equal(e.code, ERR_IO);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -432,6 +457,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(of_one_that_was_rolled_back_nothing_counts, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(malformed_messages_are_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_full_disk_is_an_error, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
