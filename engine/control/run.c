@@ -440,7 +440,7 @@ static bool stream(struct run *r, struct err *err)
     m->live.last_lsn = r->progress->lsn;
     m->safe = r->progress->lsn;
     bool is_clean = false;
-    r->wants_in_progress = pg_version(r->source) >= 140000 && clock_mono_ms() >= m->in_progress_at;
+    r->wants_in_progress = pg_version(r->repl) >= 140000 && clock_mono_ms() >= m->in_progress_at;
     struct stream_options o = {
         .source = r->repl,
         .start = start,
