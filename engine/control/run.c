@@ -26,7 +26,7 @@
 #define SOURCE_REST_MS 5000 /* of the ordinary session there */
 #define WINDOW_MIN ((size_t)128 << 10)
 #define WINDOW_MAX ((size_t)8 << 20)
-#define STREAMS_FEW 16 /* share as if there were so many */
+#define STREAMS_FEW 16    /* share as if there were so many */
 #define REFUSED_MS 600000 /* so long the source keeps what could not be kept here */
 
 /* --- connections

@@ -1,7 +1,8 @@
 /* Fuzz target of the replication frames and of pgoutput's decoder: any bytes are decoded or
  * refused, nothing outside them is touched, and every value that is handed out is inside and
- * terminated; in a transaction in progress they are kept or refused. Built with -DWITH_LIBFUZZER and clang's -fsanitize=fuzzer it is libFuzzer's (make
- * fuzz); else it has a main that mutates hand-made messages: fuzz_pgoutput [SECONDS [SEED]]. */
+ * terminated; in a transaction in progress they are kept or refused. Built with -DWITH_LIBFUZZER
+ * and clang's -fsanitize=fuzzer it is libFuzzer's (make fuzz); else it has a main that mutates
+ * hand-made messages: fuzz_pgoutput [SECONDS [SEED]]. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -100,8 +101,7 @@ static void in_progress(const uint8_t *bytes, size_t size)
     }
     bool ok = take(p, bytes, size) && take(p, "S\0\0\0\1\1", 6) &&
               take(p, inside, size ? size + 4 : 0) && take(p, "E", 1) &&
-              take(p, "A\0\0\0\1\0\0\0\2", 9) &&
-              take(p, "c\0\0\0\1\0aaaaaaaabbbbbbbbcccccccc", 30);
+              take(p, "A\0\0\0\1\0\0\0\2", 9) && take(p, "c\0\0\0\1\0aaaaaaaabbbbbbbbcccccccc", 30);
     free(inside);
     drain(p);
     if (ok)
