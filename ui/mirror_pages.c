@@ -37,7 +37,7 @@ static void slot_facts(struct app *a, const struct mirror_status *m)
     facts_add(f, ROLE_TEXT, 0, "restart_lsn", "%s, xmin age %s (VACUUM keeps dead rows for it)",
               lsn_format(s->restart, x), format_count(s->xmin_age, t));
     facts_add(f, ROLE_TEXT, 0, "confirmed flush", "%s", lsn_format(s->confirmed_flush, x));
-    facts_add(f, ROLE_TEXT, 0, "applied", "%s, source at %s", mirror_lsn(m->last_lsn, x),
+    facts_add(f, ROLE_TEXT, 0, "last change", "%s, source at %s", mirror_lsn(m->last_lsn, x),
               mirror_lsn(mirror_source_lsn(m), y));
     facts_add(f, ROLE_TEXT, 0, "sampled", "%s", format_date_time(s->sampled_at, t));
     facts_add(f, ROLE_TEXT, 0, "heartbeat", "%s", format_date_time(m->heartbeat_at, t));

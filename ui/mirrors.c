@@ -301,7 +301,7 @@ static void facts_state(struct app *a, const struct mirror_status *m, struct fac
                   m->tables_total, format_bytes(m->bytes_done, t), format_bytes(m->bytes_total, u),
                   *m->phase ? ", " : "", m->phase);
     else
-        facts_add(out, ROLE_TEXT, 0, "lsn", "applied %s, source at %s, %s behind",
+        facts_add(out, ROLE_TEXT, 0, "lsn", "last change applied %s, source at %s, %s behind",
                   mirror_lsn(m->last_lsn, applied), mirror_lsn(mirror_source_lsn(m), source),
                   format_bytes(m->lag_bytes, t));
     facts_add(out, m->state == MIRROR_PAUSED ? ROLE_HELD : ROLE_TEXT, 0,

@@ -337,7 +337,7 @@ void detail_summary_draw(struct app *a, const struct rect *r, int x)
             v->tables_total, format_percent(v->bytes_done, v->bytes_total, percent),
             (long long)v->differences, format_s(v->differences), v->differences == 1 ? "s" : "");
     } else if (!copying) {
-        str_printf(text, sizeof text, " lag %s, %s", format_seconds(m->lag_seconds, eta),
+        str_printf(text, sizeof text, " lag %s, %s behind", format_seconds(m->lag_seconds, eta),
                    format_bytes(m->lag_bytes, done));
     } else {
         int64_t end = clock_wall_us() + m->eta_seconds * 1000000;

@@ -180,7 +180,7 @@ static void wal_draw(struct app *a, const struct mirror_status *m, int y)
     char kept[FORMAT_SIZE], most[FORMAT_SIZE], text[80];
     bool known = s->sampled_at && s->exists, limited = s->safe_wal_size >= 0;
     draw_textf(&a->paint, y, r->x, r->w - 22, ROLE_TEXT,
-               " WAL    source %s   applied %s   confirmed %s",
+               " WAL    source %s   last change %s   confirmed %s",
                mirror_lsn(mirror_source_lsn(m), source), mirror_lsn(m->last_lsn, applied),
                mirror_lsn(known ? s->confirmed_flush : 0, flushed));
     if (!known)
