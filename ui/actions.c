@@ -177,7 +177,7 @@ const struct action actions[] = {
 
     {"filter", {'/'}, "search",
      "A text to look for in the log; {older} and {newer} go on from there.",
-     WITH_LOG, WITH_LOG, GROUP_LOG, in_log, move_filter},
+     ON(SCREEN_LOG), ON(SCREEN_LOG), GROUP_LOG, in_log, move_filter},
     {"follow", {'f'}, "follow",
      "Back to the newest line; new ones appear by themselves.",
      WITH_LOG, WITH_LOG, GROUP_LOG, in_log, do_follow},

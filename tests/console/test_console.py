@@ -448,10 +448,10 @@ def test_every_key_means_one_thing_on_a_screen():
 def test_hints_of_a_log_are_those_of_its_keys(start, rows, cols):
     c = start(rows=rows, cols=cols)
     c.wait("billing", "? help")
-    of_log = " / search  f follow  n older  N newer "
+    of_log = " f follow  n older  N newer "
     assert "f follow" not in c.line(rows - 1)
     c.press("4", "log: all mirrors")
-    assert c.line(rows - 1).startswith(" esc back " + of_log)
+    assert c.line(rows - 1).startswith(" esc back  / search " + of_log)
     c.press("/", "search: ", gone=["filter: "])
     c.keys(ESC)
     c.press("k", "held", "newer: f follow")
