@@ -136,12 +136,12 @@ void do_pause(struct app *a)
 {
     const struct mirror_status *m = app_target(a);
     char kept[FORMAT_SIZE], rate[FORMAT_SIZE];
-    double per_second = app_wal_rate(a, m->name);
     struct confirm *c = &a->confirm;
-    if (batch_marked(a, MIRROR_PAUSE)) {
+    if (batch_marked(a, MIRROR_PAUSE)) { /* marked ones may all be hidden by a filter: no target */
         batch_ask(a, MIRROR_PAUSE);
         return;
     }
+    double per_second = app_wal_rate(a, m->name);
     ask_begin(a, m, MIRROR_PAUSE);
     if (per_second >= 0)
         str_printf(c->text, sizeof c->text, "pause %s: %s will keep WAL at %s/min (now %s)",

@@ -1,6 +1,8 @@
 """Marked lines: one question for all of them, which names them, and what it leaves out and why."""
 import re
 
+import pytest
+
 from driver import DOWN, ENTER, ESC, resize
 
 
@@ -42,6 +44,16 @@ def test_marks_are_names_and_stay_under_a_filter(console):
     console.press("*", gone=["marked"])
     console.press("r", "resume: ")  # the selected one again
     assert console.commands() == []
+
+
+@pytest.mark.parametrize("key", ["p", "r", "t", "X"])
+def test_marks_that_a_filter_hides_can_be_acted_upon(start, key):
+    c = start("paused" if key == "r" else "mixed")
+    c.wait("? help")
+    c.keys("*", "/", "zzz", ENTER)
+    c.wait("filter zzz", "no mirror matches")
+    c.keys(key)
+    assert c.alive() and "no such key" not in c.settle()
 
 
 def test_what_cannot_be_done_for_any_is_said(console):
