@@ -18,7 +18,7 @@ struct evidence {
     int64_t wal_limit;  /* bytes that the slot may keep; 0: none is known */
     bool limit_is_ours; /* it is wal_room of the configuration, not the server's */
     double kept_per_s;  /* how fast what the slot keeps grows; negative or 0: it does not */
-    double busy;        /* share of the time in which changes were on their way there */
+    double busy;        /* share of the last seconds in which changes were on their way there */
     double moved_per_s; /* bytes of WAL that the mirror gets through */
     int64_t copy_ms;    /* how long the first copy has been going on */
     lsn_t held_from;    /* restart_lsn of the slot, and who keeps it there: */

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#define BUSY_MS 3000
+
 void tally_note(struct tally *t, const struct mirror_status *s, lsn_t reached, int64_t now_ms)
 {
     bool copies = s->state == MIRROR_SNAPSHOTTING;
@@ -39,6 +41,18 @@ static double moved_per_s(const struct tally *t)
     return seconds < 1 ? 0 : (double)(t->ring[last].reached - t->ring[from].reached) / seconds;
 }
 
+/* Of the last seconds only: what holds a mirror up now need not have done so before. What is under
+ * way is counted piece by piece, and a piece may have begun before. */
+static double busy_of(const struct tally *t)
+{
+    size_t last = t->n - 1, from = last;
+    while (from > 0 && t->ring[last].at_ms - t->ring[from].at_ms < BUSY_MS)
+        from--;
+    double seconds = (double)(t->ring[last].at_ms - t->ring[from].at_ms) / 1000.0;
+    double busy = (double)(t->ring[last].busy_us - t->ring[from].busy_us) / 1e6 / seconds;
+    return busy > 1 ? 1 : busy;
+}
+
 void tally_fill(const struct tally *t, struct evidence *e)
 {
     e->copy_ms = t->copying_since ? e->now_ms - t->copying_since : 0;
@@ -49,9 +63,6 @@ void tally_fill(const struct tally *t, struct evidence *e)
     if (seconds < 1)
         return;
     e->kept_per_s = (double)(t->ring[last].kept - t->ring[0].kept) / seconds;
-    /* what is under way is counted piece by piece: a piece may have begun before */
-    e->busy = (double)(t->ring[last].busy_us - t->ring[0].busy_us) / 1e6 / seconds;
-    if (e->busy > 1)
-        e->busy = 1;
+    e->busy = busy_of(t);
     e->moved_per_s = moved_per_s(t);
 }

@@ -93,7 +93,7 @@ def test_a_destination_that_computes(world):
     w = world
     open_world(w)
     w.pair.dsql("CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM count(*) "
-                "FROM pg_catalog.generate_series(1, 30000); RETURN NEW; END $$;"
+                "FROM pg_catalog.generate_series(1, 100000); RETURN NEW; END $$;"
                 "CREATE TRIGGER s BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION slow();"
                 "ALTER TABLE t ENABLE ALWAYS TRIGGER s")
     w.pair.sql("UPDATE t SET v = v + 1")

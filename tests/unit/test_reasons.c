@@ -156,6 +156,22 @@ static void a_destination_is_busy_all_the_time_at_most(void **state)
     findings_free(&f);
 }
 
+/* A mirror that had little to do until a moment ago. */
+static void what_holds_it_up_now_counts(void **state)
+{
+    struct tally t = {0};
+    (void)state;
+    keeps(MIRROR_RUNNING, 1);
+    status.counters.busy_us = 0;
+    for (int i = 0; i < EVIDENCE_SAMPLES; i++) {
+        tally_note(&t, &status, 5, (int64_t)i * 1000);
+        if (i >= EVIDENCE_SAMPLES - 6)
+            status.counters.busy_us += 900000;
+    }
+    tally_fill(&t, &e);
+    assert_true(e.busy > 0.89 && e.busy < 0.91);
+}
+
 /* What the destination's sessions of a copy do decides which setting is named, with its value. */
 static void a_slow_copy_names_what_helps(void **state)
 {
@@ -208,6 +224,7 @@ int main(void)
         cmocka_unit_test(the_guard_acts_once_until_there_is_room_again),
         cmocka_unit_test(a_guard_that_fails_tries_again_after_a_while),
         cmocka_unit_test(a_destination_is_busy_all_the_time_at_most),
+        cmocka_unit_test(what_holds_it_up_now_counts),
         cmocka_unit_test(a_slow_copy_names_what_helps),
         cmocka_unit_test(where_a_mirror_begins_is_no_speed),
     };
