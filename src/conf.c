@@ -55,11 +55,9 @@ const struct setting setting_rows[] = {
      "sessions, together). What the server gives each session by itself is never lowered."},
     {"limits", "decoding_memory", SETTING_SIZE, AT(decoding_memory), 64 << 10, (int64_t)1 << 40,
      "256MB",
-     "Memory at a source that each mirror may use for large transactions before they go to the "
-     "source's disk (logical_decoding_work_mem of its session): in bulk reading, and where they "
-     "are "
-     "not sent before they end (PostgreSQL before 14). What the server gives by itself is never "
-     "lowered."},
+     "Memory at a source that each mirror's stream may use for large transactions before they go "
+     "to the source's disk (logical_decoding_work_mem of its session). What the server gives by "
+     "itself is never lowered."},
     {"stream", "sequence_interval", SETTING_DURATION, AT(sequence_interval_s), 1, 3600, "10s",
      "How often the values of sequences are read at the sources; three times as seldom while "
      "nothing "

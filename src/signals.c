@@ -31,7 +31,6 @@ bool signals_take(int *fd, struct err *err)
         sigaddset(&wanted, ours[i]);
     signals_reset();
     signal(SIGPIPE, SIG_IGN);
-    signal(SIGXFSZ, SIG_IGN); /* a limit on files is as a disk that is full */
     pthread_sigmask(SIG_SETMASK, &blocked, NULL);
     *fd = signalfd(-1, &wanted, SFD_NONBLOCK | SFD_CLOEXEC);
     return *fd >= 0 || err_set(err, ERR_IO, "signalfd: %s", strerror(errno));

@@ -116,14 +116,13 @@ struct mirror {
     struct findings copy_trouble;  /* tables that cannot be copied */
     struct findings acting;        /* triggers that fire on what is written */
     struct findings key_trouble;   /* foreign keys that are not back after a copy */
-    int blamed;       /* index in the run's schema of the table whose change failed; -1: none */
-    lsn_t blamed_lsn; /* of its transaction's COMMIT */
-    bool wants_bulk;  /* the next run begins with bulk reading */
-    int64_t bulk_at;  /* monotonic ms: not before, as it was refused */
-    int64_t in_progress_at; /* the same, of transactions that are sent before they end */
-    lsn_t restart_seen;     /* see restored.c: of the slot, at the last look */
-    int64_t restart_at;     /* monotonic ms: the next one */
-    int bulk_lost;          /* so many of its sessions were lost since a change was applied */
+    int blamed;         /* index in the run's schema of the table whose change failed; -1: none */
+    lsn_t blamed_lsn;   /* of its transaction's COMMIT */
+    bool wants_bulk;    /* the next run begins with bulk reading */
+    int64_t bulk_at;    /* monotonic ms: not before, as it was refused */
+    lsn_t restart_seen; /* see restored.c: of the slot, at the last look */
+    int64_t restart_at; /* monotonic ms: the next one */
+    int bulk_lost;      /* so many of its sessions were lost since a change was applied */
 };
 
 /* --- run.c: from connecting to the end of the stream, or of the snapshot's failure -------------
@@ -198,7 +197,6 @@ struct run {
     struct progress *progress;
     struct table_sync *table_sync; /* tables that are copied beside the stream */
     bool has_begun;                /* changes can be read */
-    bool wants_in_progress;        /* large transactions are sent before they end */
     bool is_dest_unfit;            /* the destination's definitions were compared, and do not fit */
     struct follow *follow;         /* their sequences; NULL: not yet */
     bool is_fresh;                 /* all tables were copied in this run */

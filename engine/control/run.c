@@ -26,8 +26,7 @@
 #define SOURCE_REST_MS 5000 /* of the ordinary session there */
 #define WINDOW_MIN ((size_t)128 << 10)
 #define WINDOW_MAX ((size_t)8 << 20)
-#define STREAMS_FEW 16    /* share as if there were so many */
-#define REFUSED_MS 600000 /* so long the source keeps what could not be kept here */
+#define STREAMS_FEW 16 /* share as if there were so many */
 
 /* --- connections
  * ------------------------------------------------------------------------------------ */
@@ -404,27 +403,14 @@ static bool start(void *arg, lsn_t from, struct err *err)
     struct run *r = arg;
     struct mirror *m = r->m;
     const struct mirror_config *c = &m->row.config;
-    /* What the source need not keep needs no more memory than it gives by itself. */
-    bool ok =
-        r->wants_in_progress || pg_repl_decoding_memory(r->repl, &m->task, START_MS,
-                                                        m->engine->options.decoding_memory, err);
-    if (!ok || !pg_repl_start(r->repl, &m->task, START_MS, c->slot, from, c->publication, false,
-                              r->wants_in_progress, err))
+    if (!pg_repl_decoding_memory(r->repl, &m->task, START_MS, m->engine->options.decoding_memory,
+                                 err) ||
+        !pg_repl_start(r->repl, &m->task, START_MS, c->slot, from, c->publication, false, err))
         return err->code == ERR_CANCELLED ? false : err_context(err, "start the stream");
     log_info("stream", c->name, "started slot=%s from=" LSN_FMT, c->slot, LSN_ARGS(from));
     if (!r->has_begun)
         run_has_begun(r);
     return true;
-}
-
-/* The disk is full, for one: then the source has to keep them. */
-static void in_progress_refused(void *arg, const struct err *err)
-{
-    struct mirror *m = ((struct run *)arg)->m;
-    m->in_progress_at = clock_mono_ms() + REFUSED_MS;
-    log_warn("stream", m->row.config.name,
-             "for %d min large transactions come when they have ended, not before: %s",
-             REFUSED_MS / 60000, err->text);
 }
 
 static void stopping(void *arg)
@@ -440,14 +426,10 @@ static bool stream(struct run *r, struct err *err)
     m->live.last_lsn = r->progress->lsn;
     m->safe = r->progress->lsn;
     bool is_clean = false;
-    r->wants_in_progress = pg_version(r->repl) >= 140000 && clock_mono_ms() >= m->in_progress_at;
     struct stream_options o = {
         .source = r->repl,
         .start = start,
         .bulk = run_bulk(r),
-        .in_progress = {.is_wanted = r->wants_in_progress,
-                        .dir = m->engine->state_dir,
-                        .refused = in_progress_refused},
         .dest = r->dest,
         .task = &m->task,
         .keepalive_ms = r->identity->keepalive_ms,

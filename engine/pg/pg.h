@@ -232,12 +232,10 @@ bool pg_repl_create_slot(struct pg_conn *c, struct task *task, int limit_ms, con
  * stays where it refuses. */
 bool pg_repl_decoding_memory(struct pg_conn *c, struct task *task, int limit_ms, int64_t bytes,
                              struct err *err) MUST_CHECK;
-/* START_REPLICATION … LOGICAL with the publication; then read with pg_copy_try_read and write with
- * pg_repl_feedback. binary: values in binary format. in_progress: proto_version 2, large
- * transactions are sent before they end (14 and newer); else proto_version 1. */
+/* START_REPLICATION … LOGICAL with proto_version 1 and the publication; then read with
+ * pg_copy_try_read and write with pg_repl_feedback. binary: values in binary format. */
 bool pg_repl_start(struct pg_conn *c, struct task *task, int limit_ms, const char *slot, lsn_t from,
-                   const char *publication, bool binary, bool in_progress,
-                   struct err *err) MUST_CHECK;
+                   const char *publication, bool binary, struct err *err) MUST_CHECK;
 /* Standby status update; flushed is what the source may forget. Queues and pushes, never waits. */
 bool pg_repl_feedback(struct pg_conn *c, lsn_t written, lsn_t flushed, lsn_t applied,
                       struct err *err) MUST_CHECK;

@@ -129,25 +129,23 @@ bool pg_repl_decoding_memory(struct pg_conn *c, struct task *task, int limit_ms,
 }
 
 static void start_command(struct buf *sql, const char *slot, lsn_t from, const char *publication,
-                          bool binary, bool in_progress)
+                          bool binary)
 {
     struct buf names = {0};
     pg_quote_ident(&names, publication); /* the option is a list of identifiers */
     buf_puts(sql, "START_REPLICATION SLOT ");
     pg_quote_ident(sql, slot);
-    buf_printf(sql, " LOGICAL " LSN_FMT " (proto_version '%d', publication_names ", LSN_ARGS(from),
-               in_progress ? 2 : 1);
+    buf_printf(sql, " LOGICAL " LSN_FMT " (proto_version '1', publication_names ", LSN_ARGS(from));
     quote_option(sql, buf_text(&names));
-    buf_printf(sql, "%s%s)", binary ? ", binary 'true'" : "",
-               in_progress ? ", streaming 'on'" : "");
+    buf_puts(sql, binary ? ", binary 'true')" : ")");
     buf_free(&names);
 }
 
 bool pg_repl_start(struct pg_conn *c, struct task *task, int limit_ms, const char *slot, lsn_t from,
-                   const char *publication, bool binary, bool in_progress, struct err *err)
+                   const char *publication, bool binary, struct err *err)
 {
     struct buf sql = {0};
-    start_command(&sql, slot, from, publication, binary && pg_version(c) >= 140000, in_progress);
+    start_command(&sql, slot, from, publication, binary && pg_version(c) >= 140000);
     enum copy_state got = copy_begin(c, task, limit_ms, buf_text(&sql), err);
     buf_free(&sql);
     if (got == COPY_BOTH)

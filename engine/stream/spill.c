@@ -128,9 +128,10 @@ int64_t spill_records(const struct spill *s)
 static bool io_error(struct err *err, const char *what)
 {
     int why = errno;
-    err_set(err, ERR_IO, "%s the file of changes that wait: %s", what, strerror(why));
+    err_set(err, ERR_IO, "%s the file of changes that wait for a copy: %s", what, strerror(why));
     if (why == ENOSPC || why == EDQUOT || why == EFBIG)
-        err_hint(err, "Make room on the disk of the state directory; it is tried again by itself.");
+        err_hint(err, "Make room on the disk of the state directory; the copy is tried again by "
+                      "itself.");
     return false;
 }
 

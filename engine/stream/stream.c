@@ -11,7 +11,6 @@
 #include "base/mem.h"
 #include "base/wake.h"
 #include "stream/bulk.h"
-#include "stream/inprogress.h"
 
 #define REPORT_MS 250
 #define READ_BURST 512             /* messages between two looks at the destination */
@@ -38,7 +37,6 @@
  * cheap. */
 #define FAR_COMMITS 1000
 #define FAR_MS 1000
-#define MUCH_IN_PROGRESS (64 << 20)
 #define HOLD_LOOK_MS 50 /* how often a stream that stands looks whether it does so for too long */
 
 struct stream {
@@ -59,13 +57,11 @@ struct stream {
     int64_t load_at, loaded_since; /* monotonic us; loaded_since 0: it is not loaded */
     int64_t stop_until;            /* monotonic ms; 0: not stopping */
     bool is_dry, is_busy, answer_now;
-    struct bulk *bulk;             /* what is read instead of the WAL sender's stream; NULL: that */
-    struct inprogress *inprogress; /* what was sent of transactions before they ended */
-    struct bulk_item kept_out;     /* the BEGIN that a hold does not let in, */
-    bool is_kept_out;              /* if there is one */
-    lsn_t kept_out_lsn;            /* its commit LSN */
-    int64_t far_at;                /* monotonic ms: when to ask whether it is far behind */
-    int commits;                   /* seen since the last time */
+    struct bulk *bulk;         /* what is read instead of the WAL sender's stream; NULL: that */
+    struct bulk_item kept_out; /* the BEGIN that a hold does not let in; bytes NULL: none */
+    lsn_t kept_out_lsn;        /* its commit LSN */
+    int64_t far_at;            /* monotonic ms: when to ask whether it is far behind */
+    int commits;               /* seen since the last time */
 };
 
 /* --- what the source is told ---------------------------------------------------------------------
@@ -136,21 +132,12 @@ static bool move_idle_if_due(struct stream *s, struct err *err)
 /* --- reading
  * --------------------------------------------------------------------------------------- */
 
-/* What cannot be kept here the source has to: the next run does without. */
-static bool inprogress_failed(struct stream *s, struct err *err)
-{
-    s->o.in_progress.refused(s->o.arg, err);
-    return err_set(err, ERR_CANCELLED, "transactions in progress could not be kept");
-}
-
-/* A frame of the WAL sender: 1 with a message or a position, 3 when it was of a transaction in
- * progress, else as pg_copy_try_read. */
+/* A frame of the WAL sender: 1 with a message or a position, else as pg_copy_try_read. */
 static int read_frame(struct stream *s, struct bulk_item *out, struct err *err)
 {
     struct repl_frame f;
     char *bytes;
     size_t len;
-    bool is_kept = false;
     int got = pg_copy_try_read(s->o.source, &bytes, &len, err);
     if (got != 1)
         return got;
@@ -163,40 +150,8 @@ static int read_frame(struct stream *s, struct bulk_item *out, struct err *err)
         out->data = NULL;
         out->position = f.wal_end;
         s->answer_now |= f.reply;
-        return 1;
     }
-    bool ok = !s->inprogress || inprogress_take(s->inprogress, f.data, f.len, &is_kept, err) ||
-              inprogress_failed(s, err);
-    if (ok && !is_kept)
-        return 1;
-    pg_copy_free(bytes);
-    return ok ? 3 : -1;
-}
-
-static bool comes_out(const struct stream *s)
-{
-    return s->inprogress && inprogress_comes(s->inprogress);
-}
-
-/* Of a transaction that has committed after it was sent. */
-static int read_kept(struct stream *s, struct bulk_item *out, struct err *err)
-{
-    struct inprogress_message m;
-    int got = inprogress_next(s->inprogress, &m, err);
-    if (got < 0)
-        return inprogress_failed(s, err) ? 0 : -1;
-    *out = (struct bulk_item){.data = m.data, .len = m.len, .size = m.len};
-    return got;
-}
-
-static bool apply_owed(struct stream *s, const struct bulk_item *i, struct err *err)
-{
-    struct inprogress_message m;
-    enum pgo_kind kind;
-    while (s->inprogress && inprogress_owes(s->inprogress, i->data, i->len, &m))
-        if (!apply_bytes(s->apply, m.data, m.len, m.len, &kind, err))
-            return false;
-    return true;
+    return 1;
 }
 
 static bool take_item(struct stream *s, const struct bulk_item *i, enum pgo_kind *kind,
@@ -208,7 +163,7 @@ static bool take_item(struct stream *s, const struct bulk_item *i, enum pgo_kind
         note_quiet(s, i->position);
         return true;
     }
-    if (!apply_owed(s, i, err) || !apply_bytes(s->apply, i->data, i->len, i->size, kind, err))
+    if (!apply_bytes(s->apply, i->data, i->len, i->size, kind, err))
         return false;
     if (*kind == PGO_COMMIT) {
         note_quiet(s, apply_seen(s->apply)); /* a transaction that held nothing for us */
@@ -225,7 +180,6 @@ static bool is_kept_out(struct stream *s, const struct bulk_item *i)
         hold_lets_in(s->o.hold, lsn))
         return false;
     s->kept_out = *i;
-    s->is_kept_out = true;
     s->kept_out_lsn = lsn;
     return true;
 }
@@ -234,13 +188,11 @@ static bool is_kept_out(struct stream *s, const struct bulk_item *i)
 static int next_item(struct stream *s, struct bulk_item *out, struct err *err)
 {
     int got = 1;
-    if (s->is_kept_out) {
+    if (s->kept_out.bytes) {
         *out = s->kept_out;
-        s->is_kept_out = false;
+        s->kept_out.bytes = NULL;
     } else if (s->bulk) {
         got = bulk_next(s->bulk, out) ? 1 : 2;
-    } else if (comes_out(s)) {
-        got = read_kept(s, out, err);
     } else {
         got = read_frame(s, out, err);
     }
@@ -265,8 +217,6 @@ static bool read_burst(struct stream *s, struct err *err)
         }
         s->round_bytes += item.size;
         s->round_frames++;
-        if (got == 3)
-            continue;
         bool ok = take_item(s, &item, &kind, err);
         pg_copy_free(item.bytes);
         if (!ok)
@@ -292,7 +242,7 @@ static int wait_ms(const struct stream *s)
     int64_t tick_ms = s->o.task->tick_ms ? s->o.task->tick_ms : 1000;
     if (tick_ms < ms)
         ms = tick_ms;
-    if (s->is_kept_out && ms > HOLD_LOOK_MS)
+    if (s->kept_out.bytes && ms > HOLD_LOOK_MS)
         ms = HOLD_LOOK_MS;
     if (s->bulk && !apply_is_idle(s->apply) && ms > BULK_OPEN_MS)
         ms = BULK_OPEN_MS;
@@ -353,15 +303,15 @@ static bool wait_for_work(struct stream *s, struct err *err)
 {
     if (s->has_gathered)
         adapt_gathering(s);
-    s->has_gathered =
-        s->is_dry && s->loaded_since && !s->bulk && !s->is_kept_out && !apply_can_replay(s->apply);
+    s->has_gathered = s->is_dry && s->loaded_since && !s->bulk && !s->kept_out.bytes &&
+                      !apply_can_replay(s->apply);
     s->round_bytes = 0;
     s->round_frames = 0;
     if ((!s->is_dry && apply_may_read(s->apply)) || apply_can_replay(s->apply))
         return true;
     if (s->has_gathered)
         return poll_fds(s, false, s->gather_us, err);
-    return poll_fds(s, apply_may_read(s->apply) && !s->is_kept_out, (int64_t)wait_ms(s) * 1000,
+    return poll_fds(s, apply_may_read(s->apply) && !s->kept_out.bytes, (int64_t)wait_ms(s) * 1000,
                     err);
 }
 
@@ -393,7 +343,7 @@ static void publish_if_due(struct stream *s)
 /* Whether everything that committed before lsn was read, and nothing else. */
 static bool is_at(const struct stream *s, lsn_t lsn)
 {
-    if (s->is_kept_out)
+    if (s->kept_out.bytes)
         return s->kept_out_lsn >= lsn;
     return !apply_is_in_transaction(s->apply) && apply_seen(s->apply) >= lsn;
 }
@@ -426,7 +376,7 @@ static void note_busy(struct stream *s)
  * as we read; the destination each unit that was sent to it. */
 static bool bear_silence(struct stream *s, struct err *err)
 {
-    bool reads = apply_may_read(s->apply) && !s->is_kept_out && !comes_out(s);
+    bool reads = apply_may_read(s->apply) && !s->kept_out.bytes;
     if (s->bulk ? !bulk_bear_silence(s->bulk, err) : !pg_bear_silence(s->o.source, reads, err))
         return err_context(err, "source");
     return pg_bear_silence(s->o.dest, apply_awaits_answer(s->apply), err) ||
@@ -437,9 +387,9 @@ static bool bear_silence(struct stream *s, struct err *err)
 static bool has_more(const struct stream *s)
 {
     bool is_loaded = s->loaded_since && s->load_at - s->loaded_since >= LOAD_LASTS_US;
-    if (s->bulk && !bulk_is_at_end(s->bulk) && !s->is_kept_out)
+    if (s->bulk && !bulk_is_at_end(s->bulk) && !s->kept_out.bytes)
         return true;
-    return (is_loaded && !s->bulk && !s->is_kept_out) || apply_can_replay(s->apply);
+    return (is_loaded && !s->bulk && !s->kept_out.bytes) || apply_can_replay(s->apply);
 }
 
 /* --- bulk reading, and from there to the WAL sender ----------------------------------------------
@@ -449,8 +399,6 @@ static bool start_stream(struct stream *s, struct err *err)
 {
     if (!s->o.start(s->o.arg, apply_durable(s->apply), err))
         return false;
-    if (s->o.in_progress.is_wanted)
-        s->inprogress = inprogress_new(s->o.in_progress.dir);
     s->reported = apply_durable(s->apply);
     s->reported_at = s->started_at = clock_mono_ms();
     s->gather_frames = pg_is_unix(s->o.source) ? GATHER_FRAMES_UNIX : GATHER_FRAMES_TCP;
@@ -515,7 +463,7 @@ static bool pump_bulk(struct stream *s, struct err *err)
         return true;
     if (!bulk_pump(s->bulk, apply_durable(s->apply), err))
         return bulk_failed(s, err);
-    if (!bulk_is_at_end(s->bulk) || s->is_kept_out || !apply_is_idle(s->apply))
+    if (!bulk_is_at_end(s->bulk) || s->kept_out.bytes || !apply_is_idle(s->apply))
         return true;
     if (!bulk_leave(s->bulk, apply_durable(s->apply), &is_over, err))
         return bulk_failed(s, err);
@@ -531,8 +479,6 @@ static bool is_far(struct stream *s)
     int64_t now = clock_mono_ms();
     if (s->bulk || !s->o.bulk.connect)
         return false;
-    if (s->inprogress && inprogress_bytes(s->inprogress) >= MUCH_IN_PROGRESS)
-        return false; /* it would have to be sent once more */
     if (now < s->far_at || apply_is_in_transaction(s->apply)) /* between two: none is read twice */
         return false;
     bool is_busy = s->commits >= FAR_COMMITS;
@@ -624,9 +570,7 @@ bool stream_run(const struct stream_options *o, struct err *err)
             *o->oldest = apply_oldest(s.apply);
     }
     end_bulk(&s);
-    if (s.is_kept_out)
-        pg_copy_free(s.kept_out.bytes);
-    inprogress_free(s.inprogress);
+    pg_copy_free(s.kept_out.bytes);
     apply_free(s.apply);
     return false;
 }

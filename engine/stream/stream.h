@@ -32,20 +32,11 @@ struct stream_bulk {
     bool (*is_far)(void *arg, lsn_t seen);
 };
 
-/* Large transactions are sent before they end (inprogress.h), as start has asked for. */
-struct stream_in_progress {
-    bool is_wanted;
-    const char *dir; /* for their files; borrowed */
-    /* it has failed (err): the next run does without */
-    void (*refused)(void *arg, const struct err *err);
-};
-
 struct stream_options {
     struct pg_conn *source; /* PG_REPLICATION */
     /* sends START_REPLICATION; everything that committed before from is at the destination */
     bool (*start)(void *arg, lsn_t from, struct err *err);
     struct stream_bulk bulk;
-    struct stream_in_progress in_progress;
     struct pg_conn *dest; /* PG_APPLY, in no transaction */
     struct task *task;    /* cancellation, wake-up and the mirror's own tick */
     int keepalive_ms;     /* longest time without a status to the source */

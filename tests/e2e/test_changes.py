@@ -1,13 +1,9 @@
 """Promise: whatever changes rows at the source changes the same rows at the destination: triggers,
 cascades, MERGE, COPY, prepared transactions, TRUNCATE in all its forms, and rewritten tables."""
-import os
-import resource
-
 import psycopg.sql as s
 import pytest
 
 from harness.compare import columns_of, tables_of
-from harness.waiting import wait_for
 
 pytestmark = [pytest.mark.sanitize]
 
@@ -135,61 +131,6 @@ def test_transactions_that_interleave(pair, bunny):
         two.execute("COMMIT")
         one.execute("COMMIT")
     assert equal(pair, bunny) == 1000
-
-
-def streamed(pair, what="stream_txns"):
-    return pair.source.sql(f"SELECT coalesce(sum({what}), 0)::int FROM pg_stat_replication_slots")[0][0]
-
-
-def test_transactions_that_are_sent_before_they_end(pair, bunny):
-    """Two at a time, with parts that are rolled back, also a change of a definition, beside small
-    ones, and over a kill; one that is rolled back as a whole leaves nothing."""
-    pair.sql("CREATE TABLE a (id int PRIMARY KEY, v text); CREATE TABLE b (id int PRIMARY KEY, v text);"
-             "CREATE TABLE c (id int PRIMARY KEY, v text)")
-    bunny.mirror("m", pair, schema_changes="auto")
-    before = streamed(pair)
-    many = "INSERT INTO {} SELECT i, repeat('x', 20) FROM generate_series({}, {}) i"
-    with pair.source.connect(pair.sdb) as one, pair.source.connect(pair.sdb) as two, \
-            pair.source.connect(pair.sdb) as gone:
-        for c in (one, two, gone):
-            c.execute("BEGIN")
-        one.execute("SAVEPOINT x")
-        one.execute(many.format("a", 1, 2000))
-        one.execute("ROLLBACK TO x")
-        one.execute("ALTER TABLE a ADD never int")
-        one.execute("UPDATE a SET v = 'never'; INSERT INTO a SELECT i, 'n', i FROM generate_series(1, 2000) i")
-        one.execute("ROLLBACK TO x")
-        two.execute(many.format("b", 1, 2000))
-        gone.execute(many.format("c", 1, 4000))
-        one.execute(many.format("a", 1, 3000))
-        pair.sql("INSERT INTO a VALUES (-1, 'beside'); INSERT INTO b VALUES (-1, 'beside');"
-                 "INSERT INTO c VALUES (-1, 'beside')")
-        two.execute("SAVEPOINT y; DELETE FROM b WHERE id > 100; ROLLBACK TO y; UPDATE b SET v = 'u' WHERE id > 1000")
-        gone.execute("ROLLBACK")
-        two.execute("COMMIT")
-        pair.sql("INSERT INTO b VALUES (-2, 'behind')")
-        wait_for(lambda: streamed(pair) - before >= 3, 30, "them to be sent before their end")
-        bunny.kill()
-        bunny.start()
-        bunny.wait_running("m")
-        one.execute("UPDATE a SET v = 'u' WHERE id > 2000; TRUNCATE c")
-        one.execute(many.format("c", 1, 10))
-        one.execute("COMMIT")
-    pair.sql("INSERT INTO a VALUES (-3, 'behind'); INSERT INTO c VALUES (-3, 'behind')")
-    assert equal(pair, bunny) == 3002 + 2002 + 11
-
-
-def test_one_that_cannot_be_kept_comes_when_it_has_ended(pair, bunny):
-    """A limit on files stands for a disk that is full."""
-    pair.sql("CREATE TABLE a (id int PRIMARY KEY, v text)")
-    bunny.mirror("m", pair)
-    size = max(os.path.getsize(f"{bunny.state_dir}/{x}") for x in os.listdir(bunny.state_dir))
-    resource.prlimit(bunny.process.pid, resource.RLIMIT_FSIZE, (size + (4 << 20),) * 2)
-    with pair.src.transaction():
-        pair.sql("INSERT INTO a SELECT i, repeat('x', 1000) FROM generate_series(1, 8000) i")
-        wait_for(lambda: "come when they have ended, not before" in bunny.log_tail(100000), 60, "it to be refused")
-    pair.sql("INSERT INTO a VALUES (-1, 'behind')")
-    assert equal(pair, bunny) == 8001
 
 
 @pytest.mark.long

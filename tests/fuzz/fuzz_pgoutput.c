@@ -1,15 +1,13 @@
 /* Fuzz target of the replication frames and of pgoutput's decoder: any bytes are decoded or
  * refused, nothing outside them is touched, and every value that is handed out is inside and
- * terminated; in a transaction in progress they are kept or refused. Built with -DWITH_LIBFUZZER
- * and clang's -fsanitize=fuzzer it is libFuzzer's (make fuzz); else it has a main that mutates
- * hand-made messages: fuzz_pgoutput [SECONDS [SEED]]. */
+ * terminated. Built with -DWITH_LIBFUZZER and clang's -fsanitize=fuzzer it is libFuzzer's (make
+ * fuzz); else it has a main that mutates hand-made messages: fuzz_pgoutput [SECONDS [SEED]]. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "stream/inprogress.h"
 #include "stream/pgoutput.h"
 #include "tests/unit/pgoutput_bytes.h"
 
@@ -61,55 +59,6 @@ static void decode(struct pgo_decoder *d, const uint8_t *bytes, size_t size)
     free(copy);
 }
 
-/* Exactly as large, for the sanitizer. */
-static bool take(struct inprogress *p, const void *bytes, size_t size)
-{
-    bool is_kept;
-    struct err e = {0};
-    char *copy = mem_calloc(size + 1, 1);
-    if (size)
-        memcpy(copy, bytes, size);
-    bool ok = inprogress_take(p, copy, size, &is_kept, &e);
-    check(ok || e.code == ERR_PROTOCOL, "a refusal of another kind");
-    free(copy);
-    return ok;
-}
-
-static void drain(struct inprogress *p)
-{
-    struct inprogress_message m, owed;
-    struct err e = {0};
-    while (inprogress_comes(p)) {
-        check(inprogress_next(p, &m, &e) == 1, "a transaction without its end");
-        while (inprogress_owes(p, m.data, m.len, &owed))
-            owed.data[owed.len] = '\0';
-        m.data[m.len] = '\0';
-    }
-}
-
-/* By itself, and inside a block of a transaction that commits. */
-static void in_progress(const uint8_t *bytes, size_t size)
-{
-    static struct inprogress *p;
-    char *inside = mem_calloc(size + 5, 1);
-    if (!p)
-        p = inprogress_new("/tmp");
-    if (size) {
-        inside[0] = (char)bytes[0];
-        inside[4] = 1 + bytes[size - 1] % 2;
-        memcpy(inside + 5, bytes + 1, size - 1);
-    }
-    bool ok = take(p, bytes, size) && take(p, "S\0\0\0\1\1", 6) &&
-              take(p, inside, size ? size + 4 : 0) && take(p, "E", 1) &&
-              take(p, "A\0\0\0\1\0\0\0\2", 9) && take(p, "c\0\0\0\1\0aaaaaaaabbbbbbbbcccccccc", 30);
-    free(inside);
-    drain(p);
-    if (ok)
-        return;
-    inprogress_free(p);
-    p = NULL;
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
     static struct pgo_decoder *kept; /* arrays that earlier messages have filled */
@@ -121,7 +70,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     decode(kept, bytes, size);
     decode(fresh, bytes, size);
     pgo_free(fresh);
-    in_progress(bytes, size);
     char *frame = mem_calloc(size + 1, 1);
     if (size)
         memcpy(frame, bytes, size);

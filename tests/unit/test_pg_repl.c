@@ -57,7 +57,7 @@ static lsn_t create_slot(struct pg_conn *repl, const char *slot)
 static void start(struct pg_conn *repl, const char *slot, const char *publication)
 {
     struct err e = {0};
-    if (!pg_repl_start(repl, NULL, 5000, slot, 0, publication, true, false, &e))
+    if (!pg_repl_start(repl, NULL, 5000, slot, 0, publication, true, &e))
         fail_msg("%s", e.text);
 }
 
@@ -194,14 +194,14 @@ static void refusals_have_codes_of_their_own(void **state)
     struct pg_conn *repl = cluster_connect(PG_REPLICATION),
                    *other = cluster_connect(PG_REPLICATION);
     (void)state;
-    assert_false(pg_repl_start(repl, NULL, 5000, "nosuch", 0, "p", true, false, &e));
+    assert_false(pg_repl_start(repl, NULL, 5000, "nosuch", 0, "p", true, &e));
     assert_error(&e, ERR_SLOT_MISSING, "42704");
     create_slot(repl, "mine");
     assert_false(pg_repl_create_slot(repl, NULL, 5000, "mine", false, &lsn, &snapshot, &e));
     assert_error(&e, ERR_SLOT_EXISTS, "42710");
     assert_null(snapshot);
     start(repl, "mine", "gone");
-    assert_false(pg_repl_start(other, NULL, 5000, "mine", 0, "p", true, false, &e));
+    assert_false(pg_repl_start(other, NULL, 5000, "mine", 0, "p", true, &e));
     assert_error(&e, ERR_SLOT_ACTIVE, "55006");
     run_sql(c, "CREATE TABLE public.r(a int)");
     run_sql(c, "INSERT INTO public.r VALUES (1)");
@@ -320,7 +320,7 @@ static void a_slot_whose_wal_is_gone_is_lost(void **state)
     }
     run_sql(c, "CHECKPOINT");
     await(c, "SELECT count(*) FROM pg_replication_slots WHERE wal_status = 'lost'", 1);
-    assert_false(pg_repl_start(repl, NULL, 5000, "lost", 0, "p", true, false, &e));
+    assert_false(pg_repl_start(repl, NULL, 5000, "lost", 0, "p", true, &e));
     assert_error(&e, ERR_SLOT_LOST, "55000");
     assert_true(pg_is_alive(repl));
     pg_close(repl, false);

@@ -34,7 +34,6 @@ DEFAULTS = {
     "wal_sender_timeout": "9s",  # idle positions are confirmed every third of it
     "lc_messages": "C",
     "max_prepared_transactions": 20,
-    "logical_decoding_work_mem": "64kB",  # what is larger is sent before it ends
 }
 
 
